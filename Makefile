@@ -1,0 +1,116 @@
+# One definition of set-up and checks for laptop and CI. `make demo` and `make test` do their own set-up.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/particle-dev
+TEST_FIRMWARE := $(CACHE)/test-firmware
+STORE := $(CACHE)/demo-store
+DEMO := build/demo
+SOURCES := firmware harness particle_dev tests hil setup.py
+
+# Firmware and peers that demo and tests use; never committed.
+PARTICLE_CLI_VERSIONS := 2.12.0 3.43.1
+PEERS := binary-version-reader@3.1.3 @particle/device-constants@4.2.1
+
+.PHONY: help demo demo-damaged test check lint types imports generated unit bench firmware-for-tests setup clean
+help:
+	@echo "make demo    four virtual boards get real Device OS firmware; ends with a report"
+	echo "make test    everything that CI runs"
+	echo "make bench   speed, as ratios against peers"
+	echo "make clean   remove build output and the virtual environment"
+
+# ---- set-up -----------------------------------------------------------------------------------------------------
+$(VENV)/.ready: pyproject.toml setup.py $(wildcard firmware/module/*/*.[ch]) $(wildcard particle_dev/_native/*.txt) | system-packages
+	@[ -x $(BIN)/python ] || "$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m compileall -q particle_dev harness
+	touch $@
+
+.PHONY: system-packages
+system-packages:
+	@missing=()
+	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or newer is needed" >&2; exit 1; }
+	"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+	"$(PYTHON)" -c 'import os, sysconfig as s, sys; sys.exit(not os.path.exists(s.get_path("include") + "/Python.h"))' || missing+=(python3-dev)
+	command -v gcc >/dev/null || missing+=(gcc libc6-dev)
+	command -v node >/dev/null || missing+=(nodejs)
+	command -v npm >/dev/null || missing+=(npm)
+	if [ $${#missing[@]} -gt 0 ]; then
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}"
+	  else
+	    echo "install these Debian packages first: $${missing[*]}" >&2; exit 1
+	  fi
+	fi
+
+setup: $(VENV)/.ready
+
+firmware-for-tests: $(TEST_FIRMWARE)/.ready
+$(TEST_FIRMWARE)/.ready: Makefile
+	@mkdir -p $(TEST_FIRMWARE)/tarballs $(TEST_FIRMWARE)/node
+	cd $(TEST_FIRMWARE)/tarballs
+	for version in $(PARTICLE_CLI_VERSIONS); do
+	  [ -s particle-cli-$$version.tgz ] || npm pack --silent particle-cli@$$version >/dev/null
+	  mkdir -p ../particle-cli-$$version
+	  tar -xzf particle-cli-$$version.tgz -C ../particle-cli-$$version package/assets
+	done
+	cd ../node
+	npm install --silent --no-audit --no-fund --ignore-scripts --prefix . $(PEERS)
+	touch $@
+
+# ---- demo -------------------------------------------------------------------------------------------------------
+$(STORE)/.ready: $(VENV)/.ready
+	@$(BIN)/particle-dev firmware add npm:particle-cli@2.12.0 --store $(STORE)
+	touch $@
+
+demo: $(VENV)/.ready $(STORE)/.ready
+	@out=$(DEMO)/$$(date -u +%Y%m%d-%H%M%S)
+	$(BIN)/particle-dev station run --bench virtual --recipe recipes/ship.toml --store $(STORE) --out $$out
+
+# The same with one byte of the Photon's system part 2 flipped: that slot must be refused before anything is erased.
+demo-damaged: $(VENV)/.ready $(STORE)/.ready
+	@out=$(DEMO)/$$(date -u +%Y%m%d-%H%M%S)-damaged
+	mkdir -p $$out && cp -r $(STORE) $$out/store
+	file=$$($(BIN)/particle-dev firmware list --json --store $$out/store | $(BIN)/python -c "
+	import json, sys
+	for m in json.load(sys.stdin)['modules']:
+	    if (m['platform'], m['function'], m['index']) == ('photon', 4, 2): print(m['sha256'])")
+	printf '\x5a' | dd of=$$out/store/modules/$$file.bin bs=1 seek=100000 conv=notrunc status=none
+	status=0
+	$(BIN)/particle-dev station run --bench virtual --recipe recipes/ship.toml --store $$out/store --out $$out || status=$$?
+	[ $$status = 1 ] || { echo "expected exit status 1, got $$status" >&2; exit 1; }
+
+# ---- checks -----------------------------------------------------------------------------------------------------
+test: check unit
+
+check: lint types imports generated
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+types: $(VENV)/.ready
+	$(BIN)/mypy
+
+imports: $(VENV)/.ready
+	$(BIN)/lint-imports
+
+# Generated protobuf code must be what protoc makes of the .proto file today.
+generated: $(VENV)/.ready
+	@out=$$(mktemp -d); trap 'rm -r "$$out"' EXIT
+	$(BIN)/python -m grpc_tools.protoc -I. --python_out="$$out" --pyi_out="$$out" particle_dev/protocol/messages.proto
+	for f in messages_pb2.py messages_pb2.pyi; do cmp "$$out/particle_dev/protocol/$$f" particle_dev/protocol/$$f; done
+
+unit: $(VENV)/.ready $(TEST_FIRMWARE)/.ready
+	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) $(BIN)/python -m pytest
+
+bench: $(VENV)/.ready $(TEST_FIRMWARE)/.ready
+	@for b in tests/bench/bench_*.py; do $(BIN)/python $$b $(TEST_FIRMWARE); done
+
+clean:
+	rm -rf build dist *.egg-info $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	$(MAKE) -C firmware clean

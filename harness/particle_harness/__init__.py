@@ -1,0 +1,1 @@
+"""Virtual Particle boards: same seams as real ones, own state machines, own knowledge of the truth."""

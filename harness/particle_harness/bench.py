@@ -1,0 +1,208 @@
+"""The virtual bench: entry point ``virtual`` of the group ``particle_dev.benches``."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from particle_dev.errors import BenchError
+from particle_harness import serial_port
+from particle_harness.board import BoardSettings, VirtualBoard
+from particle_harness.boards import Hardware, hardware
+from particle_harness.clock import Clock, RealClock, VirtualClock
+from particle_harness.faults import parse_faults
+from particle_harness.state import SlotStore
+from particle_harness.usb.pyusb_backend import VirtualBackend
+
+DEFAULT_SLOTS: tuple[Mapping[str, Any], ...] = tuple(
+    {"name": str(number), "platform": name}
+    for number, name in enumerate(("boron", "bsom", "tracker", "photon"), start=1)
+)
+_OPTIONS = {"clock": ("virtual", "real"), "delays": ("realistic", "none"), "power_control": (True, False)}
+_SLOT_KEYS = frozenset(
+    {
+        "name", "platform", "device_id", "bootloader", "faults", "connected", "factory", "arrives_in",
+        "factory_image", "semi_automatic_apps",
+    }
+)
+_SLOT_WORDS = {"bootloader": ("release", "old"), "factory": ("new", "online"), "arrives_in": ("app", "dfu")}
+_HIGHEST_USB_ADDRESS = 127
+
+
+class PowerSwitch:
+    """The supply of one slot."""
+
+    def __init__(self, board: VirtualBoard) -> None:
+        self._board = board
+
+    def on(self) -> None:
+        """Switch on; the board boots."""
+        self._board.power_on()
+
+    def off(self) -> None:
+        """Switch off; the board leaves the bus and loses its RAM."""
+        self._board.power_off()
+
+
+class VirtualSlot:
+    """One place on the bench. ``board`` is for tests and None in an empty slot."""
+
+    def __init__(self, name: str, port_path: str, clock: Clock, board: VirtualBoard | None, power: bool) -> None:
+        self.name = name
+        self.port_path: str | None = port_path
+        self.clock: Clock | None = clock
+        self.board = board
+        self.power = PowerSwitch(board) if board and power else None
+
+
+class VirtualBench:
+    """A bench of virtual boards."""
+
+    name = "virtual"
+
+    def __init__(self, slots: Sequence[VirtualSlot]) -> None:
+        self.slots = tuple(slots)
+        self.boards = tuple(slot.board for slot in self.slots if slot.board)
+        self.usb_backend = VirtualBackend(self.boards)
+        serial_port.register(self.boards)
+
+    def serial_ports(self) -> Sequence[tuple[str, int, int, str]]:
+        """Ports there are now: pyserial URL, vendor id, product id, USB serial number."""
+        ports = []
+        for board in self.boards:
+            usb = board.hardware.platform.usb_normal
+            if usb and board.on_bus() and board.state.runs != "dfu":
+                ports.append((f"{serial_port.SCHEME}://{board.port_path}", usb.vid, usb.pid, board.state.device_id))
+        return ports
+
+    def slot(self, name: str) -> VirtualSlot:
+        """The slot of that name. KeyError when there is none."""
+        return {slot.name: slot for slot in self.slots}[name]
+
+    def board(self, name: str) -> VirtualBoard:
+        """The board in a slot, for tests. KeyError when the slot is empty or unknown."""
+        board = self.slot(name).board
+        if board is None:
+            raise KeyError(name)
+        return board
+
+    def close(self) -> None:
+        """Take the serial ports away. Boards keep their state in the state folder, if there is one."""
+        serial_port.unregister(self.boards)
+
+
+def open_bench(
+    *,
+    options: Mapping[str, Any],
+    slots: Sequence[Mapping[str, Any]],
+    state_dir: Path | None,
+    factory_modules: Callable[[str], Sequence[bytes]],
+) -> VirtualBench:
+    """Build the bench, or take it up again from ``state_dir``.
+
+    ``options``: ``clock`` "real" (default) or "virtual"; ``delays`` "realistic" (default) or "none";
+    ``power_control`` true or false. ``slots``: tables with ``name``, ``platform`` and optionally ``device_id``,
+    ``bootloader`` ("release", "old"), ``faults``, ``connected``, ``factory`` ("new", "online"), ``arrives_in``
+    ("app", "dfu"), ``factory_image``, ``semi_automatic_apps`` (SHA-256 of module files); default: a Boron, a B-SoM,
+    a Tracker and a Photon. ``factory_modules(platform)`` gives bootloader and SoftDevice that new boards leave the
+    factory with. Raises BenchError for an option, key or word that means nothing here.
+    """
+    _check_words("option", options, _OPTIONS, None)
+    is_virtual = options.get("clock", "real") == "virtual"
+    delays = options.get("delays", "realistic") == "realistic"
+    power_control = bool(options.get("power_control", True))
+    addresses = _Addresses()
+    built: list[VirtualSlot] = []
+    for number, table in enumerate(slots or DEFAULT_SLOTS, start=1):
+        name = str(table.get("name", number))
+        if any(slot.name == name for slot in built):
+            raise BenchError(f"two slots are called {name!r}", slot=name)
+        _check_slot(name, table)
+        store = SlotStore(state_dir / name) if state_dir else None
+        kept = store.load() if store else None
+        start_s = kept[0].clock_s if kept else 0.0
+        clock: Clock = VirtualClock(start_s) if is_virtual else RealClock(start_s)
+        port_path = f"1-{number}"
+        board = None
+        if table.get("connected", True):
+            if kept:
+                addresses.seen(kept[0].address)
+            board = _board(name, table, clock, port_path, delays, factory_modules, addresses, store)
+        built.append(VirtualSlot(name, port_path, clock, board, power_control))
+    return VirtualBench(built)
+
+
+def _board(
+    name: str,
+    table: Mapping[str, Any],
+    clock: Clock,
+    port_path: str,
+    delays: bool,
+    factory_modules: Callable[[str], Sequence[bytes]],
+    addresses: _Addresses,
+    store: SlotStore | None,
+) -> VirtualBoard:
+    try:
+        kind = hardware(str(table["platform"]))
+        faults = parse_faults(table.get("faults", ()))
+    except ValueError as error:
+        raise BenchError(str(error), slot=name) from error
+    settings = BoardSettings(
+        device_id=str(table.get("device_id") or default_device_id(kind, name)),
+        online=table.get("factory") == "online",
+        arrives_in_dfu=table.get("arrives_in") == "dfu",
+        old_bootloader=table.get("bootloader") == "old",
+        factory_image=bool(table.get("factory_image", False)),
+        semi_automatic_apps=frozenset(table.get("semi_automatic_apps", ())),
+        faults=faults,
+    )
+    return VirtualBoard(
+        kind, settings, clock, port_path=port_path, delays=delays,
+        release_modules=lambda: factory_modules(kind.name), next_address=addresses.next, store=store,
+    )
+
+
+def default_device_id(kind: Hardware, slot_name: str) -> str:
+    """24 hex digits, the same for the same slot at any time."""
+    digits = hashlib.sha256(f"{kind.name} in slot {slot_name}".encode()).hexdigest()
+    return f"e00fce68{digits[:16]}" if kind.is_gen3 else digits[:24]
+
+
+class _Addresses:
+    """USB addresses of the bus: each enumeration gets the next one."""
+
+    def __init__(self) -> None:
+        self._last = 1
+        self._lock = threading.Lock()
+
+    def seen(self, address: int) -> None:
+        with self._lock:
+            self._last = max(self._last, address)
+
+    def next(self) -> int:
+        with self._lock:
+            self._last = self._last + 1 if self._last < _HIGHEST_USB_ADDRESS else 2
+            return self._last
+
+
+def _check_slot(name: str, table: Mapping[str, Any]) -> None:
+    if unknown := set(table) - _SLOT_KEYS:
+        raise BenchError(
+            f"slot {name!r} has unknown keys {sorted(unknown)}", slot=name, hint=f"known: {sorted(_SLOT_KEYS)}"
+        )
+    if "platform" not in table and table.get("connected", True):
+        raise BenchError(f"slot {name!r} names no platform", slot=name)
+    _check_words("slot", table, _SLOT_WORDS, name)
+
+
+def _check_words(
+    what: str, table: Mapping[str, Any], words: Mapping[str, Sequence[Any]], slot: str | None
+) -> None:
+    if what == "option" and (unknown := set(table) - set(words)):
+        raise BenchError(f"unknown bench options {sorted(unknown)}", hint=f"known: {sorted(words)}")
+    for key, allowed in words.items():
+        if key in table and table[key] not in allowed:
+            raise BenchError(f"{what} {key} = {table[key]!r} is none of {list(allowed)}", slot=slot)

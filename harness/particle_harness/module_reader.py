@@ -1,0 +1,86 @@
+"""The few bytes of a firmware module that a bootloader looks at: prefix and CRC.
+
+Written apart from particle_dev's parser, so that a shared mistake would show.
+Source: device-os v2.1.0 dynalib/inc/module_info.h (24-byte prefix); platform/MCU/nRF52840/src/flash_mal.c and
+platform/MCU/STM32F2xx/SPARK_Firmware_Driver/src/flash_mal.c FLASH_ModuleInfo (where it lies), FLASH_VerifyCRC32.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+from particle_harness.nor_flash import Reader
+
+PREFIX = struct.Struct("<IIBBHHBBBBHBBH")
+PREFIX_SIZE_BYTES = PREFIX.size
+CRC_SIZE_BYTES = 4
+DROP_MODULE_INFO = 0x01
+
+
+@dataclass(frozen=True, slots=True)
+class Mcu:
+    """Where a chip's code looks for a prefix: after a vector table if the first word looks like a stack pointer."""
+
+    stack_pointer_mask: int
+    vector_table_size_bytes: int
+
+
+NRF52840_MCU = Mcu(0x2FFC0000, 0x200)
+STM32F2_MCU = Mcu(0x2FF10000, 0x184)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A dependency of a module: at least ``version`` of that part."""
+
+    function: int
+    index: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """A prefix as it lies in flash, checked by nobody."""
+
+    start_address: int
+    end_address: int
+    mcu_target: int
+    flags: int
+    version: int
+    platform_id: int
+    function: int
+    index: int
+    need1: Need
+    need2: Need
+
+    @property
+    def length(self) -> int:
+        """Bytes before the CRC."""
+        return self.end_address - self.start_address
+
+
+def read_prefix(read: Reader, address: int, mcu: Mcu) -> Prefix | None:
+    """The prefix of the module at ``address``, or None where there is no memory."""
+    try:
+        first_word = int.from_bytes(read(address, 4), "little")
+        offset = mcu.vector_table_size_bytes if first_word & mcu.stack_pointer_mask == 0x20000000 else 0
+        fields = PREFIX.unpack(read(address + offset, PREFIX_SIZE_BYTES))
+    except IndexError:
+        return None
+    start, end, mcu_target, flags, version, platform_id, function, index, *needs = fields
+    return Prefix(
+        start, end, mcu_target, flags, version, platform_id, function, index, Need(*needs[:3]), Need(*needs[3:])
+    )
+
+
+def crc_is_good(read: Reader, address: int, length: int) -> bool:
+    """Whether the big-endian CRC-32 after ``length`` bytes fits them."""
+    if length <= 0:
+        return False
+    try:
+        stored = int.from_bytes(read(address + length, CRC_SIZE_BYTES), "big")
+        return stored == zlib.crc32(read(address, length))
+    except IndexError:
+        return False

@@ -1,0 +1,1 @@
+"""USB side of a virtual board: descriptors, control requests, DFU, serial port, pyusb backend."""

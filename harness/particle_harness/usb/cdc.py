@@ -1,0 +1,140 @@
+"""A running board on USB: serial port with its touch speeds, listening console, vendor requests."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from enum import IntEnum
+
+from particle_harness.usb.control_requests import RESTARTS, START_LISTENING, RunningSystem, answer, duration_s
+from particle_harness.usb.control_service import ControlService
+from particle_harness.usb.descriptors import UsbIdentity
+from particle_harness.usb.device import UsbDevice
+from particle_harness.usb.transfer import Setup, StallError
+
+RAW_REQUEST = 0x50
+DFU_TOUCH_BAUD = 14400
+LISTENING_TOUCH_BAUD = 28800
+_LINE_CODING = struct.Struct("<IBBB")
+
+
+class _Cdc(IntEnum):
+    SET_LINE_CODING = 0x20
+    GET_LINE_CODING = 0x21
+    SET_CONTROL_LINE_STATE = 0x22
+    SEND_BREAK = 0x23
+
+
+class NormalDevice(UsbDevice):
+    """Vendor requests on endpoint 0 and one serial port. ``reset_now(into)`` resets without any delay.
+
+    Source: device-os v2.1.0 system/src/usb_control_request_channel.cpp, system/src/system_update.cpp
+    (system_lineCodingBitRateHandler), system/src/system_setup.cpp (console).
+    """
+
+    def __init__(
+        self,
+        identity: UsbIdentity,
+        system: RunningSystem,
+        *,
+        now_s: Callable[[], float],
+        reset_now: Callable[[str], None],
+        delays: bool,
+    ) -> None:
+        super().__init__(identity)
+        self._system = system
+        self._reset_now = reset_now
+        self._line_coding = _LINE_CODING.pack(9600, 0, 0, 0)
+        self.dtr = False
+        self.output = bytearray()
+        """What the device has written to its serial port and the host has not read."""
+        self.service = ControlService(
+            lambda request_type, payload: answer(system, request_type, payload),
+            duration_s if delays else lambda _request_type: 0.0,
+            now_s,
+            self._on_init,
+        )
+
+    def bus_reset(self) -> None:
+        """USB reset: all requests are aborted."""
+        super().bus_reset()
+        self.service.abort_all()
+
+    def class_request(self, setup: Setup, data: bytes) -> bytes:
+        """Serial port control."""
+        match setup.b_request:
+            case _Cdc.SET_LINE_CODING if len(data) == _LINE_CODING.size:
+                self._line_coding = data
+                self._on_baud(_LINE_CODING.unpack(data)[0])
+                return b""
+            case _Cdc.GET_LINE_CODING:
+                return self._line_coding
+            case _Cdc.SET_CONTROL_LINE_STATE:
+                self.dtr = bool(setup.w_value & 1)
+                return b""
+            case _Cdc.SEND_BREAK:
+                return b""
+        raise StallError
+
+    def vendor_request(self, setup: Setup, data: bytes) -> bytes:
+        """Service requests 1 to 15 and raw requests."""
+        if 1 <= setup.b_request <= 15:
+            return self.service.request(setup, data)
+        if setup.b_request == RAW_REQUEST:
+            return self._raw_in(setup) if setup.is_in else self._raw_out(setup)
+        raise StallError
+
+    def data_stage_done(self, setup: Setup) -> None:  # noqa: ARG002
+        """A request may end with this transfer."""
+        self.service.data_stage_done()
+
+    def type_keys(self, keys: bytes) -> None:
+        """Bytes that the host sends to the serial port: one key, one command, in listening mode only."""
+        for key in keys.decode("latin-1"):
+            if self._system.listening:
+                self.output += self._console(key).encode()
+
+    def _raw_in(self, setup: Setup) -> bytes:
+        texts = {20: self._system.device_id.upper(), 30: self._system.device_os}
+        text = texts.get(setup.w_index)
+        if text is None or not len(text) <= setup.w_length <= 64:
+            raise StallError
+        return text.encode()
+
+    def _raw_out(self, setup: Setup) -> bytes:
+        if setup.w_index == 40:
+            self._reset_now("app")
+        elif setup.w_index == 302:
+            self._system.set_auto_connect(False)
+        else:
+            raise StallError
+        return b""
+
+    def _on_init(self, request_type: int) -> None:
+        if request_type in RESTARTS:
+            self._system.set_auto_connect(False)
+        elif request_type == START_LISTENING:
+            self._system.abort_connecting()
+
+    def _on_baud(self, baud: int) -> None:
+        if baud == DFU_TOUCH_BAUD:
+            self._reset_now("dfu")
+        elif baud == LISTENING_TOUCH_BAUD:
+            self._system.set_listening(True)
+
+    def _console(self, key: str) -> str:
+        system = self._system
+        match key:
+            case "i":
+                return f"Device ID: {system.device_id}\r\nSerial Number: {system.serial_number}\r\n"
+            case "v":
+                return f"system firmware version: {system.device_os}\n\r\n"
+            case "c":
+                return f"Device claimed: {'yes' if system.claimed else 'no'}\r\n"
+            case "x":
+                system.set_listening(False)
+            case "L":
+                system.set_listen_at_next_boot(True)
+                self._reset_now("safe_mode")
+        return ""
+

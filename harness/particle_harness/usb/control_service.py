@@ -1,0 +1,221 @@
+"""The request/reply service on endpoint 0 as the device runs it: INIT, CHECK, SEND, RECV, RESET.
+
+Requests live in RAM: they end with the enumeration, and a new process does not find those of the last.
+Source: device-os v2.1.0 system/src/usb_control_request_channel.cpp.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+from particle_harness.usb.transfer import Setup, StallError
+
+MAX_ACTIVE_REQUESTS = 4
+MAX_POOLED_PAYLOAD_BYTES = 64
+SHORTEST_REPLY_LENGTH = 64
+CANCELLED = -140
+ABORTED = -150
+
+
+class _Service(IntEnum):
+    INIT = 1
+    CHECK = 2
+    SEND = 3
+    RECV = 4
+    RESET = 5
+
+
+class _Answer(IntEnum):
+    OK = 0
+    PENDING = 2
+    BUSY = 3
+    NOT_FOUND = 5
+
+
+class _Stage(Enum):
+    ALLOCATE = 0
+    RECEIVE = 1
+    WORK = 2
+    DONE = 3
+
+
+Completion = Callable[[int], None]
+"""Called with the result once the host has fetched everything, or with CANCELLED or ABORTED."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a handler made of a request: result code, reply data, and what happens when the host has them."""
+
+    result: int
+    data: bytes = b""
+    completion: Completion | None = None
+
+
+@dataclass(slots=True)
+class _Request:
+    id: int
+    type: int
+    size_bytes: int
+    stage: _Stage
+    ready_at_s: float = 0.0
+    payload: bytes = b""
+    outcome: Outcome | None = None
+    fetched: int = 0
+
+
+class ControlService:
+    """State of all requests.
+
+    ``handle(type, payload)`` carries a request out; ``duration_s(type)`` says how long that takes, so that CHECK
+    answers PENDING meanwhile. ``on_init(type)`` runs in the interrupt that takes a request in.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[int, bytes], Outcome],
+        duration_s: Callable[[int], float],
+        now_s: Callable[[], float],
+        on_init: Callable[[int], None],
+    ) -> None:
+        self._handle = handle
+        self._duration_s = duration_s
+        self._now_s = now_s
+        self._on_init = on_init
+        self._requests: dict[int, _Request] = {}
+        self._last_id = 0
+        self._finished: _Request | None = None
+
+    def request(self, setup: Setup, data: bytes) -> bytes:
+        """One service request. Raises StallError as the device does."""
+        self.advance()
+        self._finished = None
+        match setup.b_request:
+            case _Service.INIT:
+                return self._init(setup)
+            case _Service.CHECK:
+                return self._check(setup)
+            case _Service.SEND:
+                return self._send(setup, data)
+            case _Service.RECV:
+                return self._receive(setup)
+            case _Service.RESET:
+                return self._reset(setup)
+        raise StallError
+
+    def data_stage_done(self) -> None:
+        """The host has the last reply: a request that is complete ends here, and only here."""
+        request, self._finished = self._finished, None
+        if request is not None:
+            assert request.outcome is not None
+            self._end(request, request.outcome.result)
+
+    def advance(self) -> None:
+        """Carry out what is due."""
+        now = self._now_s()
+        for request in list(self._requests.values()):
+            if request.stage is _Stage.ALLOCATE and now >= request.ready_at_s:
+                request.stage = _Stage.RECEIVE
+            if request.stage is _Stage.WORK and now >= request.ready_at_s:
+                request.outcome = self._handle(request.type, request.payload)
+                request.stage = _Stage.DONE
+
+    def abort_all(self) -> None:
+        """USB reset or detach: every completion handler hears of it."""
+        for request in list(self._requests.values()):
+            self._end(request, ABORTED)
+
+    def _init(self, setup: Setup) -> bytes:
+        self._require_reply_length(setup)
+        if len(self._requests) >= MAX_ACTIVE_REQUESTS:
+            return _reply(_Answer.BUSY)
+        self._last_id = self._last_id + 1 & 0xFFFF
+        request = _Request(self._last_id, setup.w_index, setup.w_value, _Stage.RECEIVE)
+        self._requests[request.id] = request
+        if request.size_bytes == 0:
+            self._on_init(request.type)
+            self._start(request)
+        elif request.size_bytes > MAX_POOLED_PAYLOAD_BYTES:
+            # A system task allocates the buffer, so not even a device without delays is ready at once.
+            request.stage = _Stage.ALLOCATE
+            request.ready_at_s = self._now_s()
+            return _reply(_Answer.PENDING, request_id=request.id)
+        return _reply(_Answer.OK, request_id=request.id)
+
+    def _check(self, setup: Setup) -> bytes:
+        self._require_reply_length(setup)
+        request = self._requests.get(setup.w_index)
+        if request is None:
+            return _reply(_Answer.NOT_FOUND)
+        if request.stage is _Stage.RECEIVE:
+            return _reply(_Answer.OK)
+        if request.outcome is None:
+            return _reply(_Answer.PENDING)
+        if not request.outcome.data:
+            self._finished = request
+        return _reply(_Answer.OK, size_bytes=len(request.outcome.data), result=request.outcome.result)
+
+    def _send(self, setup: Setup, data: bytes) -> bytes:
+        request = self._requests.get(setup.w_index)
+        if request is None or request.stage is not _Stage.RECEIVE:
+            raise StallError
+        if len(request.payload) + setup.w_length > request.size_bytes:
+            raise StallError
+        request.payload += data
+        if len(request.payload) == request.size_bytes:
+            self._start(request)
+        return b""
+
+    def _receive(self, setup: Setup) -> bytes:
+        request = self._requests.get(setup.w_index)
+        if request is None or request.outcome is None or setup.w_length == 0:
+            raise StallError
+        end = request.fetched + setup.w_length
+        if end > len(request.outcome.data):
+            raise StallError
+        chunk = request.outcome.data[request.fetched : end]
+        request.fetched = end
+        if end == len(request.outcome.data):
+            self._finished = request
+        return chunk
+
+    def _reset(self, setup: Setup) -> bytes:
+        self._require_reply_length(setup)
+        if setup.w_index == 0:
+            for request in list(self._requests.values()):
+                self._end(request, CANCELLED)
+            return _reply(_Answer.OK)
+        if setup.w_index not in self._requests:
+            return _reply(_Answer.NOT_FOUND)
+        self._end(self._requests[setup.w_index], CANCELLED)
+        return _reply(_Answer.OK)
+
+    def _start(self, request: _Request) -> None:
+        request.stage = _Stage.WORK
+        request.ready_at_s = self._now_s() + self._duration_s(request.type)
+
+    def _end(self, request: _Request, result: int) -> None:
+        del self._requests[request.id]
+        if request.outcome and request.outcome.completion:
+            request.outcome.completion(result)
+
+    @staticmethod
+    def _require_reply_length(setup: Setup) -> None:
+        if setup.w_length < SHORTEST_REPLY_LENGTH or not setup.is_in:
+            raise StallError
+
+
+def _reply(
+    answer: _Answer, *, request_id: int | None = None, size_bytes: int = 0, result: int | None = None
+) -> bytes:
+    flags, body = 1, struct.pack("<H", answer)
+    if request_id is not None:
+        flags, body = flags | 2, body + struct.pack("<H", request_id)
+    if size_bytes:
+        flags, body = flags | 4, body + struct.pack("<I", size_bytes)
+    if result is not None:
+        flags, body = flags | 8, body + struct.pack("<i", result)
+    return struct.pack("<I", flags) + body

@@ -1,0 +1,150 @@
+"""Endpoint 0 of a device: standard requests, Microsoft descriptors, and hooks for the rest.
+
+Source: device-os v2.1.0 bootloader/src/nRF52840/usbd_device.cpp,
+platform/MCU/STM32F2xx/STM32_USB_Device_Driver/src/usbd_req.c, and the recordings in tests/golden/usb.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from particle_harness.usb.descriptors import MS_OS_VENDOR_CODE, UsbIdentity, ms_os_compat_id, ms_os_properties
+from particle_harness.usb.transfer import (
+    TO_DEVICE,
+    TO_ENDPOINT,
+    TO_INTERFACE,
+    TYPE_CLASS,
+    TYPE_STANDARD,
+    Setup,
+    StallError,
+)
+
+
+class _Request(IntEnum):
+    GET_STATUS = 0
+    CLEAR_FEATURE = 1
+    SET_FEATURE = 3
+    SET_ADDRESS = 5
+    GET_DESCRIPTOR = 6
+    GET_CONFIGURATION = 8
+    SET_CONFIGURATION = 9
+    GET_INTERFACE = 10
+    SET_INTERFACE = 11
+
+
+_DEVICE_DESCRIPTOR, _CONFIGURATION_DESCRIPTOR, _STRING_DESCRIPTOR = 1, 2, 3
+_COMPAT_ID, _PROPERTIES = 4, 5
+
+
+class UsbDevice:
+    """One enumeration of a device, from attach to detach.
+
+    Subclasses answer class and vendor requests and learn when a data stage to the host is over.
+    ``short_first_descriptor``: the STM32 library answers eight bytes until it has an address.
+    ``configuration_when_set``: what GET_CONFIGURATION says afterwards (the nRF52840 bootloader forgets it).
+    """
+
+    short_first_descriptor = False
+    configuration_when_addressed = 0
+    configuration_when_set = 1
+    alternate_settings = 1
+
+    def __init__(self, identity: UsbIdentity) -> None:
+        self.identity = identity
+        self.addressed = False
+        self.configured = False
+        self.alternate = 0
+
+    def host_enumerates(self) -> None:
+        """What an operating system does with a device it finds: address it, configure it."""
+        self.control(Setup(0x00, _Request.SET_ADDRESS, 1, 0, 0))
+        self.control(Setup(0x00, _Request.SET_CONFIGURATION, 1, 0, 0))
+
+    def bus_reset(self) -> None:
+        """USB reset: back to the unaddressed state."""
+        self.addressed = self.configured = False
+
+    def control(self, setup: Setup, data: bytes = b"") -> bytes:
+        """Carry out one control transfer up to its status stage; data for IN, else empty. Raises StallError."""
+        reply = self._answer(setup, data)[: setup.w_length] if setup.is_in else self._answer(setup, data)
+        self.data_stage_done(setup)
+        return reply
+
+    def class_request(self, setup: Setup, data: bytes) -> bytes:  # noqa: ARG002
+        """A class request to an interface."""
+        raise StallError
+
+    def vendor_request(self, setup: Setup, data: bytes) -> bytes:  # noqa: ARG002
+        """A vendor request to the device."""
+        raise StallError
+
+    def data_stage_done(self, setup: Setup) -> None:
+        """The host has the data of this transfer."""
+
+    def on_configured(self) -> None:
+        """SET_CONFIGURATION arrived."""
+
+    def _answer(self, setup: Setup, data: bytes) -> bytes:
+        if setup.b_request == MS_OS_VENDOR_CODE and setup.bm_request_type & 0xE0 == 0xC0:
+            return self._microsoft(setup)
+        if setup.recipient == TO_INTERFACE and not self.configured:
+            raise StallError
+        if setup.kind == TYPE_STANDARD:
+            return self._standard(setup)
+        if setup.kind == TYPE_CLASS:
+            return self.class_request(setup, data)
+        return self.vendor_request(setup, data)
+
+    def _microsoft(self, setup: Setup) -> bytes:
+        identity = self.identity
+        if setup.recipient == TO_DEVICE and setup.w_index == _COMPAT_ID and identity.ms_os_compat_interface is not None:
+            return ms_os_compat_id(identity.ms_os_compat_interface)
+        if setup.recipient == TO_INTERFACE and setup.w_index == _PROPERTIES:
+            asked = setup.w_value & 0xFF == identity.ms_os_properties_value
+            return ms_os_properties(identity.ms_os_guid) if asked else bytes(10)
+        raise StallError
+
+    def _standard(self, setup: Setup) -> bytes:
+        if setup.recipient == TO_ENDPOINT:
+            return b"\x00\x00" if setup.b_request == _Request.GET_STATUS else b""
+        match setup.b_request:
+            case _Request.GET_STATUS:
+                return self.identity.self_powered_status.to_bytes(2, "little")
+            case _Request.CLEAR_FEATURE | _Request.SET_FEATURE:
+                return b""
+            case _Request.SET_ADDRESS:
+                self.addressed = True
+                return b""
+            case _Request.GET_DESCRIPTOR:
+                return self._descriptor(setup)
+            case _Request.GET_CONFIGURATION:
+                value = self.configuration_when_set if self.configured else self.configuration_when_addressed
+                return bytes([value])
+            case _Request.SET_CONFIGURATION:
+                self.configured = setup.w_value != 0
+                if self.configured:
+                    self.on_configured()
+                return b""
+            case _Request.GET_INTERFACE:
+                return bytes([self.alternate])
+            case _Request.SET_INTERFACE:
+                if setup.w_value >= self.alternate_settings:
+                    raise StallError
+                self.alternate = setup.w_value
+                return b""
+        raise StallError
+
+    def _descriptor(self, setup: Setup) -> bytes:
+        kind, index = setup.w_value >> 8, setup.w_value & 0xFF
+        if kind == _DEVICE_DESCRIPTOR:
+            short = self.short_first_descriptor and (setup.w_length == 64 or not self.addressed)
+            return self.identity.device[:8] if short else self.identity.device
+        if kind == _CONFIGURATION_DESCRIPTOR:
+            return self.identity.configuration
+        if kind == _STRING_DESCRIPTOR and index in self.identity.strings:
+            return self.identity.strings[index]
+        return self.class_descriptor(kind)
+
+    def class_descriptor(self, kind: int) -> bytes:  # noqa: ARG002
+        """A descriptor of another type than device, configuration and string."""
+        raise StallError

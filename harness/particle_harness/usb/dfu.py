@@ -1,0 +1,383 @@
+"""DFU mode of both generations: DfuSe state machines as Particle's bootloaders have them, and the memory behind them.
+
+Source: device-os v2.1.0 bootloader/src/nRF52840/usbd_dfu.cpp and usbd_dfu_mal.cpp (Gen 3),
+platform/MCU/STM32F2xx/STM32_USB_Device_Driver/src/usbd_dfu_core.c, usbd_dfu_mal.c, usbd_flash_if.c (Gen 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+
+from particle_harness.usb.descriptors import DFU_FUNCTIONAL, TRANSFER_SIZE_BYTES, DfuEra, UsbIdentity, dfu_functional
+from particle_harness.usb.device import UsbDevice
+from particle_harness.usb.transfer import Setup, StallError
+
+
+class Request(IntEnum):
+    """bRequest of DFU 1.1."""
+
+    DETACH = 0
+    DNLOAD = 1
+    UPLOAD = 2
+    GETSTATUS = 3
+    CLRSTATUS = 4
+    GETSTATE = 5
+    ABORT = 6
+
+
+class State(IntEnum):
+    """bState of DFU 1.1."""
+
+    IDLE = 2
+    DNLOAD_SYNC = 3
+    DNBUSY = 4
+    DNLOAD_IDLE = 5
+    MANIFEST_SYNC = 6
+    MANIFEST = 7
+    MANIFEST_WAIT_RESET = 8
+    UPLOAD_IDLE = 9
+    ERROR = 10
+
+
+class Status(IntEnum):
+    """bStatus of DFU 1.1, as far as the bootloaders use it."""
+
+    OK = 0
+    TARGET = 1
+    UNKNOWN = 0x0E
+    STALLED_PACKET = 0x0F
+
+
+class Command(IntEnum):
+    """First byte of DNLOAD block 0 (DfuSe)."""
+
+    GET_COMMANDS = 0x00
+    SET_ADDRESS = 0x21
+    ERASE = 0x41
+    READ_UNPROTECT = 0x92
+    ENTER_SAFE_MODE = 0xFA
+
+
+class DfuMemory(Protocol):
+    """What lies behind one alternate setting. ``read`` returns None, the others False, when they refuse."""
+
+    def read(self, address: int, size_bytes: int) -> bytes | None:
+        """Bytes at a DFU address."""
+
+    def write(self, address: int, data: bytes) -> bool:
+        """Program bytes."""
+
+    def erase(self, address: int) -> bool:
+        """Erase the sector that holds the address."""
+
+    def poll_timeout_ms(self, command_is_erase: bool, address: int) -> int | None:
+        """bwPollTimeout before such work; None leaves the old value."""
+
+
+@dataclass(slots=True)
+class DfuRegisters:
+    """RAM of the bootloader that outlives one transfer."""
+
+    state: int = State.IDLE
+    status: int = Status.OK
+    poll_timeout_ms: int = 0
+    reported_state: int = State.IDLE
+    """bState in replies; differs from ``state`` on Gen 2."""
+    address: int = 0
+    block: int = 0
+    data: bytes = b""
+    """Block received and not yet carried out."""
+
+
+class DfuDevice(UsbDevice):
+    """What both machines share. ``leave(safe_mode)`` is called when the reset countdown starts."""
+
+    def __init__(
+        self,
+        identity: UsbIdentity,
+        era: DfuEra,
+        memories: Sequence[DfuMemory],
+        *,
+        leave: Callable[[bool], None],
+        detach: Callable[[], None],
+    ) -> None:
+        super().__init__(identity)
+        self.era = era
+        self.memories = tuple(memories)
+        self.registers = DfuRegisters()
+        self.alternate_settings = len(self.memories)
+        self._leave = leave
+        self._detach = detach
+
+    @property
+    def leaving(self) -> bool:
+        """Whether a countdown to the reset still runs. On Gen 2 nothing stops it."""
+        return True
+
+    @property
+    def memory(self) -> DfuMemory:
+        """Memory of the present alternate setting."""
+        return self.memories[self.alternate]
+
+    def class_descriptor(self, kind: int) -> bytes:
+        """The functional descriptor by itself."""
+        if kind == DFU_FUNCTIONAL:
+            return dfu_functional()
+        raise StallError
+
+    def _status_reply(self) -> bytes:
+        r = self.registers
+        return bytes([r.status]) + r.poll_timeout_ms.to_bytes(3, "little") + bytes([r.reported_state, 0])
+
+    def _block_address(self, block: int) -> int:
+        return self.registers.address + (block - 2) * TRANSFER_SIZE_BYTES
+
+
+class Gen3Dfu(DfuDevice):
+    """nRF52840: every request in the wrong state stalls and ends in dfuERROR; work follows the DNBUSY reply."""
+
+    configuration_when_addressed = 1
+    configuration_when_set = 0
+
+    def on_configured(self) -> None:
+        """The class driver starts anew."""
+        self.registers = DfuRegisters()
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the countdown to the reset still runs: any wrong request has stopped it."""
+        return self.registers.state == State.MANIFEST_WAIT_RESET
+
+    def class_request(self, setup: Setup, data: bytes) -> bytes:
+        """DFU requests."""
+        state = self.registers.state
+        match setup.b_request:
+            case Request.DNLOAD:
+                self._require(state in (State.IDLE, State.DNLOAD_IDLE))
+                self._accept_block(setup, data)
+                return b""
+            case Request.UPLOAD:
+                self._require(state in (State.IDLE, State.UPLOAD_IDLE))
+                return self._upload(setup)
+            case Request.GETSTATUS:
+                return self._get_status()
+            case Request.CLRSTATUS:
+                self._require(state == State.ERROR)
+                self._enter(State.IDLE, Status.OK)
+                return b""
+            case Request.GETSTATE:
+                self._require(state not in (State.DNBUSY, State.MANIFEST, State.MANIFEST_WAIT_RESET))
+                return bytes([state])
+            case Request.ABORT | Request.DETACH:
+                idle_again = (
+                    State.IDLE, State.DNLOAD_SYNC, State.DNLOAD_IDLE, State.MANIFEST_SYNC, State.UPLOAD_IDLE
+                )
+                self._require(state in idle_again)
+                self._enter(State.IDLE, Status.OK)
+                self.registers.block, self.registers.data = 0, b""
+                if setup.b_request == Request.DETACH:
+                    self._detach()
+                return b""
+        raise StallError
+
+    def data_stage_done(self, setup: Setup) -> None:
+        """The reply to GETSTATUS has gone out: now the flash is touched, or the countdown starts."""
+        if not setup.is_in:
+            return
+        if self.registers.state == State.DNBUSY:
+            self._work()
+        elif self.registers.state == State.MANIFEST:
+            self._enter(State.MANIFEST_WAIT_RESET)
+            # The host was told dfuMANIFEST; the last status block is not sent again.
+            self._leave(self.registers.data[:1] == bytes([Command.ENTER_SAFE_MODE]))
+
+    def _accept_block(self, setup: Setup, data: bytes) -> None:
+        self.registers.block, self.registers.data = setup.w_value, data
+        self._enter(State.DNLOAD_SYNC if setup.w_length else State.MANIFEST_SYNC)
+
+    def _upload(self, setup: Setup) -> bytes:
+        if setup.w_value == 0:
+            self._enter(State.IDLE)
+            return self.era.commands
+        self._require(setup.w_value > 1)
+        data = self.memory.read(self._block_address(setup.w_value), setup.w_length)
+        if data is None:
+            self._fail(Status.UNKNOWN)
+            raise StallError
+        self._enter(State.UPLOAD_IDLE)
+        return data
+
+    def _get_status(self) -> bytes:
+        state = self.registers.state
+        self._require(state not in (State.DNBUSY, State.MANIFEST_WAIT_RESET))
+        if state == State.DNLOAD_SYNC:
+            self._enter(State.DNBUSY)
+            self.registers.poll_timeout_ms = 0
+        elif state == State.MANIFEST_SYNC:
+            self._enter(State.MANIFEST, Status.OK)
+        return self._status_reply()
+
+    def _work(self) -> None:
+        r = self.registers
+        if r.block == 0:
+            self._command(r.data)
+        elif r.block > 1:
+            self._finish(self.memory.write(self._block_address(r.block), r.data))
+        else:
+            self._fail(Status.TARGET)
+
+    def _command(self, data: bytes) -> None:
+        argument = int.from_bytes(data[1:5], "little") if len(data) == 5 else None
+        match data[0]:
+            case Command.GET_COMMANDS:
+                pass  # The firmware forgets to leave dfuDNBUSY.
+            case Command.SET_ADDRESS:
+                if argument is not None:
+                    self.registers.address = argument
+                self._finish(argument is not None)
+            case Command.ERASE if len(data) == 1:
+                self._fail(Status.TARGET)
+            case Command.ERASE:
+                self._finish(argument is not None and self.memory.erase(argument))
+            case Command.READ_UNPROTECT:
+                self._fail(Status.UNKNOWN)
+            case command if command == Command.ENTER_SAFE_MODE and command in self.era.commands:
+                self._enter(State.MANIFEST_SYNC, Status.OK)
+            case _:
+                self._fail(Status.STALLED_PACKET)
+
+    def _finish(self, ok: bool) -> None:
+        if ok:
+            self._enter(State.DNLOAD_IDLE, Status.OK)
+        else:
+            self._fail(Status.UNKNOWN)
+
+    def _require(self, allowed: bool) -> None:
+        if not allowed:
+            self._fail(Status.UNKNOWN)
+            raise StallError
+
+    def _fail(self, status: Status) -> None:
+        self._enter(State.ERROR, status)
+
+    def _enter(self, state: State, status: Status | None = None) -> None:
+        r = self.registers
+        r.state = r.reported_state = state
+        if status is not None:
+            r.status = status
+
+
+class Gen2Dfu(DfuDevice):
+    """STM32F2: failures of erase and write are not reported, a wrong CLRSTATUS does not stall."""
+
+    short_first_descriptor = True
+    _IDLE_AGAIN = (State.IDLE, State.DNLOAD_SYNC, State.DNLOAD_IDLE, State.MANIFEST_SYNC, State.UPLOAD_IDLE)
+
+    def on_configured(self) -> None:
+        """Only the state starts anew; the address pointer stays."""
+        self._enter(State.IDLE)
+
+    def class_request(self, setup: Setup, data: bytes) -> bytes:
+        """DFU requests."""
+        r = self.registers
+        match setup.b_request:
+            case Request.DNLOAD:
+                if r.state not in (State.IDLE, State.DNLOAD_IDLE):
+                    raise StallError
+                if setup.w_length:
+                    r.block, r.data = setup.w_value, data
+                self._enter(State.DNLOAD_SYNC if setup.w_length else State.MANIFEST_SYNC)
+                return b""
+            case Request.UPLOAD:
+                return self._upload(setup)
+            case Request.GETSTATUS:
+                return self._get_status()
+            case Request.CLRSTATUS:
+                clear = r.state == State.ERROR
+                r.status = Status.OK if clear else Status.UNKNOWN
+                self._enter(State.IDLE if clear else State.ERROR)
+                return b""
+            case Request.GETSTATE:
+                return bytes([r.state])
+            case Request.ABORT | Request.DETACH:
+                if r.state in self._IDLE_AGAIN:
+                    r.status, r.block, r.data = Status.OK, 0, b""
+                    self._enter(State.IDLE)
+                if setup.b_request == Request.DETACH:
+                    self._detach()
+                return b""
+        raise StallError
+
+    def data_stage_done(self, setup: Setup) -> None:
+        """The reply to GETSTATUS has gone out: now the flash is touched, or the countdown starts."""
+        if not setup.is_in:
+            return
+        if self.registers.state == State.DNBUSY:
+            self._work()
+            self.registers.block, self.registers.data = 0, b""
+            self._enter(State.DNLOAD_SYNC)
+        elif self.registers.state == State.MANIFEST:
+            self._enter(State.MANIFEST_WAIT_RESET)
+            self._leave(False)
+
+    def _upload(self, setup: Setup) -> bytes:
+        r = self.registers
+        if setup.w_length == 0:
+            self._enter(State.IDLE)
+            return b""
+        if r.state not in (State.IDLE, State.UPLOAD_IDLE):
+            raise StallError
+        if setup.w_value == 0:
+            self._enter(State.IDLE if setup.w_length > 3 else State.UPLOAD_IDLE)
+            return self.era.commands
+        if setup.w_value == 1:
+            r.state = r.reported_state = Status.STALLED_PACKET  # sic: a status where a state belongs
+            raise StallError
+        self._enter(State.UPLOAD_IDLE)
+        data = self.memory.read(self._block_address(setup.w_value), setup.w_length)
+        return bytes(setup.w_length) if data is None else data
+
+    def _get_status(self) -> bytes:
+        r = self.registers
+        if r.state == State.DNLOAD_SYNC and r.data:
+            self._enter(State.DNBUSY)
+            is_erase = r.block == 0 and r.data[0] == Command.ERASE
+            poll_ms = self._poll_timeout_ms(is_erase)
+            r.poll_timeout_ms = r.poll_timeout_ms if poll_ms is None else poll_ms
+        elif r.state == State.DNLOAD_SYNC:
+            self._enter(State.DNLOAD_IDLE)
+            if self.era.gen2_first_library:
+                r.poll_timeout_ms = 0
+        elif r.state == State.MANIFEST_SYNC:
+            r.state = State.MANIFEST
+            # Later code reports dfuDNLOAD-IDLE here, so that dfu-util ends with a tidy line.
+            r.reported_state = State.MANIFEST if self.era.gen2_first_library else State.DNLOAD_IDLE
+            r.poll_timeout_ms = 1 if self.era.gen2_first_library else r.poll_timeout_ms
+        elif r.state == State.MANIFEST:
+            self._enter(State.IDLE)
+        return self._status_reply()
+
+    def _poll_timeout_ms(self, is_erase: bool) -> int | None:
+        if not self.era.gen2_first_library:
+            return self.memory.poll_timeout_ms(is_erase, self.registers.address)
+        # The first library goes on to the next settings when the address is not in the chosen one.
+        for number, memory in enumerate(self.memories[self.alternate :], self.alternate):
+            poll_ms = memory.poll_timeout_ms(is_erase, self.registers.address)
+            if poll_ms is not None:
+                return 50 if number == 0 else poll_ms
+        return None
+
+    def _work(self) -> None:
+        r = self.registers
+        if r.block == 0 and len(r.data) == 5 and r.data[0] in (Command.SET_ADDRESS, Command.ERASE):
+            r.address = int.from_bytes(r.data[1:5], "little")
+            if r.data[0] == Command.ERASE:
+                self.memory.erase(r.address)
+        elif r.block > 1:
+            self.memory.write(self._block_address(r.block), r.data)
+
+    def _enter(self, state: State) -> None:
+        self.registers.state = self.registers.reported_state = state

@@ -1,0 +1,215 @@
+"""Memories behind the alternate settings of DFU mode: which addresses they take and how.
+
+Source: device-os v2.1.0 bootloader/src/nRF52840/usbd_dfu_mal.cpp, hal/src/nRF52840/flash_hal.c (Gen 3);
+usbd_dfu_mal.c, usbd_flash_if.c, usbd_dct_if.c of the STM32 driver, bootloader/src/photon/bootloader_dct.c (Gen 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from particle_harness.dct import DCT_SIZE_BYTES, Dct
+from particle_harness.nor_flash import NorFlash
+
+_WORD = 4
+_MBR_END = 0x1000
+
+
+class InternalFlashGen3:
+    """nRF52840 flash: reads everywhere, writes and erases everywhere but in the master boot record."""
+
+    def __init__(self, flash: NorFlash) -> None:
+        self._flash = flash
+
+    def read(self, address: int, size_bytes: int) -> bytes | None:
+        """Bytes, also of the bootloader."""
+        return self._flash.read(address, size_bytes) if self._inside(address, size_bytes) else None
+
+    def write(self, address: int, data: bytes) -> bool:
+        """Whole words: missing bytes are 0xFF, which changes nothing."""
+        # nrf_fstorage is set up for 0x1000 to 0x100000; validate() alone would let the first page through.
+        if not self._inside(address, len(data)) or address < _MBR_END:
+            return False
+        head = address % _WORD
+        padded = b"\xff" * head + data
+        padded += b"\xff" * (-len(padded) % _WORD)
+        self._flash.program(address - head, padded)
+        return True
+
+    def erase(self, address: int) -> bool:
+        """One page."""
+        if not _MBR_END <= address < self._flash.end_address:
+            return False
+        self._flash.erase_sector(address)
+        return True
+
+    def poll_timeout_ms(self, command_is_erase: bool, address: int) -> int | None:  # noqa: ARG002
+        """Always 0."""
+        return 0
+
+    def _inside(self, address: int, size_bytes: int) -> bool:
+        return address + size_bytes <= self._flash.end_address
+
+
+class ExternalFlashGen3:
+    """Serial flash, whose addresses count from 0x80000000."""
+
+    OFFSET = 0x80000000
+
+    def __init__(self, flash: NorFlash) -> None:
+        self._flash = flash
+
+    def read(self, address: int, size_bytes: int) -> bytes | None:
+        """Bytes of the chip."""
+        return self._flash.read(address - self.OFFSET, size_bytes) if self._inside(address, size_bytes) else None
+
+    def write(self, address: int, data: bytes) -> bool:
+        """Program bytes."""
+        if not self._inside(address, len(data)):
+            return False
+        self._flash.program(address - self.OFFSET, data)
+        return True
+
+    def erase(self, address: int) -> bool:
+        """One 4 KiB sector. The address just behind an 8 MiB chip is taken and wraps to its start."""
+        size_bytes = self._flash.chip.size_bytes
+        offset = address - self.OFFSET
+        if not 0 <= offset <= size_bytes or (offset == size_bytes and size_bytes < 0x800000):
+            return False
+        self._flash.erase_sector(offset % size_bytes)
+        return True
+
+    def poll_timeout_ms(self, command_is_erase: bool, address: int) -> int | None:  # noqa: ARG002
+        """Always 0."""
+        return 0
+
+    def _inside(self, address: int, size_bytes: int) -> bool:
+        return address >= self.OFFSET and address - self.OFFSET + size_bytes <= self._flash.end_address
+
+
+class DctGen3:
+    """Device configuration: read and write at once, erase does nothing."""
+
+    def __init__(self, dct: Dct) -> None:
+        self._dct = dct
+
+    def read(self, address: int, size_bytes: int) -> bytes | None:
+        """Bytes of the configuration."""
+        return self._dct.read(address, size_bytes) if address + size_bytes <= DCT_SIZE_BYTES else None
+
+    def write(self, address: int, data: bytes) -> bool:
+        """Replace bytes."""
+        if address + len(data) > DCT_SIZE_BYTES:
+            return False
+        self._dct.write(address, data)
+        return True
+
+    def erase(self, address: int) -> bool:  # noqa: ARG002
+        """Nothing to do."""
+        return True
+
+    def poll_timeout_ms(self, command_is_erase: bool, address: int) -> int | None:  # noqa: ARG002
+        """Always 0."""
+        return 0
+
+
+class InternalFlashGen2:
+    """STM32F2 flash: erased by sectors of 16 to 128 KiB; bootloader and configuration are protected."""
+
+    PROTECTED_END = 0x08020000
+
+    def __init__(self, flash: NorFlash, *, poll_ms: int = 0) -> None:
+        self._flash = flash
+        self._poll_ms = poll_ms
+
+    def read(self, address: int, size_bytes: int) -> bytes | None:
+        """Bytes, also of the bootloader."""
+        if not self._inside(address) or address + size_bytes > self._flash.end_address:
+            return None
+        return self._flash.read(address, size_bytes)
+
+    def write(self, address: int, data: bytes) -> bool:
+        """Whole words, verified and tried again as the bootloader does; it tells nobody."""
+        if not self._inside(address) or address < self.PROTECTED_END:
+            return False
+        padded = data + b"\xff" * (-len(data) % _WORD)
+        if address + len(padded) > self._flash.end_address:
+            return False
+        for _ in range(3):
+            self._flash.program(address, padded)
+            if self._flash.read(address, len(padded)) == padded:
+                return True
+        return False
+
+    def erase(self, address: int) -> bool:
+        """The sector that holds the address."""
+        if not self._inside(address) or address < self.PROTECTED_END:
+            return False
+        self._flash.erase_sector(address)
+        return True
+
+    def poll_timeout_ms(self, command_is_erase: bool, address: int) -> int | None:  # noqa: ARG002
+        """0 for addresses in flash."""
+        return self._poll_ms if self._inside(address) else None
+
+    def _inside(self, address: int) -> bool:
+        return self._flash.base_address <= address < self._flash.end_address
+
+
+class DctGen2:
+    """Device configuration of a Photon: reached through code in the system parts, so only while they are intact."""
+
+    def __init__(self, dct: Dct, reachable: Callable[[], bool]) -> None:
+        self._dct = dct
+        self._reachable = reachable
+
+    def read(self, address: int, size_bytes: int) -> bytes | None:
+        """Bytes of the configuration; None (the host sees zeros) while the system parts are broken."""
+        inside = address + size_bytes <= DCT_SIZE_BYTES
+        return self._dct.read(address, size_bytes) if inside and self._reachable() else None
+
+    def write(self, address: int, data: bytes) -> bool:
+        """Replace bytes, with the same condition."""
+        if address + len(data) > DCT_SIZE_BYTES or not self._reachable():
+            return False
+        self._dct.write(address, data)
+        return True
+
+    def erase(self, address: int) -> bool:
+        """Nothing to do."""
+        return address < DCT_SIZE_BYTES
+
+    def poll_timeout_ms(self, command_is_erase: bool, address: int) -> int | None:
+        """500 ms for an erase and 1 ms for a write, as the firmware's table has them."""
+        if address >= DCT_SIZE_BYTES:
+            return None
+        return 500 if command_is_erase else 1
+
+
+class SerialFlashGen2:
+    """The P1's serial flash, counted from 0."""
+
+    def __init__(self, flash: NorFlash) -> None:
+        self._flash = flash
+
+    def read(self, address: int, size_bytes: int) -> bytes | None:
+        """Bytes of the chip."""
+        return self._flash.read(address, size_bytes) if address + size_bytes <= self._flash.end_address else None
+
+    def write(self, address: int, data: bytes) -> bool:
+        """Program bytes."""
+        if address + len(data) > self._flash.end_address:
+            return False
+        self._flash.program(address, data)
+        return True
+
+    def erase(self, address: int) -> bool:
+        """One 4 KiB sector."""
+        if address >= self._flash.end_address:
+            return False
+        self._flash.erase_sector(address)
+        return True
+
+    def poll_timeout_ms(self, command_is_erase: bool, address: int) -> int | None:  # noqa: ARG002
+        """0 for addresses in the chip."""
+        return 0 if address < self._flash.end_address else None

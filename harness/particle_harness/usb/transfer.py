@@ -1,0 +1,45 @@
+"""A control transfer as the device sees it."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+
+class StallError(Exception):
+    """The device answers with a STALL handshake."""
+
+
+_SETUP = struct.Struct("<BBHHH")
+TYPE_STANDARD, TYPE_CLASS, TYPE_VENDOR = 0, 1, 2
+TO_DEVICE, TO_INTERFACE, TO_ENDPOINT = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """The eight bytes of a SETUP packet, with the names of the USB 2.0 specification."""
+
+    bm_request_type: int
+    b_request: int
+    w_value: int
+    w_index: int
+    w_length: int
+
+    @property
+    def is_in(self) -> bool:
+        """Whether data flows to the host."""
+        return bool(self.bm_request_type & 0x80)
+
+    @property
+    def kind(self) -> int:
+        """Standard, class or vendor request."""
+        return self.bm_request_type >> 5 & 3
+
+    @property
+    def recipient(self) -> int:
+        """Device, interface or endpoint."""
+        return self.bm_request_type & 0x1F
+
+    def pack(self) -> bytes:
+        """The packet."""
+        return _SETUP.pack(self.bm_request_type, self.b_request, self.w_value, self.w_index, self.w_length)

@@ -1,0 +1,131 @@
+"""Numbers of Particle's USB control requests.
+
+Source: device-os v6.2.0 system/inc/system_control.h (request types), services/inc/system_error.h (result codes),
+system/src/usb_control_request_channel.cpp (service requests, statuses, limits).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+
+
+class ServiceRequest(IntEnum):
+    """bRequest of the request/reply service on endpoint 0."""
+
+    INIT = 1
+    CHECK = 2
+    SEND = 3
+    RECV = 4
+    RESET = 5
+
+
+class ServiceStatus(IntEnum):
+    """Status in a service reply."""
+
+    OK = 0
+    ERROR = 1
+    PENDING = 2
+    BUSY = 3
+    NO_MEMORY = 4
+    NOT_FOUND = 5
+
+
+class ServiceField(IntFlag):
+    """Which fields a service reply carries, in this order, after its u32 of flags."""
+
+    STATUS = 0x1
+    ID = 0x2
+    SIZE = 0x4
+    RESULT = 0x8
+
+
+SERVICE_REPLY_LENGTH = 64
+"""wLength of INIT, CHECK and RESET in bytes; the device stalls a shorter one (MIN_WLENGTH)."""
+MAX_PAYLOAD_SIZE_BYTES = 65535
+"""Largest request payload (USB_REQUEST_MAX_PAYLOAD_SIZE)."""
+MAX_ACTIVE_REQUESTS = 4
+"""Requests a device keeps at a time (USB_REQUEST_MAX_ACTIVE_COUNT)."""
+VENDOR_IN = 0xC0
+VENDOR_OUT = 0x40
+
+
+class ControlRequest(IntEnum):
+    """Request types that particle-dev sends."""
+
+    DEVICE_ID = 20
+    SERIAL_NUMBER = 21
+    SYSTEM_VERSION = 30
+    RESET = 40
+    DFU_MODE = 50
+    SAFE_MODE = 60
+    START_LISTENING = 70
+    STOP_LISTENING = 71
+    GET_DEVICE_MODE = 72
+    MODULE_INFO = 90
+    DIAGNOSTIC_INFO = 100
+    CLOUD_CONNECTION_STATUS = 300
+
+
+RAW_REQUEST = 0x50
+"""bRequest of requests that the device answers from its USB interrupt, without the service above."""
+
+
+class RawRequest(IntEnum):
+    """wIndex of raw requests. The numbers are those of the control requests of the same name."""
+
+    CLOUD_DISCONNECT = 302
+
+
+RESULT_NAMES: dict[int, str] = {
+    0: "NONE",
+    -100: "UNKNOWN",
+    -110: "BUSY",
+    -120: "NOT_SUPPORTED",
+    -130: "NOT_ALLOWED",
+    -140: "CANCELLED",
+    -150: "ABORTED",
+    -160: "TIMEOUT",
+    -170: "NOT_FOUND",
+    -180: "ALREADY_EXISTS",
+    -190: "TOO_LARGE",
+    -191: "NOT_ENOUGH_DATA",
+    -200: "LIMIT_EXCEEDED",
+    -201: "END_OF_STREAM",
+    -210: "INVALID_STATE",
+    -219: "FLASH_IO",
+    -220: "IO",
+    -221: "WOULD_BLOCK",
+    -225: "FILE",
+    -226: "PATH_TOO_LONG",
+    -230: "NETWORK",
+    -240: "PROTOCOL",
+    -250: "INTERNAL",
+    -260: "NO_MEMORY",
+    -270: "INVALID_ARGUMENT",
+    -280: "BAD_DATA",
+    -281: "ENCODING_FAILED",
+    -290: "OUT_OF_RANGE",
+    -300: "DEPRECATED",
+    -1300: "OTA_MODULE_NOT_FOUND",
+    -1310: "OTA_UNSUPPORTED_MODULE",
+    -1320: "OTA_VALIDATION_FAILED",
+    -1330: "OTA_INTEGRITY_CHECK_FAILED",
+    -1331: "OTA_RESUMED_UPDATE_FAILED",
+    -1340: "OTA_DEPENDENCY_CHECK_FAILED",
+    -1350: "OTA_INVALID_ADDRESS",
+    -1351: "OTA_INVALID_SIZE",
+    -1360: "OTA_INVALID_PLATFORM",
+    -1370: "OTA_INVALID_FORMAT",
+    -1380: "OTA_UPDATES_DISABLED",
+    -1390: "OTA",
+    -1800: "INVALID_SERVER_SETTINGS",
+    -1801: "PROTECTED",
+    -1802: "KEY_MISMATCH",
+    -1803: "INVALID_SIGNATURE",
+}
+"""Result codes by number (system_error_t)."""
+
+
+def result_name(result_code: int) -> str:
+    """The symbolic name of a result code, or ``"code -123"`` for one that this table lacks."""
+    return RESULT_NAMES.get(result_code, f"code {result_code}")

@@ -1,0 +1,89 @@
+"""``particle-dev id``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from particle_dev.catalog.platforms import UsbMode
+from particle_dev.cli.list_devices import device_object
+from particle_dev.cli.options import (
+    bench_option,
+    device_option,
+    json_option,
+    newest_factory_modules,
+    open_store,
+    opened_bench,
+    read_bench,
+    store_option,
+)
+from particle_dev.device.control import ControlSession
+from particle_dev.device.dfu import DfuSession
+from particle_dev.device.discovery import list_devices, select_device
+from particle_dev.device.model import Device
+from particle_dev.flash.inventory import Inventory, inventory_by_control, inventory_by_dfu
+from particle_dev.flash.plan import module_title
+from particle_dev.transport.base import Host
+
+
+def identity_object(host: Host, device: Device) -> dict[str, object]:
+    """Identity and modules of a device for ``--json``; in DFU mode what its flash shows."""
+    identity = device_object(device) | {"serial_number": None, "device_os": None, "device_mode": None}
+    if device.mode is UsbMode.DFU:
+        with DfuSession(host, device) as dfu_session:
+            inventory = inventory_by_dfu(dfu_session)
+        identity["device_os"] = inventory.device_os
+    else:
+        with ControlSession(host, device) as session:
+            identity["device_id"] = session.device_id()
+            identity["serial_number"] = session.serial_number()
+            identity["device_os"] = session.system_version()
+            identity["device_mode"] = str(session.device_mode())
+            inventory = inventory_by_control(session)
+    return identity | {"read_over": inventory.read_over, "modules": _module_objects(inventory)}
+
+
+def _module_objects(inventory: Inventory) -> list[dict[str, object]]:
+    return [
+        {
+            "function": m.function,
+            "index": m.index,
+            "version": m.version,
+            "size_bytes": m.size_bytes,
+            "valid": m.valid,
+            "failed_checks": [flag.name for flag in m.failed],
+            "title": module_title(m.function, m.index, m.version),
+        }
+        for m in inventory.modules
+    ]
+
+
+@click.command("id")
+@device_option
+@bench_option
+@store_option
+@json_option
+def identify(device: str | None, bench_spec: str, store_dir: Path | None, as_json: bool) -> None:
+    """Identify one device: Device ID, serial number, Device OS, modules.
+
+    Asks by control requests, or reads the flash when the device is in DFU mode. Changes nothing. With several devices
+    and no --device it lists them and stops.
+    """
+    with opened_bench(read_bench(bench_spec), newest_factory_modules(open_store(store_dir))) as bench:
+        chosen = select_device(list_devices(bench.host), device)
+        identity = identity_object(bench.host, chosen)
+    if as_json:
+        click.echo(json.dumps(identity))
+        return
+    click.echo(f"Device ID      {identity['device_id']}")
+    click.echo(f"Platform       {chosen.platform.display_name} ({chosen.platform.id})")
+    click.echo(f"Serial number  {identity['serial_number'] or 'not stored'}")
+    click.echo(f"Device OS      {identity['device_os'] or 'none'}")
+    click.echo(f"Mode           {identity['device_mode'] or identity['mode']}, port {identity['port']}")
+    modules = identity["modules"]
+    assert isinstance(modules, list)
+    for module in modules:
+        verdict = "ok" if module["valid"] else f"failed: {', '.join(module['failed_checks'])}"
+        click.echo(f"  {module['title']:<28}{module['size_bytes']:>8} bytes  {verdict}")

@@ -1,0 +1,108 @@
+"""Options that several commands share, and how their values become objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import platformdirs
+
+from particle_dev.catalog.modules import ModuleFunction
+from particle_dev.catalog.platforms import platform_by_name
+from particle_dev.flash.store import FirmwareStore
+from particle_dev.station.bench import Bench, FactoryModules, no_factory_modules, open_bench
+from particle_dev.station.bench_file import BenchFile, bench_named, load_bench_file
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+
+def json_option(command: CommandT) -> CommandT:
+    """``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")(command)
+
+
+def bench_option(command: CommandT) -> CommandT:
+    """``--bench``."""
+    return click.option(
+        "--bench",
+        "bench_spec",
+        default="usb",
+        metavar="NAME|FILE",
+        help="Where the boards are: usb (default), virtual, or a bench file (TOML).",
+    )(command)
+
+
+def device_option(command: CommandT) -> CommandT:
+    """``--device``."""
+    return click.option("--device", metavar="ID", help="Device ID, platform name or port, when there are several.")(
+        command
+    )
+
+
+def store_option(command: CommandT) -> CommandT:
+    """``--store``, or the environment's PARTICLE_DEV_STORE."""
+    return click.option(
+        "--store",
+        "store_dir",
+        envvar="PARTICLE_DEV_STORE",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Folder of the firmware store [env: PARTICLE_DEV_STORE].",
+    )(command)
+
+
+def open_store(store_dir: Path | None) -> FirmwareStore:
+    """The firmware store at ``store_dir``, or the user's own."""
+    return FirmwareStore(store_dir or platformdirs.user_data_path("particle-dev") / "firmware")
+
+
+def factory_modules(store: FirmwareStore, releases: dict[str, str]) -> FactoryModules:
+    """Bootloader and radio stack of each platform's release, from the store, for benches that make their own boards."""
+
+    def modules(platform_name: str) -> Sequence[bytes]:
+        if platform_name not in releases:
+            return newest_factory_modules(store)(platform_name)
+        release = store.device_os_set(platform_name, releases[platform_name])
+        return [store.read(m.sha256) for m in release.factory_modules]
+
+    return modules
+
+
+def newest_factory_modules(store: FirmwareStore) -> FactoryModules:
+    """The newest bootloader and radio stack in the store, for commands that name no release."""
+
+    def modules(platform_name: str) -> Sequence[bytes]:
+        platform = platform_by_name(platform_name)
+        functions = (ModuleFunction.BOOTLOADER, ModuleFunction.RADIO_STACK)
+        found = [store.find(platform.id, f, 0) for f in functions] if platform else []
+        newest = [versions[-1] for versions in found if versions]
+        return [store.read(m.sha256) for m in newest] or no_factory_modules(platform_name)
+
+    return modules
+
+
+def read_bench(spec: str) -> BenchFile:
+    """The bench that ``--bench`` names: a TOML file, or a driver by its name. Raises ConfigError."""
+    return load_bench_file(Path(spec)) if spec.endswith(".toml") else bench_named(spec)
+
+
+@contextmanager
+def opened_bench(
+    table: BenchFile, factory: FactoryModules, state_dir: Path | None = None
+) -> Iterator[Bench]:
+    """An open bench. ``state_dir`` is where virtual boards keep what must survive this process, unless the bench file
+    says where. Raises BenchError, ConfigError."""
+    bench = open_bench(
+        table.driver,
+        name=table.name,
+        options=table.options,
+        slots=table.slots,
+        state_dir=table.state_dir or state_dir,
+        factory_modules=factory,
+    )
+    try:
+        yield bench
+    finally:
+        bench.close()

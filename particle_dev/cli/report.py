@@ -1,0 +1,41 @@
+"""``particle-dev report``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from particle_dev.station.journal import JOURNAL_NAME, read_journal
+from particle_dev.station.run_record import fold
+
+
+@click.command()
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the whole record as JSON.")
+@click.option(
+    "--html",
+    "html_path",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the report here instead of DIR/report.html.",
+)
+def report(directory: Path, as_json: bool, html_path: Path | None) -> None:
+    """Show what a station run did, and write its report anew.
+
+    DIR is the folder of the run (--out of 'station run'). Its journal is read, also while the run goes on, and
+    is not changed. The exit status speaks of this command, not of the run.
+    """
+    events, _torn = read_journal(directory / JOURNAL_NAME)
+    record = fold(events)
+    from particle_dev.station.report import REPORT_NAME, write_report  # noqa: PLC0415  jinja2 is slow to import
+
+    html_path = html_path or directory / REPORT_NAME
+    write_report(record, html_path)
+    if as_json:
+        click.echo(json.dumps(record.to_data() | {"report": str(html_path)}))
+    else:
+        from particle_dev.cli.station_view import print_summary  # noqa: PLC0415  rich is slow to import
+
+        print_summary(record, html_path)

@@ -1,0 +1,70 @@
+"""``particle-dev station``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.cli.options import (
+    factory_modules,
+    json_option,
+    open_store,
+    opened_bench,
+    read_bench,
+    store_option,
+)
+from particle_dev.cli.station_view import JsonView, StationView, print_summary
+from particle_dev.station.engine import REPORT_NAME, Station
+from particle_dev.station.recipe import load_recipe
+
+_EXIT_CODES = {"pass": ExitCode.OK, "fail": ExitCode.FAILED, "incomplete": ExitCode.INCOMPLETE}
+
+
+@click.group("station")
+def station() -> None:
+    """Work on whole trays of boards."""
+
+
+@station.command("run")
+@click.option(
+    "--recipe", "recipe_path", required=True, type=click.Path(path_type=Path), help="Recipe (TOML)."
+)
+@click.option(
+    "--bench", "bench_spec", required=True, metavar="NAME|FILE", help="usb, virtual, or a bench file (TOML)."
+)
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for journal, records and report; one that holds an unfinished run is resumed.",
+)
+@store_option
+@json_option
+def run(
+    recipe_path: Path, bench_spec: str, folder: Path | None, store_dir: Path | None, as_json: bool
+) -> None:
+    """Take the board in every slot through the recipe, all slots at once.
+
+    identify, check, plan, enter DFU mode, erase and write, read back, power off in DFU mode. No board boots its new
+    application. Exit status 0 only when every slot passed; 6 when one was empty. With --json every event is a line.
+    """
+    recipe = load_recipe(recipe_path)
+    table = read_bench(bench_spec)
+    store = open_store(store_dir)
+    folder = folder or Path("station-runs") / datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    releases = {name: choice.device_os for name, choice in recipe.firmware.items()}
+    factory = factory_modules(store, releases)
+    expected = {str(s["name"]): str(s["device_id"]) for s in table.slots if "device_id" in s}
+    with (
+        opened_bench(table, factory, folder / "bench-state") as bench,
+        JsonView() if as_json else StationView() as view,
+    ):
+        record = Station(recipe, bench, store, folder, view.handle, expected).run()
+    if not as_json:
+        print_summary(record, folder / REPORT_NAME)
+    raise SystemExit(_EXIT_CODES[record.verdict])
+
+

@@ -1,0 +1,242 @@
+"""How a station's events look on a terminal, in a log and as JSON. Progress goes to stderr, results to stdout."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self, TextIO
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TaskProgressColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from particle_dev.station.events import EventType, JsonObject, StationEvent
+from particle_dev.station.run_record import RunRecord
+from particle_dev.station.wording import UNKNOWN, duration_text, name_text, outcome_text, slot_text, unit_versions
+
+_STYLES = {
+    "pass": "green",
+    "not_started": "green",
+    "fail": "bold red",
+    "refused": "bold red",
+    "started": "bold red",
+    "interrupted": "yellow",
+    "incomplete": "yellow",
+    "unknown": "yellow",
+    "empty": "yellow",
+}
+
+
+class _View(Protocol):
+    def handle(self, event: StationEvent) -> None: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+class StationView:
+    """Shows a run to a person: a progress bar per slot on a terminal, else one line per step."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        stream = stream or sys.stderr
+        self._view: _View = SlotProgress(stream) if stream.isatty() else PlainLines(stream)
+
+    def handle(self, event: StationEvent) -> None:
+        """Show one event."""
+        self._view.handle(event)
+
+    def __enter__(self) -> Self:
+        self._view.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._view.stop()
+
+
+class JsonView:
+    """Writes each event as a line. A reader that goes away ends the output, not the run: the journal has it."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+
+    def handle(self, event: StationEvent) -> None:
+        """Write one event."""
+        try:
+            self._stream.write(event.to_json() + "\n")
+            self._stream.flush()
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.flush()
+
+
+class SlotProgress:
+    """A bar per slot on a terminal: slot, platform, step, share done, bytes per second."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._progress = Progress(
+            TextColumn("{task.fields[slot]}", markup=False, style="bold"),
+            TextColumn("{task.fields[platform]}", markup=False),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=None),
+            TaskProgressColumn(),
+            _Speed(),
+            console=Console(file=stream),
+            expand=True,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def start(self) -> None:
+        """Begin to draw."""
+        self._progress.start()
+
+    def stop(self) -> None:
+        """Draw the last state and give the terminal free."""
+        self._progress.stop()
+
+    def handle(self, event: StationEvent) -> None:
+        """Draw one event."""
+        if event.type == EventType.OPERATOR_MESSAGE:
+            text = slot_text(event.slot, event.data["message"])
+            self._progress.console.print(Text(printable(text), style="bold yellow"))
+        elif event.slot is not None:
+            if event.slot not in self._tasks:
+                self._tasks[event.slot] = self._progress.add_task(
+                    "", total=None, slot=f"slot {printable(event.slot)}", platform=""
+                )
+            self._draw(self._tasks[event.slot], event)
+
+    def _draw(self, task: TaskID, event: StationEvent) -> None:
+        step = name_text(event.step or "")
+        match event.type:
+            case EventType.UNIT_STARTED:
+                self._progress.update(task, platform=printable(event.data.get("platform") or "unknown"))
+            case EventType.STEP_STARTED:
+                self._progress.reset(task, total=None, description=step)
+            case EventType.STEP_PROGRESS:
+                self._progress.update(
+                    task,
+                    description=step,
+                    completed=event.data["done_bytes"],
+                    total=event.data["total_bytes"],
+                )
+            case EventType.STEP_FINISHED if event.data["error"]:
+                text = printable(slot_text(event.slot, _finished_line(event)))
+                self._progress.console.print(Text(text, style="bold red"))
+            case EventType.UNIT_FINISHED:
+                self._end(task, event.data["verdict"])
+            case EventType.SLOT_EMPTY:
+                self._end(task, "empty")
+
+    def _end(self, task: TaskID, verdict: str) -> None:
+        self._progress.reset(task, total=1, completed=1 if verdict == "pass" else 0, description=verdict)
+        self._progress.stop_task(task)
+
+
+class _Speed(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None or task.stop_time else f"{decimal(int(speed))}/s", style="progress.data.speed")
+
+
+class PlainLines:
+    """One line per step, for logs and pipes: no control codes, nothing is drawn over."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def start(self) -> None:
+        """Nothing to begin."""
+
+    def stop(self) -> None:
+        """Make sure that all lines are out."""
+        self._stream.flush()
+
+    def handle(self, event: StationEvent) -> None:
+        """Write the line of one event, if it has one."""
+        data = event.data
+        match event.type:
+            case EventType.UNIT_STARTED:
+                text = f"{data.get('platform') or 'unknown board'} {event.unit or 'of unknown Device ID'}"
+            case EventType.STEP_FINISHED:
+                text = _finished_line(event)
+            case EventType.UNIT_FINISHED:
+                text = f"{data['verdict']}, billing {name_text(data['billing']['verdict'])}"
+            case EventType.SLOT_EMPTY:
+                text = f"empty: {data['reason']}"
+            case EventType.OPERATOR_MESSAGE:
+                text = data["message"]
+            case _:
+                return
+        self._stream.write(printable(slot_text(event.slot, text)) + "\n")
+        self._stream.flush()
+
+
+def print_summary(record: RunRecord, report: Path | None, stream: TextIO | None = None) -> None:
+    """Write the table of a run, what went wrong and what to do about it, and where the report is."""
+    console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True)
+    console.print(summary_table(record), soft_wrap=False)
+    console.print()
+    for unit in record.units:
+        if unit.error:
+            _print_error(console, unit.slot, unit.error)
+    console.print(Text.assemble(_verdict(record.verdict, record.verdict.upper()), ": ", outcome_text(record)))
+    if report is not None:
+        console.print(Text(f"report: {report}"))
+
+
+def summary_table(record: RunRecord) -> Table:
+    """A row per unit and empty slot; fits 80 columns."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in ("Slot", "Platform", "Device ID", "Verdict", "Billing", "Device OS", "App"):
+        table.add_column(heading, no_wrap=heading == "Device ID", overflow="fold")
+    rows: list[tuple[str, list[str | Text]]] = []
+    for unit in record.units:
+        cells = [unit.platform or UNKNOWN, unit.device_id or UNKNOWN]
+        verdicts = [_verdict(unit.verdict), _verdict(unit.billing.verdict)]
+        rows.append((unit.slot, [*map(_text, cells), *verdicts, *map(_text, unit_versions(unit))]))
+    for empty in record.empty_slots:
+        rows.append((empty.slot, [UNKNOWN, UNKNOWN, _verdict("empty"), UNKNOWN, UNKNOWN, UNKNOWN]))
+    order = {slot: position for position, slot in enumerate(record.slots)}
+    for slot, row in sorted(rows, key=lambda row: order.get(row[0], len(order))):
+        table.add_row(_text(slot), *row)
+    return table
+
+
+def printable(text: str) -> str:
+    """``text`` with a question mark for every control character: what boards send must not steer a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _finished_line(event: StationEvent) -> str:
+    data = event.data
+    line = f"{name_text(event.step or '')} {data['status']} ({duration_text(data['duration_s'])})"
+    return f"{line}: {data['error']['message']}" if data["error"] else line
+
+
+def _print_error(console: Console, slot: str, error: JsonObject) -> None:
+    console.print(_text(slot_text(slot, error["message"])))
+    if error["hint"]:
+        console.print(_text(f"  what to do: {error['hint']}"))
+
+
+def _text(content: str) -> Text:
+    """Text that is not read as markup."""
+    return Text(printable(content))
+
+
+def _verdict(verdict: str, text: str | None = None) -> Text:
+    return Text(text or name_text(verdict), style=_STYLES.get(verdict, ""))

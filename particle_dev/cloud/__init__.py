@@ -1,0 +1,1 @@
+"""The account side of a device; today the rules that decide whether its metering has started."""

@@ -1,0 +1,155 @@
+"""Billing guard: has metering of a device started while we had it in hand?
+
+Metering starts the first time a device comes online. Evidence covers stretches of time; the verdict is
+``not_started`` only when evidence without a gap covers the whole window, from the boot in which the unit was first
+seen until it was parked. What happened before that window only the cloud's records can tell.
+
+Evidence ids: D2 the device's own counters, D4 held in DFU mode. Source: device-os v6.2.0
+system/src/system_cloud_connection.cpp and services/inc/diagnostics.h (counters; they start at 0 at each boot and
+again after a session that connected and dropped, so the disconnect counters count too).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+GAP_TOLERANCE_S = 2.0
+"""Largest gap between two pieces of evidence: less than any board needs from reset to a network."""
+ZERO_COUNTERS = ("cloud:stat", "cloud:connatt", "cloud:dconn", "net:connatt", "net:dconn")
+"""Diagnostics that are all 0 on a device that has not tried to connect since it booted."""
+NETWORK_CONNECTING = frozenset({3, 4})
+"""``net:stat`` values connecting and connected."""
+
+
+class Finding(StrEnum):
+    """What one piece of evidence shows."""
+
+    OFFLINE = "offline"
+    ONLINE = "online"
+    INCONCLUSIVE = "inconclusive"
+
+
+class BillingVerdict(StrEnum):
+    """Whether cloud billing of a unit has begun. ``unknown`` is never reported as ``not_started``."""
+
+    NOT_STARTED = "not_started"
+    STARTED = "started"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One observation that holds for the stretch from ``since`` to ``until`` (UTC)."""
+
+    id: str
+    statement: str
+    source: str
+    since: datetime
+    until: datetime
+    finding: Finding = Finding.OFFLINE
+
+
+@dataclass(frozen=True, slots=True)
+class Billing:
+    """The verdict for a window with its evidence; ``missing`` says what stands in the way of a clearer one."""
+
+    verdict: BillingVerdict
+    since: datetime | None
+    until: datetime | None
+    evidence: tuple[Evidence, ...]
+    missing: tuple[str, ...]
+
+
+def read_counters(diagnostics: Mapping[str, int], at: datetime) -> Evidence:
+    """What the diagnostics of the present boot show, for the time since that boot.
+
+    Online: a session exists, or one existed and dropped. Inconclusive: it tried, or a number is missing.
+    """
+    source = "control request 100"
+    uptime_s = diagnostics.get("sys:uptime")
+    since = at - timedelta(seconds=uptime_s or 0)
+    missing = [n for n in (*ZERO_COUNTERS, "net:stat", "sys:uptime") if n not in diagnostics]
+    tried = [f"{n} = {diagnostics[n]}" for n in ZERO_COUNTERS if diagnostics.get(n)]
+    if diagnostics.get("net:stat") in NETWORK_CONNECTING:
+        tried.append(f"net:stat = {diagnostics['net:stat']}")
+    if diagnostics.get("cloud:stat") == 2 or diagnostics.get("cloud:dconn"):
+        return Evidence(
+            "D2",
+            f"the device has been online since it booted: {', '.join(tried)}",
+            source,
+            since,
+            at,
+            Finding.ONLINE,
+        )
+    if tried:
+        statement = f"the device has tried to connect since it booted: {', '.join(tried)}"
+        return Evidence("D2", statement, source, since, at, Finding.INCONCLUSIVE)
+    if missing:
+        statement = f"the device does not report {', '.join(missing)}"
+        return Evidence("D2", statement, source, since, at, Finding.INCONCLUSIVE)
+    statement = (
+        f"no attempt to connect since the device booted: {', '.join(f'{n} = 0' for n in ZERO_COUNTERS)}"
+    )
+    return Evidence("D2", statement, source, since, at)
+
+
+def held_in_dfu(since: datetime, until: datetime) -> Evidence:
+    """In DFU mode for the whole stretch: no code path of the bootloader connects."""
+    return Evidence(
+        "D4", "in DFU mode or unable to boot anything else", "USB product id and enumeration", since, until
+    )
+
+
+def judge(evidence: Iterable[Evidence], parked_at: datetime | None) -> Billing:
+    """The verdict from the earliest evidence until ``parked_at`` (None: the unit was never parked)."""
+    pieces = tuple(sorted(evidence, key=lambda e: e.since))
+    since = pieces[0].since if pieces else None
+    until = parked_at or max((e.until for e in pieces), default=None)
+    online = [e for e in pieces if e.finding is Finding.ONLINE]
+    if online:
+        return Billing(BillingVerdict.STARTED, since, until, pieces, ())
+    missing = [e.statement for e in pieces if e.finding is Finding.INCONCLUSIVE]
+    if not pieces:
+        missing.append("nothing was observed")
+    if parked_at is None:
+        missing.append("the unit was not parked")
+    elif since is not None:
+        missing += _gaps([e for e in pieces if e.finding is Finding.OFFLINE], since, parked_at)
+    verdict = BillingVerdict.UNKNOWN if missing else BillingVerdict.NOT_STARTED
+    return Billing(verdict, since, until, _merged(pieces), tuple(missing))
+
+
+def _gaps(offline: Sequence[Evidence], since: datetime, until: datetime) -> list[str]:
+    gaps = []
+    covered = since
+    tolerance = timedelta(seconds=GAP_TOLERANCE_S)
+    for piece in offline:
+        if piece.since - covered > tolerance:
+            gaps.append(_gap(covered, piece.since))
+        covered = max(covered, piece.until)
+    if until - covered > tolerance:
+        gaps.append(_gap(covered, until))
+    return gaps
+
+
+def _gap(since: datetime, until: datetime) -> str:
+    stretch = f"{since.isoformat(timespec='seconds')} to {until.isoformat(timespec='seconds')}"
+    return f"nobody watched the unit from {stretch}"
+
+
+def _merged(pieces: Sequence[Evidence]) -> tuple[Evidence, ...]:
+    """Pieces that say the same and touch each other, as one."""
+    merged: list[Evidence] = []
+    tolerance = timedelta(seconds=GAP_TOLERANCE_S)
+    for piece in pieces:
+        for n, earlier in enumerate(merged):
+            same = (earlier.id, earlier.statement, earlier.finding) == (piece.id, piece.statement, piece.finding)
+            if same and piece.since - earlier.until <= tolerance:
+                merged[n] = replace(earlier, until=max(earlier.until, piece.until))
+                break
+        else:
+            merged.append(piece)
+    return tuple(merged)

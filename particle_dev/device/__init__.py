@@ -1,0 +1,1 @@
+"""What one device can do: finding it, following it through modes, control requests, DFU."""

@@ -1,0 +1,192 @@
+"""Carries out a plan over a DFU session, yields what happened, and can be run again after any interruption.
+
+Each module is compared with the board first. What is right stays; a sector with anything else in it is erased; what
+is then missing is written. So a second run after an unplug continues at the first block that is not proven.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from particle_dev.device.dfu import INTERNAL_FLASH_ALT, DfuSession
+from particle_dev.errors import VerifyError, WrongDeviceError
+from particle_dev.flash.plan import BLOCK_SIZE_BYTES, FlashPlan, WriteModule
+from particle_dev.flash.progress import (
+    BlockWritten,
+    BrakeSet,
+    FlashEvent,
+    ModuleCompared,
+    ModuleVerified,
+    SectorErased,
+)
+from particle_dev.protocol.dfuse import Sector
+from particle_dev.protocol.module import Module
+
+ReadFile = Callable[[str], bytes]
+"""Gives a module file by its sha256."""
+
+
+def image_of(module: Module, data: bytes) -> bytes:
+    """The bytes that go into flash: the module without what follows it in the file, and without its prefix when its
+    flags say so."""
+    return data[module.payload_offset : module.size_bytes]
+
+
+@dataclass(slots=True)
+class _Work:
+    """What is left to do for one module. Blocks are offsets into ``image``."""
+
+    write: WriteModule
+    image: bytes
+    missing: set[int] = field(default_factory=set)
+    dirty_sectors: set[Sector] = field(default_factory=set)
+
+    def block(self, offset: int) -> bytes:
+        return self.image[offset : offset + BLOCK_SIZE_BYTES]
+
+    def in_sector(self, sector: Sector) -> list[int]:
+        """Blocks that start in a sector; sectors are multiples of blocks."""
+        first = sector.address - self.write.address
+        return [
+            o
+            for o in range(first, min(first + sector.size_bytes, len(self.image)), BLOCK_SIZE_BYTES)
+            if o >= 0
+        ]
+
+
+def flash(plan: FlashPlan, session: DfuSession, read_file: ReadFile) -> Iterator[FlashEvent]:
+    """Write what is missing. **Erases** the plan's sectors.
+
+    Raises WrongDeviceError when the session is with another board, DfuProtocolError, TransportError. After an error
+    the board's boots end in DFU mode until a later run completes (see plan).
+    """
+    _check_device(plan, session)
+    works = [_Work(w, image_of(w.file.module, read_file(w.file.sha256))) for w in plan.writes]
+    for work in works:
+        right_bytes = _compare(work, session)
+        yield ModuleCompared(work.write.file.file_name, len(work.image), right_bytes)
+    stale = [s.address for s in plan.invalidate if not _is_blank(session, s.address)]
+    if not stale and not any(w.missing for w in works):
+        return
+    for work in works:
+        if work.write.commit_last:
+            yield from _set_brake(work, session)
+    for address in stale:
+        yield from _erase(session.sectors(address, 1)[0], session)
+    total_bytes = sum(len(w.image) for w in works)
+    done_bytes = total_bytes - sum(len(w.block(o)) for w in works for o in w.missing)
+    for work in works:
+        for event in _complete(work, session):
+            if isinstance(event, SectorErased):
+                yield event
+            else:
+                done_bytes += event
+                yield BlockWritten(work.write.file.file_name, event, done_bytes, total_bytes)
+
+
+def verify(plan: FlashPlan, session: DfuSession, read_file: ReadFile) -> Iterator[ModuleVerified]:
+    """Read back every byte that the plan puts on the board and compare. Changes nothing.
+
+    Raises VerifyError with the first address that differs.
+    """
+    _check_device(plan, session)
+    done_bytes = 0
+    for write in plan.writes:
+        image = image_of(write.file.module, read_file(write.file.sha256))
+        digest = hashlib.sha256()
+        for offset in range(0, len(image), BLOCK_SIZE_BYTES * 16):
+            wanted = image[offset : offset + BLOCK_SIZE_BYTES * 16]
+            actual = session.read(INTERNAL_FLASH_ALT, write.address + offset, len(wanted))
+            if actual != wanted:
+                raise _difference(write, offset, wanted, actual)
+            digest.update(actual)
+        done_bytes += len(image)
+        yield ModuleVerified(
+            write.file.file_name, write.address, len(image), digest.hexdigest(), done_bytes, plan.size_bytes
+        )
+
+
+def _check_device(plan: FlashPlan, session: DfuSession) -> None:
+    if session.device.device_id != plan.device_id:
+        raise WrongDeviceError(
+            f"the plan is for {plan.device_id}, the session is with {session.device.device_id}",
+            expected=plan.device_id,
+            actual=session.device.device_id,
+            hint="nothing was erased; make a plan for the board that is there",
+        )
+
+
+def _compare(work: _Work, session: DfuSession) -> int:
+    """Fill in what is missing and which sectors must be erased first. Returns the bytes that are right already."""
+    actual = session.read(INTERNAL_FLASH_ALT, work.write.address, len(work.image))
+    for sector in session.sectors(work.write.address, len(work.image)):
+        wrong = [o for o in work.in_sector(sector) if actual[o : o + BLOCK_SIZE_BYTES] != work.block(o)]
+        if all(_blank(actual[o : o + BLOCK_SIZE_BYTES]) for o in wrong):
+            work.missing.update(wrong)
+        else:
+            work.dirty_sectors.add(sector)
+            work.missing.update(work.in_sector(sector))
+    return len(work.image) - sum(len(work.block(o)) for o in work.missing)
+
+
+def _set_brake(work: _Work, session: DfuSession) -> Iterator[FlashEvent]:
+    """Make the system part invalid before anything else is touched."""
+    first = session.sectors(work.write.address, 1)[0]
+    if 0 not in work.missing:
+        # This part is right but another one is not: it has to go for as long as the set is incomplete.
+        work.missing.update(work.in_sector(first))
+        work.dirty_sectors.add(first)
+    if first in work.dirty_sectors:
+        work.dirty_sectors.remove(first)
+        yield from _erase(first, session)
+    yield BrakeSet(work.write.address)
+
+
+def _complete(work: _Work, session: DfuSession) -> Iterator[SectorErased | int]:
+    """Erase and write sector by sector; the block that makes the system part valid comes last. Yields sectors erased
+    and sizes of blocks written."""
+    last = {0} if work.write.commit_last else set[int]()
+    for sector in session.sectors(work.write.address, len(work.image)):
+        if sector in work.dirty_sectors:
+            yield from _erase(sector, session)
+        for offset in work.in_sector(sector):
+            if offset in work.missing - last:
+                yield _write_block(work, offset, session)
+    for offset in last & work.missing:
+        yield _write_block(work, offset, session)
+
+
+def _write_block(work: _Work, offset: int, session: DfuSession) -> int:
+    data = work.block(offset)
+    session.write(work.write.address + offset, data)
+    return len(data)
+
+
+def _erase(sector: Sector, session: DfuSession) -> Iterator[SectorErased]:
+    session.erase_sector(sector)
+    yield SectorErased(sector.address, sector.size_bytes)
+
+
+def _is_blank(session: DfuSession, address: int) -> bool:
+    return _blank(session.read(INTERNAL_FLASH_ALT, address, BLOCK_SIZE_BYTES))
+
+
+def _blank(data: bytes) -> bool:
+    return data.count(0xFF) == len(data)
+
+
+def _difference(write: WriteModule, offset: int, wanted: bytes, actual: bytes) -> VerifyError:
+    n = next(
+        (i for i, (a, b) in enumerate(zip(wanted, actual, strict=False)) if a != b),
+        min(len(wanted), len(actual)),
+    )
+    address = write.address + offset + n
+    return VerifyError(
+        f"{write.file.file_name}: flash at 0x{address:08x} reads 0x{actual[n]:02x} instead of 0x{wanted[n]:02x}",
+        address=address,
+        expected=wanted[n],
+        actual=actual[n],
+        hint="run again to erase and write that sector anew; a board that fails twice has a flash defect",
+    )

@@ -1,0 +1,137 @@
+"""What is on a board now, as its Device OS reports it or as DFU shows it."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from particle_dev.catalog.device_os import releases_by_system_version
+from particle_dev.catalog.modules import ModuleFunction, ModuleStore, ModuleValidity
+from particle_dev.catalog.platforms import ModuleSlot, Platform
+from particle_dev.device.control import ControlSession
+from particle_dev.device.dfu import DCT_ALT, INTERNAL_FLASH_ALT, DfuSession
+from particle_dev.errors import DfuProtocolError, ModuleFormatError
+from particle_dev.protocol import dct
+from particle_dev.protocol.messages import InstalledModule
+from particle_dev.protocol.module import parse
+
+PREFIX_SIZE_BYTES = 24
+SOFTDEVICE_FWID_ADDRESS = 0x300C
+"""Source: device-os v2.1.0 hal/src/nRF52840/platform_radio_stack.cpp (FWID of Nordic's SoftDevice information
+structure, 0x2000 + 0x0C behind its start at 0x1000); Device OS reports it as the radio stack's module version."""
+ERASED_FWID = 0xFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """Modules on one board. ``read_over`` says by which link they were read."""
+
+    device_id: str
+    platform: Platform
+    read_over: str
+    modules: tuple[InstalledModule, ...]
+
+    def find(self, function: int, index: int) -> InstalledModule | None:
+        """The module in the main store with that function and index."""
+        return next(
+            (
+                m
+                for m in self.modules
+                if (m.function, m.index, m.store) == (function, index, ModuleStore.MAIN)
+            ),
+            None,
+        )
+
+    @property
+    def device_os(self) -> str | None:
+        """The Device OS release of the system part, None when there is no valid one or its version is unknown."""
+        part = next((m for m in self.modules if m.function == ModuleFunction.SYSTEM_PART and m.valid), None)
+        releases = releases_by_system_version(part.version) if part else ()
+        return releases[-1].name if releases else None
+
+
+def inventory_by_control(session: ControlSession) -> Inventory:
+    """As Device OS reports it (request MODULE_INFO)."""
+    device = session.device
+    return Inventory(device.device_id, device.platform, "control request 90", session.module_info())
+
+
+def inventory_by_dfu(session: DfuSession) -> Inventory:
+    """As the flash itself shows it: each known slot is read and its module parsed and checked."""
+    platform = session.device.platform
+    found: dict[tuple[int, int], InstalledModule] = {}
+    for slot in platform.module_slots:
+        if (
+            slot.storage != "internal_flash"
+            or slot.start_address is None
+            or slot.function == ModuleFunction.MONO_FIRMWARE
+        ):
+            continue
+        module = _radio_stack(session) if slot.drop_module_info else _module_in_slot(session, slot)
+        if module is not None and ((slot.function, slot.index) not in found or module.valid):
+            found[slot.function, slot.index] = module
+    return Inventory(session.device.device_id, platform, "DFU read", tuple(found.values()))
+
+
+def _module_in_slot(session: DfuSession, slot: ModuleSlot) -> InstalledModule | None:
+    """The module whose prefix names this slot; with a failed INTEGRITY when its bytes are damaged."""
+    start_address = slot.start_address
+    assert start_address is not None
+    prefix = session.read(INTERNAL_FLASH_ALT, start_address + slot.prefix_offset, PREFIX_SIZE_BYTES)
+    module_start, module_end = struct.unpack_from("<II", prefix)
+    size_bytes = module_end - module_start + 4
+    if (
+        module_start != start_address
+        or not slot.prefix_offset + PREFIX_SIZE_BYTES < size_bytes <= slot.max_size_bytes
+    ):
+        return None
+    try:
+        module = parse(session.read(INTERNAL_FLASH_ALT, start_address, size_bytes))
+    except ModuleFormatError:
+        return None
+    if (module.function, module.index) != (slot.function, slot.index):
+        return None
+    failed = ModuleValidity(0)
+    if not module.crc32.ok:
+        failed |= ModuleValidity.INTEGRITY
+    if module.platform_id != session.device.platform.id:
+        failed |= ModuleValidity.PLATFORM
+    return InstalledModule(
+        module.function,
+        module.index,
+        module.version,
+        ModuleStore.MAIN,
+        module.size_bytes,
+        tuple((d.function, d.index, d.version) for d in module.dependencies),
+        failed,
+        module.sha256.stored if module.sha256 else None,
+    )
+
+
+def _radio_stack(session: DfuSession) -> InstalledModule | None:
+    """The SoftDevice, which lies in flash without its module prefix."""
+    (fwid,) = struct.unpack("<H", session.read(INTERNAL_FLASH_ALT, SOFTDEVICE_FWID_ADDRESS, 2))
+    if fwid == ERASED_FWID:
+        return None
+    return InstalledModule(ModuleFunction.RADIO_STACK, 0, fwid, ModuleStore.MAIN, 0, (), ModuleValidity(0))
+
+
+def pending_updates(session: DfuSession) -> tuple[str, ...]:
+    """What the board would install by itself at its next boot, over whatever DFU writes; one sentence each.
+
+    On STM32F2 the DCT is read by code of the system part: the answer is empty when that part does not run. Raises
+    DfuProtocolError, TransportError.
+    """
+    try:
+        table = session.read(DCT_ALT, 0, dct.SIZE_NEEDED_BYTES)
+    except DfuProtocolError:
+        if session.device.platform.family == "stm32f2xx":
+            return ()
+        raise
+    found = [
+        f"update slot {u.slot} copies {u.size_bytes} bytes to 0x{u.destination_address:08x}"
+        for u in dct.pending_updates(table)
+    ]
+    if dct.ota_update_pending(table):
+        found.append("the module in the OTA region is marked for installation")
+    return tuple(found)

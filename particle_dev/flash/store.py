@@ -1,0 +1,361 @@
+"""The firmware store: a folder of verified modules, named by the SHA-256 of their files.
+
+    <root>/index.json             one entry per module (schema 1), replaced atomically under <root>/index.lock
+    <root>/modules/<sha256>.bin   the files, byte for byte
+
+Only intact modules get in, and their hash is checked again each time they are read. A damaged index is
+refused, not rebuilt: names and sources, which recipes refer to, exist nowhere else. Nothing here touches a
+device.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from particle_dev.catalog.device_os import DeviceOsRelease, release_by_name, version_key
+from particle_dev.catalog.modules import ModuleFunction
+from particle_dev.catalog.platforms import Platform, platform_by_name
+from particle_dev.errors import FirmwareStoreError, ModuleFormatError
+from particle_dev.flash.firmware_sources import (
+    SourceFile,
+    is_container,
+    npm_tarball,
+    parse_npm_spec,
+    read_sources,
+)
+from particle_dev.flash.stored_module import (
+    AddResult,
+    DeviceOsSet,
+    Refusal,
+    StoredModule,
+    module_from_json,
+    module_to_json,
+)
+from particle_dev.protocol.module import parse, verify
+
+__all__ = ["AddResult", "DeviceOsSet", "FirmwareStore", "Refusal", "StoredModule"]
+
+SCHEMA = 1
+_LOCK_TIMEOUT_S = 60
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_SHA256_PREFIX = re.compile(r"[0-9a-f]{12,64}")
+_NPM_PACKAGES = {
+    "1.4.4": "npm:particle-cli@2.12.0",
+    "1.5.0": "npm:particle-cli@2.3.0",
+    "1.5.2": "npm:particle-cli@2.12.0",
+    "2.1.0": "npm:particle-cli@2.12.0",
+    "2.2.0": "npm:particle-cli@2.16.0",
+}
+"""Releases that a public npm package carries in its assets/updates, for the hint when modules are missing."""
+
+
+class FirmwareStore:
+    """Modules in the folder ``root``, which the first ``add`` creates.
+
+    Methods raise FirmwareStoreError when the folder, its index or a file in it cannot be used.
+    """
+
+    def __init__(self, root: Path, utc_now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.root = root
+        self._utc_now = utc_now
+
+    def add_path(self, path: Path) -> AddResult:
+        """Add the module file at ``path``, or every ``.bin`` file of a folder or of a zip or tar archive.
+
+        In a folder or archive, files that are no modules at all are listed in ``not_modules``; a single file
+        that is no module is refused. Damaged modules are refused in both; the others are added all the same.
+        """
+        return self._add(read_sources(path), in_container=is_container(path))
+
+    def add_npm(self, spec: str, cache_dir: Path) -> AddResult:
+        """Add the ``.bin`` files of an npm package, ``npm:NAME@VERSION``.
+
+        The npm client fetches the package into ``cache_dir`` once; later it is taken from there offline.
+        """
+        package = parse_npm_spec(spec)
+        return self._add(read_sources(npm_tarball(package, cache_dir), package.spec), in_container=True)
+
+    def modules(self) -> tuple[StoredModule, ...]:
+        """Every module, by platform, function, index and version."""
+        return tuple(
+            sorted(
+                self._load_index().values(),
+                key=lambda m: (m.platform_id, m.function, m.index, m.version, m.file_name, m.sha256),
+            )
+        )
+
+    def read(self, sha256: str) -> bytes:
+        """Return a module's bytes, checked against its hash: a file altered on disk is refused."""
+        path = self._module_path(sha256)
+        hint = "add it again from its source with: particle-dev firmware add"
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise FirmwareStoreError(
+                f"stored module {path} cannot be read: {error.strerror}", path=str(path), hint=hint
+            ) from error
+        actual = hashlib.sha256(data).hexdigest()
+        if actual != sha256:
+            raise FirmwareStoreError(
+                f"stored module {path} was altered on disk: its SHA-256 is now {actual}",
+                path=str(path),
+                hint=hint,
+            )
+        return data
+
+    def find(self, platform_id: int, function: int, index: int, version: int | None = None) -> tuple[StoredModule, ...]:
+        """Modules of that platform and slot, of one version or (None) of all, oldest version first."""
+        slot = (platform_id, function, index)
+        return tuple(
+            m for m in self.modules() if (m.platform_id, m.function, m.index) == slot and version in (None, m.version)
+        )
+
+    def device_os_set(self, platform: str, release: str) -> DeviceOsSet:
+        """Return bootloaders, radio stack and system parts of a release, for a platform by name.
+
+        Versions are those of the release table. For what it does not list (radio stack, further bootloaders)
+        it is the newest one stored, by preference from where the system part came from. Raises
+        FirmwareStoreError naming what is missing, or two different files that claim to be the same version.
+        """
+        board, wanted = _known_platform(platform), _known_release(release)
+        if board.last_device_os and version_key(release) > version_key(board.last_device_os):
+            raise FirmwareStoreError(
+                f"there is no Device OS {release} for {board.name}",
+                hint=f"its last release is {board.last_device_os}",
+            )
+        missing: list[str] = []
+
+        def collect(function: ModuleFunction, origin: str | None = None) -> tuple[StoredModule, ...]:
+            chosen = []
+            for index in _indexes(board, function, release):
+                version = _listed_version(wanted, function, index)
+                module = _choose(self.find(board.id, function, index, version), origin)
+                if module:
+                    chosen.append(module)
+                else:
+                    missing.append(f"{function.label} {index}" + ("" if version is None else f" v{version}"))
+            return tuple(chosen)
+
+        system_parts = collect(ModuleFunction.SYSTEM_PART)
+        origin = system_parts[0].container if system_parts else None
+        bootloaders = collect(ModuleFunction.BOOTLOADER, origin)
+        radio_stack = next(iter(collect(ModuleFunction.RADIO_STACK, origin)), None)
+        if missing or not system_parts:
+            source = _NPM_PACKAGES.get(release, "FOLDER, with the module files of that release")
+            raise FirmwareStoreError(
+                f"the firmware store has not all of Device OS {release} for {board.name}: "
+                f"{', '.join(missing) or 'system part'} missing",
+                path=str(self.root),
+                hint=f"run: particle-dev firmware add {source}",
+            )
+        return DeviceOsSet(board, wanted, bootloaders, radio_stack, system_parts)
+
+    def app(self, platform: str, reference: str) -> StoredModule:
+        """Return a platform's application by file name, or by its SHA-256 (12 hex digits or more).
+
+        Raises FirmwareStoreError when none or several match.
+        """
+        board = _known_platform(platform)
+        kinds = (ModuleFunction.USER_PART, ModuleFunction.MONO_FIRMWARE)
+        apps = [m for m in self.modules() if m.platform_id == board.id and m.function in kinds]
+        prefix = reference.lower()
+        by_hash = _SHA256_PREFIX.fullmatch(prefix) is not None
+        found = [m for m in apps if m.file_name == reference or (by_hash and m.sha256.startswith(prefix))]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise FirmwareStoreError(
+                f"{len(found)} applications for {board.name} match {reference}",
+                path=str(self.root),
+                hint=f"name one by its SHA-256: {', '.join(m.sha256[:16] for m in found)}",
+            )
+        names = ", ".join(sorted({m.file_name for m in apps})) or "none"
+        raise FirmwareStoreError(
+            f"the firmware store has no application {reference} for {board.name}",
+            path=str(self.root),
+            hint=f"add it with: particle-dev firmware add FILE (stored for {board.name}: {names})",
+        )
+
+    def _add(self, sources: Iterable[SourceFile], *, in_container: bool) -> AddResult:
+        """Write the files first and list them last: a failure in between leaves unlisted files, no gaps."""
+        taken: dict[str, StoredModule] = {}
+        refused: list[Refusal] = []
+        not_modules: list[str] = []
+        self._load_index()  # a damaged index is refused before anything is written
+        for file in sources:
+            try:
+                module = parse(file.data)
+                verify(module)
+            except ModuleFormatError as error:
+                if in_container and error.code == "no_prefix":
+                    not_modules.append(file.source)
+                else:
+                    refused.append(Refusal(file.source, error.code, error.offset, error.message))
+                continue
+            sha256 = hashlib.sha256(file.data).hexdigest()
+            self._write_module(sha256, file.data)
+            taken.setdefault(
+                sha256,
+                StoredModule(
+                    sha256=sha256,
+                    size_bytes=len(file.data),
+                    platform_id=module.platform_id,
+                    function=module.function,
+                    index=module.index,
+                    version=module.version,
+                    dependencies=module.dependencies,
+                    product=module.product,
+                    file_name=file.name,
+                    source=file.source,
+                    added_at=self._utc_now().isoformat(timespec="seconds"),
+                ),
+            )
+        added, present = self._enter(taken) if taken else ((), ())
+        return AddResult(added, present, tuple(refused), tuple(not_modules))
+
+    def _enter(self, taken: dict[str, StoredModule]) -> tuple[tuple[StoredModule, ...], tuple[StoredModule, ...]]:
+        """List modules in the index; returns those that are new and those that were listed before."""
+        lock = self.root / "index.lock"
+        try:
+            with FileLock(lock, timeout=_LOCK_TIMEOUT_S):
+                index = self._load_index()
+                added = tuple(m for sha256, m in taken.items() if sha256 not in index)
+                present = tuple(index[sha256] for sha256 in taken if sha256 in index)
+                if added:
+                    index.update((m.sha256, m) for m in added)
+                    entries = [module_to_json(m) for m in index.values()]
+                    text = json.dumps({"schema": SCHEMA, "modules": entries}, indent=1)
+                    _write_atomically(self._index_path, text.encode())
+        except Timeout as error:
+            raise FirmwareStoreError(
+                f"another program has held {lock} for {_LOCK_TIMEOUT_S} s",
+                path=str(lock),
+                hint="wait until it has finished adding firmware",
+            ) from error
+        except OSError as error:
+            raise FirmwareStoreError(
+                f"{lock} cannot be locked: {error.strerror}", path=str(lock), hint="check its permissions"
+            ) from error
+        return added, present
+
+    def _write_module(self, sha256: str, data: bytes) -> None:
+        """Write the file unless it is there unharmed."""
+        path = self._module_path(sha256)
+        try:
+            intact = hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+        except OSError:
+            intact = False
+        if not intact:
+            _write_atomically(path, data)
+
+    def _load_index(self) -> dict[str, StoredModule]:
+        path = self._index_path
+        try:
+            text = path.read_text("utf-8")
+        except FileNotFoundError:
+            return {}
+        except (OSError, UnicodeDecodeError) as error:
+            raise _bad_index(path, str(error)) from error
+        try:
+            document = json.loads(text)
+            schema = document["schema"]
+            if schema != SCHEMA:
+                raise _bad_index(path, f"it has schema {schema}, this program knows {SCHEMA}")
+            modules = [module_from_json(entry) for entry in document["modules"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise _bad_index(path, f"{type(error).__name__}: {error}") from error
+        return {m.sha256: m for m in modules}
+
+    @property
+    def _index_path(self) -> Path:
+        return self.root / "index.json"
+
+    def _module_path(self, sha256: str) -> Path:
+        return self.root / "modules" / f"{sha256}.bin"
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    """Write a file completely or not at all, also across power loss."""
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        temporary = Path(name)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        temporary = None
+    except OSError as error:
+        remedy = "free some space" if error.errno in _DISK_FULL else "check permissions"
+        raise FirmwareStoreError(
+            f"{path} cannot be written: {error.strerror}",
+            path=str(path),
+            hint=f"{remedy}, or choose another folder with --store",
+        ) from error
+    finally:
+        if temporary:
+            temporary.unlink(missing_ok=True)
+
+
+def _bad_index(path: Path, reason: str) -> FirmwareStoreError:
+    return FirmwareStoreError(
+        f"the index of the firmware store, {path}, cannot be used: {reason}",
+        path=str(path),
+        hint="restore it from a backup, or move it away and add your firmware again",
+    )
+
+
+def _known_platform(name: str) -> Platform:
+    platform = platform_by_name(name)
+    if platform is None:
+        raise FirmwareStoreError(f"there is no platform {name}", hint="use a name such as boron or tracker")
+    return platform
+
+
+def _known_release(name: str) -> DeviceOsRelease:
+    release = release_by_name(name)
+    if release is None:
+        raise FirmwareStoreError(
+            f"Device OS {name} is not in the release table", hint="use the name of a release, such as 2.1.0"
+        )
+    return release
+
+
+def _indexes(platform: Platform, function: ModuleFunction, release: str) -> list[int]:
+    slots = [s for s in platform.module_slots if s.function == function and not s.encrypted]
+    return sorted({s.index for s in slots if s.covers(release)})
+
+
+def _listed_version(release: DeviceOsRelease, function: ModuleFunction, index: int) -> int | None:
+    if function == ModuleFunction.SYSTEM_PART:
+        return release.system_version
+    if function == ModuleFunction.BOOTLOADER and index == 0:
+        return release.bootloader_version
+    return None
+
+
+def _choose(candidates: tuple[StoredModule, ...], origin: str | None) -> StoredModule | None:
+    """The newest candidate, by preference from ``origin``. Raises when two files claim its place."""
+    if not candidates:
+        return None
+    pool = [m for m in candidates if m.container == origin] or candidates
+    newest = [m for m in pool if m.version == pool[-1].version]
+    if len(newest) > 1:
+        raise FirmwareStoreError(
+            f"different files in the firmware store claim to be {newest[0].title}: "
+            + ", ".join(f"{m.file_name} (SHA-256 {m.sha256[:12]})" for m in newest),
+            hint="use a store of its own (--store) for one of them",
+        )
+    return newest[0]

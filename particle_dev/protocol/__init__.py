@@ -1,0 +1,1 @@
+"""Formats and conversations without I/O: bytes and replies in, values and actions out."""

@@ -1,0 +1,226 @@
+"""DFU 1.1 with DfuSe addressing, host side, without I/O.
+
+Each function is one act on endpoint 0: it yields transfers and pauses and ends with a result. States and statuses
+are those of the USB DFU 1.1 specification, tables 6.2 and A.1.
+
+What Particle's bootloaders do beyond it (Source: device-os v6.2.0 bootloader/src/nRF52840/usbd_dfu.cpp, v3.3.1
+platform/MCU/STM32F2xx/STM32_USB_Device_Driver/src/usbd_dfu_core.c):
+
+- After DNLOAD the first GETSTATUS reports dfuDNBUSY, the second one is answered when the flash work is done.
+- An address pointer set by SET_ADDRESS survives ABORT; block n >= 2 lies (n - 2) * wTransferSize behind it.
+- Leaving: DNLOAD of length 0, then exactly one GETSTATUS. A second one cancels the reset on nRF52840.
+- STM32F2 reports dfuDNLOAD-IDLE where nRF52840 and RTL872x report dfuMANIFEST, and hides failed writes: only a
+  read-back proves a write.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import count
+
+from particle_dev.errors import DfuProtocolError
+from particle_dev.protocol.dfuse import DfuseCommand, encode_command
+from particle_dev.protocol.usb import ControlIn, ControlOut, Machine, Reply, Stall, Wait
+
+CLASS_IN = 0xA1
+CLASS_OUT = 0x21
+TRANSFER_SIZE_BYTES = 4096
+"""wTransferSize of all Particle bootloaders. A longer DNLOAD would overrun the nRF52840 bootloader's buffer."""
+FIRST_DATA_BLOCK = 2
+"""wValue of the first data block in DfuSe; 0 carries commands and 1 is reserved."""
+BUSY_TIMEOUT_S = 30.0
+"""How long one GETSTATUS may take: the flash work runs while the device holds it back."""
+
+
+class DfuRequest(IntEnum):
+    """bRequest, DFU 1.1 table 3.2."""
+
+    DETACH = 0
+    DNLOAD = 1
+    UPLOAD = 2
+    GETSTATUS = 3
+    CLRSTATUS = 4
+    GETSTATE = 5
+    ABORT = 6
+
+
+class DfuState(IntEnum):
+    """bState, DFU 1.1 §6.1.2."""
+
+    APP_IDLE = 0
+    APP_DETACH = 1
+    DFU_IDLE = 2
+    DFU_DNLOAD_SYNC = 3
+    DFU_DNBUSY = 4
+    DFU_DNLOAD_IDLE = 5
+    DFU_MANIFEST_SYNC = 6
+    DFU_MANIFEST = 7
+    DFU_MANIFEST_WAIT_RESET = 8
+    DFU_UPLOAD_IDLE = 9
+    DFU_ERROR = 10
+
+
+class DfuStatusCode(IntEnum):
+    """bStatus, DFU 1.1 §6.1.2."""
+
+    OK = 0x00
+    ERR_TARGET = 0x01
+    ERR_FILE = 0x02
+    ERR_WRITE = 0x03
+    ERR_ERASE = 0x04
+    ERR_CHECK_ERASED = 0x05
+    ERR_PROG = 0x06
+    ERR_VERIFY = 0x07
+    ERR_ADDRESS = 0x08
+    ERR_NOTDONE = 0x09
+    ERR_FIRMWARE = 0x0A
+    ERR_VENDOR = 0x0B
+    ERR_USBR = 0x0C
+    ERR_POR = 0x0D
+    ERR_UNKNOWN = 0x0E
+    ERR_STALLEDPKT = 0x0F
+
+
+@dataclass(frozen=True, slots=True)
+class DfuStatus:
+    """Reply of GETSTATUS: bStatus, bwPollTimeout (ms, u24 LE), bState, iString; 6 bytes."""
+
+    status: DfuStatusCode
+    poll_timeout_ms: int
+    state: DfuState
+    string_index: int
+
+
+def decode_status(data: bytes) -> DfuStatus:
+    """Raises DfuProtocolError for a wrong length or an unknown status or state."""
+    try:
+        if len(data) != 6:
+            raise ValueError(len(data))
+        return DfuStatus(
+            DfuStatusCode(data[0]), int.from_bytes(data[1:4], "little"), DfuState(data[4]), data[5]
+        )
+    except ValueError as e:
+        raise DfuProtocolError(f"not a DFU status: {data.hex() or 'no data'}") from e
+
+
+def _out(request: DfuRequest, w_value: int, interface: int, data: bytes = b"") -> ControlOut:
+    return ControlOut(CLASS_OUT, request, w_value, interface, data)
+
+
+def _in(request: DfuRequest, w_value: int, interface: int, length: int, timeout_s: float = 5.0) -> ControlIn:
+    return ControlIn(CLASS_IN, request, w_value, interface, length, timeout_s)
+
+
+def get_status(interface: int = 0) -> Machine[DfuStatus]:
+    """GETSTATUS. Raises DfuProtocolError when it is stalled."""
+    reply = yield _in(DfuRequest.GETSTATUS, 0, interface, 6, BUSY_TIMEOUT_S)
+    if not isinstance(reply, bytes):
+        raise DfuProtocolError("GETSTATUS was answered by a stall")
+    return decode_status(reply)
+
+
+def go_idle(interface: int = 0) -> Machine[None]:
+    """Bring the device to dfuIDLE from any state it can be found in.
+
+    CLRSTATUS outside of dfuERROR stalls and enters dfuERROR on nRF52840, so the loop may pass there once. Raises
+    DfuProtocolError when dfuIDLE is not reached.
+    """
+    for _ in range(4):
+        reply = yield _in(DfuRequest.GETSTATUS, 0, interface, 6, BUSY_TIMEOUT_S)
+        state = decode_status(reply).state if isinstance(reply, bytes) else DfuState.DFU_ERROR
+        if state is DfuState.DFU_IDLE:
+            return
+        if state in (DfuState.DFU_DNLOAD_IDLE, DfuState.DFU_UPLOAD_IDLE):
+            yield _out(DfuRequest.ABORT, 0, interface)
+        elif state is DfuState.DFU_ERROR:
+            yield _out(DfuRequest.CLRSTATUS, 0, interface)
+    raise DfuProtocolError("the device does not return to dfuIDLE", hint="reset it and enter DFU mode again")
+
+
+def _download(w_value: int, data: bytes, interface: int, what: str, address: int) -> Machine[None]:
+    """One DNLOAD and its GETSTATUS polls until dfuDNLOAD-IDLE."""
+    reply: Reply = yield _out(DfuRequest.DNLOAD, w_value, interface, data)
+    if isinstance(reply, Stall):
+        status = yield from get_status(interface)
+        raise _failed(what, address, status)
+    for _ in count():
+        status = yield from get_status(interface)
+        if status.state is DfuState.DFU_DNLOAD_IDLE:
+            return
+        if status.state not in (DfuState.DFU_DNBUSY, DfuState.DFU_DNLOAD_SYNC):
+            raise _failed(what, address, status)
+        if status.poll_timeout_ms:
+            yield Wait(status.poll_timeout_ms / 1000)
+
+
+def _failed(what: str, address: int, status: DfuStatus) -> DfuProtocolError:
+    hint = (
+        "the device is protected; it must be opened first"
+        if status.status is DfuStatusCode.ERR_VENDOR
+        else ""
+    )
+    return DfuProtocolError(
+        f"{what} at 0x{address:08x} failed: {status.status.name} in {status.state.name}",
+        status=status.status,
+        state=status.state,
+        address=address,
+        hint=hint or "run again: the flash resumes at the first block that is not proven",
+    )
+
+
+def set_address(address: int, interface: int = 0) -> Machine[None]:
+    """Set the address pointer. Raises DfuProtocolError when the device refuses."""
+    yield from _download(
+        0, encode_command(DfuseCommand.SET_ADDRESS, address), interface, "SET_ADDRESS", address
+    )
+
+
+def erase_sector(address: int, interface: int = 0) -> Machine[None]:
+    """Erase the sector that holds ``address``. Destroys its contents; the device checks no slot borders."""
+    yield from _download(0, encode_command(DfuseCommand.ERASE, address), interface, "ERASE", address)
+
+
+def write_block(block: int, data: bytes, address: int, interface: int = 0) -> Machine[None]:
+    """Program ``data`` (at most wTransferSize bytes) at block ``block`` (0 = at the address pointer).
+
+    ``address`` is only for the error. The flash must have been erased.
+    """
+    if len(data) > TRANSFER_SIZE_BYTES:
+        raise ValueError(f"block of {len(data)} bytes exceeds {TRANSFER_SIZE_BYTES}")
+    yield from _download(FIRST_DATA_BLOCK + block, data, interface, "DNLOAD", address)
+
+
+def upload(address: int, size_bytes: int, interface: int = 0) -> Machine[bytes]:
+    """``size_bytes`` bytes from ``address`` on. Changes nothing on the device. Raises DfuProtocolError."""
+    yield from go_idle(interface)
+    yield from set_address(address, interface)
+    yield _out(DfuRequest.ABORT, 0, interface)
+    data = bytearray()
+    for block in count(FIRST_DATA_BLOCK):
+        if len(data) >= size_bytes:
+            break
+        length = min(TRANSFER_SIZE_BYTES, size_bytes - len(data))
+        reply = yield _in(DfuRequest.UPLOAD, block, interface, length)
+        if not isinstance(reply, bytes) or len(reply) != length:
+            status = yield from get_status(interface)
+            raise _failed("UPLOAD", address + len(data), status)
+        data += reply
+    yield _out(DfuRequest.ABORT, 0, interface)
+    return bytes(data)
+
+
+def leave(interface: int = 0) -> Machine[DfuState]:
+    """Tell the bootloader to reset into the application, about 0.5 s later. **Boots the application, which may connect
+    to the cloud and start billing.** Returns the state that announced it: dfuMANIFEST or, on STM32F2,
+    dfuDNLOAD-IDLE. Must not be followed by another request."""
+    yield from go_idle(interface)
+    yield _out(DfuRequest.DNLOAD, FIRST_DATA_BLOCK, interface)
+    status = yield from get_status(interface)
+    if status.state not in (
+        DfuState.DFU_MANIFEST,
+        DfuState.DFU_DNLOAD_IDLE,
+        DfuState.DFU_MANIFEST_WAIT_RESET,
+    ):
+        raise _failed("leave", 0, status)
+    return status.state

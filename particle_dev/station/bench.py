@@ -1,0 +1,142 @@
+"""Benches: where boards are plugged in. A driver is found by name among the entry points of group
+``particle_dev.benches``, so a virtual bench, ours and a third party's look alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+from particle_dev.errors import BenchError
+from particle_dev.transport.base import Clock, Host
+from particle_dev.transport.clock import SystemClock
+from particle_dev.transport.serial import PortLister, PyserialHost
+from particle_dev.transport.usb import PyusbHost
+
+ENTRY_POINT_GROUP = "particle_dev.benches"
+FactoryModules = Callable[[str], Sequence[bytes]]
+"""Gives, by platform name, the bootloader and radio stack modules of the release that will be flashed: what a bench
+that makes its own boards puts into them. Benches with real boards have no use for it."""
+
+
+class PowerControl(Protocol):
+    """Power of one slot."""
+
+    def on(self) -> None:
+        """Give power; a board boots."""
+        ...
+
+    def off(self) -> None:
+        """Take power away; the board is off when this returns."""
+        ...
+
+
+class SlotDriver(Protocol):
+    """One slot of a bench driver. None of the three means: any port, the system's clock, no power control."""
+
+    name: str
+    port_path: str | None
+    clock: Clock | None
+    power: PowerControl | None
+
+
+class BenchDriver(Protocol):
+    """What a driver's entry point returns. None: libusb, and the system's serial ports."""
+
+    name: str
+    usb_backend: Any | None
+    serial_ports: PortLister | None
+    slots: Sequence[SlotDriver]
+
+    def close(self) -> None:
+        """Give everything back."""
+        ...
+
+
+class OpenBench(Protocol):
+    """The entry point of a driver. ``slots`` are the tables of the bench file, ``state_dir`` a folder for what must
+    survive this process. Raises BenchError or ConfigError."""
+
+    def __call__(
+        self,
+        *,
+        options: Mapping[str, Any],
+        slots: Sequence[Mapping[str, Any]],
+        state_dir: Path | None,
+        factory_modules: FactoryModules,
+    ) -> BenchDriver:
+        """The bench, opened."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A slot with everything that reaches its board."""
+
+    name: str
+    port_path: str
+    host: Host
+    power: PowerControl | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """An open bench. ``host`` sees all of its boards."""
+
+    name: str
+    host: Host
+    slots: tuple[Slot, ...]
+    driver: BenchDriver
+
+    def close(self) -> None:
+        """Give everything back."""
+        self.driver.close()
+
+
+def bench_drivers() -> tuple[str, ...]:
+    """Names of the drivers that are installed."""
+    return tuple(sorted(e.name for e in entry_points(group=ENTRY_POINT_GROUP)))
+
+
+def no_factory_modules(platform_name: str) -> Sequence[bytes]:
+    """For commands that bring no firmware."""
+    raise BenchError(
+        f"no firmware at hand to make a virtual {platform_name}",
+        hint="run `particle-dev firmware add npm:particle-cli@2.12.0` first",
+    )
+
+
+def open_bench(
+    driver: str,
+    *,
+    name: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    slots: Sequence[Mapping[str, Any]] = (),
+    state_dir: Path | None = None,
+    factory_modules: FactoryModules = no_factory_modules,
+) -> Bench:
+    """Load a driver and open its bench. Raises BenchError when there is no such driver or a slot has no port."""
+    found = [e for e in entry_points(group=ENTRY_POINT_GROUP) if e.name == driver]
+    if not found:
+        raise BenchError(
+            f"no bench driver named '{driver}'",
+            hint=f"installed: {', '.join(bench_drivers())}; or give a bench file",
+        )
+    entry: OpenBench = found[0].load()
+    opened = entry(options=options or {}, slots=slots, state_dir=state_dir, factory_modules=factory_modules)
+    usb = PyusbHost(opened.usb_backend)
+    serial = PyserialHost(opened.serial_ports)
+    made = []
+    for slot in opened.slots:
+        if slot.port_path is None:
+            raise BenchError(
+                f"slot {slot.name} has no USB port", slot=slot.name, hint="set port in the bench file"
+            )
+        made.append(
+            Slot(slot.name, slot.port_path, Host(usb, serial, slot.clock or SystemClock()), slot.power)
+        )
+    clock = made[0].host.clock if made else SystemClock()
+    return Bench(name or opened.name, Host(usb, serial, clock), tuple(made), opened)

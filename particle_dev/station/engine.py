@@ -1,0 +1,167 @@
+"""Runs a station: one thread per slot, every event journaled before it is shown, record and report at the end."""
+
+from __future__ import annotations
+
+import platform
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from pathlib import Path
+
+from particle_dev import __version__
+from particle_dev.errors import JournalError
+from particle_dev.flash.store import FirmwareStore
+from particle_dev.station.bench import Bench, Slot
+from particle_dev.station.events import EventType, JsonObject, StationEvent, Verdict, new_event
+from particle_dev.station.journal import Journal
+from particle_dev.station.recipe import Recipe
+from particle_dev.station.records import RecordDatabase
+from particle_dev.station.report import write_report
+from particle_dev.station.run_record import RunRecord, fold
+from particle_dev.station.unit import UnitContext, UnitRun
+
+JOURNAL_NAME = "journal.jsonl"
+DATABASE_NAME = "records.sqlite"
+REPORT_NAME = "report.html"
+_VOLATILE = {EventType.STEP_STARTED, EventType.STEP_PROGRESS}
+"""Events that may be lost with the machine's power: they prove nothing by themselves."""
+
+
+class Station:
+    """One run of a recipe on a bench, kept in ``folder``. A folder with an unfinished run is resumed.
+
+    ``show`` gets every event, in the order of the journal, from several threads but never at the same time. Raises
+    JournalError when the folder cannot be written or belongs to a run with another recipe or bench.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        bench: Bench,
+        store: FirmwareStore,
+        folder: Path,
+        show: Callable[[StationEvent], None],
+        expected: Mapping[str, str] | None = None,
+    ) -> None:
+        self._recipe = recipe
+        self._bench = bench
+        self._store = store
+        self._folder = folder
+        self._show = show
+        self._expected = expected or {}
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._events: list[StationEvent] = []
+        self._run_id = ""
+
+    def run(self) -> RunRecord:
+        """Work on every slot that is not done yet. Ctrl-C stops the units at their next block and is raised again
+        after the record is written."""
+        with Journal(self._folder / JOURNAL_NAME) as journal:
+            self._journal = journal
+            self._events = list(journal.events)
+            prior = fold(self._events) if self._events else None
+            if prior is not None:
+                self._check_same_run(prior)
+                if prior.verdict == "pass":
+                    return self._write_records()
+            self._run_id = prior.run_id if prior else uuid.uuid4().hex
+            self._publish(EventType.RUN_RESUMED if prior else EventType.RUN_STARTED, data=self._start_data())
+            units = {u.device_id: u for u in prior.units if u.device_id} if prior else {}
+            done = {u.slot for u in units.values() if u.verdict is Verdict.PASS}
+            context = UnitContext(self._recipe, self._store, self._expected, units, self._stopping.is_set)
+            interrupt = self._work([s for s in self._bench.slots if s.name not in done], context)
+            record = fold(self._events)
+            verdict = record.verdict
+            if interrupt is None and verdict == "incomplete" and not record.empty_slots:
+                verdict = _verdict_of_finished(record)
+            self._publish(
+                EventType.RUN_FINISHED, data={"verdict": verdict, "report": str(self._folder / REPORT_NAME)}
+            )
+            record = self._write_records()
+            if interrupt is not None:
+                raise interrupt
+            return record
+
+    def _work(self, slots: list[Slot], context: UnitContext) -> KeyboardInterrupt | None:
+        """All slots at once. An exception of one thread (the journal is lost, or a defect) stops the others."""
+        interrupt: KeyboardInterrupt | None = None
+        if not slots:
+            return None
+        with ThreadPoolExecutor(len(slots), thread_name_prefix="slot") as pool:
+            futures = [pool.submit(UnitRun(s, context, self._emitter(s)).run) for s in slots]
+            try:
+                wait(futures, return_when=FIRST_EXCEPTION)
+            except KeyboardInterrupt as error:
+                interrupt = error
+            if interrupt is not None or any(f.done() and f.exception() for f in futures):
+                self._stopping.set()
+            for future in futures:
+                future.result()
+        return interrupt
+
+    def _emitter(self, slot: Slot) -> Callable[[EventType, str | None, str | None, JsonObject], None]:
+        def emit(kind: EventType, unit: str | None, step: str | None, data: JsonObject) -> None:
+            self._publish(kind, slot=slot, unit=unit, step=step, data=data)
+
+        return emit
+
+    def _publish(
+        self,
+        kind: EventType,
+        *,
+        data: JsonObject,
+        slot: Slot | None = None,
+        unit: str | None = None,
+        step: str | None = None,
+    ) -> None:
+        clock = (slot.host if slot else self._bench.host).clock
+        event = new_event(
+            kind,
+            run_id=self._run_id,
+            at=clock.utc_now(),
+            slot=slot.name if slot else None,
+            unit=unit,
+            step=step,
+            data=data,
+        )
+        with self._lock:
+            event = self._journal.append(event, durable=kind not in _VOLATILE)
+            if kind is not EventType.STEP_PROGRESS:
+                self._events.append(event)
+            self._show(event)
+
+    def _start_data(self) -> JsonObject:
+        return {
+            "recipe": {"name": self._recipe.name, "sha256": self._recipe.sha256, "path": self._recipe.path},
+            "bench": {"name": self._bench.name},
+            "slots": [s.name for s in self._bench.slots],
+            "software": {"particle_dev": __version__, "python": platform.python_version()},
+            "operator": None,
+        }
+
+    def _check_same_run(self, prior: RunRecord) -> None:
+        if prior.recipe["sha256"] != self._recipe.sha256 or prior.bench != self._bench.name:
+            raise JournalError(
+                f"{self._folder} holds a run of recipe '{prior.recipe['name']}' on bench '{prior.bench}', which differs "
+                "from this one",
+                path=str(self._folder),
+                hint="resume it with the same recipe and bench, or give a new --out",
+            )
+
+    def _write_records(self) -> RunRecord:
+        """Database and report, both made anew from the journal."""
+        record = fold(self._events)
+        database = RecordDatabase(self._folder / DATABASE_NAME)
+        try:
+            database.write_run(record)
+        finally:
+            database.close()
+        write_report(record, self._folder / REPORT_NAME)
+        return record
+
+
+def _verdict_of_finished(record: RunRecord) -> str:
+    """``pass`` when every unit passed; a record without its last event cannot say so itself."""
+    return "pass" if record.units and all(u.verdict is Verdict.PASS for u in record.units) else "incomplete"

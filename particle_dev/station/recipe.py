@@ -1,0 +1,96 @@
+"""Recipes: what a station does to a unit, and with which firmware. TOML; see ``recipes/ship.toml``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from particle_dev.catalog.platforms import PLATFORMS, platform_by_name
+from particle_dev.station.toml_file import TomlFile, suggestion
+
+
+@dataclass(frozen=True, slots=True)
+class FirmwareChoice:
+    """What goes onto one platform: a Device OS release by name and an app by its file name in the store."""
+
+    device_os: str
+    app: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long each step may take, in seconds, before it fails.
+
+    The defaults are several times what the slowest board needs: a Photon erases 128 KB sectors for a second
+    or two each, and full-speed DFU moves some tens of kilobytes per second.
+    """
+
+    identify_s: float = 15.0
+    check_s: float = 15.0
+    enter_dfu_s: float = 30.0
+    flash_s: float = 300.0
+    verify_s: float = 180.0
+    park_s: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One recipe. ``firmware`` is by platform name; ``sha256`` is that of the file at ``path``.
+
+    ``finish`` "dfu": the unit ends in DFU mode, powered off where the bench can, and never boots its app.
+    """
+
+    name: str
+    description: str
+    finish: str
+    firmware: Mapping[str, FirmwareChoice]
+    limits: Limits
+    path: str
+    sha256: str
+
+
+def load_recipe(path: Path) -> Recipe:
+    """The recipe in a TOML file.
+
+    ConfigError (file, line, key): unreadable, no TOML, an unknown key or platform, a missing or wrong value.
+    """
+    file = TomlFile(path)
+    root = file.root
+    root.allow_only(["recipe", "firmware", "limits"])
+    head = root.table("recipe")
+    head.allow_only(["name", "description", "finish"])
+    finish = head.text("finish")
+    if finish != "dfu":
+        raise head.error(
+            "finish",
+            f"recipe.finish {finish!r} is not known",
+            hint='"dfu" ends without booting the app, which could go online and start billing',
+        )
+    firmware_table = root.table("firmware")
+    firmware: dict[str, FirmwareChoice] = {}
+    for name in firmware_table.values:
+        platform = platform_by_name(name)
+        if platform is None:
+            names = [platform.name for platform in PLATFORMS]
+            raise firmware_table.error(name, f"unknown platform {name!r}", hint=suggestion(name, names))
+        if platform.name in firmware:
+            raise firmware_table.error(name, f"firmware of {platform.name} is given twice")
+        choice = firmware_table.table(name)
+        choice.allow_only(["device_os", "app"])
+        firmware[platform.name] = FirmwareChoice(choice.text("device_os"), choice.text("app"))
+    if not firmware:
+        raise firmware_table.error(None, "no platform has firmware", hint="add a table such as [firmware.boron]")
+    limits = root.table("limits", required=False)
+    defaults = dataclasses.asdict(Limits())
+    limits.allow_only(defaults)
+    return Recipe(
+        name=head.text("name"),
+        description=head.text("description", "no description"),
+        finish=finish,
+        firmware=firmware,
+        limits=Limits(**{key: limits.seconds(key, default) for key, default in defaults.items()}),
+        path=str(path),
+        sha256=file.sha256,
+    )

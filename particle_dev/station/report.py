@@ -1,0 +1,76 @@
+"""The report of a run: one HTML file that needs nothing else, not even JavaScript."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+
+from particle_dev.errors import JournalError
+from particle_dev.station.events import JsonObject
+from particle_dev.station.run_record import RunRecord
+from particle_dev.station.timeline import layout
+from particle_dev.station.wording import (
+    duration_text,
+    evidence_text,
+    name_text,
+    outcome_text,
+    platform_text,
+    slot_text,
+    time_text,
+    version_text,
+)
+
+REPORT_NAME = "report.html"
+
+
+def render_report(record: RunRecord) -> str:
+    """The report as HTML; everything that came off devices or files is escaped."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters.update(
+        duration=duration_text,
+        time=time_text,
+        words=name_text,
+        facts=evidence_text,
+        outcome=outcome_text,
+        in_slot=lambda text, slot: slot_text(slot, text),
+        platform=platform_text,
+        version=version_text,
+        json=_json,
+    )
+    source = resources.files("particle_dev.station").joinpath("templates/report.html").read_text("utf-8")
+    return environment.from_string(source).render(run=record, timeline=layout(record))
+
+
+def write_report(record: RunRecord, path: Path) -> None:
+    """Write the report; a reader sees the old file or the new one, never half of one.
+
+    JournalError: the file cannot be written.
+    """
+    content = render_report(record).encode("utf-8", errors="replace")
+    try:
+        with tempfile.NamedTemporaryFile(prefix=f".{path.name}.", dir=path.parent, delete=False) as file:
+            unfinished = Path(file.name)
+            try:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+                unfinished.chmod(0o644)
+                unfinished.replace(path)
+            except OSError:
+                unfinished.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise JournalError(
+            f"cannot write report {path}: {error.strerror or error}",
+            path=str(path),
+            hint="the journal is complete: make room or access, then run 'particle-dev report' on its folder",
+        ) from error
+
+
+def _json(value: JsonObject) -> str:
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)

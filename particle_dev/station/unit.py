@@ -1,0 +1,463 @@
+"""The procedure of one unit: identify → check → plan → enter_dfu → flash → verify → park.
+
+Each step is a method that fills its evidence. What a resumed run must know of earlier attempts comes from the
+journal: the evidence of steps that passed, and whether the flash had begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from particle_dev.catalog.modules import ModuleFunction
+from particle_dev.catalog.platforms import UsbMode
+from particle_dev.cloud.metering import (
+    Billing,
+    BillingVerdict,
+    Evidence,
+    Finding,
+    held_in_dfu,
+    judge,
+    read_counters,
+)
+from particle_dev.device.control import ControlSession
+from particle_dev.device.dfu import DfuSession
+from particle_dev.device.discovery import POLL_INTERVAL_S, device_at, wait_for_device
+from particle_dev.device.model import Device
+from particle_dev.device.modes import enter_dfu
+from particle_dev.errors import (
+    DeviceModeError,
+    DeviceNotFoundError,
+    FirmwareStoreError,
+    JournalError,
+    ModuleFormatError,
+    ParticleDevError,
+    PermissionMissingError,
+    PlanRefusedError,
+    RequestRefusedError,
+    StationStoppedError,
+    StepTimeoutError,
+    WrongDeviceError,
+)
+from particle_dev.flash.execute import flash, verify
+from particle_dev.flash.inventory import Inventory, inventory_by_control, inventory_by_dfu, pending_updates
+from particle_dev.flash.plan import FlashPlan, ModuleFile, make_plan
+from particle_dev.flash.progress import BlockWritten, ModuleCompared, SectorErased
+from particle_dev.flash.store import FirmwareStore
+from particle_dev.protocol.module import parse
+from particle_dev.station.bench import Slot
+from particle_dev.station.events import EventType, JsonObject, Verdict, error_data, parse_timestamp, timestamp
+from particle_dev.station.recipe import FirmwareChoice, Recipe
+from particle_dev.station.run_record import UnitRecord
+
+REFUSALS = (PlanRefusedError, PermissionMissingError, FirmwareStoreError, ModuleFormatError)
+"""Errors that, as long as nothing was erased, leave the unit as it came."""
+Emit = Callable[[EventType, str | None, str | None, JsonObject], None]
+"""Called with (type, Device ID, step, data); raises JournalError when the event cannot be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitContext:
+    """What all units of a run share. ``expected`` maps slots to Device IDs, ``prior`` Device IDs to what earlier
+    attempts of this run recorded, ``stopping`` tells that the operator wants to end."""
+
+    recipe: Recipe
+    store: FirmwareStore
+    expected: Mapping[str, str]
+    prior: Mapping[str, UnitRecord]
+    stopping: Callable[[], bool]
+
+
+@dataclass(slots=True)
+class UnitRun:
+    """One attempt at the unit in one slot."""
+
+    slot: Slot
+    context: UnitContext
+    emit: Emit
+    device_id: str | None = None
+    evidence: list[Evidence] = field(default_factory=list)
+    modules: list[JsonObject] = field(default_factory=list)
+    erased: bool = False
+    _deadline_s: float = 0.0
+
+    # ---- frame -------------------------------------------------------------------------------------------------
+
+    def run(self) -> Verdict | None:
+        """Work on the unit. None: the slot was empty. Errors of the unit become its record; only JournalError, and
+        defects of this program, leave this method."""
+        if self.slot.power is not None:
+            self.slot.power.on()
+        try:
+            device = wait_for_device(
+                self.slot.host, self.slot.port_path, self.context.recipe.limits.identify_s
+            )
+        except DeviceNotFoundError as error:
+            self._say(EventType.SLOT_EMPTY, {"reason": error.message})
+            return None
+        self.device_id = device.device_id or None
+        self._say(EventType.UNIT_STARTED, {"platform": device.platform.name, "port": self.slot.port_path})
+        parked: JsonObject | None = None
+        parked_at: datetime | None = None
+        try:
+            parked, parked_at = self._steps(device)
+            verdict = Verdict.PASS
+        except JournalError:
+            raise
+        except StationStoppedError:
+            verdict = Verdict.INTERRUPTED
+        except ParticleDevError as error:
+            refused = isinstance(error, REFUSALS) and not self.erased
+            verdict = Verdict.REFUSED if refused else Verdict.FAIL
+        billing = judge(self.evidence, parked_at)
+        if verdict is Verdict.PASS and billing.verdict is not BillingVerdict.NOT_STARTED:
+            verdict = Verdict.FAIL
+        self._say(
+            EventType.UNIT_FINISHED,
+            {
+                "verdict": str(verdict),
+                "billing": billing_data(billing),
+                "modules": self.modules,
+                "parked": parked,
+            },
+        )
+        return verdict
+
+    def _say(self, kind: EventType, data: JsonObject, step: str | None = None) -> None:
+        self.emit(kind, self.device_id, step, data)
+
+    def _now(self) -> datetime:
+        return self.slot.host.clock.utc_now()
+
+    @contextmanager
+    def _step(self, name: str, limit_s: float) -> Iterator[JsonObject]:
+        """Journal a step around its work; yields the evidence to fill."""
+        clock = self.slot.host.clock
+        started_s = clock.monotonic_s()
+        self._deadline_s = started_s + limit_s
+        known = len(self.evidence)
+        evidence: JsonObject = {}
+        self._say(EventType.STEP_STARTED, {}, name)
+
+        def finish(status: str, error: ParticleDevError | None) -> None:
+            evidence["billing"] = [evidence_data(e) for e in self.evidence[known:]]
+            data = {
+                "status": status,
+                "duration_s": round(clock.monotonic_s() - started_s, 3),
+                "evidence": evidence,
+                "error": error_data(error) if error else None,
+            }
+            self._say(EventType.STEP_FINISHED, data, name)
+
+        try:
+            self._check_stop(name, limit_s)
+            yield evidence
+        except JournalError:
+            raise
+        except ParticleDevError as error:
+            finish("failed", error)
+            raise
+        finish("passed", None)
+
+    def _check_stop(self, step: str, limit_s: float) -> None:
+        if self.context.stopping():
+            raise StationStoppedError(
+                "stopped by the operator", hint="leave the board as it is and run again with the same --out"
+            )
+        if self.slot.host.clock.monotonic_s() > self._deadline_s:
+            raise StepTimeoutError(
+                f"{step} took longer than {limit_s:.0f} s",
+                step=step,
+                limit_s=limit_s,
+                hint="check the USB cable and hub; the limit stands in the recipe under [limits]",
+            )
+
+    # ---- steps -------------------------------------------------------------------------------------------------
+
+    def _steps(self, device: Device) -> tuple[JsonObject, datetime]:
+        limits = self.context.recipe.limits
+        with self._step("identify", limits.identify_s) as evidence:
+            firmware = self._identify(device, evidence)
+        with self._step("check", limits.check_s) as evidence:
+            inventory = self._check(device, evidence)
+        with self._step("plan", limits.check_s) as evidence:
+            plan = self._plan(inventory, firmware, evidence)
+        with self._step("enter_dfu", limits.enter_dfu_s) as evidence:
+            device = self._enter_dfu(device, evidence)
+        with self._step("flash", limits.flash_s) as evidence:
+            self._flash(plan, device, evidence)
+        with self._step("verify", limits.verify_s) as evidence:
+            self._verify(plan, device, evidence)
+        with self._step("park", limits.park_s) as evidence:
+            return self._park(device, evidence)
+
+    def _identify(self, device: Device, evidence: JsonObject) -> FirmwareChoice:
+        """Who is it? Device ID over each link that tells it, serial number, platform."""
+        links = {"usb serial number": device.usb.serial_number}
+        evidence |= {
+            "platform": device.platform.name,
+            "port": device.usb.port_path,
+            "usb_address": device.usb.address,
+            "mode": str(device.mode),
+            "device_id_by": links,
+        }
+        if device.mode is UsbMode.NORMAL:
+            with ControlSession(self.slot.host, device) as session:
+                evidence["connecting_stopped"] = session.stop_connecting()
+                links["control request 20"] = session.device_id()
+                evidence["serial_number"] = session.serial_number()
+                evidence["device_os"] = session.system_version()
+                evidence["mode"] = str(session.device_mode())
+        self.device_id = links.get("control request 20", device.device_id) or None
+        for link, actual in links.items():
+            if actual != self.device_id:
+                raise _wrong_device(self.slot.name, self.device_id or "", actual, link)
+        expected = self.context.expected.get(self.slot.name)
+        if expected is not None and expected != self.device_id:
+            raise _wrong_device(self.slot.name, expected, self.device_id or "", "the bench file")
+        self._recall(device)
+        firmware = self.context.recipe.firmware.get(device.platform.name)
+        if firmware is None:
+            raise PlanRefusedError(
+                f"the recipe '{self.context.recipe.name}' has no firmware for {device.platform.display_name}",
+                reasons=[f"no [firmware.{device.platform.name}] in {self.context.recipe.path}"],
+                hint="add that table to the recipe, or take the board out",
+            )
+        return firmware
+
+    def _check(self, device: Device, evidence: JsonObject) -> Inventory:
+        """What is on it, and has it been online since it booted?"""
+        if device.mode is UsbMode.DFU:
+            with DfuSession(self.slot.host, device) as dfu_session:
+                inventory = inventory_by_dfu(dfu_session)
+            self._recall_brake(inventory)
+            self.evidence.append(held_in_dfu(self._now(), self._now()))
+        else:
+            with ControlSession(self.slot.host, device) as session:
+                self._read_counters(session)
+                inventory = inventory_by_control(session)
+        evidence |= {
+            "read_over": inventory.read_over,
+            "modules": [
+                {"function": m.function, "index": m.index, "version": m.version, "valid": m.valid}
+                for m in inventory.modules
+            ],
+        }
+        doubtful = [e.statement for e in self.evidence if e.finding is not Finding.OFFLINE]
+        if doubtful:
+            raise PlanRefusedError(
+                f"{self.device_id}: {'; '.join(doubtful)}",
+                reasons=doubtful,
+                hint="nothing was erased; set the unit aside and look its Device ID up in the cloud",
+            )
+        return inventory
+
+    def _read_counters(self, session: ControlSession) -> None:
+        try:
+            diagnostics = session.diagnostics()
+        except RequestRefusedError as error:
+            diagnostics = {}
+            self._say(EventType.OPERATOR_MESSAGE, {"message": f"slot {self.slot.name}: {error.message}"})
+        self.evidence.append(read_counters(diagnostics, self._now()))
+
+    def _plan(self, inventory: Inventory, firmware: FirmwareChoice, evidence: JsonObject) -> FlashPlan:
+        """Which modules go where; every file is read and checked now, before anything is erased."""
+        platform = inventory.platform
+        store = self.context.store
+        release = store.device_os_set(platform.name, firmware.device_os)
+        chosen = [*release.modules, store.app(platform.name, firmware.app)]
+        files = [ModuleFile(parse(store.read(m.sha256)), m.sha256, m.file_name) for m in chosen]
+        plan = make_plan(inventory, files)
+        evidence |= {
+            "device_os": firmware.device_os,
+            "steps": list(plan.lines()),
+            "satisfied": [f.title for f in plan.satisfied],
+        }
+        self.modules = [module_data(w.file, w.address) for w in plan.writes]
+        return plan
+
+    def _enter_dfu(self, device: Device, evidence: JsonObject) -> Device:
+        """To DFU mode, with the counters of the running boot read last of all."""
+        evidence["by"] = "was in DFU mode"
+        if device.mode is UsbMode.NORMAL:
+            with ControlSession(self.slot.host, device) as session:
+                self._read_counters(session)
+            since = self._now()
+            device, entry = enter_dfu(
+                self.slot.host, device, timeout_s=self.context.recipe.limits.enter_dfu_s
+            )
+            evidence["by"] = str(entry)
+            self.evidence.append(held_in_dfu(since, self._now()))
+        evidence["usb_address"] = device.usb.address
+        with DfuSession(self.slot.host, device) as dfu_session:
+            pending = pending_updates(dfu_session)
+            protected = any(m.protected for m in dfu_session.memories.values())
+        reasons = [f"the board would install by itself: {p}" for p in pending]
+        if protected:
+            reasons.append("the board is protected")
+        if reasons:
+            raise PlanRefusedError(
+                f"{self.device_id}: {'; '.join(reasons)}",
+                reasons=reasons,
+                hint="nothing was erased; let the board finish its update (or open it), then bring it back",
+            )
+        return device
+
+    def _flash(self, plan: FlashPlan, device: Device, evidence: JsonObject) -> None:
+        """Erase and write what is not right yet."""
+        work = {"right_bytes": 0, "erased_sectors": 0, "written_bytes": 0}
+        limit_s = self.context.recipe.limits.flash_s
+        with DfuSession(self.slot.host, device) as session:
+            for event in flash(plan, session, self.context.store.read):
+                if isinstance(event, ModuleCompared):
+                    work["right_bytes"] += event.right_bytes
+                elif isinstance(event, SectorErased):
+                    self.erased = True
+                    work["erased_sectors"] += 1
+                elif isinstance(event, BlockWritten):
+                    work["written_bytes"] += event.size_bytes
+                    self._progress("flash", event.file_name, event.done_bytes, event.total_bytes)
+                self._check_stop("flash", limit_s)
+        evidence["work"] = work
+        self._held(device)
+
+    def _verify(self, plan: FlashPlan, device: Device, evidence: JsonObject) -> None:
+        """Read back every byte."""
+        with DfuSession(self.slot.host, device) as session:
+            for event in verify(plan, session, self.context.store.read):
+                for module in self.modules:
+                    if module["file_name"] == event.file_name:
+                        module["read_back_sha256"] = event.sha256
+                self._progress("verify", event.file_name, event.done_bytes, event.total_bytes)
+                self._check_stop("verify", self.context.recipe.limits.verify_s)
+        evidence |= {"read_over": "DFU read", "size_bytes": plan.size_bytes}
+        self._held(device)
+
+    def _park(self, device: Device, evidence: JsonObject) -> tuple[JsonObject, datetime]:
+        """End in DFU mode, without power where the bench can switch it."""
+        self._held(device)
+        parked_at = self._now()
+        power = "on_operator_must_unplug"
+        if self.slot.power is not None:
+            self.slot.power.off()
+            self._wait_until_gone()
+            power = "off"
+        else:
+            message = (
+                f"slot {self.slot.name}: unplug {self.device_id} now; do not reset it, it waits in DFU mode"
+            )
+            self._say(EventType.OPERATOR_MESSAGE, {"message": message})
+        parked = {"mode": "dfu", "power": power}
+        evidence |= parked
+        return parked, parked_at
+
+    # ---- help --------------------------------------------------------------------------------------------------
+
+    def _progress(self, step: str, activity: str, done_bytes: int, total_bytes: int) -> None:
+        data = {"activity": activity, "done_bytes": done_bytes, "total_bytes": total_bytes}
+        self._say(EventType.STEP_PROGRESS, data, step)
+
+    def _held(self, device: Device) -> None:
+        """The board is still in the enumeration that ``device`` names, so it has not been reset since."""
+        seen = device_at(self.slot.host, self.slot.port_path)
+        if seen is None or seen.usb != device.usb:
+            raise DeviceModeError(
+                f"{self.device_id} left DFU mode by itself",
+                expected=UsbMode.DFU,
+                actual=seen.mode if seen else None,
+                hint="somebody reset or unplugged it; run again",
+            )
+        since = max((e.until for e in self.evidence), default=self._now())
+        self.evidence.append(held_in_dfu(since, self._now()))
+
+    def _wait_until_gone(self) -> None:
+        while device_at(self.slot.host, self.slot.port_path) is not None:
+            self._check_stop("park", self.context.recipe.limits.park_s)
+            self.slot.host.clock.sleep(POLL_INTERVAL_S)
+
+    def _prior(self) -> UnitRecord | None:
+        return self.context.prior.get(self.device_id or "")
+
+    def _recall(self, device: Device) -> None:
+        """Take over what earlier attempts observed, and close the gap since then when the board never left its
+        enumeration in DFU mode."""
+        prior = self._prior()
+        if prior is None:
+            return
+        steps = [s for a in prior.attempts for s in a.steps]
+        self.evidence += [evidence_from(e) for s in steps for e in s.evidence.get("billing", ())]
+        addresses = [
+            s.evidence["usb_address"] for s in steps if s.name == "enter_dfu" and "usb_address" in s.evidence
+        ]
+        if device.mode is UsbMode.DFU and addresses and addresses[-1] == device.usb.address:
+            self.evidence.append(held_in_dfu(max(e.until for e in self.evidence), self._now()))
+
+    def _recall_brake(self, inventory: Inventory) -> None:
+        """An earlier attempt began to flash and the board has no system part: only our flash erases it, in DFU mode,
+        and since then every boot ended in DFU mode again."""
+        prior = self._prior()
+        if prior is None or not self.evidence:
+            return
+        began = any(s.name == "flash" for a in prior.attempts for s in a.steps)
+        if began and not any(
+            m.function == ModuleFunction.SYSTEM_PART for m in inventory.modules if m.index == 1
+        ):
+            self.evidence.append(held_in_dfu(max(e.until for e in self.evidence), self._now()))
+
+
+def _wrong_device(slot: str, expected: str, actual: str, source: str) -> WrongDeviceError:
+    return WrongDeviceError(
+        f"slot {slot}: {source} says {actual}, expected {expected}",
+        expected=expected,
+        actual=actual,
+        hint="nothing was erased; check which board is in this slot",
+    )
+
+
+def module_data(file: ModuleFile, address: int) -> JsonObject:
+    """A module for ``unit_finished``; read back later."""
+    module = file.module
+    return {
+        "function": ModuleFunction(module.function).label,
+        "index": module.index,
+        "version": module.version,
+        "sha256": file.sha256,
+        "size_bytes": module.size_bytes,
+        "address": address,
+        "file_name": file.file_name,
+        "read_back_sha256": None,
+    }
+
+
+def evidence_data(evidence: Evidence) -> JsonObject:
+    """Evidence for the journal."""
+    return {
+        "id": evidence.id,
+        "statement": evidence.statement,
+        "source": evidence.source,
+        "from": timestamp(evidence.since),
+        "until": timestamp(evidence.until),
+        "finding": str(evidence.finding),
+    }
+
+
+def evidence_from(data: Mapping[str, Any]) -> Evidence:
+    """The reverse of :func:`evidence_data`."""
+    since, until = parse_timestamp(data["from"]), parse_timestamp(data["until"])
+    return Evidence(data["id"], data["statement"], data["source"], since, until, Finding(data["finding"]))
+
+
+def billing_data(billing: Billing) -> JsonObject:
+    """``billing`` of ``unit_finished``."""
+    return {
+        "verdict": str(billing.verdict),
+        "window": {
+            "from": timestamp(billing.since) if billing.since else None,
+            "until": timestamp(billing.until) if billing.until else None,
+        },
+        "evidence": [evidence_data(e) for e in billing.evidence],
+        "missing": list(billing.missing),
+    }

@@ -1,0 +1,59 @@
+"""The bench of boards on this machine's own USB ports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from particle_dev.errors import ConfigError
+from particle_dev.transport.base import Clock
+from particle_dev.transport.serial import PortLister
+
+_SLOT_KEYS = {"name", "port", "platform", "device_id"}
+
+
+@dataclass(slots=True)
+class UsbSlot:
+    """A USB port, e.g. ``1-2.3``. It cannot switch power."""
+
+    name: str
+    port_path: str | None
+    clock: Clock | None = None
+    power: None = None
+
+
+@dataclass(slots=True)
+class UsbBench:
+    """libusb and the system's serial ports."""
+
+    slots: Sequence[UsbSlot]
+    name: str = "usb"
+    usb_backend: Any | None = None
+    serial_ports: PortLister | None = None
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def open_bench(
+    *,
+    options: Mapping[str, Any],
+    slots: Sequence[Mapping[str, Any]],
+    state_dir: Path | None,  # noqa: ARG001 - real boards keep their own state
+    factory_modules: Callable[[str], Sequence[bytes]],  # noqa: ARG001 - real boards come from a real factory
+) -> UsbBench:
+    """Slots from a bench file: ``name`` and ``port``. Raises ConfigError for anything else."""
+    if options:
+        raise ConfigError(f"the usb bench has no option '{next(iter(options))}'", key=next(iter(options)))
+    for slot in slots:
+        unknown = sorted(set(slot) - _SLOT_KEYS)
+        if unknown or "port" not in slot:
+            raise ConfigError(
+                f"slot {slot.get('name', '?')}: "
+                + (f"unknown key '{unknown[0]}'" if unknown else "port is missing"),
+                key=unknown[0] if unknown else "port",
+                hint='a slot of the usb bench has name = "A" and port = "1-2.3"; `particle-dev list` shows ports',
+            )
+    return UsbBench([UsbSlot(str(s.get("name", n)), str(s["port"])) for n, s in enumerate(slots, 1)])

@@ -1,0 +1,90 @@
+"""Words of a record for people: the same in the table on the terminal and in the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from particle_dev.catalog.device_os import releases_by_system_version
+from particle_dev.catalog.platforms import platform_by_name
+from particle_dev.station.events import timestamp
+from particle_dev.station.run_record import ModuleRecord, RunRecord, UnitRecord
+
+UNKNOWN = "-"
+_OUTCOMES = {"fail": "failed", "refused": "refused", "interrupted": "interrupted"}
+
+
+def outcome_text(record: RunRecord) -> str:
+    """``3 of 4 units passed, 1 refused, 1 of 5 slots empty``."""
+    counts = record.counts()
+    parts = [f"{counts.pop('pass', 0)} of {len(record.units)} units passed"]
+    parts += [f"{count} {_OUTCOMES[verdict]}" for verdict, count in counts.items()]
+    if record.empty_slots:
+        parts.append(f"{len(record.empty_slots)} of {len(record.slots)} slots empty")
+    return ", ".join(parts)
+
+
+def duration_text(duration_s: float | None) -> str:
+    """``0.04 s``, ``1.2 s``, ``38 s``, ``4 min 05 s`` or ``2 h 03 min``."""
+    if duration_s is None:
+        return UNKNOWN
+    if duration_s < 0.095:
+        return f"{duration_s:.2f} s"
+    if duration_s < 9.95:
+        return f"{duration_s:.1f} s"
+    whole_s = round(duration_s)
+    if whole_s < 120:
+        return f"{whole_s} s"
+    if whole_s < 7200:
+        return f"{whole_s // 60} min {whole_s % 60:02} s"
+    return f"{whole_s // 3600} h {whole_s % 3600 // 60:02} min"
+
+
+def time_text(at: str | datetime | None) -> str:
+    """``2026-05-04 08:00:00 UTC`` of a time or time stamp."""
+    text = timestamp(at) if isinstance(at, datetime) else at
+    return f"{text[:19].replace('T', ' ')} UTC" if text else UNKNOWN
+
+
+def slot_text(slot: str | None, text: str) -> str:
+    """``slot 3: text``, once only."""
+    place = f"slot {slot}: "
+    return text if slot is None or text.startswith(place) else place + text
+
+
+def name_text(name: str) -> str:
+    """A name of the schema as people say it: ``not_started`` is "not started", ``enter_dfu`` "enter DFU"."""
+    return name.replace("_", " ").replace("dfu", "DFU")
+
+
+def evidence_text(evidence: Mapping[str, Any]) -> str:
+    """The plain facts among a step's evidence in one line: ``uptime: 12.4 s · erased: 704,512 bytes``."""
+    facts = []
+    for key, value in evidence.items():
+        name, _, unit = key.rpartition("_")
+        if isinstance(value, bool):
+            facts.append(f"{name_text(key)}: {'yes' if value else 'no'}")
+        elif isinstance(value, int | float) and unit in ("s", "bytes") and not name.endswith("_per"):
+            facts.append(f"{name_text(name)}: {value:,} {unit}")
+        elif isinstance(value, int | float | str):
+            facts.append(f"{name_text(key)}: {value}")
+    return " · ".join(facts)
+
+
+def platform_text(name: str | None) -> str:
+    """Display name of a platform, e.g. ``B-SoM``."""
+    platform = platform_by_name(name) if name else None
+    return platform.display_name if platform else name or "unknown"
+
+
+def version_text(module: ModuleRecord) -> str:
+    """Version of a module: a system part by its Device OS release, others by number."""
+    releases = releases_by_system_version(module.version) if module.function == "system part" else ()
+    return " / ".join(release.name for release in releases) or f"v{module.version}"
+
+
+def unit_versions(unit: UnitRecord) -> tuple[str, str]:
+    """Device OS and app that are known to be on a unit."""
+    by_function = {module.function: version_text(module) for module in unit.modules}
+    return by_function.get("system part", UNKNOWN), by_function.get("user part", UNKNOWN)

@@ -1,0 +1,129 @@
+"""The smallest things a medium can do, as protocols without any third-party import."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Time as a value that tests can replace."""
+
+    def monotonic_s(self) -> float:
+        """Seconds since an arbitrary start; never goes back."""
+        ...
+
+    def sleep(self, duration_s: float) -> None:
+        """Return after ``duration_s`` seconds of this clock."""
+        ...
+
+    def utc_now(self) -> datetime:
+        """Time of day, in UTC, for records."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UsbDeviceInfo:
+    """One enumeration of one device on a bus.
+
+    ``port_path`` is the chain of hub ports (``1-2.3``) and survives re-enumeration; ``address`` does not: it changes
+    each time a device enumerates, so an unchanged pair (port_path, address) proves that it never left.
+    """
+
+    vid: int
+    pid: int
+    bus: int
+    address: int
+    port_path: str
+    serial_number: str
+    product: str
+
+
+class UsbLink(Protocol):
+    """Endpoint 0 of one opened device. Every method raises TransportError subclasses only."""
+
+    info: UsbDeviceInfo
+
+    def control_in(
+        self,
+        bm_request_type: int,
+        b_request: int,
+        w_value: int,
+        w_index: int,
+        w_length: int,
+        timeout_s: float,
+    ) -> bytes:
+        """Bytes that the device returned, at most ``w_length``."""
+        ...
+
+    def control_out(
+        self, bm_request_type: int, b_request: int, w_value: int, w_index: int, data: bytes, timeout_s: float
+    ) -> None:
+        """Send ``data`` (may be empty)."""
+        ...
+
+    def claim_interface(self, number: int) -> None:
+        """Take the interface for this process."""
+        ...
+
+    def set_interface_altsetting(self, number: int, alternate: int) -> None:
+        """Choose an alternate setting."""
+        ...
+
+    def configuration_descriptor(self) -> bytes:
+        """The raw configuration descriptor with all interfaces."""
+        ...
+
+    def string_descriptor(self, index: int) -> str:
+        """A string descriptor in the device's first language."""
+        ...
+
+    def close(self) -> None:
+        """Give the device back; never raises."""
+        ...
+
+
+class UsbHost(Protocol):
+    """What is on the bus, and how to open it."""
+
+    def enumerate(self) -> Sequence[UsbDeviceInfo]:
+        """Particle devices (by VID/PID) that are on the bus now and whose strings can be read."""
+        ...
+
+    def open(self, info: UsbDeviceInfo) -> UsbLink:
+        """A link to exactly that enumeration. Raises LinkDisconnectedError when it is gone, LinkAccessError when the
+        operating system refuses."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SerialPortInfo:
+    """A serial port that belongs to a USB device; ``url`` is what pyserial opens."""
+
+    url: str
+    vid: int
+    pid: int
+    serial_number: str
+
+
+class SerialHost(Protocol):
+    """USB serial ports."""
+
+    def ports(self) -> Sequence[SerialPortInfo]:
+        """Ports that are there now."""
+        ...
+
+    def touch(self, url: str, baud: int) -> None:
+        """Open the port at ``baud`` and close it again. A device that vanishes meanwhile is no error."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The openers of one place where devices are plugged in, with its clock."""
+
+    usb: UsbHost
+    serial: SerialHost
+    clock: Clock

@@ -1,0 +1,183 @@
+"""USB through pyusb: who is on the bus, and endpoint 0 of one device. Every pyusb error is translated here."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import usb.core
+import usb.util
+
+from particle_dev.catalog.platforms import platform_by_usb_id
+from particle_dev.errors import (
+    LinkAccessError,
+    LinkDisconnectedError,
+    LinkStallError,
+    LinkTimeoutError,
+    TransportError,
+)
+from particle_dev.transport.base import UsbDeviceInfo
+
+_GONE = {errno.ENODEV, errno.ENXIO, errno.ESHUTDOWN}
+_UDEV_HINT = "give your user access to USB devices of vendor 2b04 (udev rule) or run as root"
+
+
+@functools.cache
+def _libusb_backend() -> Any:
+    """libusb from the wheel libusb-package. Raises TransportError when it does not load."""
+    # Imported late: virtual benches need no libusb at all.
+    import libusb_package  # noqa: PLC0415
+
+    backend = libusb_package.get_libusb1_backend()
+    if backend is None:
+        raise TransportError("libusb could not be loaded", hint="reinstall the package libusb-package")
+    return backend
+
+
+def _translate(error: usb.core.USBError, where: str, what: str) -> TransportError:
+    """The error of ours that fits a pyusb error."""
+    if isinstance(error, usb.core.USBTimeoutError) or error.errno == errno.ETIMEDOUT:
+        return LinkTimeoutError(f"{what}: no answer in time", where=where)
+    if error.errno == errno.EPIPE:
+        return LinkStallError(f"{what}: stalled", where=where)
+    if error.errno in _GONE:
+        return LinkDisconnectedError(
+            f"{what}: the device left the bus",
+            where=where,
+            hint="check cable and power, plug it in again, then run again",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return LinkAccessError(f"{what}: access denied", where=where, hint=_UDEV_HINT)
+    if error.errno == errno.EBUSY:
+        return LinkAccessError(f"{what}: in use by another program", where=where, hint="close that program")
+    # libusb reports EIO for a device that is just being unplugged; nothing in it tells the two apart.
+    return TransportError(f"{what}: {error}", where=where, hint="check cable and power, then run again")
+
+
+@contextlib.contextmanager
+def _translated(where: str, what: str) -> Iterator[None]:
+    try:
+        yield
+    except usb.core.USBError as e:
+        raise _translate(e, where, what) from e
+
+
+class PyusbLink:
+    """Endpoint 0 of one enumeration."""
+
+    def __init__(self, device: Any, info: UsbDeviceInfo) -> None:
+        self._device = device
+        self.info = info
+
+    def control_in(
+        self,
+        bm_request_type: int,
+        b_request: int,
+        w_value: int,
+        w_index: int,
+        w_length: int,
+        timeout_s: float,
+    ) -> bytes:
+        """Bytes that the device returned. Raises LinkStallError, LinkTimeoutError, LinkDisconnectedError."""
+        try:
+            data = self._device.ctrl_transfer(
+                bm_request_type, b_request, w_value, w_index, w_length, round(timeout_s * 1000)
+            )
+        except usb.core.USBError as e:
+            raise _translate(e, self.info.port_path, f"control IN 0x{b_request:02x}") from e
+        return bytes(data)
+
+    def control_out(
+        self, bm_request_type: int, b_request: int, w_value: int, w_index: int, data: bytes, timeout_s: float
+    ) -> None:
+        """Send ``data``. Raises as :meth:`control_in`."""
+        try:
+            self._device.ctrl_transfer(
+                bm_request_type, b_request, w_value, w_index, data, round(timeout_s * 1000)
+            )
+        except usb.core.USBError as e:
+            raise _translate(e, self.info.port_path, f"control OUT 0x{b_request:02x}") from e
+
+    def claim_interface(self, number: int) -> None:
+        """Take the interface for this process. Raises LinkAccessError when another program has it."""
+        with _translated(self.info.port_path, f"claim interface {number}"):
+            usb.util.claim_interface(self._device, number)
+
+    def set_interface_altsetting(self, number: int, alternate: int) -> None:
+        """Choose an alternate setting."""
+        with _translated(self.info.port_path, f"alternate setting {alternate}"):
+            self._device.set_interface_altsetting(number, alternate)
+
+    def configuration_descriptor(self) -> bytes:
+        """The raw configuration descriptor (GET_DESCRIPTOR, type 2, index 0)."""
+        header = self.control_in(0x80, 6, 0x0200, 0, 9, 1.0)
+        return self.control_in(0x80, 6, 0x0200, 0, int.from_bytes(header[2:4], "little"), 1.0)
+
+    def string_descriptor(self, index: int) -> str:
+        """String ``index`` in US English."""
+        data = self.control_in(0x80, 6, 0x0300 | index, 0x0409, 255, 1.0)
+        return data[2 : data[0]].decode("utf-16-le")
+
+    def close(self) -> None:
+        """Release interfaces and the handle."""
+        # The device may be gone already; there is nothing left to release then.
+        with contextlib.suppress(usb.core.USBError):
+            usb.util.dispose_resources(self._device)
+
+
+class PyusbHost:
+    """The bus behind one pyusb backend; None is libusb."""
+
+    def __init__(self, backend: Any | None = None) -> None:
+        self._backend: Callable[[], Any] = _libusb_backend if backend is None else lambda: backend
+        # Strings are read once per enumeration: polling the bus must not disturb a board that another thread flashes.
+        self._known: dict[tuple[int, int, int, int, str], UsbDeviceInfo] = {}
+
+    def _devices(self) -> Iterator[tuple[Any, tuple[int, int, int, int, str]]]:
+        found = usb.core.find(find_all=True, backend=self._backend())
+        for device in found or ():
+            if platform_by_usb_id(device.idVendor, device.idProduct) is None:
+                continue
+            ports = ".".join(str(n) for n in device.port_numbers or ())
+            key = (device.idVendor, device.idProduct, device.bus, device.address, f"{device.bus}-{ports}")
+            yield device, key
+
+    def enumerate(self) -> Sequence[UsbDeviceInfo]:
+        """Particle devices on the bus whose strings can be read. One that vanishes meanwhile is left out; one that
+        may not be opened raises LinkAccessError."""
+        present: dict[tuple[int, int, int, int, str], UsbDeviceInfo] = {}
+        for device, key in self._devices():
+            info = self._known.get(key) or self._read_info(device, key)
+            if info is not None:
+                present[key] = info
+        self._known = present
+        return tuple(present.values())
+
+    def _read_info(self, device: Any, key: tuple[int, int, int, int, str]) -> UsbDeviceInfo | None:
+        vid, pid, bus, address, port_path = key
+        link = PyusbLink(device, UsbDeviceInfo(vid, pid, bus, address, port_path, "", ""))
+        try:
+            serial_number = link.string_descriptor(device.iSerialNumber).strip().lower()
+            product = link.string_descriptor(device.iProduct).strip()
+        except LinkAccessError:
+            raise
+        except TransportError:
+            # It just appeared or just left; the next enumeration tells.
+            return None
+        finally:
+            link.close()
+        return UsbDeviceInfo(vid, pid, bus, address, port_path, serial_number, product)
+
+    def open(self, info: UsbDeviceInfo) -> PyusbLink:
+        """A link to exactly that enumeration. Raises LinkDisconnectedError when it is gone."""
+        for device, key in self._devices():
+            if key == (info.vid, info.pid, info.bus, info.address, info.port_path):
+                return PyusbLink(device, info)
+        raise LinkDisconnectedError(
+            f"{info.product or 'device'} {info.serial_number} is no longer at {info.port_path}",
+            where=info.port_path,
+            hint="plug it in again",
+        )

@@ -1,0 +1,12 @@
+"""Builds the C module parser; everything else is in pyproject.toml.
+
+setup.py stays because setuptools takes ``cffi_modules`` from nowhere else. The limited API gives one wheel
+for all Python versions instead of one for each.
+"""
+
+from setuptools import setup
+
+setup(
+    cffi_modules=["particle_dev/_native/build_module.py:ffibuilder"],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+)

@@ -1,0 +1,131 @@
+"""DFU acts on scripted replies."""
+
+import pytest
+
+from particle_dev.errors import DfuProtocolError
+from particle_dev.protocol import dfu
+from particle_dev.protocol.dfu import DfuState, DfuStatusCode
+from particle_dev.protocol.usb import ControlIn, ControlOut, Stall, Wait
+
+
+def status(state, code=0, poll_ms=0):
+    return bytes([code]) + poll_ms.to_bytes(3, "little") + bytes([state, 0])
+
+
+IDLE, SYNC, BUSY, DN_IDLE, MANIFEST_SYNC, MANIFEST, UP_IDLE, ERROR = (status(s) for s in (2, 3, 4, 5, 6, 7, 9, 10))
+
+
+def converse(machine, replies):
+    actions, reply = [], None
+    replies = list(replies)
+    try:
+        while True:
+            action = machine.send(reply)
+            actions.append(action)
+            reply = None if isinstance(action, Wait) else replies.pop(0)
+    except StopIteration as done:
+        assert not replies
+        return actions, done.value
+
+
+def requests(actions):
+    return [(a.b_request, a.w_value) for a in actions if not isinstance(a, Wait)]
+
+
+def test_decode_status():
+    got = dfu.decode_status(bytes.fromhex("0ef401000a07"))
+    assert (got.status, got.poll_timeout_ms, got.state, got.string_index) == (
+        DfuStatusCode.ERR_UNKNOWN,
+        500,
+        DfuState.DFU_ERROR,
+        7,
+    )
+
+
+@pytest.mark.parametrize("data", [b"", b"\0" * 5, b"\0" * 7, bytes([0, 0, 0, 0, 11, 0]), bytes([16, 0, 0, 0, 2, 0])])
+def test_malformed_status(data):
+    with pytest.raises(DfuProtocolError):
+        dfu.decode_status(data)
+
+
+def test_set_address_is_a_download_of_block_0():
+    actions, _ = converse(dfu.set_address(0x30000), [None, BUSY, DN_IDLE])
+    assert actions[0] == ControlOut(0x21, 1, 0, 0, bytes.fromhex("2100000300"))
+    assert requests(actions) == [(1, 0), (3, 0), (3, 0)]
+
+
+def test_erase():
+    actions, _ = converse(dfu.erase_sector(0x080A0000), [None, BUSY, DN_IDLE])
+    assert actions[0].data == bytes.fromhex("4100000a08")
+
+
+def test_poll_timeout_is_obeyed():
+    actions, _ = converse(dfu.write_block(3, b"abcd", 0x3000), [None, status(4, poll_ms=250), DN_IDLE])
+    assert actions[0] == ControlOut(0x21, 1, 5, 0, b"abcd")
+    assert [a.duration_s for a in actions if isinstance(a, Wait)] == [0.25]
+
+
+def test_block_longer_than_the_buffer_never_leaves():
+    with pytest.raises(ValueError, match="4097"):
+        next(dfu.write_block(0, bytes(4097), 0))
+
+
+def test_refused_download_names_address_and_status():
+    with pytest.raises(DfuProtocolError) as e:
+        converse(dfu.erase_sector(0xF5000), [None, BUSY, status(10, code=0x0E)])
+    assert e.value.fields() == {"status": 0x0E, "state": 10, "address": 0xF5000}
+    assert "0x000f5000" in str(e.value)
+
+
+def test_protected_device_is_named():
+    with pytest.raises(DfuProtocolError, match="protected"):
+        converse(dfu.erase_sector(0x30000), [None, BUSY, status(10, code=0x0B)])
+
+
+def test_stalled_download():
+    with pytest.raises(DfuProtocolError) as e:
+        converse(dfu.set_address(0), [Stall(), status(10, code=0x0F)])
+    assert e.value.status == DfuStatusCode.ERR_STALLEDPKT
+
+
+def test_upload_reads_blocks_from_the_address():
+    actions, data = converse(
+        dfu.upload(0x30000, 5000), [IDLE, None, BUSY, DN_IDLE, None, b"a" * 4096, b"b" * 904, None]
+    )
+    assert data == b"a" * 4096 + b"b" * 904
+    uploads = [(a.w_value, a.w_length) for a in actions if isinstance(a, ControlIn) and a.b_request == 2]
+    assert uploads == [(2, 4096), (3, 904)]
+    assert requests(actions)[-1] == (6, 0)
+
+
+def test_short_upload():
+    with pytest.raises(DfuProtocolError, match="0x00031000"):
+        converse(dfu.upload(0x30000, 8192), [IDLE, None, BUSY, DN_IDLE, None, b"a" * 4096, b"b", ERROR])
+
+
+@pytest.mark.parametrize(
+    ("replies", "expected"),
+    [
+        ([IDLE], [(3, 0)]),
+        ([DN_IDLE, None, IDLE], [(3, 0), (6, 0), (3, 0)]),
+        ([ERROR, None, IDLE], [(3, 0), (4, 0), (3, 0)]),
+        ([Stall(), Stall(), ERROR, None, IDLE], [(3, 0), (4, 0), (3, 0), (4, 0), (3, 0)]),
+        ([SYNC, BUSY, DN_IDLE, None, ], None),
+    ],
+    ids=["idle", "after a write", "after an error", "manifest window", "never"],
+)
+def test_go_idle(replies, expected):
+    if expected is None:
+        with pytest.raises(DfuProtocolError):
+            converse(dfu.go_idle(), [*replies, SYNC])
+    else:
+        actions, _ = converse(dfu.go_idle(), replies)
+        assert requests(actions) == expected
+
+
+@pytest.mark.parametrize(("announced", "state"), [(MANIFEST, DfuState.DFU_MANIFEST), (DN_IDLE, DfuState.DFU_DNLOAD_IDLE)])
+def test_leave_asks_for_status_exactly_once(announced, state):
+    actions, result = converse(dfu.leave(), [IDLE, None, announced])
+    assert result is state
+    assert requests(actions) == [(3, 0), (1, 2), (3, 0)]
+    assert actions[1].data == b""
