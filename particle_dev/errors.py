@@ -22,6 +22,7 @@
     │   ├── FlashRangeError           … an address no plan may touch
     │   └── VerifyError               … read-back differs: address, expected, actual
     ├── FirmwareStoreError          store, download or index
+    │   └── ProductVersionError       … a version that a product cannot take
     ├── StationError
     │   ├── ConfigError               recipe or bench file: file, line, key
     │   ├── JournalError              journal or record cannot be written or read
@@ -219,6 +220,14 @@ class FirmwareStoreError(ParticleDevError):
     def __init__(self, message: str, *, path: str | None = None, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.path = path
+
+
+class ProductVersionError(FirmwareStoreError):
+    """A product cannot take firmware under this ``version``: it is taken, or not higher than those it has."""
+
+    def __init__(self, message: str, *, version: int | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.version = version
 
 
 class StationError(ParticleDevError):

@@ -5,6 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from particle_dev.flash.store import FirmwareStore
+from particle_dev.station.recipe import Recipe, load_recipe
+
+RECIPE_PATH = Path(__file__).parents[1] / "recipes" / "ship.toml"
+
 
 @pytest.fixture(scope="session")
 def test_firmware() -> Path:
@@ -28,3 +33,17 @@ def particle_cli_firmware(test_firmware: Path) -> Path:
 def node_modules(test_firmware: Path) -> Path:
     """npm packages that serve as judges."""
     return test_firmware / "node" / "node_modules"
+
+
+@pytest.fixture(scope="session")
+def ship_recipe() -> Recipe:
+    """The recipe that the demo uses."""
+    return load_recipe(RECIPE_PATH)
+
+
+@pytest.fixture(scope="session")
+def release_store(particle_cli_firmware: Path, tmp_path_factory: pytest.TempPathFactory) -> FirmwareStore:
+    """A firmware store with real Device OS 2.1.0 and Tinker. Shared: do not write to it."""
+    store = FirmwareStore(tmp_path_factory.mktemp("store"))
+    assert store.add_path(particle_cli_firmware / "particle-cli-2.12.0" / "package" / "assets").ok
+    return store

@@ -24,8 +24,16 @@ DEFAULT_SLOTS: tuple[Mapping[str, Any], ...] = tuple(
 _OPTIONS = {"clock": ("virtual", "real"), "delays": ("realistic", "none"), "power_control": (True, False)}
 _SLOT_KEYS = frozenset(
     {
-        "name", "platform", "device_id", "bootloader", "faults", "connected", "factory", "arrives_in",
-        "factory_image", "semi_automatic_apps",
+        "name",
+        "platform",
+        "device_id",
+        "bootloader",
+        "faults",
+        "connected",
+        "factory",
+        "arrives_in",
+        "factory_image",
+        "semi_automatic_apps",
     }
 )
 _SLOT_WORDS = {"bootloader": ("release", "old"), "factory": ("new", "online"), "arrives_in": ("app", "dfu")}
@@ -129,7 +137,7 @@ def open_bench(
         board = None
         if table.get("connected", True):
             if kept:
-                addresses.seen(kept[0].address)
+                addresses.seen(port_path, kept[0].address)
             board = _board(name, table, clock, port_path, delays, factory_modules, addresses, store)
         built.append(VirtualSlot(name, port_path, clock, board, power_control))
     return VirtualBench(built)
@@ -160,8 +168,14 @@ def _board(
         faults=faults,
     )
     return VirtualBoard(
-        kind, settings, clock, port_path=port_path, delays=delays,
-        release_modules=lambda: factory_modules(kind.name), next_address=addresses.next, store=store,
+        kind,
+        settings,
+        clock,
+        port_path=port_path,
+        delays=delays,
+        release_modules=lambda: factory_modules(kind.name),
+        next_address=lambda: addresses.next(port_path),
+        store=store,
     )
 
 
@@ -172,20 +186,26 @@ def default_device_id(kind: Hardware, slot_name: str) -> str:
 
 
 class _Addresses:
-    """USB addresses of the bus: each enumeration gets the next one."""
+    """USB addresses of the bus: each enumeration gets the next one that no other port has."""
 
     def __init__(self) -> None:
         self._last = 1
+        self._by_port: dict[str, int] = {}
         self._lock = threading.Lock()
 
-    def seen(self, address: int) -> None:
+    def seen(self, port_path: str, address: int) -> None:
         with self._lock:
+            self._by_port[port_path] = address
             self._last = max(self._last, address)
 
-    def next(self) -> int:
+    def next(self, port_path: str) -> int:
         with self._lock:
-            self._last = self._last + 1 if self._last < _HIGHEST_USB_ADDRESS else 2
-            return self._last
+            taken = {address for port, address in self._by_port.items() if port != port_path}
+            while True:
+                self._last = self._last + 1 if self._last < _HIGHEST_USB_ADDRESS else 2
+                if self._last not in taken:
+                    self._by_port[port_path] = self._last
+                    return self._last
 
 
 def _check_slot(name: str, table: Mapping[str, Any]) -> None:
@@ -198,9 +218,7 @@ def _check_slot(name: str, table: Mapping[str, Any]) -> None:
     _check_words("slot", table, _SLOT_WORDS, name)
 
 
-def _check_words(
-    what: str, table: Mapping[str, Any], words: Mapping[str, Sequence[Any]], slot: str | None
-) -> None:
+def _check_words(what: str, table: Mapping[str, Any], words: Mapping[str, Sequence[Any]], slot: str | None) -> None:
     if what == "option" and (unknown := set(table) - set(words)):
         raise BenchError(f"unknown bench options {sorted(unknown)}", hint=f"known: {sorted(words)}")
     for key, allowed in words.items():

@@ -29,21 +29,13 @@ from particle_harness.usb.cdc import NormalDevice
 from particle_harness.usb.descriptors import UsbIdentity, normal_identity
 from particle_harness.usb.device import UsbDevice
 from particle_harness.usb.dfu import DfuDevice
-from particle_harness.usb.transfer import TYPE_CLASS, TYPE_VENDOR, Setup, StallError
+from particle_harness.usb.transfer import TYPE_CLASS, TYPE_VENDOR, GoneError, Setup, StallError
 
 RESET_POWER_DOWN, RESET_PIN, RESET_UNKNOWN = 40, 20, 10
 RESET_UPDATE, RESET_SAFE_MODE, RESET_DFU, RESET_USER = 70, 110, 120, 140
 """Source: device-os v2.1.0 services/inc/system_defs.h System_Reset_Reason."""
 _RESET_REASONS = {"app": RESET_USER, "dfu": RESET_DFU, "safe_mode": RESET_SAFE_MODE}
 _MAX_STEPS_OF_A_BOOT = 6
-
-
-class GoneError(Exception):
-    """The device is not (or no longer) on the bus at that address; ``during``: it left in this very transfer."""
-
-    def __init__(self, *, during: bool = False) -> None:
-        super().__init__("the device is not on the bus")
-        self.during = during
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +86,20 @@ class VirtualBoard:
         self.internal = self._flash("internal")
         self.external = self._flash("external") if hardware.external_chip else None
         self.dct = Dct(store.image("dct", DCT_SIZE_BYTES) if store else None)
-        self.internal.on_program = self._spoil_write
         self._counted_before = (self.truth.erases, self.truth.programs)
-        self._faults = FaultScript(settings.faults, self.state.fired_faults)
+        faults = FaultScript(settings.faults, self.state.fired_faults)
+        self.internal.on_program = lambda address, data: faults.spoil(self.internal.read, address, data)
+        self._faults = faults
         self._usb: UsbDevice | None = None
-        self._radio = Radio(
-            hardware.radio, self.state, self.truth, self._schedule, self._cancel
-        )
+        self._radio = Radio(hardware.radio, self.state, self.truth, self._schedule, self._cancel)
         self._system = BoardSystem(
-            hardware, self.state, self.dct, self._radio,
-            view=self.boot_view, now_s=clock.monotonic_s, restart_later=self._restart_later,
+            hardware,
+            self.state,
+            self.dct,
+            self._radio,
+            view=self.boot_view,
+            now_s=clock.monotonic_s,
+            restart_later=self._restart_later,
         )
         if kept is None:
             self._leave_factory(release_modules())
@@ -120,6 +116,7 @@ class VirtualBoard:
                 self.truth.power_cycles += 1
                 self._boot(self.clock.monotonic_s(), RESET_POWER_DOWN, after_power_on=True)
                 self.advance()
+                self._save()
 
     def power_off(self) -> None:
         """Switch the supply off: RAM and backup registers are lost, flash stays as it is."""
@@ -135,6 +132,7 @@ class VirtualBoard:
             if self.state.powered:
                 self._boot(self.clock.monotonic_s(), RESET_PIN)
                 self.advance()
+                self._save()
 
     # -- what a test may ask -------------------------------------------------------------------------------------
 
@@ -283,22 +281,12 @@ class VirtualBoard:
 
     def _run(self, decision: BootDecision, at_s: float, reason: int, after_power_on: bool) -> None:
         state, truth = self.state, self.truth
-        listen_was_consumed = decision.runs == "listening" and (self.hardware.is_gen3 or state.safe_mode_requested)
-        state.runs = decision.runs
-        state.reasons = list(decision.reasons)
-        state.safe_mode = decision.safe_mode
-        state.listening = decision.runs == "listening"
-        state.listen_checked = decision.would_connect or state.listening
-        state.booted_at_s, state.reset_reason = at_s, reason
-        state.net_status = state.cloud_status = 0
-        state.net_attempts = state.cloud_attempts = state.cloud_disconnects = 0
-        state.dfu_requested = state.safe_mode_requested = False
-        state.listen_requested = state.listen_requested and not listen_was_consumed
-        state.auto_connect = decision.would_connect or state.listening
-        usb_s = self.timing.bootloader_usb_s if state.runs == "dfu" else self.timing.system_usb_s
-        if state.runs == "dfu":
+        state.start(decision, at_s, reason, is_gen3=self.hardware.is_gen3)
+        usb_s = self.timing.system_usb_s
+        if decision.runs == "dfu":
             truth.dfu_entries += 1
-        elif state.runs in ("app", "safe_mode", "listening"):
+            usb_s = self.timing.bootloader_usb_s
+        elif decision.runs in ("app", "safe_mode", "listening"):
             state.watchdog_armed = False
             truth.safe_mode_boots += decision.safe_mode
             truth.app_boots += not decision.safe_mode
@@ -366,9 +354,14 @@ class VirtualBoard:
                 identity, self._system, now_s=self.clock.monotonic_s, reset_now=self._reset_now, delays=self._delays
             )
         return dfu_device(
-            self.hardware, self.state.device_id, self.internal, self.external, self.dct,
+            self.hardware,
+            self.state.device_id,
+            self.internal,
+            self.external,
+            self.dct,
             dct_is_reachable=lambda: photon_system_parts_are_intact(self.boot_view()),
-            leave=self._start_leave, detach=self._reattach,
+            leave=self._start_leave,
+            detach=self._reattach,
         )
 
     def _reset_now(self, into: str) -> None:
@@ -406,27 +399,9 @@ class VirtualBoard:
         self._save()
         raise GoneError(during=True)
 
-    def _spoil_write(self, address: int, data: bytes) -> bytes:
-        fault = self._faults.write(address, len(data))
-        if fault is None or fault.address is None:
-            return data
-        offset = fault.address - address
-        wanted = data[offset]
-        changing = self.internal.read(fault.address, 1)[0] & ~wanted
-        # One bit that should become 0 stays 1; where none should, one becomes 0 that should stay.
-        spoilt = wanted | (changing & -changing) if changing else wanted & (wanted - 1)
-        return data[:offset] + bytes([spoilt]) + data[offset + 1 :]
-
     def _lose_power(self) -> None:
-        state = self.state
         self._detach()
-        state.powered = False
-        state.events.clear()
-        state.runs = "off"
-        state.reasons = []
-        state.dfu_requested = state.safe_mode_requested = state.listen_requested = state.watchdog_armed = False
-        state.listening = state.auto_connect = False
-        state.net_status = state.cloud_status = 0
+        self.state.lose_power()
 
     def _flash(self, name: str) -> NorFlash:
         chip = self.hardware.internal_chip if name == "internal" else self.hardware.external_chip
@@ -437,8 +412,12 @@ class VirtualBoard:
     def _leave_factory(self, release_modules: Iterable[bytes]) -> None:
         settings = self.settings
         furnish(
-            self.internal, self.external, self.hardware, release_modules,
-            old_bootloader=settings.old_bootloader, factory_image=settings.factory_image,
+            self.internal,
+            self.external,
+            self.hardware,
+            release_modules,
+            old_bootloader=settings.old_bootloader,
+            factory_image=settings.factory_image,
         )
         if settings.online:
             self.dct.mark_setup_done()
@@ -448,6 +427,7 @@ class VirtualBoard:
     def _arrive(self) -> None:
         """Take the board up where a former process left it, with power."""
         state = self.state
+        state.device_id = self.settings.device_id
         if state.unplugged or state.runs == "hung":
             self._lose_power()
             state.unplugged = False

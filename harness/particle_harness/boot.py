@@ -15,9 +15,7 @@ from particle_harness.boards import FIRST_LOW_SYSTEM_BOOTLOADER, FIRST_WITHOUT_S
 from particle_harness.module_reader import CRC_SIZE_BYTES, Need, Prefix, crc_is_good, read_prefix
 from particle_harness.nor_flash import Reader
 
-CHECKED = (
-    ModuleValidity.INTEGRITY | ModuleValidity.DEPENDENCIES | ModuleValidity.RANGE | ModuleValidity.PLATFORM
-)
+CHECKED = ModuleValidity.INTEGRITY | ModuleValidity.DEPENDENCIES | ModuleValidity.RANGE | ModuleValidity.PLATFORM
 """What fetch_module() looks at."""
 
 
@@ -158,14 +156,10 @@ def factory_image(view: BootView, *, check_crc: bool) -> Prefix | None:
     if read is None:
         return None
     prefix = read_prefix(read, address, view.hardware.mcu)
-    user_starts = {
-        b.start_address for b in view.hardware.bounds(system_version(view)) if _is_user_slot(b)
-    }
+    user_starts = {b.start_address for b in view.hardware.bounds(system_version(view)) if _is_user_slot(b)}
     if prefix is None or prefix.platform_id != view.hardware.platform_id or prefix.start_address not in user_starts:
         return None
-    if check_crc and not (
-        prefix.function == ModuleFunction.USER_PART and crc_is_good(read, address, prefix.length)
-    ):
+    if check_crc and not (prefix.function == ModuleFunction.USER_PART and crc_is_good(read, address, prefix.length)):
         return None
     return prefix
 
@@ -252,9 +246,7 @@ def _needs_met(view: BootView, prefix: Prefix, version: int) -> bool:
     if prefix.need1.function == ModuleFunction.NONE:
         return True
     return all(
-        _need_met(view, need, version)
-        for need in (prefix.need1, prefix.need2)
-        if need.function != ModuleFunction.NONE
+        _need_met(view, need, version) for need in (prefix.need1, prefix.need2) if need.function != ModuleFunction.NONE
     )
 
 

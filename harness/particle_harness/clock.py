@@ -6,6 +6,9 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 
+_UTC_ZERO = datetime(2026, 1, 1, tzinfo=UTC)
+"""Fixed, so that the time of day goes on where it was when a board is taken up again."""
+
 
 class VirtualClock:
     """A clock of its own: :meth:`sleep` moves it at once and nobody waits.
@@ -13,9 +16,8 @@ class VirtualClock:
     One per slot, so that a thread that sleeps does not move another thread's board.
     """
 
-    def __init__(self, start_s: float = 0.0, utc_start: datetime | None = None) -> None:
+    def __init__(self, start_s: float = 0.0) -> None:
         self._now_s = start_s
-        self._utc_zero = (utc_start or datetime.now(UTC)) - timedelta(seconds=start_s)
         self._lock = threading.Lock()
 
     def monotonic_s(self) -> float:
@@ -30,7 +32,7 @@ class VirtualClock:
 
     def utc_now(self) -> datetime:
         """UTC that belongs to :meth:`monotonic_s`."""
-        return self._utc_zero + timedelta(seconds=self.monotonic_s())
+        return _UTC_ZERO + timedelta(seconds=self.monotonic_s())
 
 
 class RealClock:

@@ -58,8 +58,18 @@ def build_module(
     if has_vectors:
         image[:4] = _STACK_POINTER[hardware.is_gen3].to_bytes(4, "little")
     PREFIX.pack_into(
-        image, offset, start_address, start_address + length, 0, flags, version,
-        hardware.platform_id if platform_id is None else platform_id, function, index, *need1, *need2,
+        image,
+        offset,
+        start_address,
+        start_address + length,
+        0,
+        flags,
+        version,
+        hardware.platform_id if platform_id is None else platform_id,
+        function,
+        index,
+        *need1,
+        *need2,
     )
     suffix = length - _SUFFIX_SIZE_BYTES
     image[suffix : suffix + 6] = b"\xff\xff\xff\xff\x00\x00"
@@ -73,8 +83,15 @@ def softdevice_stand_in(hardware: Hardware) -> bytes:
     body = bytearray(0x2100)
     body[0x200C:0x200E] = SOFTDEVICE_FIRMWARE_ID.to_bytes(2, "little")
     return build_module(
-        hardware, ModuleFunction.RADIO_STACK, 0, SOFTDEVICE_FIRMWARE_ID, start_address=0x1000, size_bytes=153048,
-        need1=(ModuleFunction.BOOTLOADER, 0, 501), flags=DROP_MODULE_INFO, body=bytes(body),
+        hardware,
+        ModuleFunction.RADIO_STACK,
+        0,
+        SOFTDEVICE_FIRMWARE_ID,
+        start_address=0x1000,
+        size_bytes=153048,
+        need1=(ModuleFunction.BOOTLOADER, 0, 501),
+        flags=DROP_MODULE_INFO,
+        body=bytes(body),
     )
 
 
@@ -82,7 +99,11 @@ def bootloader_stand_in(hardware: Hardware, version: int) -> bytes:
     """A bootloader module of that version."""
     size_bytes = 41948 if hardware.is_gen3 else 15000
     return build_module(
-        hardware, ModuleFunction.BOOTLOADER, 0, version, start_address=hardware.bootloader_address,
+        hardware,
+        ModuleFunction.BOOTLOADER,
+        0,
+        version,
+        start_address=hardware.bootloader_address,
         size_bytes=size_bytes,
     )
 
@@ -95,17 +116,27 @@ def system_stand_ins(hardware: Hardware, version: int, bootloader_version: int) 
         radio_need = (ModuleFunction.RADIO_STACK, 0, SOFTDEVICE_FIRMWARE_ID)
         return (
             build_module(
-                hardware, system, 1, version, start_address=0x30000, size_bytes=480000,
-                need1=bootloader_need, need2=radio_need,
+                hardware,
+                system,
+                1,
+                version,
+                start_address=0x30000,
+                size_bytes=480000,
+                need1=bootloader_need,
+                need2=radio_need,
             ),
         )
     return (
+        build_module(hardware, system, 1, version, start_address=0x08020000, size_bytes=230000, need1=(system, 2, 207)),
         build_module(
-            hardware, system, 1, version, start_address=0x08020000, size_bytes=230000, need1=(system, 2, 207)
-        ),
-        build_module(
-            hardware, system, 2, version, start_address=0x08060000, size_bytes=250000,
-            need1=(system, 1, version), need2=bootloader_need,
+            hardware,
+            system,
+            2,
+            version,
+            start_address=0x08060000,
+            size_bytes=250000,
+            need1=(system, 1, version),
+            need2=bootloader_need,
         ),
     )
 
@@ -113,8 +144,12 @@ def system_stand_ins(hardware: Hardware, version: int, bootloader_version: int) 
 def app_stand_in(hardware: Hardware, system_version: int, *, version: int = 6) -> bytes:
     """An AUTOMATIC application such as Tinker that needs ``system_version``."""
     return build_module(
-        hardware, ModuleFunction.USER_PART, 1, version,
-        start_address=0xD4000 if hardware.is_gen3 else 0x080A0000, size_bytes=11644,
+        hardware,
+        ModuleFunction.USER_PART,
+        1,
+        version,
+        start_address=0xD4000 if hardware.is_gen3 else 0x080A0000,
+        size_bytes=11644,
         need1=(ModuleFunction.SYSTEM_PART, 1 if hardware.is_gen3 else 2, system_version),
     )
 

@@ -22,6 +22,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from particle_harness.nor_flash import Reader
+
 _PLACES = {
     "unplug": ("dfu_transfer", "control_transfer"),
     "stall": ("dfu_transfer", "control_transfer"),
@@ -55,9 +57,7 @@ def parse_faults(tables: Sequence[Mapping[str, Any]]) -> tuple[Fault, ...]:
         if (at == "write") != ("address" in table):
             raise ValueError(f"fault {do!r}: 'address' belongs to 'write' faults, and they need it")
         replug = table.get("replug_after_s")
-        faults.append(
-            Fault(do, at, int(table.get("n", 1)), table.get("address"), replug, f"{number}:{do}:{at}")
-        )
+        faults.append(Fault(do, at, int(table.get("n", 1)), table.get("address"), replug, f"{number}:{do}:{at}"))
     return tuple(faults)
 
 
@@ -74,13 +74,17 @@ class FaultScript:
         n = self._counts[place] = self._counts.get(place, 0) + 1
         return self._fire(fault for fault in self._faults if fault.at == place and fault.n == n)
 
-    def write(self, address: int, size_bytes: int) -> Fault | None:
-        """The fault on a byte of a write, if one is due."""
-        return self._fire(
-            fault
-            for fault in self._faults
-            if fault.address is not None and address <= fault.address < address + size_bytes
-        )
+    def spoil(self, read: Reader, address: int, data: bytes) -> bytes:
+        """What a write really burns: ``data``, or ``data`` with one bit that keeps its old value or falls too."""
+        end_address = address + len(data)
+        fault = self._fire(f for f in self._faults if f.address is not None and address <= f.address < end_address)
+        if fault is None or fault.address is None:
+            return data
+        offset = fault.address - address
+        wanted = data[offset]
+        changing = read(fault.address, 1)[0] & ~wanted
+        spoilt = wanted | (changing & -changing) if changing else wanted & (wanted - 1)
+        return data[:offset] + bytes([spoilt]) + data[offset + 1 :]
 
     def _fire(self, candidates: Iterable[Fault]) -> Fault | None:
         for fault in candidates:

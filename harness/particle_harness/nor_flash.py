@@ -39,12 +39,19 @@ class FlashChip:
 
 KIB = 1024
 NRF52840 = FlashChip(
-    "nRF52840", 0, (SectorRun(256, 4 * KIB, 0.085),), 4, 41e-6,
+    "nRF52840",
+    0,
+    (SectorRun(256, 4 * KIB, 0.085),),
+    4,
+    41e-6,
     "Nordic nRF52840 Product Specification v1.7, NVMC electrical specification: tERASEPAGE 85 ms, tWRITE 41 us",
 )
 STM32F205 = FlashChip(
-    "STM32F205", 0x08000000,
-    (SectorRun(4, 16 * KIB, 0.25), SectorRun(1, 64 * KIB, 0.55), SectorRun(7, 128 * KIB, 1.0)), 4, 16e-6,
+    "STM32F205",
+    0x08000000,
+    (SectorRun(4, 16 * KIB, 0.25), SectorRun(1, 64 * KIB, 0.55), SectorRun(7, 128 * KIB, 1.0)),
+    4,
+    16e-6,
     "STM32F205xx datasheet DS6329, flash memory programming, x32 parallelism, typical values",
 )
 
@@ -52,7 +59,11 @@ STM32F205 = FlashChip(
 def qspi_flash(size_bytes: int) -> FlashChip:
     """The serial NOR chip beside an nRF52840 or in a P1."""
     return FlashChip(
-        "QSPI NOR", 0, (SectorRun(size_bytes // (4 * KIB), 4 * KIB, 0.040),), 256, 0.4e-3,
+        "QSPI NOR",
+        0,
+        (SectorRun(size_bytes // (4 * KIB), 4 * KIB, 0.040),),
+        256,
+        0.4e-3,
         "Macronix MX25L3233F / MX25R6435F datasheets: sector erase tSE 40 ms, page program tPP 0.4 ms typical",
     )
 
@@ -134,4 +145,3 @@ class NorFlash:
 
 Reader = Callable[[int, int], bytes]
 """Read ``size_bytes`` at an address; IndexError outside the chip."""
-

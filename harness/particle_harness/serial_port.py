@@ -11,8 +11,8 @@ from typing import Any
 
 import serial
 
-from particle_harness.board import GoneError, VirtualBoard
-from particle_harness.usb.transfer import Setup, StallError
+from particle_harness.board import VirtualBoard
+from particle_harness.usb.transfer import GoneError, Setup, StallError
 
 SCHEME = "virtual-particle"
 _SET_LINE_CODING, _SET_CONTROL_LINE_STATE = 0x20, 0x22

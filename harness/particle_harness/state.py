@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import mmap
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from particle_harness.truth import TRUTH_FILE, Truth, read_truth, truth_json
+from particle_harness.boot import BootDecision
+from particle_harness.truth import Truth
 from particle_harness.usb.dfu import DfuRegisters
 
 STATE_FILE = "board.json"
@@ -54,6 +55,28 @@ class BoardState:
     fired_faults: list[str] = field(default_factory=list)
     clock_s: float = 0.0
 
+    def start(self, decision: BootDecision, at_s: float, reason: int, *, is_gen3: bool) -> None:
+        """RAM after a boot that ends as decided; requests it has carried out are gone."""
+        listening = decision.runs == "listening"
+        if listening and (is_gen3 or self.safe_mode_requested):
+            self.listen_requested = False
+        self.dfu_requested = self.safe_mode_requested = False
+        self.runs, self.reasons, self.safe_mode = decision.runs, list(decision.reasons), decision.safe_mode
+        self.booted_at_s, self.reset_reason = at_s, reason
+        self.listening = listening
+        self.auto_connect = self.listen_checked = decision.would_connect or listening
+        self.net_status = self.cloud_status = 0
+        self.net_attempts = self.cloud_attempts = self.cloud_disconnects = 0
+
+    def lose_power(self) -> None:
+        """RAM and backup registers are gone, and with them all that was to come."""
+        self.powered = self.safe_mode = self.listening = self.auto_connect = False
+        self.dfu_requested = self.safe_mode_requested = self.listen_requested = self.watchdog_armed = False
+        self.net_status = self.cloud_status = 0
+        self.runs = "off"
+        self.reasons = []
+        self.events.clear()
+
 
 class SlotStore:
     """Files of one slot under ``<state_dir>/<slot name>/``; all of them survive the death of the process."""
@@ -61,25 +84,24 @@ class SlotStore:
     def __init__(self, slot_dir: Path) -> None:
         slot_dir.mkdir(parents=True, exist_ok=True)
         self._dir = slot_dir
-        self._last: dict[str, str] = {}
 
     def load(self) -> tuple[BoardState, Truth] | None:
         """State and truth of this slot's board, or None for a slot never used."""
-        file = self._dir / STATE_FILE
-        if not file.exists():
+        if not (self._dir / STATE_FILE).exists():
             return None
-        table: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        table = _read(self._dir)
         registers = table.pop("dfu")
         registers["data"] = bytes.fromhex(registers["data"])
         table["events"] = [(at_s, name, argument) for at_s, name, argument in table["events"]]
-        return BoardState(**table, dfu=DfuRegisters(**registers)), read_truth(self._dir)
+        truth = Truth(**table.pop("truth"))
+        return BoardState(**table, dfu=DfuRegisters(**registers)), truth
 
     def save(self, state: BoardState, truth: Truth) -> None:
-        """Write both files, each in one step."""
-        table = asdict(state)
-        table["dfu"]["data"] = state.dfu.data.hex()
-        self._write(STATE_FILE, json.dumps(table))
-        self._write(TRUTH_FILE, truth_json(truth))
+        """Write both in one step."""
+        table = _fields(state) | {"dfu": _fields(state.dfu) | {"data": state.dfu.data.hex()}, "truth": _fields(truth)}
+        fresh = self._dir / "board.new"
+        fresh.write_text(json.dumps(table), encoding="utf-8")
+        os.replace(fresh, self._dir / STATE_FILE)  # noqa: PTH105  # Path.replace costs more, and this runs per transfer
 
     def image(self, name: str, size_bytes: int) -> mmap.mmap:
         """The file behind one memory, erased when it is new."""
@@ -91,10 +113,16 @@ class SlotStore:
         with file.open("r+b") as handle:
             return mmap.mmap(handle.fileno(), size_bytes)
 
-    def _write(self, name: str, text: str) -> None:
-        if self._last.get(name) == text:
-            return
-        self._last[name] = text
-        fresh = self._dir / f"{name}.new"
-        fresh.write_text(text, encoding="utf-8")
-        os.replace(fresh, self._dir / name)  # noqa: PTH105  # says what matters: one atomic step
+
+def read_truth(slot_dir: Path) -> Truth:
+    """The truth of a slot from ``<state_dir>/<slot name>``, also while or after another process used it."""
+    return Truth(**_read(slot_dir)["truth"])
+
+
+def _read(slot_dir: Path) -> dict[str, Any]:
+    table: dict[str, Any] = json.loads((slot_dir / STATE_FILE).read_text(encoding="utf-8"))
+    return table
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {item.name: getattr(value, item.name) for item in fields(value)}

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
-from pathlib import Path
-
-TRUTH_FILE = "truth.json"
+from dataclasses import dataclass
 
 
 @dataclass(slots=True)
@@ -33,13 +29,3 @@ class Truth:
     def went_online(self) -> bool:
         """Whether the board ever reached the cloud."""
         return self.first_connected_at_s is not None
-
-
-def read_truth(slot_dir: Path) -> Truth:
-    """The truth of a slot from ``<state_dir>/<slot name>``, also while or after another process used it."""
-    return Truth(**json.loads((slot_dir / TRUTH_FILE).read_text(encoding="utf-8")))
-
-
-def truth_json(truth: Truth) -> str:
-    """The truth as written to :data:`TRUTH_FILE`."""
-    return json.dumps(asdict(truth))

@@ -176,7 +176,8 @@ _QSPI_4M_5_5 = (
     ),
     MemoryRegion("assets", 0x2E0000, 0x400000, "external_flash", _EXTERNAL),
 )
-# The first two B5-SoM and Tracker releases used the lower half of their chip with the 4 MiB layout.
+# Early B5-SoM releases and Tracker 1.5.1-tracker.1 use only the lower half of their chip, in the 4 MiB layout
+# (Tracker 1.5.1-tracker.2 and .3, which no range of releases can single out, have the next layout already).
 _QSPI_8M_1_5_1 = (
     *(region._replace(source=_EXTERNAL_1_5_0) for region in _QSPI_4M_OLD),
     MemoryRegion("unused", 0x400000, 0x800000, "external_flash", _EXTERNAL_1_5_0),

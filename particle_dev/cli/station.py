@@ -17,8 +17,9 @@ from particle_dev.cli.options import (
     store_option,
 )
 from particle_dev.cli.station_view import JsonView, StationView, print_summary
-from particle_dev.station.engine import REPORT_NAME, Station
+from particle_dev.station.engine import Station
 from particle_dev.station.recipe import load_recipe
+from particle_dev.station.report import REPORT_NAME
 
 _EXIT_CODES = {"pass": ExitCode.OK, "fail": ExitCode.FAILED, "incomplete": ExitCode.INCOMPLETE}
 

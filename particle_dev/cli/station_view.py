@@ -10,7 +10,7 @@ from typing import Protocol, Self, TextIO
 
 from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TaskProgressColumn, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -92,7 +92,7 @@ class SlotProgress:
             TextColumn("{task.fields[platform]}", markup=False),
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
-            TaskProgressColumn(),
+            _Share(),
             _Speed(),
             console=Console(file=stream),
             expand=True,
@@ -144,6 +144,11 @@ class SlotProgress:
     def _end(self, task: TaskID, verdict: str) -> None:
         self._progress.reset(task, total=1, completed=1 if verdict == "pass" else 0, description=verdict)
         self._progress.stop_task(task)
+
+
+class _Share(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text("" if task.total is None else f"{task.percentage:3.0f}%", style="progress.percentage")
 
 
 class _Speed(ProgressColumn):

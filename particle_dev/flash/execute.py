@@ -64,6 +64,12 @@ def flash(plan: FlashPlan, session: DfuSession, read_file: ReadFile) -> Iterator
     """
     _check_device(plan, session)
     works = [_Work(w, image_of(w.file.module, read_file(w.file.sha256))) for w in plan.writes]
+    braked = False
+    for work in works:
+        # Before the long comparison: until the brake is set, a board that loses power boots what is on it.
+        if work.write.commit_last and _first_block(work, session) != work.block(0):
+            yield from _set_brake(work, session)
+            braked = True
     for work in works:
         right_bytes = _compare(work, session)
         yield ModuleCompared(work.write.file.file_name, len(work.image), right_bytes)
@@ -71,7 +77,8 @@ def flash(plan: FlashPlan, session: DfuSession, read_file: ReadFile) -> Iterator
     if not stale and not any(w.missing for w in works):
         return
     for work in works:
-        if work.write.commit_last:
+        if work.write.commit_last and not braked:
+            work.missing.update(work.in_sector(session.sectors(work.write.address, 1)[0]))
             yield from _set_brake(work, session)
     for address in stale:
         yield from _erase(session.sectors(address, 1)[0], session)
@@ -131,15 +138,15 @@ def _compare(work: _Work, session: DfuSession) -> int:
     return len(work.image) - sum(len(work.block(o)) for o in work.missing)
 
 
+def _first_block(work: _Work, session: DfuSession) -> bytes:
+    return session.read(INTERNAL_FLASH_ALT, work.write.address, len(work.block(0)))
+
+
 def _set_brake(work: _Work, session: DfuSession) -> Iterator[FlashEvent]:
     """Make the system part invalid before anything else is touched."""
     first = session.sectors(work.write.address, 1)[0]
-    if 0 not in work.missing:
-        # This part is right but another one is not: it has to go for as long as the set is incomplete.
-        work.missing.update(work.in_sector(first))
-        work.dirty_sectors.add(first)
-    if first in work.dirty_sectors:
-        work.dirty_sectors.remove(first)
+    work.dirty_sectors.discard(first)
+    if not _blank(_first_block(work, session)):
         yield from _erase(first, session)
     yield BrakeSet(work.write.address)
 

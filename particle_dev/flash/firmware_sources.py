@@ -11,7 +11,9 @@ import subprocess
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -69,36 +71,31 @@ def is_container(path: Path) -> bool:
 
     Raises FirmwareStoreError when the path does not exist or cannot be read.
     """
-    try:
+    with _reading(path):
         return path.is_dir() or zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
-    except FileNotFoundError:
-        raise FirmwareStoreError(f"{path} does not exist", path=str(path), hint="check the path") from None
-    except OSError as error:
-        raise _unreadable(path, error) from error
 
 
-def read_sources(path: Path, label: str | None = None) -> Iterator[SourceFile]:
+def read_sources(path: Path) -> Iterator[SourceFile]:
     """Deliver the file at ``path``, or every ``.bin`` file of a folder or archive in the order of names.
 
-    ``label`` stands for the path in ``source``. Raises FirmwareStoreError for what cannot be read.
+    Raises FirmwareStoreError for what cannot be read.
     """
-    label = label or str(path)
-    try:
+    with _reading(path):
         if not is_container(path):
-            yield SourceFile(path.name, label, _read(path.open("rb"), label))
+            yield SourceFile(path.name, str(path), _read(path.open("rb"), str(path)))
         elif path.is_dir():
             for file in sorted(p for p in path.rglob("*.bin") if p.is_file()):
                 yield SourceFile(file.name, str(file), _read(file.open("rb"), str(file)))
-        elif tarfile.is_tarfile(path):
-            yield from _read_tar(path, label)
+        elif zipfile.is_zipfile(path):
+            yield from _read_zip(path, str(path))
         else:
-            yield from _read_zip(path, label)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, RuntimeError) as error:
-        raise FirmwareStoreError(
-            f"{path} is a damaged archive: {error}", path=str(path), hint="delete it and fetch it again"
-        ) from error
-    except OSError as error:
-        raise _unreadable(path, error) from error
+            yield from _read_tar(path, str(path))
+
+
+def read_npm_tarball(path: Path, package: NpmPackage) -> Iterator[SourceFile]:
+    """Deliver every ``.bin`` file of an npm package. Raises FirmwareStoreError when it cannot be read."""
+    with _reading(path):
+        yield from _read_tar(path, package.spec)
 
 
 def npm_tarball(package: NpmPackage, cache_dir: Path) -> Path:
@@ -125,7 +122,7 @@ def npm_tarball(package: NpmPackage, cache_dir: Path) -> Path:
             )
             (Path(folder) / package.tarball_name).replace(tarball)
     except subprocess.CalledProcessError as error:
-        reason = " ".join(error.stderr.split()[:24])
+        reason = " ".join(error.stderr.split()[:16])
         raise FirmwareStoreError(
             f"npm could not fetch {package.spec}: {reason or f'exit status {error.returncode}'}",
             path=package.spec,
@@ -144,6 +141,21 @@ def npm_tarball(package: NpmPackage, cache_dir: Path) -> Path:
             hint=f"install the npm client (Node.js) and check the folder {cache_dir}, {by_hand}",
         ) from error
     return tarball
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise FirmwareStoreError(
+            f"{path} is a damaged archive: {error}", path=str(path), hint="delete it and fetch it again"
+        ) from error
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise FirmwareStoreError(
+            f"{path} cannot be read: {reason}", path=str(path), hint="check path and permissions"
+        ) from error
 
 
 def _read_tar(path: Path, label: str) -> Iterator[SourceFile]:
@@ -176,8 +188,3 @@ def _read(stream: IO[bytes], source: str) -> bytes:
             hint="name firmware files only",
         )
     return data
-
-
-def _unreadable(path: Path, error: OSError) -> FirmwareStoreError:
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    return FirmwareStoreError(f"{path} cannot be read: {reason}", path=str(path), hint="check permissions")

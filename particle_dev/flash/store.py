@@ -31,6 +31,7 @@ from particle_dev.flash.firmware_sources import (
     is_container,
     npm_tarball,
     parse_npm_spec,
+    read_npm_tarball,
     read_sources,
 )
 from particle_dev.flash.stored_module import (
@@ -83,7 +84,8 @@ class FirmwareStore:
         The npm client fetches the package into ``cache_dir`` once; later it is taken from there offline.
         """
         package = parse_npm_spec(spec)
-        return self._add(read_sources(npm_tarball(package, cache_dir), package.spec), in_container=True)
+        tarball = npm_tarball(package, cache_dir)
+        return self._add(read_npm_tarball(tarball, package), in_container=True)
 
     def modules(self) -> tuple[StoredModule, ...]:
         """Every module, by platform, function, index and version."""

@@ -33,6 +33,9 @@ BUSY_TIMEOUT_S = 30.0
 """How long one GETSTATUS may take: the flash work runs while the device holds it back."""
 
 
+_RESUME = "run again: the flash resumes at the first block that is not proven"
+
+
 class DfuRequest(IntEnum):
     """bRequest, DFU 1.1 table 3.2."""
 
@@ -116,7 +119,7 @@ def get_status(interface: int = 0) -> Machine[DfuStatus]:
     """GETSTATUS. Raises DfuProtocolError when it is stalled."""
     reply = yield _in(DfuRequest.GETSTATUS, 0, interface, 6, BUSY_TIMEOUT_S)
     if not isinstance(reply, bytes):
-        raise DfuProtocolError("GETSTATUS was answered by a stall")
+        raise DfuProtocolError("GETSTATUS was answered by a stall", hint=_RESUME)
     return decode_status(reply)
 
 
@@ -165,7 +168,7 @@ def _failed(what: str, address: int, status: DfuStatus) -> DfuProtocolError:
         status=status.status,
         state=status.state,
         address=address,
-        hint=hint or "run again: the flash resumes at the first block that is not proven",
+        hint=hint or _RESUME,
     )
 
 

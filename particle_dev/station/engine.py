@@ -7,25 +7,20 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 
 from particle_dev import __version__
 from particle_dev.errors import JournalError
 from particle_dev.flash.store import FirmwareStore
 from particle_dev.station.bench import Bench, Slot
-from particle_dev.station.events import EventType, JsonObject, StationEvent, Verdict, new_event
-from particle_dev.station.journal import Journal
+from particle_dev.station.events import EventType, JsonObject, StationEvent, Verdict, new_event, timestamp
+from particle_dev.station.journal import JOURNAL_NAME, Journal
 from particle_dev.station.recipe import Recipe
-from particle_dev.station.records import RecordDatabase
-from particle_dev.station.report import write_report
+from particle_dev.station.records import DATABASE_NAME, RecordDatabase
+from particle_dev.station.report import REPORT_NAME, write_report
 from particle_dev.station.run_record import RunRecord, fold
 from particle_dev.station.unit import UnitContext, UnitRun
-
-JOURNAL_NAME = "journal.jsonl"
-DATABASE_NAME = "records.sqlite"
-REPORT_NAME = "report.html"
-_VOLATILE = {EventType.STEP_STARTED, EventType.STEP_PROGRESS}
-"""Events that may be lost with the machine's power: they prove nothing by themselves."""
 
 
 class Station:
@@ -72,12 +67,10 @@ class Station:
             done = {u.slot for u in units.values() if u.verdict is Verdict.PASS}
             context = UnitContext(self._recipe, self._store, self._expected, units, self._stopping.is_set)
             interrupt = self._work([s for s in self._bench.slots if s.name not in done], context)
-            record = fold(self._events)
-            verdict = record.verdict
-            if interrupt is None and verdict == "incomplete" and not record.empty_slots:
-                verdict = _verdict_of_finished(record)
+            finished = replace(fold(self._events), finished_at=timestamp(self._bench.host.clock.utc_now()))
             self._publish(
-                EventType.RUN_FINISHED, data={"verdict": verdict, "report": str(self._folder / REPORT_NAME)}
+                EventType.RUN_FINISHED,
+                data={"verdict": finished.verdict, "report": str(self._folder / REPORT_NAME)},
             )
             record = self._write_records()
             if interrupt is not None:
@@ -127,7 +120,7 @@ class Station:
             data=data,
         )
         with self._lock:
-            event = self._journal.append(event, durable=kind not in _VOLATILE)
+            event = self._journal.append(event, durable=kind is not EventType.STEP_PROGRESS)
             if kind is not EventType.STEP_PROGRESS:
                 self._events.append(event)
             self._show(event)
@@ -144,7 +137,7 @@ class Station:
     def _check_same_run(self, prior: RunRecord) -> None:
         if prior.recipe["sha256"] != self._recipe.sha256 or prior.bench != self._bench.name:
             raise JournalError(
-                f"{self._folder} holds a run of recipe '{prior.recipe['name']}' on bench '{prior.bench}', which differs "
+                f"{self._folder} holds a run of '{prior.recipe['name']}' on bench '{prior.bench}', which differs "
                 "from this one",
                 path=str(self._folder),
                 hint="resume it with the same recipe and bench, or give a new --out",
@@ -160,8 +153,3 @@ class Station:
             database.close()
         write_report(record, self._folder / REPORT_NAME)
         return record
-
-
-def _verdict_of_finished(record: RunRecord) -> str:
-    """``pass`` when every unit passed; a record without its last event cannot say so itself."""
-    return "pass" if record.units and all(u.verdict is Verdict.PASS for u in record.units) else "incomplete"

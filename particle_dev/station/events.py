@@ -88,9 +88,10 @@ JsonObject: TypeAlias = dict[str, Any]
 """A JSON object; its values are None, bool, int, finite float, str, and lists and objects of these."""
 
 VOLATILE_KEYS = frozenset(
-    {"at", "from", "until", "run_id", "seq", "attempt", "attempts", "usb_address", "usb_bus", "work"}
+    {"at", "from", "until", "run_id", "seq", "attempt", "attempts", "observed", "usb_address", "usb_bus", "work"}
 )
-"""What differs between equal runs: times, run ids, numbers of the USB host, how much was left to do."""
+"""What differs between equal runs: times, run ids, numbers of the USB host, how much was left to
+do, and how often the same was observed."""
 
 
 class EventType(StrEnum):

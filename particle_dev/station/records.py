@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from particle_dev.errors import JournalError
+from particle_dev.station.billing import billing_data, billing_from_data
 from particle_dev.station.events import StepStatus, Verdict
 from particle_dev.station.run_record import (
     Attempt,
@@ -26,8 +27,6 @@ from particle_dev.station.run_record import (
     RunRecord,
     StepRecord,
     UnitRecord,
-    billing_data,
-    billing_from_data,
     standing_steps,
 )
 

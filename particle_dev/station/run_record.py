@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from particle_dev.cloud.metering import Billing, BillingVerdict, Evidence, Finding
+from particle_dev.cloud.metering import Billing, BillingVerdict
 from particle_dev.errors import JournalError
+from particle_dev.station.billing import billing_data, billing_from_data
 from particle_dev.station.events import (
     EventType,
     JsonObject,
@@ -24,7 +25,6 @@ from particle_dev.station.events import (
     StepStatus,
     Verdict,
     parse_timestamp,
-    timestamp,
     without_volatile,
 )
 
@@ -101,6 +101,9 @@ class UnitRecord:
         """What is equal for a resumed and an undisturbed run: all but times, attempts, USB numbers."""
         data = dataclasses.asdict(dataclasses.replace(self, attempts=()))
         data["billing"] = billing_data(self.billing)
+        # A resumed run observes the same thing again; what was observed is equal, not how often.
+        pieces = {(e.id, e.statement, e.source, str(e.finding)) for e in self.billing.evidence}
+        data["billing"]["evidence"] = sorted(pieces)
         return _object(without_volatile(_lists(data)))
 
 
@@ -198,53 +201,6 @@ def fold(events: Iterable[StationEvent]) -> RunRecord:
     if draft is None:
         raise JournalError("the journal holds no run", hint="start one with 'particle-dev station run'")
     return draft.build()
-
-
-def billing_data(billing: Billing) -> JsonObject:
-    """``billing`` of a unit_finished event."""
-    return {
-        "verdict": str(billing.verdict),
-        "window": {"from": _time_data(billing.since), "until": _time_data(billing.until)},
-        "evidence": [evidence_data(item) for item in billing.evidence],
-        "missing": list(billing.missing),
-    }
-
-
-def billing_from_data(data: Mapping[str, Any]) -> Billing:
-    """The reverse of ``billing_data``. KeyError, TypeError, ValueError: no such data."""
-    return Billing(
-        BillingVerdict(data["verdict"]),
-        _time_from_data(data["window"]["from"]),
-        _time_from_data(data["window"]["until"]),
-        tuple(evidence_from_data(item) for item in data["evidence"]),
-        tuple(data["missing"]),
-    )
-
-
-def evidence_data(evidence: Evidence) -> JsonObject:
-    """One piece of billing evidence as JSON data."""
-    return {
-        "id": evidence.id,
-        "statement": evidence.statement,
-        "source": evidence.source,
-        "from": timestamp(evidence.since),
-        "until": timestamp(evidence.until),
-        "finding": str(evidence.finding),
-    }
-
-
-def evidence_from_data(data: Mapping[str, Any]) -> Evidence:
-    """The reverse of ``evidence_data``. KeyError, TypeError, ValueError: no such data."""
-    since, until = parse_timestamp(data["from"]), parse_timestamp(data["until"])
-    return Evidence(data["id"], data["statement"], data["source"], since, until, Finding(data["finding"]))
-
-
-def _time_data(time: datetime | None) -> str | None:
-    return timestamp(time) if time else None
-
-
-def _time_from_data(text: str | None) -> datetime | None:
-    return parse_timestamp(text) if text else None
 
 
 def standing_steps(attempts: Sequence[Attempt]) -> tuple[StepRecord, ...]:

@@ -180,7 +180,7 @@ class _Axis:
 def _place_labels(bars: list[Bar]) -> tuple[Bar, ...]:
     """Give labels that do not fit their bar a line below, from the right: no leader crosses a label."""
     placed: list[Bar] = []
-    for bar in sorted(bars, key=lambda bar: bar.x, reverse=True):
+    for _, bar in sorted(enumerate(bars), key=lambda item: (item[1].x, item[0]), reverse=True):
         label_width = len(bar.label) * _CHARACTER_WIDTH
         lane = 0
         if label_width + 8 > bar.width:

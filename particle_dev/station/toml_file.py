@@ -127,7 +127,8 @@ def _lines_of_keys(text: str) -> dict[KeyPath, int]:
             if header[1] == "[[":
                 sizes[table] = sizes.get(table, 0) + 1
                 table = (*table, sizes[table] - 1)
-            lines.setdefault(table, number)
+            for end in range(1, len(table) + 1):
+                lines.setdefault(table[:end], number)
         elif key := _KEY.match(line):
             lines.setdefault((*table, *_split_key(key[1])), number)
     return lines

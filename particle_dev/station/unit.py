@@ -10,12 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import UsbMode
 from particle_dev.cloud.metering import (
-    Billing,
     BillingVerdict,
     Evidence,
     Finding,
@@ -44,12 +42,13 @@ from particle_dev.errors import (
 )
 from particle_dev.flash.execute import flash, verify
 from particle_dev.flash.inventory import Inventory, inventory_by_control, inventory_by_dfu, pending_updates
-from particle_dev.flash.plan import FlashPlan, ModuleFile, make_plan
+from particle_dev.flash.plan import FlashPlan, ModuleFile, make_plan, module_title
 from particle_dev.flash.progress import BlockWritten, ModuleCompared, SectorErased
 from particle_dev.flash.store import FirmwareStore
 from particle_dev.protocol.module import parse
 from particle_dev.station.bench import Slot
-from particle_dev.station.events import EventType, JsonObject, Verdict, error_data, parse_timestamp, timestamp
+from particle_dev.station.billing import billing_data, evidence_data, evidence_from_data
+from particle_dev.station.events import EventType, JsonObject, Verdict, error_data, parse_timestamp
 from particle_dev.station.recipe import FirmwareChoice, Recipe
 from particle_dev.station.run_record import UnitRecord
 
@@ -143,7 +142,7 @@ class UnitRun:
         self._say(EventType.STEP_STARTED, {}, name)
 
         def finish(status: str, error: ParticleDevError | None) -> None:
-            evidence["billing"] = [evidence_data(e) for e in self.evidence[known:]]
+            evidence["observed"] = [evidence_data(e) for e in self.evidence[known:]]
             data = {
                 "status": status,
                 "duration_s": round(clock.monotonic_s() - started_s, 3),
@@ -233,7 +232,6 @@ class UnitRun:
         if device.mode is UsbMode.DFU:
             with DfuSession(self.slot.host, device) as dfu_session:
                 inventory = inventory_by_dfu(dfu_session)
-            self._recall_brake(inventory)
             self.evidence.append(held_in_dfu(self._now(), self._now()))
         else:
             with ControlSession(self.slot.host, device) as session:
@@ -242,7 +240,7 @@ class UnitRun:
         evidence |= {
             "read_over": inventory.read_over,
             "modules": [
-                {"function": m.function, "index": m.index, "version": m.version, "valid": m.valid}
+                {"module": module_title(m.function, m.index), "version": m.version, "valid": m.valid}
                 for m in inventory.modules
             ],
         }
@@ -281,7 +279,7 @@ class UnitRun:
 
     def _enter_dfu(self, device: Device, evidence: JsonObject) -> Device:
         """To DFU mode, with the counters of the running boot read last of all."""
-        evidence["by"] = "was in DFU mode"
+        by = "was in DFU mode"
         if device.mode is UsbMode.NORMAL:
             with ControlSession(self.slot.host, device) as session:
                 self._read_counters(session)
@@ -289,9 +287,9 @@ class UnitRun:
             device, entry = enter_dfu(
                 self.slot.host, device, timeout_s=self.context.recipe.limits.enter_dfu_s
             )
-            evidence["by"] = str(entry)
+            by = str(entry)
             self.evidence.append(held_in_dfu(since, self._now()))
-        evidence["usb_address"] = device.usb.address
+        evidence["attempt"] = {"by": by, "usb_address": device.usb.address}
         with DfuSession(self.slot.host, device) as dfu_session:
             pending = pending_updates(dfu_session)
             protected = any(m.protected for m in dfu_session.memories.values())
@@ -382,30 +380,16 @@ class UnitRun:
         return self.context.prior.get(self.device_id or "")
 
     def _recall(self, device: Device) -> None:
-        """Take over what earlier attempts observed, and close the gap since then when the board never left its
-        enumeration in DFU mode."""
+        """Take over what earlier attempts observed. A board that they sent into DFU mode and that is in DFU mode has
+        been there since: the request holds for one boot, every later one would have left it."""
         prior = self._prior()
         if prior is None:
             return
         steps = [s for a in prior.attempts for s in a.steps]
-        self.evidence += [evidence_from(e) for s in steps for e in s.evidence.get("billing", ())]
-        addresses = [
-            s.evidence["usb_address"] for s in steps if s.name == "enter_dfu" and "usb_address" in s.evidence
-        ]
-        if device.mode is UsbMode.DFU and addresses and addresses[-1] == device.usb.address:
-            self.evidence.append(held_in_dfu(max(e.until for e in self.evidence), self._now()))
-
-    def _recall_brake(self, inventory: Inventory) -> None:
-        """An earlier attempt began to flash and the board has no system part: only our flash erases it, in DFU mode,
-        and since then every boot ended in DFU mode again."""
-        prior = self._prior()
-        if prior is None or not self.evidence:
-            return
-        began = any(s.name == "flash" for a in prior.attempts for s in a.steps)
-        if began and not any(
-            m.function == ModuleFunction.SYSTEM_PART for m in inventory.modules if m.index == 1
-        ):
-            self.evidence.append(held_in_dfu(max(e.until for e in self.evidence), self._now()))
+        self.evidence += [evidence_from_data(e) for s in steps for e in s.evidence.get("observed", ())]
+        sent = [parse_timestamp(s.started_at) for s in steps if s.name == "enter_dfu"]
+        if device.mode is UsbMode.DFU and sent:
+            self.evidence.append(held_in_dfu(sent[-1], self._now()))
 
 
 def _wrong_device(slot: str, expected: str, actual: str, source: str) -> WrongDeviceError:
@@ -429,35 +413,4 @@ def module_data(file: ModuleFile, address: int) -> JsonObject:
         "address": address,
         "file_name": file.file_name,
         "read_back_sha256": None,
-    }
-
-
-def evidence_data(evidence: Evidence) -> JsonObject:
-    """Evidence for the journal."""
-    return {
-        "id": evidence.id,
-        "statement": evidence.statement,
-        "source": evidence.source,
-        "from": timestamp(evidence.since),
-        "until": timestamp(evidence.until),
-        "finding": str(evidence.finding),
-    }
-
-
-def evidence_from(data: Mapping[str, Any]) -> Evidence:
-    """The reverse of :func:`evidence_data`."""
-    since, until = parse_timestamp(data["from"]), parse_timestamp(data["until"])
-    return Evidence(data["id"], data["statement"], data["source"], since, until, Finding(data["finding"]))
-
-
-def billing_data(billing: Billing) -> JsonObject:
-    """``billing`` of ``unit_finished``."""
-    return {
-        "verdict": str(billing.verdict),
-        "window": {
-            "from": timestamp(billing.since) if billing.since else None,
-            "until": timestamp(billing.until) if billing.until else None,
-        },
-        "evidence": [evidence_data(e) for e in billing.evidence],
-        "missing": list(billing.missing),
     }

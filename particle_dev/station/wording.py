@@ -26,9 +26,11 @@ def outcome_text(record: RunRecord) -> str:
 
 
 def duration_text(duration_s: float | None) -> str:
-    """``0.04 s``, ``1.2 s``, ``38 s``, ``4 min 05 s`` or ``2 h 03 min``."""
+    """``< 0.01 s``, ``0.04 s``, ``1.2 s``, ``38 s``, ``4 min 05 s`` or ``2 h 03 min``."""
     if duration_s is None:
         return UNKNOWN
+    if duration_s < 0.005:
+        return "< 0.01 s"
     if duration_s < 0.095:
         return f"{duration_s:.2f} s"
     if duration_s < 9.95:
@@ -47,6 +49,12 @@ def time_text(at: str | datetime | None) -> str:
     return f"{text[:19].replace('T', ' ')} UTC" if text else UNKNOWN
 
 
+def period_text(since: datetime, until: datetime) -> str:
+    """``2026-05-04 08:00:00 to 08:01:00 UTC``."""
+    first, last = time_text(since), time_text(until)
+    return last if first == last else f"{first.removesuffix(' UTC')} to {last.removeprefix(first[:11])}"
+
+
 def slot_text(slot: str | None, text: str) -> str:
     """``slot 3: text``, once only."""
     place = f"slot {slot}: "
@@ -63,13 +71,15 @@ def evidence_text(evidence: Mapping[str, Any]) -> str:
     facts = []
     for key, value in evidence.items():
         name, _, unit = key.rpartition("_")
-        if isinstance(value, bool):
+        if isinstance(value, dict):
+            facts.append(evidence_text(value))
+        elif isinstance(value, bool):
             facts.append(f"{name_text(key)}: {'yes' if value else 'no'}")
         elif isinstance(value, int | float) and unit in ("s", "bytes") and not name.endswith("_per"):
             facts.append(f"{name_text(name)}: {value:,} {unit}")
         elif isinstance(value, int | float | str):
             facts.append(f"{name_text(key)}: {value}")
-    return " · ".join(facts)
+    return " · ".join(filter(None, facts))
 
 
 def platform_text(name: str | None) -> str:

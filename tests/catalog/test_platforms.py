@@ -18,7 +18,7 @@ from particle_dev.catalog.platforms import (
     platform_by_usb_id,
 )
 
-BORON, TRACKER, XENON, PHOTON, P2 = 13, 26, 14, 6, 32
+BORON, B5SOM, TRACKER, XENON, P2 = 13, 25, 26, 14, 32
 LAYOUTS = {p.layout.name: p.layout for p in PLATFORMS if p.layout is not None}
 MAPS = [(layout, memory_map) for layout in LAYOUTS.values() for memory_map in layout.memory_maps]
 
@@ -162,7 +162,7 @@ def test_newest_era_is_the_default() -> None:
         (BORON, "3.0.0", (0x200000, 128 * 1024), None),
         (BORON, "3.1.0", (0x200000, 256 * 1024), None),
         (BORON, "6.2.0", (0x200000, 256 * 1024), (0x2E0000, 288 * 4096)),
-        (TRACKER, "1.5.2", (0x200000, 128 * 1024), None),
+        (B5SOM, "1.5.2", (0x200000, 128 * 1024), None),
         (TRACKER, "2.1.0", (0x600000, 128 * 1024), None),
         (TRACKER, "6.2.0", (0x600000, 256 * 1024), (0x400000, 512 * 4096)),
     ],

@@ -196,7 +196,7 @@ def test_a_damaged_archive_is_an_error(store: FirmwareStore, tmp_path: Path) -> 
 
 
 def test_a_missing_path_is_an_error(store: FirmwareStore, tmp_path: Path) -> None:
-    with pytest.raises(FirmwareStoreError, match="does not exist") as caught:
+    with pytest.raises(FirmwareStoreError, match="cannot be read: No such file") as caught:
         store.add_path(tmp_path / "nosuch.bin")
     assert caught.value.path == str(tmp_path / "nosuch.bin")
 
@@ -413,6 +413,26 @@ def test_npm_tarball_names_as_npm_pack_gives_them() -> None:
         "@particle/device-constants",
         "particle-device-constants-4.2.1-rc.1.tgz",
     )
+
+
+def test_a_damaged_package_in_the_cache_is_named(store: FirmwareStore, tmp_path: Path) -> None:
+    cached = write(tmp_path, "particle-cli-2.12.0.tgz", b"<html>proxy error</html>")
+    with pytest.raises(FirmwareStoreError, match="is a damaged archive") as caught:
+        store.add_npm("npm:particle-cli@2.12.0", tmp_path)
+    assert caught.value.path == str(cached)
+    assert "delete it" in caught.value.hint
+
+
+def test_a_package_that_npm_cannot_give_leaves_the_cache_clean(store: FirmwareStore, tmp_path: Path) -> None:
+    """The npm client itself, in its offline mode with an empty cache of its own: nothing can be fetched."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("npm_config_offline", "true")
+        patch.setenv("npm_config_cache", str(tmp_path / "npm"))
+        with pytest.raises(FirmwareStoreError, match=r"npm could not fetch npm:particle-cli@2\.12\.0: npm") as caught:
+            store.add_npm("npm:particle-cli@2.12.0", tmp_path / "cache")
+    assert "ENOTCACHED" in caught.value.message
+    assert list((tmp_path / "cache").iterdir()) == []
+    assert store.modules() == ()
 
 
 def test_without_npm_client_the_error_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

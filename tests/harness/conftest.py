@@ -1,7 +1,6 @@
 """Boards made of stand-ins: no firmware file is needed here."""
 
 import pytest
-
 from particle_harness.bench import open_bench
 from particle_harness.boards import hardware
 from particle_harness.factory import bootloader_stand_in, softdevice_stand_in

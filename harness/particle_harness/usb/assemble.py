@@ -42,7 +42,9 @@ def dfu_device(
         memories = InternalFlashGen3(internal), DctGen3(dct), ExternalFlashGen3(external)
     else:
         machine = Gen2Dfu
-        memories = InternalFlashGen2(internal), DctGen2(dct, dct_is_reachable)
+        # The first bootloaders had configuration code of their own.
+        reachable = (lambda: True) if era.gen2_first_library else dct_is_reachable
+        memories = InternalFlashGen2(internal), DctGen2(dct, reachable)
         if external is not None:
             memories = (*memories, SerialFlashGen2(external))
     return machine(dfu_identity(hardware, device_id, era), era, memories, leave=leave, detach=detach)

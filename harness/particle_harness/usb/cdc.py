@@ -137,4 +137,3 @@ class NormalDevice(UsbDevice):
                 system.set_listen_at_next_boot(True)
                 self._reset_now("safe_mode")
         return ""
-

@@ -199,6 +199,9 @@ class ControlService:
 
     def _end(self, request: _Request, result: int) -> None:
         del self._requests[request.id]
+        if request.stage is _Stage.WORK:
+            # Its handler is already on its way to the system thread and nothing stops it there.
+            request.outcome = self._handle(request.type, request.payload)
         if request.outcome and request.outcome.completion:
             request.outcome.completion(result)
 
@@ -208,9 +211,7 @@ class ControlService:
             raise StallError
 
 
-def _reply(
-    answer: _Answer, *, request_id: int | None = None, size_bytes: int = 0, result: int | None = None
-) -> bytes:
+def _reply(answer: _Answer, *, request_id: int | None = None, size_bytes: int = 0, result: int | None = None) -> bytes:
     flags, body = 1, struct.pack("<H", answer)
     if request_id is not None:
         flags, body = flags | 2, body + struct.pack("<H", request_id)

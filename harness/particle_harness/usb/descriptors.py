@@ -44,18 +44,12 @@ def string_descriptor(text: str) -> bytes:
     return bytes([len(data) + 2, STRING]) + data
 
 
-def device_descriptor(
-    vid: int, pid: int, bcd_device: int, device_class: tuple[int, int, int] = (0, 0, 0)
-) -> bytes:
+def device_descriptor(vid: int, pid: int, bcd_device: int, device_class: tuple[int, int, int] = (0, 0, 0)) -> bytes:
     """USB 2.0, 64-byte endpoint 0, strings 1 to 3, one configuration."""
-    return struct.pack(
-        "<BBHBBBBHHHBBBB", 18, DEVICE, 0x0200, *device_class, 64, vid, pid, bcd_device, 1, 2, 3, 1
-    )
+    return struct.pack("<BBHBBBBHHHBBBB", 18, DEVICE, 0x0200, *device_class, 64, vid, pid, bcd_device, 1, 2, 3, 1)
 
 
-def configuration_descriptor(
-    body: bytes, interfaces: int, *, string: int, attributes: int, max_power_ma: int
-) -> bytes:
+def configuration_descriptor(body: bytes, interfaces: int, *, string: int, attributes: int, max_power_ma: int) -> bytes:
     """A configuration of value 1 around ``body``."""
     head = struct.pack(
         "<BBHBBBBB", 9, CONFIGURATION, 9 + len(body), interfaces, 1, string, attributes, max_power_ma // 2
@@ -118,7 +112,10 @@ _GEN3_62 = DfuEra(0x0251, b"\x00\x21\x41\xfa\xfb", "@DCT Flash", ms_os_string_tw
 _GEN3_08 = DfuEra(0x0250, ms_os_compat=False)
 _GEN2_2X = DfuEra(0x0250)
 _GEN2_FIRST = DfuEra(
-    0x0200, ms_os_compat=False, manufacturer="Spark Devices", gen2_strings=("DFU Config", "DFU Interface"),
+    0x0200,
+    ms_os_compat=False,
+    manufacturer="Spark Devices",
+    gen2_strings=("DFU Config", "DFU Interface"),
     gen2_first_library=True,
 )
 
@@ -204,8 +201,12 @@ def normal_identity(hardware: Hardware, serial: str) -> UsbIdentity:
     name = hardware.product_name
     texts = {1: "Particle", 3: serial}
     if hardware.is_gen3:
-        texts |= {2: f"{name} CDC Mode", 4: "Default configuration", 5: f"{name} Serial",
-                  6: f"{name} Control Interface"}
+        texts |= {
+            2: f"{name} CDC Mode",
+            4: "Default configuration",
+            5: f"{name} Serial",
+            6: f"{name} Control Interface",
+        }
         function_string, data_string, control_string = 0, 0, 6
         data = _endpoint(0x81, 2, 64, 0) + _endpoint(0x01, 2, 64, 0)
         notify, call_capabilities, bcd_device = _endpoint(0x82, 3, 64, 16), 3, 0x0102
@@ -227,9 +228,7 @@ def normal_identity(hardware: Hardware, serial: str) -> UsbIdentity:
     assert usb is not None
     return UsbIdentity(
         device=device_descriptor(usb.vid, usb.pid, bcd_device, (0xEF, 2, 1)),
-        configuration=configuration_descriptor(
-            body, 3, string=4, attributes=attributes, max_power_ma=max_power_ma
-        ),
+        configuration=configuration_descriptor(body, 3, string=4, attributes=attributes, max_power_ma=max_power_ma),
         strings=strings,
         ms_os_compat_interface=2,
         ms_os_guid=NORMAL_GUID,

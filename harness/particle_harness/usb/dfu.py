@@ -95,6 +95,9 @@ class DfuRegisters:
 class DfuDevice(UsbDevice):
     """What both machines share. ``leave(safe_mode)`` is called when the reset countdown starts."""
 
+    first_address = 0
+    """Address pointer of a bootloader that has just started."""
+
     def __init__(
         self,
         identity: UsbIdentity,
@@ -107,7 +110,7 @@ class DfuDevice(UsbDevice):
         super().__init__(identity)
         self.era = era
         self.memories = tuple(memories)
-        self.registers = DfuRegisters()
+        self.registers = DfuRegisters(address=self.first_address)
         self.alternate_settings = len(self.memories)
         self._leave = leave
         self._detach = detach
@@ -172,9 +175,7 @@ class Gen3Dfu(DfuDevice):
                 self._require(state not in (State.DNBUSY, State.MANIFEST, State.MANIFEST_WAIT_RESET))
                 return bytes([state])
             case Request.ABORT | Request.DETACH:
-                idle_again = (
-                    State.IDLE, State.DNLOAD_SYNC, State.DNLOAD_IDLE, State.MANIFEST_SYNC, State.UPLOAD_IDLE
-                )
+                idle_again = (State.IDLE, State.DNLOAD_SYNC, State.DNLOAD_IDLE, State.MANIFEST_SYNC, State.UPLOAD_IDLE)
                 self._require(state in idle_again)
                 self._enter(State.IDLE, Status.OK)
                 self.registers.block, self.registers.data = 0, b""
@@ -274,6 +275,7 @@ class Gen2Dfu(DfuDevice):
     """STM32F2: failures of erase and write are not reported, a wrong CLRSTATUS does not stall."""
 
     short_first_descriptor = True
+    first_address = 0x08020000
     _IDLE_AGAIN = (State.IDLE, State.DNLOAD_SYNC, State.DNLOAD_IDLE, State.MANIFEST_SYNC, State.UPLOAD_IDLE)
 
     def on_configured(self) -> None:

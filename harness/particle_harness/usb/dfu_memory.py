@@ -118,9 +118,8 @@ class InternalFlashGen2:
 
     PROTECTED_END = 0x08020000
 
-    def __init__(self, flash: NorFlash, *, poll_ms: int = 0) -> None:
+    def __init__(self, flash: NorFlash) -> None:
         self._flash = flash
-        self._poll_ms = poll_ms
 
     def read(self, address: int, size_bytes: int) -> bytes | None:
         """Bytes, also of the bootloader."""
@@ -150,7 +149,7 @@ class InternalFlashGen2:
 
     def poll_timeout_ms(self, command_is_erase: bool, address: int) -> int | None:  # noqa: ARG002
         """0 for addresses in flash."""
-        return self._poll_ms if self._inside(address) else None
+        return 0 if self._inside(address) else None
 
     def _inside(self, address: int) -> bool:
         return self._flash.base_address <= address < self._flash.end_address

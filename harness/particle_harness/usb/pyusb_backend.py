@@ -15,34 +15,63 @@ from typing import Any
 import usb.backend
 import usb.core
 
-from particle_harness.board import GoneError, VirtualBoard
+from particle_harness.board import VirtualBoard
 from particle_harness.usb.descriptors import ENDPOINT, INTERFACE, UsbIdentity
-from particle_harness.usb.transfer import Setup, StallError
+from particle_harness.usb.transfer import GoneError, Setup, StallError
 
 _DEVICE = struct.Struct("<BBHBBBBHHHBBBB")
 _DEVICE_FIELDS = (
-    "bLength", "bDescriptorType", "bcdUSB", "bDeviceClass", "bDeviceSubClass", "bDeviceProtocol",
-    "bMaxPacketSize0", "idVendor", "idProduct", "bcdDevice", "iManufacturer", "iProduct", "iSerialNumber",
+    "bLength",
+    "bDescriptorType",
+    "bcdUSB",
+    "bDeviceClass",
+    "bDeviceSubClass",
+    "bDeviceProtocol",
+    "bMaxPacketSize0",
+    "idVendor",
+    "idProduct",
+    "bcdDevice",
+    "iManufacturer",
+    "iProduct",
+    "iSerialNumber",
     "bNumConfigurations",
 )
 _CONFIGURATION = struct.Struct("<BBHBBBBB")
 _CONFIGURATION_FIELDS = (
-    "bLength", "bDescriptorType", "wTotalLength", "bNumInterfaces", "bConfigurationValue", "iConfiguration",
-    "bmAttributes", "bMaxPower",
+    "bLength",
+    "bDescriptorType",
+    "wTotalLength",
+    "bNumInterfaces",
+    "bConfigurationValue",
+    "iConfiguration",
+    "bmAttributes",
+    "bMaxPower",
 )
 _INTERFACE_FIELDS = (
-    "bLength", "bDescriptorType", "bInterfaceNumber", "bAlternateSetting", "bNumEndpoints", "bInterfaceClass",
-    "bInterfaceSubClass", "bInterfaceProtocol", "iInterface",
+    "bLength",
+    "bDescriptorType",
+    "bInterfaceNumber",
+    "bAlternateSetting",
+    "bNumEndpoints",
+    "bInterfaceClass",
+    "bInterfaceSubClass",
+    "bInterfaceProtocol",
+    "iInterface",
 )
 _ENDPOINT = struct.Struct("<BBBBHB")
 _ENDPOINT_FIELDS = (
-    "bLength", "bDescriptorType", "bEndpointAddress", "bmAttributes", "wMaxPacketSize", "bInterval",
+    "bLength",
+    "bDescriptorType",
+    "bEndpointAddress",
+    "bmAttributes",
+    "wMaxPacketSize",
+    "bInterval",
 )
 _FULL_SPEED = 2
 _CDC_CLASSES = (0x02, 0x0A)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _BusDevice:
     """One enumeration of a board: gone for ever once the board leaves the bus."""
 
@@ -53,7 +82,7 @@ class _BusDevice:
     ports: tuple[int, ...]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Handle:
     device: _BusDevice
     claimed: set[int] = field(default_factory=set)
@@ -99,7 +128,11 @@ class VirtualBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb has n
         """Device descriptor with address and port."""
         values = dict(zip(_DEVICE_FIELDS, _DEVICE.unpack(dev.identity.device), strict=True))
         return SimpleNamespace(
-            **values, bus=dev.bus, address=dev.address, port_number=dev.ports[-1], port_numbers=dev.ports,
+            **values,
+            bus=dev.bus,
+            address=dev.address,
+            port_number=dev.ports[-1],
+            port_numbers=dev.ports,
             speed=_FULL_SPEED,
         )
 
@@ -197,7 +230,14 @@ class VirtualBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb has n
             raise _no_device() from None
 
     def ctrl_transfer(
-        self, dev_handle: _Handle, bmRequestType: int, bRequest: int, wValue: int, wIndex: int, data: Any, timeout: int  # noqa: N803
+        self,
+        dev_handle: _Handle,
+        bmRequestType: int,  # noqa: N803
+        bRequest: int,  # noqa: N803
+        wValue: int,  # noqa: N803
+        wIndex: int,  # noqa: N803
+        data: Any,
+        timeout: int,
     ) -> int:
         """One control transfer; ``data`` is sent, or filled."""
         setup = Setup(bmRequestType, bRequest, wValue, wIndex, len(data) * data.itemsize)

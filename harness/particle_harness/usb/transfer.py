@@ -10,6 +10,14 @@ class StallError(Exception):
     """The device answers with a STALL handshake."""
 
 
+class GoneError(Exception):
+    """The device is not (or no longer) on the bus at that address; ``during``: it left in this very transfer."""
+
+    def __init__(self, *, during: bool = False) -> None:
+        super().__init__("the device is not on the bus")
+        self.during = during
+
+
 _SETUP = struct.Struct("<BBHHH")
 TYPE_STANDARD, TYPE_CLASS, TYPE_VENDOR = 0, 1, 2
 TO_DEVICE, TO_INTERFACE, TO_ENDPOINT = 0, 1, 2

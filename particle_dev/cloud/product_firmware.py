@@ -1,0 +1,43 @@
+"""The cloud's rule for firmware of a product: versions only go up, and a version is one file for ever.
+
+Source: particle-iot/docs, Cloud API reference, ``POST /v1/products/:productIdOrSlug/firmware`` (versions 1 to 65535).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from particle_dev.errors import ProductVersionError
+from particle_dev.protocol.module import Module
+
+
+def check_product_version(module: Module, existing: Sequence[tuple[int, str | None]]) -> None:
+    """Check that a product can take this firmware beside what it has: (version, SHA-256 as hex, None if not known).
+
+    The SHA-256 is the one in a module's suffix, by which devices and cloud identify firmware. The same firmware under
+    its own version again is fine. Raises ProductVersionError when the module belongs to no product, another file has
+    its version, or its version is 0 or not higher than all others.
+    """
+    if module.product is None or module.product.version == 0:
+        raise ProductVersionError(
+            "The module states no product version of 1 or more.",
+            hint="set one with: particle-dev firmware set-product ID VERSION IN OUT",
+        )
+    version = module.product.version
+    digest = module.sha256.stored.hex() if module.sha256 else None
+    taken = [known for other, known in existing if other == version]
+    if taken and all(known is not None and known.lower() == digest for known in taken):
+        return
+    newest = max((other for other, _ in existing), default=0)
+    if taken:
+        raise ProductVersionError(
+            f"The product has another file under version {version} already.",
+            version=version,
+            hint=f"raise PRODUCT_VERSION to {newest + 1} or more",
+        )
+    if existing and version < newest:
+        raise ProductVersionError(
+            f"Product version {version} is not higher than {newest}, which the product has.",
+            version=version,
+            hint=f"raise PRODUCT_VERSION to {newest + 1} or more",
+        )

@@ -1,0 +1,121 @@
+"""What follows from a parsed module: is it an application, is it protected, which assets does it want, is there more
+than one module in the file. Light enough for ``inspect``.
+
+Source: device-os v6.2.0 ``dynalib/inc/module_info.h`` (module_info_asset_dependency_ext_t,
+module_info_security_mode_ext_t), ``services/src/security_mode.cpp`` (only a bootloader's suffix counts).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from particle_dev.catalog.modules import ModuleFlag, ModuleFunction
+from particle_dev.errors import ModuleFormatError
+from particle_dev.protocol.module import Extension, ExtensionType, Module, parse
+
+HASH_SHA256 = 0
+_SHA256_SIZE = 32
+_SECURITY_MODES = {0: "none", 1: "protected"}
+
+
+class AssetDependency(NamedTuple):
+    """An asset that an application wants. ``sha256`` is of the raw asset; empty with a hash type that is not known.
+    ``offset`` is the file offset of the TLV."""
+
+    name: str
+    sha256: bytes
+    offset: int
+
+
+def is_application(module: Module) -> bool:
+    """Whether a device could run the module as its application: intact, user part or mono firmware, readable as it is.
+
+    Never true for encrypted modules, bootloaders, NCP firmware, radio stacks and assets.
+    """
+    opaque = ModuleFlag.ENCRYPTED | ModuleFlag.COMBINED
+    is_kind = module.function in (ModuleFunction.USER_PART, ModuleFunction.MONO_FIRMWARE)
+    return module.ok and is_kind and not module.flags & opaque
+
+
+def security_mode(module: Module) -> str | None:
+    """``protected`` for a bootloader that locks its device, None for a module that says nothing about it."""
+    if module.function != ModuleFunction.BOOTLOADER:
+        return None
+    suffix_start = module.size_bytes - 4 - module.suffix_size_bytes
+    for extension in module.extensions:
+        if extension.type == ExtensionType.SECURITY_MODE and extension.offset >= suffix_start and extension.payload:
+            return _SECURITY_MODES.get(extension.payload[0], f"unknown ({extension.payload[0]})")
+    return None
+
+
+def asset_dependencies(module: Module) -> tuple[AssetDependency, ...]:
+    """The assets a module wants, in file order. Raises ModuleFormatError ``bad_asset_dependency``."""
+    return tuple(_asset_dependency(e) for e in module.extensions if e.type == ExtensionType.ASSET_DEPENDENCY)
+
+
+def extension_of(module: Module, extension_type: ExtensionType) -> Extension | None:
+    """The first TLV of a type."""
+    return next((e for e in module.extensions if e.type == extension_type), None)
+
+
+def notes(module: Module) -> tuple[str, ...]:
+    """Sentences on what is special about a module, for people."""
+    texts = []
+    if ModuleFlag.ENCRYPTED in module.flags:
+        texts.append("encrypted for the device: prefix and checksums can be read, the code cannot")
+    mode = security_mode(module)
+    if mode == "protected":
+        texts.append("protected bootloader: flashing it LOCKS a device that is not protected yet")
+    elif mode:
+        texts.append(f"bootloader with security mode {mode}")
+    if module.function == ModuleFunction.NCP_FIRMWARE:
+        texts.append("firmware of the network processor: goes through the running device, not through DFU")
+    if module.function == ModuleFunction.RADIO_STACK and module.payload_offset:
+        texts.append("radio stack: DFU writes it without its prefix")
+    if ModuleFlag.COMPRESSED in module.flags:
+        texts.append("compressed: the device expands it; DFU needs the expanded file")
+    name = extension_of(module, ExtensionType.NAME)
+    if module.function == ModuleFunction.ASSET and name:
+        texts.append(f"asset {name.payload.decode('utf-8', 'replace')!r}")
+    try:
+        wanted = asset_dependencies(module)
+        texts += [f"wants asset {d.name!r}, SHA-256 {d.sha256.hex()[:16] or 'of another kind'}" for d in wanted]
+    except ModuleFormatError as error:
+        texts.append(error.message)
+    return tuple(texts)
+
+
+def combined_pieces(data: bytes) -> tuple[bytes, ...]:
+    """The modules of a combined file as they stand in it; a file of one module is its only piece.
+
+    Raises ModuleFormatError as :func:`~particle_dev.protocol.module.parse` (offsets count from the start of ``data``);
+    ``combined_incomplete`` when an announced module is missing; ``trailing_data`` when more follows than announced.
+    """
+    pieces = []
+    position = 0
+    while True:
+        try:
+            module = parse(memoryview(data)[position:])
+        except ModuleFormatError as error:
+            if position and error.code == "empty":
+                error = ModuleFormatError("The module announced last is missing.", code="combined_incomplete", offset=0)
+            offset = None if error.offset is None else position + error.offset
+            raise ModuleFormatError(error.message, code=error.code, offset=offset, hint=error.hint) from error
+        pieces.append(data[position : position + module.size_bytes])
+        position += module.size_bytes
+        if ModuleFlag.COMBINED not in module.flags:
+            break
+    if position < len(data):
+        message = f"{len(data) - position} bytes follow the last module."
+        raise ModuleFormatError(message, code="trailing_data", offset=position)
+    return tuple(pieces)
+
+
+def _asset_dependency(extension: Extension) -> AssetDependency:
+    payload = extension.payload
+    if len(payload) < 2 or len(payload) < 2 + payload[1]:
+        raise ModuleFormatError("An asset dependency is cut.", code="bad_asset_dependency", offset=extension.offset)
+    hash_type, size = payload[0], payload[1]
+    is_sha256 = (hash_type, size) == (HASH_SHA256, _SHA256_SIZE)
+    name = payload[2 + size :].decode("utf-8", "replace")
+    return AssetDependency(name, payload[2 : 2 + size] if is_sha256 else b"", extension.offset)

@@ -1,0 +1,87 @@
+"""Bench files."""
+
+import pytest
+
+from particle_dev.errors import ConfigError
+from particle_dev.station.bench_file import BenchFile, bench_named, load_bench_file
+
+GOOD = """[bench]
+driver = "virtual"
+
+[bench.options]
+clock = "virtual"
+
+[[slot]]
+name = "1"
+platform = "Boron"
+device_id = "e00fce68d3a1b2c4f5061728"
+faults = ["stall"]
+
+[[slot]]
+name = "2"
+port = "1-2"
+"""
+
+
+@pytest.fixture
+def load(tmp_path):
+    def load(text):
+        path = tmp_path / "bench.toml"
+        path.write_text(text, encoding="utf-8")
+        return load_bench_file(path)
+
+    return load
+
+
+def test_bench_file(load):
+    assert load(GOOD) == BenchFile(
+        name="virtual",
+        driver="virtual",
+        options={"clock": "virtual"},
+        slots=(
+            {"name": "1", "platform": "boron", "device_id": "e00fce68d3a1b2c4f5061728", "faults": ["stall"]},
+            {"name": "2", "port": "1-2"},
+        ),
+    )
+
+
+def test_bench_by_name_and_shortest_file(load):
+    assert load('[bench]\ndriver = "usb"\n') == bench_named("usb") == BenchFile("usb", "usb", {}, ())
+    assert load('[bench]\ndriver = "usb"\nname = "line-1"\n').name == "line-1"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "key", "words"),
+    [
+        ("driver", "drvier", 2, "bench.drvier", ["unknown key 'drvier'", "did you mean 'driver'?"]),
+        ("[[slot]]", "[[slots]]", 7, "slots", ["did you mean 'slot'?"]),
+        ('driver = "virtual"', "", 1, "bench.driver", ["bench.driver is missing"]),
+        ('driver = "virtual"', "driver = 3", 2, "bench.driver", ["must be text"]),
+        ('"2"', "2", 14, "slot.name", ["slot.name must be text in quotes, not 2"]),
+        ('name = "2"', "", 13, "slot.name", ["slot.name is missing"]),
+        ('"2"', '"1"', 14, "slot.name", ["two slots have name '1'"]),
+        ('"1-2"', '"1-2"\ndevice_id = "e00fce68d3a1b2c4f5061728"', 16, "slot.device_id", ["two slots have device_id"]),
+        ('"1-2"', "12", 15, "slot.port", ["must be text"]),
+        ('"Boron"', '"bron"', 9, "slot.platform", ["unknown platform", "did you mean 'boron'?"]),
+        ("e00fce68d", "E00FCE68D", 10, "slot.device_id", ["24 hexadecimal digits"]),
+        ("[bench.options]", "[bench.option]", 4, "bench.option", ["did you mean 'options'?"]),
+    ],
+)
+def test_mistakes_name_file_line_and_key(load, tmp_path, old, new, line, key, words):
+    with pytest.raises(ConfigError) as caught:
+        load(GOOD.replace(old, new))
+
+    error = caught.value
+    assert (error.file, error.line, error.key) == (str(tmp_path / "bench.toml"), line, key)
+    for word in words:
+        assert word in str(error)
+
+
+def test_slots_must_be_an_array_of_tables(load):
+    with pytest.raises(ConfigError, match=r"line 3: 'slot' must be written as \[\[slot\]\] tables"):
+        load('[bench]\ndriver = "usb"\n[slot]\nname = "1"\n')
+
+
+def test_inline_tables_have_the_line_of_their_key(load):
+    with pytest.raises(ConfigError, match=r"line 3: slot\.name is missing"):
+        load('bench.driver = "usb"\n\nslot = [{ port = "1" }]\n')

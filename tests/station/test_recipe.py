@@ -1,0 +1,113 @@
+"""Recipes: the shipped one, and every mistake with its line."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from particle_dev.errors import ConfigError
+from particle_dev.station.recipe import FirmwareChoice, Limits, load_recipe
+
+SHIP = Path(__file__).parents[2] / "recipes" / "ship.toml"
+GOOD = """[recipe]
+name = "ship"
+description = "d"
+finish = "dfu"
+
+[firmware.boron]
+device_os = "2.1.0"
+app = "tinker.bin"
+
+[limits]
+flash_s = 60
+"""
+
+
+@pytest.fixture
+def load(tmp_path):
+    def load(text):
+        path = tmp_path / "recipe.toml"
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return load_recipe(path)
+
+    return load
+
+
+def test_the_shipped_recipe():
+    recipe = load_recipe(SHIP)
+
+    assert (recipe.name, recipe.finish) == ("ship", "dfu")
+    assert set(recipe.firmware) == {"boron", "bsom", "tracker", "photon"}
+    assert recipe.firmware["tracker"] == FirmwareChoice("2.1.0", "tracker-tinker@1.5.4-rc.1.bin")
+    assert recipe.limits == Limits()
+    assert recipe.sha256 == hashlib.sha256(SHIP.read_bytes()).hexdigest()
+
+
+def test_limits_that_are_not_given_have_defaults(load):
+    assert load(GOOD).limits == Limits(flash_s=60.0)
+    assert load(GOOD[: GOOD.index("[limits]")]).limits == Limits()
+
+
+def test_an_alias_is_the_platform(load):
+    assert set(load(GOOD.replace("boron", "Boron")).firmware) == {"boron"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "key", "words"),
+    [
+        ("finish =", "finnish =", 4, "recipe.finnish", ["unknown key 'finnish'", "did you mean 'finish'?"]),
+        ("app =", "application =", 8, "firmware.boron.application", ["unknown key", "known are app, device_os"]),
+        ("[limits]", "[limit]", 10, "limit", ["unknown key 'limit'", "did you mean 'limits'?"]),
+        ("flash_s", "flsh_s", 11, "limits.flsh_s", ["did you mean 'flash_s'?"]),
+        ("boron", "borno", 6, "firmware.borno", ["unknown platform 'borno'", "did you mean 'boron'?"]),
+        ("60", '"60"', 11, "limits.flash_s", ["must be a number of seconds", "'60'"]),
+        ("60", "true", 11, "limits.flash_s", ["must be a number of seconds"]),
+        ("60", "0", 11, "limits.flash_s", ["above 0"]),
+        ("60", "inf", 11, "limits.flash_s", ["above 0"]),
+        ('"2.1.0"', "2.1", 7, "firmware.boron.device_os", ["must be text in quotes, not 2.1"]),
+        ('app = "tinker.bin"\n', "", 6, "firmware.boron.app", ["firmware.boron.app is missing"]),
+        ('"tinker.bin"', '""', 8, "firmware.boron.app", ["must be text"]),
+        ('finish = "dfu"', 'finish = "run"', 4, "recipe.finish", ["'run' is not known", "start billing"]),
+        ("[recipe]", "[[recipe]]", 1, "recipe", ["no table"]),
+        ('name = "ship"', "name = ship", 2, None, ["Invalid value"]),
+        ('"tinker.bin"', '"tinker.bin', 8, None, ["Illegal character"]),
+        ("[firmware.boron]", "[firmware.Boron]\n[firmware.boron]", 6, "firmware.Boron.device_os", ["is missing"]),
+    ],
+)
+def test_mistakes_name_file_line_and_key(load, tmp_path, old, new, line, key, words):
+    with pytest.raises(ConfigError) as caught:
+        load(GOOD.replace(old, new))
+
+    error = caught.value
+    assert (error.file, error.line, error.key) == (str(tmp_path / "recipe.toml"), line, key)
+    assert f"recipe.toml, line {line}: " in error.message
+    for word in words:
+        assert word in str(error)
+
+
+def test_a_platform_twice_is_refused(load):
+    twice = GOOD.replace("[limits]", '[firmware.Boron]\ndevice_os = "1"\napp = "a"\n[limits]')
+    with pytest.raises(ConfigError, match="line 10: firmware of boron is given twice"):
+        load(twice)
+
+
+def test_no_firmware_is_refused(load):
+    with pytest.raises(ConfigError, match=r"table \[firmware\] is missing"):
+        load('[recipe]\nname = "x"\nfinish = "dfu"\n')
+    with pytest.raises(ConfigError, match="no platform has firmware"):
+        load('[recipe]\nname = "x"\nfinish = "dfu"\n[firmware]\n')
+
+
+def test_syntax_error_at_the_end_has_the_last_line(load):
+    with pytest.raises(ConfigError) as caught:
+        load('[recipe]\nname = "x"\ndescription = """\n')
+    assert caught.value.line == 4
+
+
+def test_what_is_no_text_is_refused(load, tmp_path):
+    with pytest.raises(ConfigError, match="line 2: no UTF-8"):
+        load(b'[recipe]\nname = "\xff"\n')
+    with pytest.raises(ConfigError, match="cannot read"):
+        load_recipe(tmp_path)
+    with pytest.raises(ConfigError, match="cannot read"):
+        load_recipe(tmp_path / "absent.toml")

@@ -1,0 +1,95 @@
+"""kill -9 of the real command, anywhere, and the same command again. Boards keep their flash and mode in files, as
+real ones do in silicon."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from particle_dev.station.journal import JOURNAL_NAME, read_journal
+from particle_dev.station.run_record import fold
+
+pytestmark = pytest.mark.firmware
+BENCH = """
+[bench]
+driver = "virtual"
+[bench.options]
+delays = "none"
+[[slot]]
+name = "1"
+platform = "boron"
+[[slot]]
+name = "2"
+platform = "photon"
+"""
+EVENTS_OF_A_RUN = 2 + 2 * 16
+
+
+@pytest.fixture
+def command(tmp_path, release_store):
+    (tmp_path / "bench.toml").write_text(BENCH)
+    recipe = "recipes/ship.toml"
+
+    def make(folder):
+        return [
+            *(sys.executable, "-m", "particle_dev", "station", "run", "--recipe", recipe),
+            *("--bench", str(tmp_path / "bench.toml"), "--store", str(release_store.root), "--out", str(folder)),
+        ]
+
+    return make
+
+
+def record_of(folder):
+    events, torn = read_journal(folder / JOURNAL_NAME)
+    assert not torn
+    return fold(events)
+
+
+def lines_in(folder):
+    try:
+        return (folder / JOURNAL_NAME).read_bytes().count(b"\n")
+    except FileNotFoundError:
+        return 0
+
+
+def kill_at(command, folder, line_count, delay_s):
+    """Start the command and kill it `delay_s` after the journal has that many lines. False: it was over before."""
+    process = subprocess.Popen(command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while lines_in(folder) < line_count and process.poll() is None:
+        time.sleep(0.001)
+    time.sleep(delay_s)
+    if process.poll() is not None:
+        return False
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    return True
+
+
+def test_second_run_ends_with_the_record_of_an_undisturbed_one(command, tmp_path):
+    assert subprocess.run(command(tmp_path / "undisturbed"), capture_output=True, check=False).returncode == 0
+    expected = [u.comparable() for u in record_of(tmp_path / "undisturbed").units]
+    killed = 0
+    for line_count in range(0, EVENTS_OF_A_RUN, 3):
+        folder = tmp_path / f"killed-{line_count}"
+        killed += kill_at(command, folder, line_count, delay_s=0.02 * (line_count % 5))
+        again = subprocess.run(command(folder), capture_output=True, text=True, check=False)
+        assert again.returncode == 0, (line_count, again.stdout, again.stderr)
+        record = record_of(folder)
+        assert [u.comparable() for u in record.units] == expected, line_count
+    assert killed >= 8
+
+
+def test_killed_twice(command, tmp_path):
+    assert subprocess.run(command(tmp_path / "undisturbed"), capture_output=True, check=False).returncode == 0
+    folder = tmp_path / "killed"
+    assert kill_at(command, folder, 12, 0.05)
+    first = lines_in(folder)
+    assert kill_at(command, folder, first + 4, 0.05)
+    assert subprocess.run(command(folder), capture_output=True, check=False).returncode == 0
+    record = record_of(folder)
+    assert len(record.attempts) == 3
+    expected = [u.comparable() for u in record_of(tmp_path / "undisturbed").units]
+    assert [u.comparable() for u in record.units] == expected

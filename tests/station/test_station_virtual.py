@@ -1,0 +1,337 @@
+"""Whole runs on virtual boards with real Device OS 2.1.0.
+
+The boards are our own models, so this proves our side of the procedure, on firmware that is Particle's. `truth` is
+what a board knows about itself and the product cannot see.
+"""
+
+import resource
+import shutil
+
+import pytest
+
+from particle_dev.catalog.modules import ModuleFunction
+from particle_dev.errors import JournalError
+from particle_dev.flash.store import FirmwareStore
+from particle_dev.station.bench import open_bench
+from particle_dev.station.engine import Station
+from particle_dev.station.events import EventType
+from particle_dev.station.journal import JOURNAL_NAME
+from particle_dev.station.records import DATABASE_NAME, RecordDatabase
+from particle_dev.station.report import REPORT_NAME
+
+pytestmark = pytest.mark.firmware
+FOUR = ("boron", "bsom", "tracker", "photon")
+
+
+class Line:
+    """A bench of virtual boards and the folder of its run."""
+
+    def __init__(self, recipe, store, folder, slots, **options):
+        self.recipe, self.store, self.folder = recipe, store, folder
+        self.slots = [{"name": str(n), **slot} for n, slot in enumerate(slots, 1)]
+        self.options = {"clock": "virtual", **options}
+        self.events = []
+        self.bench = None
+
+    def open(self):
+        self.close()
+        self.bench = open_bench(
+            "virtual",
+            options=self.options,
+            slots=self.slots,
+            state_dir=self.folder / "boards",
+            factory_modules=self.factory_modules,
+        )
+        return self.bench
+
+    def close(self):
+        if self.bench is not None:
+            self.bench.close()
+            self.bench = None
+
+    def factory_modules(self, platform):
+        release = self.store.device_os_set(platform, "2.1.0")
+        return [self.store.read(m.sha256) for m in release.factory_modules]
+
+    def run(self, expected=None):
+        bench = self.open()
+        return Station(self.recipe, bench, self.store, self.folder, self.events.append, expected).run()
+
+    def board(self, slot="1"):
+        return self.bench.driver.board(slot)
+
+
+@pytest.fixture
+def line(ship_recipe, release_store, tmp_path):
+    made = []
+
+    def make(*slots, store=release_store, folder="run", **options):
+        slots = [{"platform": s} if isinstance(s, str) else s for s in slots]
+        made.append(Line(ship_recipe, store, tmp_path / folder, slots, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(ship_recipe, release_store, tmp_path_factory):
+    """Records of undisturbed runs of one board, by platform."""
+    units = {}
+    for platform in ("boron", "photon"):
+        folder = tmp_path_factory.mktemp("undisturbed") / "run"
+        line = Line(ship_recipe, release_store, folder, [{"platform": platform}])
+        record = line.run()
+        line.close()
+        assert record.verdict == "pass"
+        units[platform] = record.units[0]
+    return units
+
+
+def never_online(board):
+    truth = board.truth
+    return (truth.network_attempts, truth.cloud_attempts, truth.first_connected_at_s) == (0, 0, None)
+
+
+def failed_step(unit):
+    return next(s for s in reversed(unit.attempts[-1].steps) if s.error)
+
+
+# ---- the main job ---------------------------------------------------------------------------------------------
+
+
+def test_four_boards_from_tray_to_shipped(line, release_store):
+    shop = line(*FOUR)
+    record = shop.run()
+    assert record.verdict == "pass"
+    assert [u.platform for u in record.units] == list(FOUR)
+    for unit in record.units:
+        board = shop.board(unit.slot)
+        assert unit.device_id == board.state.device_id
+        assert str(unit.billing.verdict) == "not_started"
+        assert {e.id for e in unit.billing.evidence} == {"D2", "D4"}
+        assert unit.billing.missing == ()
+        assert (unit.parked.mode, unit.parked.power) == ("dfu", "off")
+        for module in unit.modules:
+            assert module.read_back_sha256 == module.sha256
+            data = release_store.read(module.sha256)
+            assert board.internal.read(module.address, len(data)) == data
+        assert {m.version for m in unit.modules if m.function == "system part"} == {2101}
+        assert never_online(board)
+        assert board.truth.app_boots == 1, "the old application ran once, on arrival; the new one never"
+
+
+def test_the_customer_gets_a_consistent_set(line):
+    shop = line(*FOUR)
+    shop.run()
+    for slot in "1234":
+        decision = shop.board(slot).decide_boot()
+        assert decision.runs in ("app", "listening")
+        assert not decision.safe_mode, decision.reasons
+
+
+def test_run_leaves_journal_database_and_report(line):
+    shop = line("boron")
+    record = shop.run()
+    database = RecordDatabase(shop.folder / DATABASE_NAME)
+    (stored,) = database.units()
+    database.close()
+    assert stored.unit.device_id == record.units[0].device_id
+    assert record.units[0].device_id in (shop.folder / REPORT_NAME).read_text()
+    steps = [e.step for e in shop.events if e.type == EventType.STEP_FINISHED]
+    assert steps == ["identify", "check", "plan", "enter_dfu", "flash", "verify", "park"]
+
+
+def test_finished_run_is_not_repeated(line):
+    shop = line("boron")
+    shop.run()
+    lines = (shop.folder / JOURNAL_NAME).read_bytes()
+    erases = shop.board().truth.erases
+    assert shop.run().verdict == "pass"
+    assert (shop.folder / JOURNAL_NAME).read_bytes() == lines
+    assert shop.board().truth.erases == erases
+
+
+def test_bench_without_power_control_tells_the_operator(line):
+    shop = line("boron", power_control=False)
+    record = shop.run()
+    assert record.verdict == "pass"
+    assert record.units[0].parked.power == "on_operator_must_unplug"
+    assert any("unplug" in m.message for m in record.messages)
+
+
+def test_board_that_arrives_in_dfu_mode(line, undisturbed):
+    shop = line({"platform": "boron", "arrives_in": "dfu"})
+    record = shop.run()
+    assert record.verdict == "pass"
+    assert [m.sha256 for m in record.units[0].modules] == [m.sha256 for m in undisturbed["boron"].modules]
+    assert never_online(shop.board())
+
+
+# ---- refused before anything is erased ------------------------------------------------------------------------
+
+
+def assert_untouched(board):
+    assert board.truth.erases == 0
+    assert board.truth.programs == 0
+
+
+def test_bootloader_too_old(line):
+    shop = line({"platform": "boron", "bootloader": "old"}, "photon")
+    record = shop.run()
+    refused, passed = record.units
+    assert (str(refused.verdict), str(passed.verdict)) == ("refused", "pass")
+    assert "bootloader" in failed_step(refused).error["message"]
+    assert "v1005" in failed_step(refused).error["message"]
+    assert_untouched(shop.board("1"))
+    assert record.verdict == "fail"
+
+
+def test_altered_firmware_in_the_store(line, release_store, tmp_path):
+    shutil.copytree(release_store.root, tmp_path / "store")
+    store = FirmwareStore(tmp_path / "store")
+    (part,) = (
+        m
+        for m in store.device_os_set("photon", "2.1.0").modules
+        if (m.function, m.index) == (ModuleFunction.SYSTEM_PART, 2)
+    )
+    path = tmp_path / "store" / "modules" / f"{part.sha256}.bin"
+    data = bytearray(path.read_bytes())
+    data[100_000] ^= 1
+    path.write_bytes(data)
+    shop = line("boron", "photon", store=store)
+    record = shop.run()
+    passed, refused = record.units
+    assert (str(passed.verdict), str(refused.verdict)) == ("pass", "refused")
+    assert str(path) in failed_step(refused).error["message"]
+    assert_untouched(shop.board("2"))
+
+
+def test_platform_without_firmware_in_the_recipe(line):
+    shop = line("argon", "boron")
+    record = shop.run()
+    refused, passed = record.units
+    assert str(refused.verdict) == "refused"
+    assert str(passed.verdict) == "pass"
+    assert "Argon" in failed_step(refused).error["message"]
+    assert_untouched(shop.board("1"))
+
+
+def test_other_device_id_than_the_bench_file_says(line):
+    shop = line("boron")
+    record = shop.run(expected={"1": "e00fce68" + "f" * 16})
+    assert failed_step(record.units[0]).error["type"] == "WrongDeviceError"
+    assert_untouched(shop.board())
+
+
+def test_board_that_has_been_online_is_refused_and_said_so(line):
+    shop = line({"platform": "boron", "factory": "online"})
+    shop.open()
+    clock = shop.bench.slots[0].host.clock
+    shop.bench.slots[0].power.on()
+    clock.sleep(60)
+    shop.board().advance()
+    assert shop.board().truth.first_connected_at_s is not None
+    record = Station(shop.recipe, shop.bench, shop.store, shop.folder, shop.events.append).run()
+    unit = record.units[0]
+    assert str(unit.verdict) == "refused"
+    assert str(unit.billing.verdict) == "started"
+    assert_untouched(shop.board())
+
+
+# ---- faults on the way ----------------------------------------------------------------------------------------
+
+
+def test_empty_slot_is_no_pass(line):
+    record = line("boron", {"platform": "bsom", "connected": False}).run()
+    assert record.verdict == "incomplete"
+    assert [s.slot for s in record.empty_slots] == ["2"]
+
+
+def transfers_of_a_whole_run(platform, line):
+    shop = line(platform, folder=f"count-{platform}")
+    shop.run()
+    return shop.board().truth.dfu_transfers
+
+
+@pytest.mark.parametrize("platform", ["boron", "photon"])
+@pytest.mark.parametrize("do", ["unplug", "stall"])
+def test_fault_at_any_dfu_transfer_costs_only_a_second_run(line, undisturbed, platform, do):
+    total = transfers_of_a_whole_run(platform, line)
+    for k in range(24):
+        n = 1 + k * (total - 1) // 23
+        fault = {"do": do, "at": "dfu_transfer", "n": n}
+        shop = line({"platform": platform, "faults": [fault]}, folder=f"{platform}-{do}-{n}")
+        first = shop.run()
+        if first.verdict != "pass":
+            error = failed_step(first.units[0]).error
+            assert error["hint"], error
+            assert str(first.units[0].billing.verdict) != "started"
+            second = shop.run()
+            assert second.verdict == "pass", (n, second.units[0].error, second.units[0].billing.missing)
+            record = second
+        else:
+            record = first
+        assert record.units[0].comparable() == undisturbed[platform].comparable(), n
+        assert never_online(shop.board()), n
+        shop.close()
+        shutil.rmtree(shop.folder)
+
+
+def test_wrong_board_after_re_enumeration(line):
+    fault = {"do": "wrong_device_id", "at": "re_enumeration", "n": 1}
+    shop = line({"platform": "boron", "faults": [fault]}, "photon")
+    record = shop.run()
+    failed, passed = record.units
+    assert str(passed.verdict) == "pass"
+    error = failed_step(failed).error
+    assert error["type"] == "WrongDeviceError"
+    assert error["fields"]["expected"] == failed.device_id != error["fields"]["actual"]
+    assert_untouched(shop.board("1"))
+
+
+def test_board_that_never_comes_back(line):
+    shop = line({"platform": "boron", "faults": [{"do": "vanish", "at": "re_enumeration", "n": 1}]}, "photon")
+    record = shop.run()
+    assert [str(u.verdict) for u in record.units] == ["fail", "pass"]
+    assert failed_step(record.units[0]).error["type"] == "DeviceModeError"
+
+
+def test_bit_that_does_not_program_is_found_with_its_address(line):
+    fault = {"do": "flip_byte", "at": "write", "address": 0x30010}
+    shop = line({"platform": "boron", "faults": [fault]})
+    first = shop.run()
+    error = failed_step(first.units[0]).error
+    assert (error["type"], error["fields"]["address"]) == ("VerifyError", 0x30010)
+    assert str(first.units[0].billing.verdict) == "unknown", "it was not parked"
+    assert shop.run().verdict == "pass"
+
+
+def test_full_disk_stops_the_station_before_anything_unrecorded_happens(line, monkeypatch):
+    shop = line("boron", "photon")
+    shop.open()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    journal = shop.folder / JOURNAL_NAME
+    station = Station(shop.recipe, shop.bench, shop.store, shop.folder, shop.events.append)
+    # Files that are mapped already may still change; nothing can grow beyond the first events.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, limits[1]))
+    try:
+        with pytest.raises(JournalError) as error:
+            station.run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(journal) in str(error.value)
+    assert "make room" in error.value.hint
+    assert_untouched(shop.board("1"))
+    shop.events.clear()
+    assert shop.run().verdict == "pass"
+
+
+def test_other_recipe_in_the_same_folder(line, tmp_path):
+    shop = line("boron")
+    shop.run()
+    text = (shop.folder / JOURNAL_NAME).read_text()
+    (shop.folder / JOURNAL_NAME).write_text(text.replace(shop.recipe.sha256, "0" * 64))
+    with pytest.raises(JournalError, match="differs"):
+        shop.run()
