@@ -138,7 +138,7 @@ def open_bench(
         if table.get("connected", True):
             if kept:
                 addresses.seen(port_path, kept[0].address)
-            board = _board(name, table, clock, port_path, delays, factory_modules, addresses, store)
+            board = _board(name, table, clock, port_path, delays, power_control, factory_modules, addresses, store)
         built.append(VirtualSlot(name, port_path, clock, board, power_control))
     return VirtualBench(built)
 
@@ -149,6 +149,7 @@ def _board(
     clock: Clock,
     port_path: str,
     delays: bool,
+    power_control: bool,
     factory_modules: Callable[[str], Sequence[bytes]],
     addresses: _Addresses,
     store: SlotStore | None,
@@ -164,6 +165,7 @@ def _board(
         arrives_in_dfu=table.get("arrives_in") == "dfu",
         old_bootloader=table.get("bootloader") == "old",
         factory_image=bool(table.get("factory_image", False)),
+        power_control=power_control,
         semi_automatic_apps=frozenset(table.get("semi_automatic_apps", ())),
         faults=faults,
     )

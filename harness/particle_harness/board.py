@@ -36,6 +36,8 @@ RESET_UPDATE, RESET_SAFE_MODE, RESET_DFU, RESET_USER = 70, 110, 120, 140
 """Source: device-os v2.1.0 services/inc/system_defs.h System_Reset_Reason."""
 _RESET_REASONS = {"app": RESET_USER, "dfu": RESET_DFU, "safe_mode": RESET_SAFE_MODE}
 _MAX_STEPS_OF_A_BOOT = 6
+_ARRIVED_BEFORE_S = 1.5
+"""A new board was plugged in this long before the bench is opened: it is on the bus, and not yet on the network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class BoardSettings:
     arrives_in_dfu: bool = False
     old_bootloader: bool = False
     factory_image: bool = False
+    power_control: bool = True
+    """Its slot can switch power."""
     semi_automatic_apps: frozenset[str] = field(default_factory=frozenset)
     faults: tuple[Fault, ...] = ()
 
@@ -56,8 +60,7 @@ class VirtualBoard:
     """One board in one USB port.
 
     ``release_modules()`` gives bootloader and SoftDevice for a new board; ``next_address()`` the next free USB
-    address. With a store, the board of a former process is taken up where it was; one without power is switched on,
-    as an operator who plugs it in would do.
+    address. With a store, the board of a former process is taken up where it was.
     """
 
     def __init__(
@@ -103,7 +106,9 @@ class VirtualBoard:
         )
         if kept is None:
             self._leave_factory(release_modules())
-        self._arrive()
+            self._power_on(clock.monotonic_s() - _ARRIVED_BEFORE_S)
+        else:
+            self._take_up()
 
     # -- power ---------------------------------------------------------------------------------------------------
 
@@ -112,11 +117,14 @@ class VirtualBoard:
         with self._lock:
             self.advance()
             if not self.state.powered and not self.state.unplugged:
-                self.state.powered = True
-                self.truth.power_cycles += 1
-                self._boot(self.clock.monotonic_s(), RESET_POWER_DOWN, after_power_on=True)
-                self.advance()
-                self._save()
+                self._power_on(self.clock.monotonic_s())
+
+    def _power_on(self, at_s: float) -> None:
+        self.state.powered = True
+        self.truth.power_cycles += 1
+        self._boot(at_s, RESET_POWER_DOWN, after_power_on=True)
+        self.advance()
+        self._save()
 
     def power_off(self) -> None:
         """Switch the supply off: RAM and backup registers are lost, flash stays as it is."""
@@ -424,11 +432,13 @@ class VirtualBoard:
             self.state.wifi_credentials = True
         self.state.dfu_requested = settings.arrives_in_dfu
 
-    def _arrive(self) -> None:
-        """Take the board up where a former process left it, with power."""
+    def _take_up(self) -> None:
+        """Go on where a former process left the board. One that was unplugged, or hangs, is plugged in again; one that
+        was switched off stays off where the bench can switch it on."""
         state = self.state
         state.device_id = self.settings.device_id
-        if state.unplugged or state.runs == "hung":
+        plugged_in = state.unplugged or state.runs == "hung"
+        if plugged_in:
             self._lose_power()
             state.unplugged = False
         if state.attached:
@@ -437,7 +447,10 @@ class VirtualBoard:
             if isinstance(self._usb, DfuDevice):
                 self._usb.registers = state.dfu
                 self._usb.alternate = state.alternate
-        self.power_on()
+        if plugged_in or not self.settings.power_control:
+            self.power_on()
+            if self._delays and not state.attached:
+                self.clock.sleep(_ARRIVED_BEFORE_S)
 
     def _save(self) -> None:
         erases, programs = self._counted_before

@@ -89,9 +89,7 @@ def read_bench(spec: str) -> BenchFile:
 
 
 @contextmanager
-def opened_bench(
-    table: BenchFile, factory: FactoryModules, state_dir: Path | None = None
-) -> Iterator[Bench]:
+def opened_bench(table: BenchFile, factory: FactoryModules, state_dir: Path | None = None) -> Iterator[Bench]:
     """An open bench. ``state_dir`` is where virtual boards keep what must survive this process, unless the bench file
     says where. Raises BenchError, ConfigError."""
     bench = open_bench(

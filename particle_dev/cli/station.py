@@ -30,22 +30,24 @@ def station() -> None:
 
 
 @station.command("run")
-@click.option(
-    "--recipe", "recipe_path", required=True, type=click.Path(path_type=Path), help="Recipe (TOML)."
-)
-@click.option(
-    "--bench", "bench_spec", required=True, metavar="NAME|FILE", help="usb, virtual, or a bench file (TOML)."
-)
+@click.option("--recipe", "recipe_path", required=True, type=click.Path(path_type=Path), help="Recipe (TOML).")
+@click.option("--bench", "bench_spec", required=True, metavar="NAME|FILE", help="usb, virtual, or a bench file (TOML).")
 @click.option(
     "--out",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for journal, records and report; one that holds an unfinished run is resumed.",
 )
+@click.option("--operator", metavar="NAME", help="Who runs the station, for the record.")
 @store_option
 @json_option
 def run(
-    recipe_path: Path, bench_spec: str, folder: Path | None, store_dir: Path | None, as_json: bool
+    recipe_path: Path,
+    bench_spec: str,
+    folder: Path | None,
+    operator: str | None,
+    store_dir: Path | None,
+    as_json: bool,
 ) -> None:
     """Take the board in every slot through the recipe, all slots at once.
 
@@ -63,9 +65,7 @@ def run(
         opened_bench(table, factory, folder / "bench-state") as bench,
         JsonView() if as_json else StationView() as view,
     ):
-        record = Station(recipe, bench, store, folder, view.handle, expected).run()
+        record = Station(recipe, bench, store, folder, view.handle, expected, operator).run()
     if not as_json:
         print_summary(record, folder / REPORT_NAME)
     raise SystemExit(_EXIT_CODES[record.verdict])
-
-

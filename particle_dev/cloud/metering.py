@@ -90,17 +90,13 @@ def read_counters(diagnostics: Mapping[str, int], at: datetime) -> Evidence:
     if missing:
         statement = f"the device does not report {', '.join(missing)}"
         return Evidence("D2", statement, source, since, at, Finding.INCONCLUSIVE)
-    statement = (
-        f"no attempt to connect since the device booted: {', '.join(f'{n} = 0' for n in ZERO_COUNTERS)}"
-    )
+    statement = f"no attempt to connect since the device booted: {', '.join(f'{n} = 0' for n in ZERO_COUNTERS)}"
     return Evidence("D2", statement, source, since, at)
 
 
 def held_in_dfu(since: datetime, until: datetime) -> Evidence:
     """In DFU mode for the whole stretch: no code path of the bootloader connects."""
-    return Evidence(
-        "D4", "in DFU mode or unable to boot anything else", "USB product id and enumeration", since, until
-    )
+    return Evidence("D4", "in DFU mode or unable to boot anything else", "USB product id and enumeration", since, until)
 
 
 def judge(evidence: Iterable[Evidence], parked_at: datetime | None) -> Billing:

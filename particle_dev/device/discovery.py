@@ -42,9 +42,7 @@ def select_device(devices: Sequence[Device], selector: str | None) -> Device:
         raise DeviceNotFoundError(
             f"no device matches '{selector}'" if selector else "no Particle device is connected",
             selector=selector,
-            hint=f"connected: {listed}"
-            if devices
-            else "plug one in; `particle-dev list` shows what is there",
+            hint=f"connected: {listed}" if devices else "plug one in; `particle-dev list` shows what is there",
         )
     raise DeviceAmbiguousError(
         f"{len(matches)} devices match: {listed}",

@@ -49,11 +49,7 @@ class _Work:
     def in_sector(self, sector: Sector) -> list[int]:
         """Blocks that start in a sector; sectors are multiples of blocks."""
         first = sector.address - self.write.address
-        return [
-            o
-            for o in range(first, min(first + sector.size_bytes, len(self.image)), BLOCK_SIZE_BYTES)
-            if o >= 0
-        ]
+        return [o for o in range(first, min(first + sector.size_bytes, len(self.image)), BLOCK_SIZE_BYTES) if o >= 0]
 
 
 def flash(plan: FlashPlan, session: DfuSession, read_file: ReadFile) -> Iterator[FlashEvent]:

@@ -34,11 +34,7 @@ class Inventory:
     def find(self, function: int, index: int) -> InstalledModule | None:
         """The module in the main store with that function and index."""
         return next(
-            (
-                m
-                for m in self.modules
-                if (m.function, m.index, m.store) == (function, index, ModuleStore.MAIN)
-            ),
+            (m for m in self.modules if (m.function, m.index, m.store) == (function, index, ModuleStore.MAIN)),
             None,
         )
 
@@ -80,10 +76,7 @@ def _module_in_slot(session: DfuSession, slot: ModuleSlot) -> InstalledModule | 
     prefix = session.read(INTERNAL_FLASH_ALT, start_address + slot.prefix_offset, PREFIX_SIZE_BYTES)
     module_start, module_end = struct.unpack_from("<II", prefix)
     size_bytes = module_end - module_start + 4
-    if (
-        module_start != start_address
-        or not slot.prefix_offset + PREFIX_SIZE_BYTES < size_bytes <= slot.max_size_bytes
-    ):
+    if module_start != start_address or not slot.prefix_offset + PREFIX_SIZE_BYTES < size_bytes <= slot.max_size_bytes:
         return None
     try:
         module = parse(session.read(INTERNAL_FLASH_ALT, start_address, size_bytes))

@@ -38,9 +38,7 @@ class ModuleFile:
     @property
     def title(self) -> str:
         """``system part 1 v2101 (boron-system-part1@2.1.0.bin)``."""
-        return (
-            f"{module_title(self.module.function, self.module.index, self.module.version)} ({self.file_name})"
-        )
+        return f"{module_title(self.module.function, self.module.index, self.module.version)} ({self.file_name})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +88,13 @@ class FlashPlan:
         """The plan for people, one step a line."""
         steps = ["enter DFU mode"]
         if self.brake_address is not None:
-            steps.append(
-                f"erase the sector at 0x{self.brake_address:08x}: from here on every boot ends in DFU mode"
-            )
+            steps.append(f"erase the sector at 0x{self.brake_address:08x}: from here on every boot ends in DFU mode")
         steps += [f"erase the sector at 0x{s.address:08x}: {s.reason}" for s in self.invalidate]
         for w in self.writes:
             last = ", first block last" if w.commit_last else ""
             steps.append(f"erase and write 0x{w.address:08x} {w.size_bytes} bytes: {w.file.title}{last}")
         steps.append(f"read back {self.size_bytes} bytes and compare")
-        steps.append(
-            "leave DFU mode: the application boots and may connect" if self.leave else "stay in DFU mode"
-        )
+        steps.append("leave DFU mode: the application boots and may connect" if self.leave else "stay in DFU mode")
         return tuple(steps)
 
 
@@ -156,9 +150,7 @@ def make_plan(
         by_dfu,
         key=lambda f: (f is brake, f.module.function != ModuleFunction.USER_PART, -f.module.start_address),
     )
-    writes = tuple(
-        WriteModule(f, f.module.start_address, f.module.size_bytes, commit_last=f is brake) for f in ordered
-    )
+    writes = tuple(WriteModule(f, f.module.start_address, f.module.size_bytes, commit_last=f is brake) for f in ordered)
     invalidate = _former_user_parts(platform, by_dfu)
     return FlashPlan(
         inventory.device_id,
@@ -229,9 +221,7 @@ def _unmet_dependencies(files: Sequence[ModuleFile], inventory: Inventory) -> li
         if m.function == ModuleFunction.USER_PART and replaced_user_part:
             stays = False
         if stays and m.function in _DFU_FUNCTIONS:
-            needs += [
-                (f"{module_title(m.function, m.index, m.version)} on the board", d) for d in m.dependencies
-            ]
+            needs += [(f"{module_title(m.function, m.index, m.version)} on the board", d) for d in m.dependencies]
     problems = []
     for title, (function, index, version) in needs:
         present = versions.get((function, index))
@@ -240,13 +230,9 @@ def _unmet_dependencies(files: Sequence[ModuleFile], inventory: Inventory) -> li
                 f"{title} needs {module_title(function, index, version)}, which is neither in the set nor on the board"
             )
         elif present < version:
-            problems.append(
-                f"{title} needs {module_title(function, index, version)}, the board would have v{present}"
-            )
+            problems.append(f"{title} needs {module_title(function, index, version)}, the board would have v{present}")
     if not any(function == ModuleFunction.USER_PART for function, _ in versions):
-        problems.append(
-            "no application is in the set or on the board: it would boot into safe mode and connect"
-        )
+        problems.append("no application is in the set or on the board: it would boot into safe mode and connect")
     if not any(function == ModuleFunction.SYSTEM_PART for function, _ in versions):
         problems.append("no system part is in the set or on the board")
     return problems

@@ -35,21 +35,51 @@ class PowerControl(Protocol):
 
 
 class SlotDriver(Protocol):
-    """One slot of a bench driver. None of the three means: any port, the system's clock, no power control."""
+    """One slot of a bench driver."""
 
-    name: str
-    port_path: str | None
-    clock: Clock | None
-    power: PowerControl | None
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        ...
+
+    @property
+    def port_path(self) -> str | None:
+        """USB port chain of its board, e.g. ``1-2.3``."""
+        ...
+
+    @property
+    def clock(self) -> Clock | None:
+        """Time in this slot; None is the system's."""
+        ...
+
+    @property
+    def power(self) -> PowerControl | None:
+        """None: the bench cannot switch power here."""
+        ...
 
 
 class BenchDriver(Protocol):
-    """What a driver's entry point returns. None: libusb, and the system's serial ports."""
+    """What a driver's entry point returns."""
 
-    name: str
-    usb_backend: Any | None
-    serial_ports: PortLister | None
-    slots: Sequence[SlotDriver]
+    @property
+    def name(self) -> str:
+        """Name of the bench, for records."""
+        ...
+
+    @property
+    def usb_backend(self) -> Any | None:
+        """pyusb backend that reaches all boards; None is libusb."""
+        ...
+
+    @property
+    def serial_ports(self) -> PortLister | None:
+        """Lists serial ports; None are the system's."""
+        ...
+
+    @property
+    def slots(self) -> Sequence[SlotDriver]:
+        """In the order in which people count them."""
+        ...
 
     def close(self) -> None:
         """Give everything back."""
@@ -132,11 +162,7 @@ def open_bench(
     made = []
     for slot in opened.slots:
         if slot.port_path is None:
-            raise BenchError(
-                f"slot {slot.name} has no USB port", slot=slot.name, hint="set port in the bench file"
-            )
-        made.append(
-            Slot(slot.name, slot.port_path, Host(usb, serial, slot.clock or SystemClock()), slot.power)
-        )
+            raise BenchError(f"slot {slot.name} has no USB port", slot=slot.name, hint="set port in the bench file")
+        made.append(Slot(slot.name, slot.port_path, Host(usb, serial, slot.clock or SystemClock()), slot.power))
     clock = made[0].host.clock if made else SystemClock()
     return Bench(name or opened.name, Host(usb, serial, clock), tuple(made), opened)

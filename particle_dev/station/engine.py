@@ -38,6 +38,7 @@ class Station:
         folder: Path,
         show: Callable[[StationEvent], None],
         expected: Mapping[str, str] | None = None,
+        operator: str | None = None,
     ) -> None:
         self._recipe = recipe
         self._bench = bench
@@ -45,6 +46,7 @@ class Station:
         self._folder = folder
         self._show = show
         self._expected = expected or {}
+        self._operator = operator
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._events: list[StationEvent] = []
@@ -131,7 +133,7 @@ class Station:
             "bench": {"name": self._bench.name},
             "slots": [s.name for s in self._bench.slots],
             "software": {"particle_dev": __version__, "python": platform.python_version()},
-            "operator": None,
+            "operator": self._operator,
         }
 
     def _check_same_run(self, prior: RunRecord) -> None:

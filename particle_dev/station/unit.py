@@ -91,9 +91,7 @@ class UnitRun:
         if self.slot.power is not None:
             self.slot.power.on()
         try:
-            device = wait_for_device(
-                self.slot.host, self.slot.port_path, self.context.recipe.limits.identify_s
-            )
+            device = wait_for_device(self.slot.host, self.slot.port_path, self.context.recipe.limits.identify_s)
         except DeviceNotFoundError as error:
             self._say(EventType.SLOT_EMPTY, {"reason": error.message})
             return None
@@ -284,9 +282,7 @@ class UnitRun:
             with ControlSession(self.slot.host, device) as session:
                 self._read_counters(session)
             since = self._now()
-            device, entry = enter_dfu(
-                self.slot.host, device, timeout_s=self.context.recipe.limits.enter_dfu_s
-            )
+            device, entry = enter_dfu(self.slot.host, device, timeout_s=self.context.recipe.limits.enter_dfu_s)
             by = str(entry)
             self.evidence.append(held_in_dfu(since, self._now()))
         evidence["attempt"] = {"by": by, "usb_address": device.usb.address}
@@ -344,9 +340,7 @@ class UnitRun:
             self._wait_until_gone()
             power = "off"
         else:
-            message = (
-                f"slot {self.slot.name}: unplug {self.device_id} now; do not reset it, it waits in DFU mode"
-            )
+            message = f"slot {self.slot.name}: unplug {self.device_id} now; do not reset it, it waits in DFU mode"
             self._say(EventType.OPERATOR_MESSAGE, {"message": message})
         parked = {"mode": "dfu", "power": power}
         evidence |= parked

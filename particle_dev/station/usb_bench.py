@@ -51,8 +51,7 @@ def open_bench(
         unknown = sorted(set(slot) - _SLOT_KEYS)
         if unknown or "port" not in slot:
             raise ConfigError(
-                f"slot {slot.get('name', '?')}: "
-                + (f"unknown key '{unknown[0]}'" if unknown else "port is missing"),
+                f"slot {slot.get('name', '?')}: " + (f"unknown key '{unknown[0]}'" if unknown else "port is missing"),
                 key=unknown[0] if unknown else "port",
                 hint='a slot of the usb bench has name = "A" and port = "1-2.3"; `particle-dev list` shows ports',
             )

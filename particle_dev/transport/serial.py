@@ -32,9 +32,7 @@ class PyserialHost:
 
     def ports(self) -> Sequence[SerialPortInfo]:
         """Ports of USB devices that are there now."""
-        return tuple(
-            SerialPortInfo(url, vid, pid, number.lower()) for url, vid, pid, number in self._lister()
-        )
+        return tuple(SerialPortInfo(url, vid, pid, number.lower()) for url, vid, pid, number in self._lister())
 
     def touch(self, url: str, baud: int) -> None:
         """Open at ``baud`` and close. Raises LinkDisconnectedError when the port is not there to begin with,
@@ -47,9 +45,7 @@ class PyserialHost:
                     f"{url}: access denied", where=url, hint="add your user to the group dialout"
                 ) from e
             if e.errno in _GONE:
-                raise LinkDisconnectedError(
-                    f"{url} is gone", where=url, hint="plug the board in again"
-                ) from e
+                raise LinkDisconnectedError(f"{url} is gone", where=url, hint="plug the board in again") from e
             raise TransportError(f"{url}: {e}", where=url) from e
         try:
             port.close()

@@ -95,9 +95,7 @@ class PyusbLink:
     ) -> None:
         """Send ``data``. Raises as :meth:`control_in`."""
         try:
-            self._device.ctrl_transfer(
-                bm_request_type, b_request, w_value, w_index, data, round(timeout_s * 1000)
-            )
+            self._device.ctrl_transfer(bm_request_type, b_request, w_value, w_index, data, round(timeout_s * 1000))
         except usb.core.USBError as e:
             raise _translate(e, self.info.port_path, f"control OUT 0x{b_request:02x}") from e
 

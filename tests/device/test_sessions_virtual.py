@@ -3,6 +3,8 @@
 from enum import IntEnum
 
 import pytest
+from particle_harness.boards import hardware
+from particle_harness.factory import bootloader_stand_in, softdevice_stand_in
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import UsbMode, platform_by_name
@@ -24,8 +26,6 @@ from particle_dev.flash.inventory import inventory_by_control, inventory_by_dfu,
 from particle_dev.protocol.dfuse import Sector
 from particle_dev.protocol.messages import DeviceMode
 from particle_dev.station.bench import open_bench
-from particle_harness.boards import hardware
-from particle_harness.factory import bootloader_stand_in, softdevice_stand_in
 
 
 class UnknownRequest(IntEnum):
@@ -195,7 +195,9 @@ def test_read_changes_nothing_and_sees_the_flash(bench):
         assert len(session.read(DCT_ALT, 0, 4096)) == 4096
         with pytest.raises(DfuProtocolError):
             session.read(INTERNAL_FLASH_ALT, 0xFFFFF, 2)
-        assert session.read(INTERNAL_FLASH_ALT, 0x30000, 16) == board.internal.read(0x30000, 16), "usable after an error"
+        assert session.read(INTERNAL_FLASH_ALT, 0x30000, 16) == board.internal.read(0x30000, 16), (
+            "usable after an error"
+        )
     assert (board.truth.erases, board.truth.programs) == (0, 0)
 
 

@@ -47,7 +47,10 @@ def module_file(function, index, version, start=0, size=8192, needs=(), platform
     return ModuleFile(module, f"{hash((name, start, size)) & (1 << 256) - 1:064x}", name)
 
 
-def installed(function, index, version, needs=(), failed=ModuleValidity(0)):
+NONE_FAILED = ModuleValidity(0)
+
+
+def installed(function, index, version, needs=(), failed=NONE_FAILED):
     return InstalledModule(function, index, version, ModuleStore.MAIN, 1000, tuple(needs), failed)
 
 
@@ -117,7 +120,9 @@ def test_bootloader_too_old():
 
 def test_dependency_that_is_nowhere():
     without_radio = board(BORON.modules[0], *BORON.modules[2:])
-    assert "radio stack 0 v202, which is neither in the set nor on the board" in reasons(without_radio, SYSTEM_2101, APP)
+    assert "radio stack 0 v202, which is neither in the set nor on the board" in reasons(
+        without_radio, SYSTEM_2101, APP
+    )
 
 
 def test_app_for_a_newer_device_os():

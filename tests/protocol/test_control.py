@@ -2,6 +2,7 @@
 
 import pytest
 
+from particle_dev.catalog.requests import ServiceStatus
 from particle_dev.errors import ControlProtocolError, LinkTimeoutError
 from particle_dev.protocol.control import (
     CHECK_PAUSES_S,
@@ -11,7 +12,6 @@ from particle_dev.protocol.control import (
     perform_request,
     reset_requests,
 )
-from particle_dev.catalog.requests import ServiceStatus
 from particle_dev.protocol.usb import ControlIn, ControlOut, Stall, Wait
 
 

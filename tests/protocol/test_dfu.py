@@ -110,7 +110,15 @@ def test_short_upload():
         ([DN_IDLE, None, IDLE], [(3, 0), (6, 0), (3, 0)]),
         ([ERROR, None, IDLE], [(3, 0), (4, 0), (3, 0)]),
         ([Stall(), Stall(), ERROR, None, IDLE], [(3, 0), (4, 0), (3, 0), (4, 0), (3, 0)]),
-        ([SYNC, BUSY, DN_IDLE, None, ], None),
+        (
+            [
+                SYNC,
+                BUSY,
+                DN_IDLE,
+                None,
+            ],
+            None,
+        ),
     ],
     ids=["idle", "after a write", "after an error", "manifest window", "never"],
 )
@@ -123,7 +131,9 @@ def test_go_idle(replies, expected):
         assert requests(actions) == expected
 
 
-@pytest.mark.parametrize(("announced", "state"), [(MANIFEST, DfuState.DFU_MANIFEST), (DN_IDLE, DfuState.DFU_DNLOAD_IDLE)])
+@pytest.mark.parametrize(
+    ("announced", "state"), [(MANIFEST, DfuState.DFU_MANIFEST), (DN_IDLE, DfuState.DFU_DNLOAD_IDLE)]
+)
 def test_leave_asks_for_status_exactly_once(announced, state):
     actions, result = converse(dfu.leave(), [IDLE, None, announced])
     assert result is state

@@ -11,7 +11,11 @@ def test_gen3_layout():
     layout = parse_memory_layout(GEN3)
     assert layout.name == "Internal Flash"
     assert (layout.address, layout.end_address, len(layout.sectors)) == (0, 0x100000, 256)
-    assert (layout.sectors[0].writable, layout.sectors[1].writable, layout.sectors[255].writable) == (False, True, False)
+    assert (layout.sectors[0].writable, layout.sectors[1].writable, layout.sectors[255].writable) == (
+        False,
+        True,
+        False,
+    )
 
 
 def test_photon_layout():

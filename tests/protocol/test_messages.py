@@ -32,7 +32,11 @@ def test_module_info_before_5_6_has_numbers_of_its_own():
         modules_deprecated=[
             pb.ModuleInfoReply.LegacyModule(type=1, version=1005, size=46656),
             pb.ModuleInfoReply.LegacyModule(
-                type=3, index=1, version=5, size=11408, validity=2,
+                type=3,
+                index=1,
+                version=5,
+                size=11408,
+                validity=2,
                 dependencies=[pb.Dependency(type=2, index=1, version=326)],
             ),
             pb.ModuleInfoReply.LegacyModule(type=6, version=202, validity=1),

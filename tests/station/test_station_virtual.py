@@ -335,3 +335,48 @@ def test_other_recipe_in_the_same_folder(line, tmp_path):
     (shop.folder / JOURNAL_NAME).write_text(text.replace(shop.recipe.sha256, "0" * 64))
     with pytest.raises(JournalError, match="differs"):
         shop.run()
+
+
+def stay_away(shop, duration_s):
+    """Time passes while the board lies unplugged."""
+    shop.bench.slots[0].host.clock.sleep(duration_s)
+    shop.board().power_off()
+
+
+def test_gap_that_nobody_watched_is_unknown_and_no_pass(line):
+    """Unplugged before the parking brake was set, and back a minute later: it may have run elsewhere meanwhile."""
+    shop = line({"platform": "boron", "faults": [{"do": "unplug", "at": "dfu_transfer", "n": 10}]})
+    assert shop.run().verdict == "fail"
+    stay_away(shop, 60)
+    unit = shop.run().units[0]
+    assert (str(unit.verdict), str(unit.billing.verdict)) == ("fail", "unknown")
+    assert "nobody watched" in unit.billing.missing[0]
+
+
+def test_after_the_parking_brake_a_gap_does_no_harm(line):
+    """The same later on: without its system part the board could boot nothing but DFU mode."""
+    shop = line({"platform": "boron", "faults": [{"do": "unplug", "at": "dfu_transfer", "n": 600}]})
+    assert shop.run().verdict == "fail"
+    assert shop.board().decide_boot().runs == "dfu"
+    stay_away(shop, 3600)
+    record = shop.run()
+    assert record.verdict == "pass"
+    assert str(record.units[0].billing.verdict) == "not_started"
+    assert never_online(shop.board())
+
+
+@pytest.mark.parametrize("platform", ["boron", "photon"])
+def test_every_boot_during_the_flash_ends_in_dfu_mode(line, platform):
+    """Asked of the virtual board after each block: would a loss of power now be harmless?"""
+    shop = line(platform)
+    shop.open()
+    endings = []
+
+    def look(event):
+        if event.type == EventType.STEP_PROGRESS and event.step == "flash":
+            endings.append(shop.board().decide_boot().runs)
+
+    Station(shop.recipe, shop.bench, shop.store, shop.folder, look).run()
+    assert len(endings) > 100
+    assert set(endings[:-1]) == {"dfu"}
+    assert endings[-1] == "listening", "the last block completes the set"

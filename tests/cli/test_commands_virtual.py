@@ -1,0 +1,285 @@
+"""Commands on virtual boards, from the command line down, with the exit status that each outcome has."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.cli.main import main
+
+pytestmark = pytest.mark.firmware
+ASSETS = "particle-cli-2.12.0/package/assets"
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, release_store):
+    """Run a command line in this process: (exit status, stdout, stderr)."""
+    monkeypatch.setenv("PARTICLE_DEV_STORE", str(release_store.root))
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as end:
+            main([str(a) for a in arguments])
+        out, err = capsys.readouterr()
+        return end.value.code or 0, out, err
+
+    return call
+
+
+@pytest.fixture
+def bench_file(tmp_path):
+    def write(*slots, keep=False, **options):
+        options = {"clock": "virtual", "delays": "realistic", **options}
+        lines = ["[bench]", 'driver = "virtual"', *(['state_dir = "boards"'] if keep else []), "[bench.options]"]
+        lines += [f"{k} = {json.dumps(v)}" for k, v in options.items()]
+        tables = [{"platform": slot} if isinstance(slot, str) else slot for slot in slots]
+        for number, slot in enumerate(tables, 1):
+            lines += ["[[slot]]", f'name = "{number}"', *(f"{k} = {json.dumps(v)}" for k, v in slot.items())]
+        path = tmp_path / "bench.toml"
+        path.write_text("\n".join(lines))
+        return path
+
+    return write
+
+
+def module(particle_cli_firmware, name):
+    (path,) = (particle_cli_firmware / ASSETS).rglob(name)
+    return path
+
+
+# ---- list and id ----------------------------------------------------------------------------------------------
+
+
+def test_list(run):
+    status, out, _ = run("list", "--bench", "virtual")
+    assert status == 0
+    assert [line.split()[1] for line in out.splitlines()] == ["Boron", "B-SoM", "Asset", "Photon"]
+
+
+def test_list_json_is_an_object_a_line(run):
+    _, out, _ = run("list", "--bench", "virtual", "--json")
+    devices = [json.loads(line) for line in out.splitlines()]
+    assert [d["platform"]["name"] for d in devices] == ["boron", "bsom", "tracker", "photon"]
+    assert set(devices[0]) == {"device_id", "platform", "mode", "port", "usb"}
+
+
+def test_id(run):
+    status, out, _ = run("id", "--bench", "virtual", "--device", "photon", "--json")
+    identity = json.loads(out)
+    assert status == 0
+    assert (identity["device_os"], identity["device_mode"]) == ("2.0.1", "listening")
+    assert {m["title"] for m in identity["modules"]} == {
+        "bootloader 0 v1005",
+        "system part 1 v2011",
+        "system part 2 v2011",
+        "user part 1 v6",
+    }
+
+
+def test_id_in_dfu_mode_reads_the_flash(run, bench_file):
+    status, out, _ = run("id", "--bench", bench_file({"platform": "boron", "arrives_in": "dfu"}))
+    assert status == 0
+    assert "system part 1 v2011" in out
+    assert "radio stack 0 v202" in out
+
+
+def test_several_devices_are_listed_and_nothing_is_guessed(run):
+    status, out, err = run("id", "--bench", "virtual")
+    assert status == ExitCode.NO_DEVICE
+    assert out == ""
+    assert all(name in err for name in ("Boron", "B-SoM", "Photon"))
+    assert "--device" in err
+
+
+def test_errors_as_json(run):
+    status, out, _ = run("id", "--bench", "virtual", "--device", "argon", "--json")
+    error = json.loads(out)
+    assert status == error["exit_code"] == ExitCode.NO_DEVICE
+    assert error["error"]["type"] == "DeviceNotFoundError"
+    assert error["error"]["selector"] == "argon"
+
+
+# ---- flash ----------------------------------------------------------------------------------------------------
+
+
+def test_flash_and_what_is_there_afterwards(run, bench_file, particle_cli_firmware):
+    bench = bench_file("boron", keep=True)
+    system = module(particle_cli_firmware, "boron-system-part1@2.1.0.bin")
+    app = module(particle_cli_firmware, "tinker-0.8.0-rc.27-boron.bin")
+    status, out, _ = run("flash", system, app, "--bench", bench)
+    assert status == 0
+    assert "499132 bytes at 0x00030000 read back and equal" in out
+    assert "stays in DFU mode" in out
+    _, out, _ = run("id", "--bench", bench, "--json")
+    identity = json.loads(out)
+    assert (identity["mode"], identity["device_os"]) == ("dfu", "2.1.0")
+
+
+def test_dry_run_touches_nothing(run, bench_file, particle_cli_firmware):
+    bench = bench_file("boron", keep=True)
+    app = module(particle_cli_firmware, "tinker-0.8.0-rc.27-boron.bin")
+    status, out, _ = run("flash", app, "--bench", bench, "--dry-run")
+    assert status == 0
+    assert "erase and write 0x000d4000 11972" not in out
+    assert "11412 bytes" in out
+    assert "cannot bill" in out
+    assert json.loads((bench.parent / "boards" / "1" / "board.json").read_text())["truth"]["erases"] == 0
+
+
+@pytest.mark.parametrize("by", ["control", "touch"])
+def test_flash_by_both_ways_into_dfu(run, bench_file, particle_cli_firmware, by):
+    app = module(particle_cli_firmware, "tinker-0.4.5-photon.bin")
+    status, _, _ = run("flash", app, "--bench", bench_file("photon"), "--enter-dfu-by", by)
+    assert status == 0
+
+
+def test_leaving_needs_the_permission(run, bench_file, particle_cli_firmware):
+    app = module(particle_cli_firmware, "tinker-0.8.0-rc.27-boron.bin")
+    status, _, err = run("flash", app, "--bench", bench_file("boron"), "--leave")
+    assert status == ExitCode.REFUSED
+    assert "--may-connect" in err
+    status, out, _ = run("flash", app, "--bench", bench_file("boron"), "--leave", "--may-connect")
+    assert status == 0
+    assert "boots now" in out
+
+
+def test_set_that_the_board_would_answer_with_safe_mode(run, bench_file, particle_cli_firmware):
+    bench = bench_file({"platform": "boron", "bootloader": "old"}, keep=True)
+    system = module(particle_cli_firmware, "boron-system-part1@2.1.0.bin")
+    status, _, err = run("flash", system, "--bench", bench)
+    assert status == ExitCode.REFUSED
+    assert "needs bootloader 0 v1005, the board would have v501" in err
+    assert json.loads((bench.parent / "boards" / "1" / "board.json").read_text())["truth"]["erases"] == 0
+
+
+def test_wrong_platform(run, bench_file, particle_cli_firmware):
+    app = module(particle_cli_firmware, "tinker-0.4.5-photon.bin")
+    status, _, err = run("flash", app, "--bench", bench_file("boron"))
+    assert status == ExitCode.REFUSED
+    assert "is for Photon, not for Boron" in err
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda d: d[:-1], "truncated"),
+        (lambda d: d[:2000], "truncated"),
+        (lambda d: d + b"\0", "trailing_data"),
+        (lambda d: d[:5000] + bytes([d[5000] ^ 1]) + d[5001:], "crc_mismatch"),
+        (lambda d: b"", "empty"),
+        (lambda d: bytes(300), "no_prefix"),
+    ],
+    ids=["one byte short", "cut", "one byte long", "flipped bit", "zero bytes", "zeros"],
+)
+def test_bad_files(run, bench_file, particle_cli_firmware, tmp_path, change, word):
+    path = tmp_path / "bad.bin"
+    path.write_bytes(change(module(particle_cli_firmware, "tinker-0.8.0-rc.27-boron.bin").read_bytes()))
+    status, out, _ = run("flash", path, "--bench", bench_file("boron"), "--json")
+    error = json.loads(out)["error"]
+    assert status == ExitCode.BAD_INPUT
+    assert (error["code"], error["file"]) == (word, str(path))
+
+
+def test_folder_instead_of_a_file(run, bench_file, tmp_path):
+    status, _, err = run("flash", tmp_path, "--bench", bench_file("boron"))
+    assert status == ExitCode.BAD_INPUT
+    assert str(tmp_path) in err
+
+
+def test_unplugged_half_way_and_again(run, bench_file, particle_cli_firmware):
+    path = bench_file({"platform": "boron"}, keep=True)
+    text = path.read_text() + '\nfaults = [{do = "unplug", at = "dfu_transfer", n = 400}]\n'
+    path.write_text(text)
+    files = [
+        module(particle_cli_firmware, "boron-system-part1@2.1.0.bin"),
+        module(particle_cli_firmware, "tinker-0.8.0-rc.27-boron.bin"),
+    ]
+    status, _, err = run("flash", *files, "--bench", path)
+    assert status == ExitCode.FAILED
+    assert "left the bus" in err
+    status, out, _ = run("flash", *files, "--bench", path)
+    assert status == 0
+    assert out.count("read back and equal") == 2
+
+
+# ---- station --------------------------------------------------------------------------------------------------
+
+RECIPE = Path(__file__).parents[2] / "recipes" / "ship.toml"
+
+
+def test_station_run(run, bench_file, tmp_path):
+    out_dir = tmp_path / "run"
+    arguments = ("station", "run", "--recipe", RECIPE, "--bench", bench_file("boron", "photon"), "--out", out_dir)
+    status, out, _ = run(*arguments, "--operator", "Ada")
+    assert status == 0
+    assert "2 of 2 units passed" in out
+    assert str(out_dir / "report.html") in out
+    status, out, _ = run("report", out_dir, "--json")
+    record = json.loads(out)
+    assert status == 0
+    assert record["operator"] == "Ada"
+    assert [u["billing"]["verdict"] for u in record["units"]] == ["not_started", "not_started"]
+
+
+def test_station_json_is_one_event_a_line(run, bench_file, tmp_path):
+    status, out, _ = run(
+        "station", "run", "--recipe", RECIPE, "--bench", bench_file("boron"), "--out", tmp_path / "run", "--json"
+    )
+    types = [json.loads(line)["type"] for line in out.splitlines()]
+    assert status == 0
+    assert (types[0], types[-1]) == ("run_started", "run_finished")
+    assert "step_progress" in types
+
+
+def test_station_with_an_empty_slot_does_not_exit_0(run, bench_file, tmp_path):
+    bench = bench_file("boron", {"platform": "photon", "connected": False})
+    status, out, _ = run("station", "run", "--recipe", RECIPE, "--bench", bench, "--out", tmp_path / "run")
+    assert status == ExitCode.INCOMPLETE
+    assert "empty" in out
+
+
+def test_station_with_a_refused_slot(run, bench_file, tmp_path):
+    bench = bench_file("boron", {"platform": "photon", "bootloader": "old"})
+    status, out, _ = run("station", "run", "--recipe", RECIPE, "--bench", bench, "--out", tmp_path / "run")
+    assert status == ExitCode.FAILED
+    assert "refused" in out
+    assert "what to do" in out
+
+
+def test_unusable_recipe(run, tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_text('[recipe]\nname = "x"\nfinnish = "dfu"\n')
+    status, out, _ = run("station", "run", "--recipe", path, "--bench", "virtual", "--json")
+    error = json.loads(out)["error"]
+    assert (status, error["line"], error["key"]) == (ExitCode.BAD_INPUT, 3, "recipe.finnish")
+
+
+def test_unknown_bench(run):
+    status, _, err = run("list", "--bench", "nowhere")
+    assert status == ExitCode.FAILED
+    assert "virtual" in err
+
+
+# ---- the command itself ---------------------------------------------------------------------------------------
+
+
+def test_usage_and_version(run):
+    assert run("flash")[0] == ExitCode.USAGE
+    assert run("nonsense")[0] == ExitCode.USAGE
+    assert run("--version")[1].startswith("particle-dev, version")
+
+
+@pytest.mark.parametrize("command", [[], ["flash"], ["station", "run"], ["inspect"], ["firmware", "add"], ["report"]])
+def test_help_fits_a_screen(command):
+    result = subprocess.run(
+        [sys.executable, "-m", "particle_dev", *command, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"COLUMNS": "80", "PATH": "/usr/bin:/bin"},
+    )
+    lines = result.stdout.splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 80
