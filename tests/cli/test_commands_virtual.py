@@ -281,5 +281,5 @@ def test_help_fits_a_screen(command):
         env={"COLUMNS": "80", "PATH": "/usr/bin:/bin"},
     )
     lines = result.stdout.splitlines()
-    assert len(lines) <= 40
+    assert len(lines) <= 32
     assert max(map(len, lines)) <= 80

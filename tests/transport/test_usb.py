@@ -1,0 +1,110 @@
+"""pyusb behind our link: its errors become ours, and polling does not disturb."""
+
+import errno
+
+import pytest
+import usb.core
+from particle_harness.bench import open_bench
+from particle_harness.boards import hardware
+from particle_harness.factory import bootloader_stand_in, softdevice_stand_in
+
+from particle_dev.errors import (
+    LinkAccessError,
+    LinkDisconnectedError,
+    LinkStallError,
+    LinkTimeoutError,
+    TransportError,
+)
+from particle_dev.transport.serial import PyserialHost
+from particle_dev.transport.usb import PyusbHost, PyusbLink
+
+BORON = {"name": "1", "platform": "boron"}
+
+
+@pytest.fixture
+def bench():
+    made = open_bench(
+        options={"clock": "virtual"},
+        slots=[BORON],
+        state_dir=None,
+        factory_modules=lambda name: [bootloader_stand_in(hardware(name), 1005), softdevice_stand_in(hardware(name))],
+    )
+    yield made
+    made.close()
+
+
+def test_device_with_its_port_and_strings(bench):
+    (info,) = PyusbHost(bench.usb_backend).enumerate()
+    assert (info.vid, info.pid, info.port_path) == (0x2B04, 0xC00D, "1-1")
+    assert info.serial_number == bench.board("1").state.device_id
+    assert "Boron" in info.product
+
+
+def test_stall_and_wrong_request(bench):
+    host = PyusbHost(bench.usb_backend)
+    link = host.open(host.enumerate()[0])
+    with pytest.raises(LinkStallError):
+        link.control_in(0xC0, 6, 0, 0, 64, 1.0)
+
+
+def test_device_that_left(bench):
+    host = PyusbHost(bench.usb_backend)
+    info = host.enumerate()[0]
+    link = host.open(info)
+    bench.board("1").power_off()
+    with pytest.raises(LinkDisconnectedError) as error:
+        link.control_in(0xC0, 5, 0, 0, 64, 1.0)
+    assert error.value.where == "1-1"
+    assert host.enumerate() == ()
+    with pytest.raises(LinkDisconnectedError):
+        host.open(info)
+
+
+def test_strings_are_read_once_per_enumeration(bench):
+    host = PyusbHost(bench.usb_backend)
+    host.enumerate()
+    before = bench.board("1").clock.monotonic_s()
+    for _ in range(10):
+        host.enumerate()
+    assert bench.board("1").clock.monotonic_s() == before, "a transfer would have taken time on the board's clock"
+
+
+@pytest.mark.parametrize(
+    ("error", "ours"),
+    [
+        (usb.core.USBTimeoutError("Operation timed out", -7, errno.ETIMEDOUT), LinkTimeoutError),
+        (usb.core.USBError("Pipe error", -9, errno.EPIPE), LinkStallError),
+        (usb.core.USBError("No such device", -4, errno.ENODEV), LinkDisconnectedError),
+        (usb.core.USBError("Access denied", -3, errno.EACCES), LinkAccessError),
+        (usb.core.USBError("Resource busy", -6, errno.EBUSY), LinkAccessError),
+        (usb.core.USBError("Input/Output Error", -1, errno.EIO), TransportError),
+    ],
+)
+def test_every_error_of_libusb_has_one_of_ours(bench, error, ours):
+    class Broken:
+        def ctrl_transfer(self, *arguments):
+            raise error
+
+    (info,) = PyusbHost(bench.usb_backend).enumerate()
+    link = PyusbLink(Broken(), info)
+    with pytest.raises(TransportError) as raised:
+        link.control_in(0xC0, 1, 0, 20, 64, 1.0)
+    assert type(raised.value) is ours
+    assert raised.value.__cause__ is error
+    with pytest.raises(ours):
+        link.control_out(0x40, 3, 0, 1, b"", 1.0)
+
+
+def test_serial_port_of_a_board(bench):
+    host = PyserialHost(bench.serial_ports)
+    (port,) = host.ports()
+    assert port.serial_number == bench.board("1").state.device_id
+    host.touch(port.url, 14400)
+    bench.board("1").clock.sleep(2)
+    assert host.ports() == ()
+    assert bench.board("1").on_bus() is not None
+
+
+def test_serial_port_that_is_not_there(bench):
+    with pytest.raises(TransportError):
+        PyserialHost().touch("/dev/ttyACM99", 14400)
