@@ -5,7 +5,8 @@
     │   └── ModuleFormatError         … of a firmware module: file, offset, code
     ├── ProtocolError               the other side broke its own protocol
     │   ├── ControlProtocolError      … of USB control requests
-    │   └── DfuProtocolError          … of DFU/DfuSe: state, status, address
+    │   ├── DfuProtocolError          … of DFU/DfuSe: state, status, address
+    │   └── ConsoleProtocolError      … of the listening-mode console: what was received, without secrets
     ├── TransportError              the medium failed
     │   ├── LinkTimeoutError          … no answer in time
     │   ├── LinkStallError            … the endpoint answered STALL
@@ -17,6 +18,7 @@
     │   ├── WrongDeviceError          … another Device ID than expected
     │   ├── DeviceModeError           … not in the mode the act needs
     │   └── RequestRefusedError       … result code of a control request
+    │       └── RequestUnsupportedError … not sent, since this platform or Device OS does not know it
     ├── FlashError
     │   ├── PlanRefusedError          … reasons, before anything is erased
     │   ├── FlashRangeError           … an address no plan may touch
@@ -112,6 +114,14 @@ class DfuProtocolError(ProtocolError):
         self.address = address
 
 
+class ConsoleProtocolError(ProtocolError):
+    """The listening-mode console answered something else than its dialogue has. ``received`` is the text, redacted."""
+
+    def __init__(self, message: str, *, received: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.received = received
+
+
 class TransportError(ParticleDevError):
     """The medium between host and device failed. ``where`` names the port or node."""
 
@@ -181,6 +191,14 @@ class RequestRefusedError(DeviceError):
         super().__init__(message, hint=hint)
         self.request = request
         self.result_code = result_code
+
+
+class RequestUnsupportedError(RequestRefusedError):
+    """The request was not sent: the platform, or the Device OS release in ``device_os``, does not know it."""
+
+    def __init__(self, message: str, *, request: str, device_os: str | None = None, hint: str = "") -> None:
+        super().__init__(message, request=request, result_code=-120, hint=hint)
+        self.device_os = device_os
 
 
 class FlashError(ParticleDevError):
@@ -255,9 +273,7 @@ class ConfigError(StationError):
 class JournalError(StationError):
     """A journal, record or report cannot be written or read."""
 
-    def __init__(
-        self, message: str, *, path: str | None = None, line: int | None = None, hint: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, path: str | None = None, line: int | None = None, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.path = path
         self.line = line

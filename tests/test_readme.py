@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from particle_dev.cli.exit_codes import ExitCode
+
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.firmware
 
@@ -39,7 +41,6 @@ def test_commands_at_the_bench(test_firmware, tmp_path):
 
 
 def test_exit_statuses_are_those_of_the_program():
-    from particle_dev.cli.exit_codes import ExitCode
 
     rows = re.findall(r"^\| (\d+) \| ", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert [int(n) for n in rows] == [int(c) for c in ExitCode]

@@ -18,8 +18,8 @@ FIRST_TWO_USER_SLOTS = 3100
 """System version from which an nRF52840 has the 256 KiB slot and the older 128 KiB one (Device OS 3.1.0-rc.1)."""
 FIRST_WITHOUT_SETUP_DONE = 4000
 """System version from which the setup-done flag means nothing (Device OS 4.0)."""
-FIRST_LOW_SYSTEM_BOOTLOADER = 3100
-"""Bootloader version that looks for the system part at 0x28000 first (Device OS 6.2.0)."""
+FIRST_LOW_SYSTEM_BOOTLOADER = 3002
+"""Bootloader version that looks for the system part at 0x28000 first (Device OS 6.1.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Hardware:
     def _gen3_bounds(self, system_version: int) -> tuple[Bounds, ...]:
         # Source: device-os v2.1.0, v3.3.1, v6.2.0 hal/src/nRF52840/ota_module_bounds.c; flash_mal.h for the factory.
         two_slots = system_version >= FIRST_TWO_USER_SLOTS
-        system_start = 0x28000 if system_version >= 6200 else 0x30000
+        system_start = 0x28000 if system_version >= 6102 else 0x30000
         user = (
             (Bounds(_USER, 1, 0xD4000, 0xF4000), Bounds(_USER, 2, 0xB4000, 0xF4000))
             if two_slots

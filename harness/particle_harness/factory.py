@@ -13,8 +13,8 @@ from collections.abc import Iterable
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_harness.boards import Hardware
-from particle_harness.module_reader import DROP_MODULE_INFO, PREFIX, PREFIX_SIZE_BYTES, read_prefix
-from particle_harness.nor_flash import NorFlash, Reader
+from particle_harness.module_reader import DROP_MODULE_INFO, PREFIX, PREFIX_SIZE_BYTES, read_prefix, reader_of
+from particle_harness.nor_flash import NorFlash
 
 NO_NEED = (0, 0, 0)
 OLD_BOOTLOADER_VERSION = 501
@@ -156,7 +156,7 @@ def app_stand_in(hardware: Hardware, system_version: int, *, version: int = 6) -
 
 def install(flash: NorFlash, hardware: Hardware, module: bytes) -> None:
     """Put a module file where its prefix says, as a gang programmer would."""
-    prefix = read_prefix(_reader(module), 0, hardware.mcu)
+    prefix = read_prefix(reader_of(module), 0, hardware.mcu)
     if prefix is None or prefix.platform_id != hardware.platform_id:
         raise ValueError(f"this is no module for {hardware.name}")
     payload = module[PREFIX_SIZE_BYTES:] if prefix.flags & DROP_MODULE_INFO else module
@@ -178,7 +178,7 @@ def furnish(
     501 takes the bootloader's place, and system and application are of that time, so that the board is sound.
     """
     for module in release_modules:
-        prefix = read_prefix(_reader(module), 0, hardware.mcu)
+        prefix = read_prefix(reader_of(module), 0, hardware.mcu)
         if not (old_bootloader and prefix and prefix.function == ModuleFunction.BOOTLOADER):
             install(internal, hardware, module)
     version, bootloader_version = FACTORY_SYSTEM_VERSION, 1005
@@ -192,12 +192,3 @@ def furnish(
     if factory_image:
         slot = external if hardware.is_gen3 and external is not None else internal
         slot.load(hardware.factory_address, app)
-
-
-def _reader(module: bytes) -> Reader:
-    def read(address: int, size_bytes: int) -> bytes:
-        if address + size_bytes > len(module):
-            raise IndexError(address)
-        return module[address : address + size_bytes]
-
-    return read

@@ -84,3 +84,14 @@ def crc_is_good(read: Reader, address: int, length: int) -> bool:
         return stored == zlib.crc32(read(address, length))
     except IndexError:
         return False
+
+
+def reader_of(module: bytes) -> Reader:
+    """A module file as memory from address 0."""
+
+    def read(address: int, size_bytes: int) -> bytes:
+        if address + size_bytes > len(module):
+            raise IndexError(address)
+        return module[address : address + size_bytes]
+
+    return read

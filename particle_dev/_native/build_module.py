@@ -14,5 +14,5 @@ ffibuilder.set_source(
     '#include "pd_module.h"',
     include_dirs=[str(_LIBRARY / "include")],
     sources=[str(source) for source in sorted((_LIBRARY / "src").glob("*.c"))],
-    depends=[str(_LIBRARY / "include" / "pd_module.h")],
+    depends=[str(header) for header in _LIBRARY.glob("*/*.h")],
 )

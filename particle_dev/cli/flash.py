@@ -28,9 +28,9 @@ from particle_dev.flash.execute import flash as flash_modules
 from particle_dev.flash.execute import verify
 from particle_dev.flash.files import read_module_files
 from particle_dev.flash.inventory import inventory_by_control, inventory_by_dfu, pending_updates
-from particle_dev.flash.permissions import Permissions
 from particle_dev.flash.plan import FlashPlan, make_plan
 from particle_dev.flash.progress import BlockWritten, ModuleVerified
+from particle_dev.permissions import Permissions
 
 _ENTRIES = {"control": DfuEntry.CONTROL_REQUEST, "touch": DfuEntry.SERIAL_TOUCH}
 

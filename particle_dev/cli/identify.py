@@ -51,6 +51,8 @@ def _module_objects(inventory: Inventory) -> list[dict[str, object]]:
             "function": m.function,
             "index": m.index,
             "version": m.version,
+            "store": m.store,
+            "dependencies": m.dependencies,
             "size_bytes": m.size_bytes,
             "valid": m.valid,
             "failed_checks": [flag.name for flag in m.failed],

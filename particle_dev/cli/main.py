@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 
+import click
+
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.errors import (
     ConfigError,
@@ -59,7 +61,13 @@ def main(argv: list[str] | None = None) -> None:
     from particle_dev.cli.root import root  # noqa: PLC0415
 
     try:
-        root.main(args=arguments, prog_name="particle-dev")
+        sys.exit(root.main(args=arguments, prog_name="particle-dev", standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        print("interrupted", file=sys.stderr)  # noqa: T201
+        sys.exit(ExitCode.INTERRUPTED)
     except ParticleDevError as error:
         if "--json" in arguments:
             print(json.dumps(error_object(error), default=str))  # noqa: T201

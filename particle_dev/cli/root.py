@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import click
 
 from particle_dev import __version__
+from particle_dev.cli.lazy_group import lazy_group
 
 _COMMANDS = {
     "firmware": "particle_dev.cli.firmware:firmware",
@@ -19,24 +18,7 @@ _COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
-    """A group that knows the names of its commands and imports one on use."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Names in the order of the help page."""
-        return sorted(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """The command, imported now."""
-        if cmd_name not in _COMMANDS:
-            return None
-        module, _, name = _COMMANDS[cmd_name].partition(":")
-        command = getattr(import_module(module), name)
-        assert isinstance(command, click.Command)
-        return command
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@lazy_group(_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="particle-dev")
 def root() -> None:
     """Take Particle devices from the tray to the customer.

@@ -1,1 +1,1 @@
-"""What goes onto a board: firmware store, inventory, plan, permissions, execution and proof."""
+"""What goes onto a board: firmware store, inventory, plan, execution and proof."""

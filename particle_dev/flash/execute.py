@@ -63,7 +63,8 @@ def flash(plan: FlashPlan, session: DfuSession, read_file: ReadFile) -> Iterator
     braked = False
     for work in works:
         # Before the long comparison: until the brake is set, a board that loses power boots what is on it.
-        if work.write.commit_last and _first_block(work, session) != work.block(0):
+        commit = work.write.commit_offset
+        if commit is not None and _block_on_board(work, commit, session) != work.block(commit):
             yield from _set_brake(work, session)
             braked = True
     for work in works:
@@ -73,8 +74,8 @@ def flash(plan: FlashPlan, session: DfuSession, read_file: ReadFile) -> Iterator
     if not stale and not any(w.missing for w in works):
         return
     for work in works:
-        if work.write.commit_last and not braked:
-            work.missing.update(work.in_sector(session.sectors(work.write.address, 1)[0]))
+        if work.write.commit_offset is not None and not braked:
+            work.missing.update(work.in_sector(_brake_sector(work, session)))
             yield from _set_brake(work, session)
     for address in stale:
         yield from _erase(session.sectors(address, 1)[0], session)
@@ -134,23 +135,27 @@ def _compare(work: _Work, session: DfuSession) -> int:
     return len(work.image) - sum(len(work.block(o)) for o in work.missing)
 
 
-def _first_block(work: _Work, session: DfuSession) -> bytes:
-    return session.read(INTERNAL_FLASH_ALT, work.write.address, len(work.block(0)))
+def _block_on_board(work: _Work, offset: int, session: DfuSession) -> bytes:
+    return session.read(INTERNAL_FLASH_ALT, work.write.address + offset, len(work.block(offset)))
+
+
+def _brake_sector(work: _Work, session: DfuSession) -> Sector:
+    return session.sectors(work.write.address + (work.write.commit_offset or 0), 1)[0]
 
 
 def _set_brake(work: _Work, session: DfuSession) -> Iterator[FlashEvent]:
     """Make the system part invalid before anything else is touched."""
-    first = session.sectors(work.write.address, 1)[0]
-    work.dirty_sectors.discard(first)
-    if not _blank(_first_block(work, session)):
-        yield from _erase(first, session)
-    yield BrakeSet(work.write.address)
+    sector = _brake_sector(work, session)
+    work.dirty_sectors.discard(sector)
+    if not _is_blank(session, sector.address):
+        yield from _erase(sector, session)
+    yield BrakeSet(sector.address)
 
 
 def _complete(work: _Work, session: DfuSession) -> Iterator[SectorErased | int]:
     """Erase and write sector by sector; the block that makes the system part valid comes last. Yields sectors erased
     and sizes of blocks written."""
-    last = {0} if work.write.commit_last else set[int]()
+    last = set[int]() if work.write.commit_offset is None else {work.write.commit_offset}
     for sector in session.sectors(work.write.address, len(work.image)):
         if sector in work.dirty_sectors:
             yield from _erase(sector, session)

@@ -92,6 +92,38 @@ def read_sources(path: Path) -> Iterator[SourceFile]:
             yield from _read_tar(path, str(path))
 
 
+def read_file(path: Path) -> bytes:
+    """The bytes of one file. Raises FirmwareStoreError when it cannot be read or is too large."""
+    with _reading(path):
+        return _read(path.open("rb"), str(path))
+
+
+def zip_member_names(path: Path) -> list[str]:
+    """Names of the files in a zip archive; empty for a path that is none. Raises FirmwareStoreError."""
+    with _reading(path):
+        if not zipfile.is_zipfile(path):
+            return []
+        with zipfile.ZipFile(path) as archive:
+            return [info.filename for info in archive.infolist() if not info.is_dir()]
+
+
+def read_zip_members(path: Path) -> dict[str, bytes]:
+    """Every file of a zip archive by name. Raises FirmwareStoreError, also when a name occurs twice."""
+    members: dict[str, bytes] = {}
+    with _reading(path), zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            if info.is_dir():
+                continue
+            if info.filename in members or sum(map(len, members.values())) > _MAX_FILE_BYTES:
+                raise FirmwareStoreError(
+                    f"{path} holds {info.filename} twice, or more data than any device",
+                    path=str(path),
+                    hint="make the archive anew",
+                )
+            members[info.filename] = _read(archive.open(info), f"{path}:{info.filename}")
+    return members
+
+
 def read_npm_tarball(path: Path, package: NpmPackage) -> Iterator[SourceFile]:
     """Deliver every ``.bin`` file of an npm package. Raises FirmwareStoreError when it cannot be read."""
     with _reading(path):

@@ -3,47 +3,24 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
-from particle_dev.catalog.device_os import releases_by_system_version
 from particle_dev.catalog.modules import ModuleFunction, ModuleStore, ModuleValidity
-from particle_dev.catalog.platforms import ModuleSlot, Platform
+from particle_dev.catalog.platforms import ModuleSlot
 from particle_dev.device.control import ControlSession
 from particle_dev.device.dfu import DCT_ALT, INTERNAL_FLASH_ALT, DfuSession
 from particle_dev.errors import DfuProtocolError, ModuleFormatError
+from particle_dev.flash.board_modules import Inventory
 from particle_dev.protocol import dct
 from particle_dev.protocol.messages import InstalledModule
 from particle_dev.protocol.module import parse
+
+__all__ = ["Inventory", "inventory_by_control", "inventory_by_dfu", "pending_updates"]
 
 PREFIX_SIZE_BYTES = 24
 SOFTDEVICE_FWID_ADDRESS = 0x300C
 """Source: device-os v2.1.0 hal/src/nRF52840/platform_radio_stack.cpp (FWID of Nordic's SoftDevice information
 structure, 0x2000 + 0x0C behind its start at 0x1000); Device OS reports it as the radio stack's module version."""
 ERASED_FWID = 0xFFFF
-
-
-@dataclass(frozen=True, slots=True)
-class Inventory:
-    """Modules on one board. ``read_over`` says by which link they were read."""
-
-    device_id: str
-    platform: Platform
-    read_over: str
-    modules: tuple[InstalledModule, ...]
-
-    def find(self, function: int, index: int) -> InstalledModule | None:
-        """The module in the main store with that function and index."""
-        return next(
-            (m for m in self.modules if (m.function, m.index, m.store) == (function, index, ModuleStore.MAIN)),
-            None,
-        )
-
-    @property
-    def device_os(self) -> str | None:
-        """The Device OS release of the system part, None when there is no valid one or its version is unknown."""
-        part = next((m for m in self.modules if m.function == ModuleFunction.SYSTEM_PART and m.valid), None)
-        releases = releases_by_system_version(part.version) if part else ()
-        return releases[-1].name if releases else None
 
 
 def inventory_by_control(session: ControlSession) -> Inventory:

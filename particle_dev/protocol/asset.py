@@ -23,6 +23,7 @@ from particle_dev.protocol.module_build import ModuleParts, Suffix, Tlv, build, 
 from particle_dev.protocol.module_traits import HASH_SHA256, extension_of
 
 MAX_NAME_BYTES = 255
+_HINT_MAKE = "make the asset module again from the original file"
 _NO_PRODUCT = Product(0xFFFF, 0xFFFF)
 
 
@@ -81,13 +82,14 @@ def make_asset_module(asset: Asset, *, compressed: bool = True) -> bytes:
 def read_asset_module(data: bytes) -> Asset:
     """The asset in a module, expanded, under the rules by which a device takes it.
 
-    Raises ModuleFormatError: ``not_asset``; ``bad_asset`` when flags, name or hash are missing; ``asset_hash_mismatch``;
-    ``bad_compression``; as :func:`~particle_dev.protocol.module.parse` and ``verify``.
+    Raises ModuleFormatError: ``not_asset``; ``bad_asset`` when flags, name or hash are missing;
+    ``asset_hash_mismatch``, ``bad_compression``; as :func:`~particle_dev.protocol.module.parse` and ``verify``.
     """
     module = parse(data)
     verify(module)
     if module.function != ModuleFunction.ASSET:
-        raise ModuleFormatError(f"The module is a {module.function.label}, no asset.", code="not_asset")
+        message = f"The module is a {module.function.label}, no asset."
+        raise ModuleFormatError(message, code="not_asset", offset=module.prefix_offset + 14, hint=_HINT_MAKE)
     name, digest = _name_and_hash(module)
     body = take_apart(expand(data) if ModuleFlag.COMPRESSED in module.flags else data).body
     kind = extension_of(module, ExtensionType.ASSET_TYPE)
@@ -96,7 +98,7 @@ def read_asset_module(data: bytes) -> Asset:
         raise ModuleFormatError(
             f"Asset {name!r} has another SHA-256 than its module states.",
             code="asset_hash_mismatch",
-            hint="make the asset module again from the original file",
+            hint=_HINT_MAKE,
         )
     return asset
 
@@ -146,7 +148,7 @@ def _name_and_hash(module: Module) -> tuple[str, bytes]:
     name, digest = extension_of(module, ExtensionType.NAME), extension_of(module, ExtensionType.HASH)
     wanted, refused = ModuleFlag.DROP_MODULE_INFO, ModuleFlag.PREFIX_EXTENSIONS | ModuleFlag.COMBINED
     if wanted not in module.flags or module.flags & refused:
-        raise ModuleFormatError("A device refuses an asset with these flags.", code="bad_asset")
+        raise ModuleFormatError("A device refuses an asset with these flags.", code="bad_asset", hint=_HINT_MAKE)
     if name is None or digest is None or len(name.payload) == 0 or digest.payload[:2] != bytes([HASH_SHA256, 32]):
-        raise ModuleFormatError("The asset has no name or no SHA-256.", code="bad_asset")
+        raise ModuleFormatError("The asset has no name or no SHA-256.", code="bad_asset", hint=_HINT_MAKE)
     return name.payload.decode("utf-8", "replace"), digest.payload[2:]

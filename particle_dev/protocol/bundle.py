@@ -31,6 +31,7 @@ ASSET_FOLDER = "assets"
 ENVIRONMENT_FILE = "env.json"
 MIN_SYSTEM_VERSION = 5500
 """Of the system part that an application must depend on, for its assets to be looked at."""
+_HINT_ENVIRONMENT = 'write an object such as {"NAME": "value"}'
 _JUNK = ("Thumbs.db", "desktop.ini", "__MACOSX")
 
 
@@ -59,9 +60,15 @@ def make_bundle(application: bytes, assets: Sequence[Asset], *, application_name
     """The members of a bundle. The application gets dependencies on exactly these assets, with new SHA-256 and CRC-32.
 
     Raises ModuleFormatError: ``not_application``; ``assets_unsupported`` by the platform; ``device_os_too_old``;
-    ``bad_asset_name``, ``duplicate_asset``, ``asset_too_large``, ``assets_too_large``; as
+    ``bad_application_name``, ``bad_asset_name``, ``duplicate_asset``, ``asset_too_large``, ``assets_too_large``; as
     :func:`~particle_dev.protocol.module.parse` and :func:`~particle_dev.protocol.module_edit.add_extensions`.
     """
+    if len(_root_applications([application_name])) != 1:
+        raise ModuleFormatError(
+            f"{application_name!r} is no name for the application of a bundle.",
+            code="bad_application_name",
+            hint="let it end with .bin",
+        )
     module = parse(application)
     verify(module, file=application_name)
     if assets:
@@ -95,7 +102,7 @@ def bundle_problems(bundle: Bundle, module: Module) -> tuple[Problem, ...]:
     """What keeps a device from running the bundle as meant; ``module`` is its application, parsed.
 
     Codes: those of :func:`make_bundle`; ``asset_missing``, ``asset_hash_mismatch`` and ``asset_not_wanted`` where
-    application and archive differ; ``bad_asset_dependency``. Offsets count from the start of the application.
+    application and archive differ; ``bad_extension``. Offsets count from the start of the application.
     """
     try:
         wanted = asset_dependencies(module)
@@ -185,9 +192,11 @@ def _read_environment(data: bytes) -> dict[str, str]:
     try:
         environment = json.loads(data)
     except ValueError as error:
-        raise FormatError(f"{ENVIRONMENT_FILE} is no JSON: {error}.", code="bad_environment") from error
+        message = f"{ENVIRONMENT_FILE} is no JSON: {error}."
+        raise FormatError(message, code="bad_environment", hint=_HINT_ENVIRONMENT) from error
     if not isinstance(environment, dict) or not all(isinstance(value, str) for value in environment.values()):
-        raise FormatError(f"{ENVIRONMENT_FILE} must map names to strings.", code="bad_environment")
+        message = f"{ENVIRONMENT_FILE} must map names to strings."
+        raise FormatError(message, code="bad_environment", hint=_HINT_ENVIRONMENT)
     return environment
 
 

@@ -1,4 +1,4 @@
-"""A module's layout as regions and as a picture: which bytes are vector table, prefix, extensions, body, suffix, CRC."""
+"""A module's layout as regions and as a picture: vector table, prefix, extensions, body, suffix, CRC."""
 
 from __future__ import annotations
 

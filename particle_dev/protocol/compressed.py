@@ -44,7 +44,7 @@ def compress(data: bytes, *, level: int = 9) -> bytes:
     for flag in (ModuleFlag.COMPRESSED, ModuleFlag.COMBINED):
         if flag in parts.flags:
             word = str(flag.name).lower()
-            raise ModuleFormatError(f"The module is {word} already.", code=word)
+            raise ModuleFormatError(f"The module is {word} already.", code=word, hint="give the original module")
     reason = _why_not(parts)
     if reason:
         raise ModuleFormatError(reason, code="not_compressible", hint="flash the module as it is")
@@ -67,7 +67,7 @@ def expand(data: bytes) -> bytes:
     """
     parts = take_apart(data)
     if ModuleFlag.COMPRESSED not in parts.flags:
-        raise ModuleFormatError("The module is not compressed.", code="not_compressed")
+        raise ModuleFormatError("The module is not compressed.", code="not_compressed", hint="use it as it is")
     if ModuleFlag.COMBINED in parts.flags:
         raise ModuleFormatError("The module is combined.", code="combined", hint="split it first")
     expanded = _inflate(parts.body)

@@ -10,13 +10,16 @@ and the chunk size.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from particle_dev.catalog.requests import (
     MAX_PAYLOAD_SIZE_BYTES,
+    RAW_REQUEST,
     SERVICE_REPLY_LENGTH,
     VENDOR_IN,
     VENDOR_OUT,
+    RawRequest,
     ServiceField,
     ServiceRequest,
     ServiceStatus,
@@ -26,7 +29,9 @@ from particle_dev.errors import ControlProtocolError, LinkTimeoutError
 from particle_dev.protocol.usb import ControlIn, ControlOut, Machine, Reply, Stall, Wait
 
 CHECK_PAUSES_S = (0.05, 0.05, 0.1, 0.1, 0.25, 0.25, 0.5, 0.5, 1.0)
-"""Pause before each CHECK; the last one repeats."""
+"""Pause before each CHECK; the last one repeats. Those of Particle's own client."""
+CANCELLED = -140
+"""Result code of a request that was aborted."""
 MAX_CHUNK_BYTES = 4096
 """Largest data stage of SEND and RECV."""
 DEFAULT_TIMEOUT_S = 60.0
@@ -87,8 +92,10 @@ def decode_service_reply(data: bytes) -> ServiceReply:
 class _Pauses:
     """Pauses between CHECKs, with the total kept against a time limit."""
 
-    def __init__(self, timeout_s: float) -> None:
+    def __init__(self, timeout_s: float, pauses_s: Sequence[float], aborted: Callable[[], bool]) -> None:
         self.timeout_s = timeout_s
+        self.aborted = aborted
+        self._pauses_s = pauses_s
         self.spent_s = 0.0
         self.restart()
 
@@ -97,7 +104,7 @@ class _Pauses:
 
     def next(self) -> Wait | None:
         """The next pause, or None when it would exceed the limit."""
-        pause_s = CHECK_PAUSES_S[min(self._n, len(CHECK_PAUSES_S) - 1)]
+        pause_s = self._pauses_s[min(self._n, len(self._pauses_s) - 1)]
         if self.spent_s + pause_s > self.timeout_s:
             return None
         self._n += 1
@@ -126,30 +133,46 @@ def reset_requests(request_id: int = 0) -> Machine[ServiceStatus]:
     return _decode(0, reply, "RESET").status
 
 
+class _AbortedError(Exception):
+    """The caller wants no result any more; the device has been told."""
+
+
+def _never() -> bool:
+    return False
+
+
 def perform_request(
-    request_type: int, payload: bytes = b"", timeout_s: float = DEFAULT_TIMEOUT_S
+    request_type: int,
+    payload: bytes = b"",
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    *,
+    pauses_s: Sequence[float] = CHECK_PAUSES_S,
+    aborted: Callable[[], bool] = _never,
 ) -> Machine[ControlResult]:
     """Carry out one control request.
 
-    ``timeout_s`` bounds the sum of the pauses. While the device is BUSY with others' requests, INIT is repeated.
-    Raises LinkTimeoutError after cancelling the request on the device, ControlProtocolError for an answer outside
-    the protocol, ValueError for a payload above 65535 bytes. Closing the generator leaves the request pending:
-    run :func:`reset_requests` then.
+    ``timeout_s`` bounds the sum of the pauses. While the device is BUSY with others' requests, INIT is repeated. When
+    ``aborted()`` turns true, which is asked before each pause, the request is cancelled on the device and the result is
+    CANCELLED; what the device had begun by then it may still finish.
+    Raises LinkTimeoutError after cancelling the request on the device, ControlProtocolError for an answer outside the
+    protocol, ValueError for a payload above 65535 bytes. Closing the generator leaves the request pending: run
+    :func:`reset_requests` then.
     """
     if len(payload) > MAX_PAYLOAD_SIZE_BYTES:
         raise ValueError(f"payload of {len(payload)} bytes exceeds {MAX_PAYLOAD_SIZE_BYTES}")
-    pauses = _Pauses(timeout_s)
-    request_id, ready = yield from _init(request_type, len(payload), pauses)
-    if payload:
-        if not ready:
-            yield from _check(request_type, request_id, pauses)
-        yield from _send(request_type, request_id, payload)
-        pauses.restart()
-    done = yield from _check(request_type, request_id, pauses)
+    pauses = _Pauses(timeout_s, pauses_s, aborted)
+    try:
+        request_id, ready = yield from _init(request_type, len(payload), pauses)
+        if payload:
+            if not ready:
+                yield from _check(request_type, request_id, pauses)
+            yield from _send(request_type, request_id, payload)
+            pauses.restart()
+        done = yield from _check(request_type, request_id, pauses)
+    except _AbortedError:
+        return ControlResult(CANCELLED, b"")
     if done.result_code is None:
-        raise ControlProtocolError(
-            f"request {request_type} ended without a result", request_type=request_type
-        )
+        raise ControlProtocolError(f"request {request_type} ended without a result", request_type=request_type)
     data = yield from _receive(request_type, request_id, done.size_bytes or 0)
     return ControlResult(done.result_code, data)
 
@@ -160,9 +183,7 @@ def _init(request_type: int, size_bytes: int, pauses: _Pauses) -> Machine[tuple[
         reply = _decode(request_type, (yield _service(ServiceRequest.INIT, size_bytes, request_type)), "INIT")
         if reply.status in (ServiceStatus.OK, ServiceStatus.PENDING):
             if reply.request_id is None:
-                raise ControlProtocolError(
-                    f"request {request_type}: INIT gave no id", request_type=request_type
-                )
+                raise ControlProtocolError(f"request {request_type}: INIT gave no id", request_type=request_type)
             return reply.request_id, reply.status is ServiceStatus.OK
         if reply.status is not ServiceStatus.BUSY:
             raise ControlProtocolError(
@@ -174,6 +195,8 @@ def _init(request_type: int, size_bytes: int, pauses: _Pauses) -> Machine[tuple[
                 f"request {request_type}: the device stayed busy for {pauses.spent_s:.1f} s",
                 hint="close other programs that talk to it, or reset it",
             )
+        if pauses.aborted():
+            raise _AbortedError
         yield pause
 
 
@@ -187,6 +210,9 @@ def _check(request_type: int, request_id: int, pauses: _Pauses) -> Machine[Servi
                 f"request {request_type}: no result within {pauses.timeout_s:.0f} s; the request was cancelled",
                 hint="the application may block its loop; enter listening mode or reset the device and try again",
             )
+        if pauses.aborted():
+            yield from reset_requests(request_id)
+            raise _AbortedError
         yield pause
         reply = _decode(request_type, (yield _service(ServiceRequest.CHECK, 0, request_id)), "CHECK")
         if reply.status is ServiceStatus.OK:
@@ -219,3 +245,20 @@ def _receive(request_type: int, request_id: int, size_bytes: int) -> Machine[byt
             )
         data += reply
     return data
+
+
+def raw_text(request: RawRequest) -> Machine[str | None]:
+    """Answer of a raw request as text (DEVICE_ID in upper case, SYSTEM_VERSION), None when the device stalls it. It
+    comes from the USB interrupt, so even a device whose threads are blocked gives it."""
+    reply = yield ControlIn(VENDOR_IN, RAW_REQUEST, 0, request, SERVICE_REPLY_LENGTH, 1.0)
+    # Old firmware pads with zero bytes.
+    return reply.rstrip(b"\0").decode("ascii", "replace") if isinstance(reply, bytes) else None
+
+
+def raw_act(request: RawRequest, needs_data_stage: bool) -> Machine[bool]:
+    """A raw request that acts (RESET, CLOUD_DISCONNECT); False when the device stalls it.
+
+    ``needs_data_stage``: RTL872x never completes an OUT transfer without a data stage, so one byte goes with it.
+    """
+    data = b"\0" if needs_data_stage else b""
+    return (yield ControlOut(VENDOR_OUT, RAW_REQUEST, 0, request, data, 1.0)) is None

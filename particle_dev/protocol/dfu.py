@@ -100,9 +100,7 @@ def decode_status(data: bytes) -> DfuStatus:
     try:
         if len(data) != 6:
             raise ValueError(len(data))
-        return DfuStatus(
-            DfuStatusCode(data[0]), int.from_bytes(data[1:4], "little"), DfuState(data[4]), data[5]
-        )
+        return DfuStatus(DfuStatusCode(data[0]), int.from_bytes(data[1:4], "little"), DfuState(data[4]), data[5])
     except ValueError as e:
         raise DfuProtocolError(f"not a DFU status: {data.hex() or 'no data'}") from e
 
@@ -158,11 +156,7 @@ def _download(w_value: int, data: bytes, interface: int, what: str, address: int
 
 
 def _failed(what: str, address: int, status: DfuStatus) -> DfuProtocolError:
-    hint = (
-        "the device is protected; it must be opened first"
-        if status.status is DfuStatusCode.ERR_VENDOR
-        else ""
-    )
+    hint = "the device is protected; it must be opened first" if status.status is DfuStatusCode.ERR_VENDOR else ""
     return DfuProtocolError(
         f"{what} at 0x{address:08x} failed: {status.status.name} in {status.state.name}",
         status=status.status,
@@ -174,9 +168,7 @@ def _failed(what: str, address: int, status: DfuStatus) -> DfuProtocolError:
 
 def set_address(address: int, interface: int = 0) -> Machine[None]:
     """Set the address pointer. Raises DfuProtocolError when the device refuses."""
-    yield from _download(
-        0, encode_command(DfuseCommand.SET_ADDRESS, address), interface, "SET_ADDRESS", address
-    )
+    yield from _download(0, encode_command(DfuseCommand.SET_ADDRESS, address), interface, "SET_ADDRESS", address)
 
 
 def erase_sector(address: int, interface: int = 0) -> Machine[None]:

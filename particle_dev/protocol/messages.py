@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import IntEnum, IntFlag, StrEnum
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -34,8 +34,49 @@ class CloudStatus(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class NcpVersion:
+    """Firmware of the network processor: its own version text and its module version."""
+
+    version: str
+    module_version: int
+
+
+class Capability(IntFlag):
+    """Flags of request 32."""
+
+    COMPRESSED_OTA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceAsset:
+    """An asset in the device's storage, or one that a module requires."""
+
+    name: str
+    sha256: bytes
+    size_bytes: int
+    storage_size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class AssetInfo:
+    """Answer of request 91. A device that lacks a required asset boots into safe mode, which goes online."""
+
+    available: tuple[DeviceAsset, ...]
+    required: tuple[DeviceAsset, ...]
+
+    @property
+    def missing(self) -> tuple[DeviceAsset, ...]:
+        """Required assets of which none with the same name and contents is there."""
+        present = {(a.name, a.sha256) for a in self.available}
+        return tuple(a for a in self.required if (a.name, a.sha256) not in present)
+
+
+@dataclass(frozen=True, slots=True)
 class InstalledModule:
-    """A module as the device reports it. ``failed`` holds the checks that the device made and that failed."""
+    """A module as the device reports it. ``failed`` holds the checks that the device made and that failed.
+
+    ``sha256`` and what follows it is there since Device OS 5.6.0.
+    """
 
     function: int
     index: int
@@ -45,6 +86,9 @@ class InstalledModule:
     dependencies: tuple[tuple[int, int, int], ...]
     failed: ModuleValidity
     sha256: bytes | None = None
+    asset_dependencies: tuple[DeviceAsset, ...] = ()
+    protected: bool = False
+    """A bootloader that keeps the device protected says so here."""
 
     @property
     def valid(self) -> bool:
@@ -64,10 +108,12 @@ LEGACY_FUNCTIONS = {
 
 Source: device-os v2.1.0 system/src/control/storage.cpp moduleFunctionToPb.
 """
+_PROTECTED = 1
 _LEGACY_FAILURES = {0x01: ModuleValidity.INTEGRITY, 0x02: ModuleValidity.DEPENDENCIES}
 
 
-def _parse(request: ControlRequest, message: MessageT, data: bytes) -> MessageT:
+def parse_message(request: ControlRequest, message: MessageT, data: bytes) -> MessageT:
+    """``message`` filled from reply data. Raises ControlProtocolError."""
     try:
         message.ParseFromString(data)
     except DecodeError as e:
@@ -77,30 +123,49 @@ def _parse(request: ControlRequest, message: MessageT, data: bytes) -> MessageT:
     return message
 
 
+def known_or_number(kind: type[IntEnum], number: int) -> int:
+    """The member of ``kind`` with that number; the number itself where ``kind`` lacks it, so that nothing is lost."""
+    try:
+        return kind(number)
+    except ValueError:
+        return number
+
+
 def decode_device_id(data: bytes) -> str:
     """24 lower-case hex digits. Raises ControlProtocolError."""
-    return _parse(ControlRequest.DEVICE_ID, pb.DeviceIdReply(), data).id.lower()
+    return parse_message(ControlRequest.DEVICE_ID, pb.DeviceIdReply(), data).id.lower()
 
 
 def decode_serial_number(data: bytes) -> str:
     """The serial number that is printed on the board, usually 15 characters."""
-    return _parse(ControlRequest.SERIAL_NUMBER, pb.SerialNumberReply(), data).serial
+    return parse_message(ControlRequest.SERIAL_NUMBER, pb.SerialNumberReply(), data).serial
 
 
 def decode_system_version(data: bytes) -> str:
     """Device OS version, e.g. ``2.1.0``."""
-    return _parse(ControlRequest.SYSTEM_VERSION, pb.SystemVersionReply(), data).version
+    return parse_message(ControlRequest.SYSTEM_VERSION, pb.SystemVersionReply(), data).version
+
+
+def decode_ncp_version(data: bytes) -> NcpVersion:
+    """Version of the network processor's firmware."""
+    reply = parse_message(ControlRequest.NCP_FIRMWARE_VERSION, pb.NcpVersionReply(), data)
+    return NcpVersion(reply.version, reply.module_version)
+
+
+def decode_capabilities(data: bytes) -> Capability:
+    """What the system can do beyond its requests; unknown flags are kept."""
+    return Capability(parse_message(ControlRequest.GET_SYSTEM_CAPABILITIES, pb.CapabilitiesReply(), data).flags)
 
 
 def decode_device_mode(data: bytes) -> DeviceMode:
     """Listening or not."""
-    mode = _parse(ControlRequest.GET_DEVICE_MODE, pb.DeviceModeReply(), data).mode
+    mode = parse_message(ControlRequest.GET_DEVICE_MODE, pb.DeviceModeReply(), data).mode
     return DeviceMode.LISTENING if mode == 1 else DeviceMode.NORMAL
 
 
 def decode_cloud_status(data: bytes) -> CloudStatus:
     """Cloud connection status. Raises ControlProtocolError for a number without a meaning."""
-    status = _parse(ControlRequest.CLOUD_CONNECTION_STATUS, pb.CloudConnectionStatusReply(), data).status
+    status = parse_message(ControlRequest.CLOUD_CONNECTION_STATUS, pb.CloudConnectionStatusReply(), data).status
     try:
         return CloudStatus(status)
     except ValueError:
@@ -109,7 +174,7 @@ def decode_cloud_status(data: bytes) -> CloudStatus:
 
 def decode_module_info(data: bytes) -> tuple[InstalledModule, ...]:
     """The modules on the device, from the field layout of Device OS 5.6.0 on or from the older one."""
-    reply = _parse(ControlRequest.MODULE_INFO, pb.ModuleInfoReply(), data)
+    reply = parse_message(ControlRequest.MODULE_INFO, pb.ModuleInfoReply(), data)
     if reply.modules:
         return tuple(
             InstalledModule(
@@ -121,10 +186,22 @@ def decode_module_info(data: bytes) -> tuple[InstalledModule, ...]:
                 tuple((d.type, d.index, d.version) for d in m.dependencies),
                 ModuleValidity(m.checked_flags & ~m.passed_flags),
                 m.hash if m.HasField("hash") else None,
+                tuple(_asset(a) for a in m.asset_dependencies),
+                m.security.mode == _PROTECTED,
             )
             for m in reply.modules
         )
     return tuple(_legacy_module(m) for m in reply.modules_deprecated)
+
+
+def decode_asset_info(data: bytes) -> AssetInfo:
+    """Assets that are there and assets that the modules require."""
+    reply = parse_message(ControlRequest.ASSET_INFO, pb.AssetInfoReply(), data)
+    return AssetInfo(tuple(_asset(a) for a in reply.available), tuple(_asset(a) for a in reply.required))
+
+
+def _asset(asset: pb.Asset) -> DeviceAsset:
+    return DeviceAsset(asset.name, asset.hash, asset.size, asset.storage_size)
 
 
 def _legacy_module(module: pb.ModuleInfoReply.LegacyModule) -> InstalledModule:
@@ -138,10 +215,7 @@ def _legacy_module(module: pb.ModuleInfoReply.LegacyModule) -> InstalledModule:
         module.version,
         ModuleStore.MAIN,
         module.size,
-        tuple(
-            (LEGACY_FUNCTIONS.get(d.type, ModuleFunction.NONE), d.index, d.version)
-            for d in module.dependencies
-        ),
+        tuple((LEGACY_FUNCTIONS.get(d.type, ModuleFunction.NONE), d.index, d.version) for d in module.dependencies),
         failed,
     )
 

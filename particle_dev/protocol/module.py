@@ -6,8 +6,8 @@ computed. Nothing is written to a device.
 
 Problem codes are stable. :func:`parse` raises ``empty``, ``no_prefix`` and ``truncated``. In a module that
 can be read it finds ``crc_mismatch``, ``sha256_mismatch``, ``bad_suffix``, ``bad_extension``,
-``unknown_platform``, ``trailing_data`` (the file goes on behind the module) and ``combined_incomplete`` (the
-module that should follow is missing).
+``unknown_platform``, ``trailing_data`` (the file goes on behind the module) and ``combined_incomplete`` (the module
+that should follow is missing).
 
 Source: device-os v6.2.0 ``dynalib/inc/module_info.h``, ``build/create_module.py`` (payload hash).
 """
@@ -15,10 +15,10 @@ Source: device-os v6.2.0 ``dynalib/inc/module_info.h``, ``build/create_module.py
 from __future__ import annotations
 
 import hashlib
-import zlib
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
+
+from isal import isal_zlib
 
 from particle_dev._native import ffi, lib
 from particle_dev.catalog.modules import ModuleFlag, ModuleFunction
@@ -43,7 +43,7 @@ class ExtensionType(IntEnum):
     ASSET_TYPE = 0x0014
 
 
-# Named tuples, because creating six more dataclasses takes a twentieth of the run time of `inspect`.
+# Named tuples, because importing and using dataclasses takes a tenth of the run time of `inspect`.
 class Dependency(NamedTuple):
     """Another module that must be present with at least ``version``."""
 
@@ -107,8 +107,7 @@ class Problem(NamedTuple):
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Module:
+class Module(NamedTuple):
     """A module as its file describes it. Trust the fields only when :attr:`ok`.
 
     ``start_address`` is where file byte 0 belongs, ``end_address`` (exclusive) is where the CRC follows.
@@ -128,7 +127,7 @@ class Module:
     version: int
     platform_id: int
     function: ModuleFunction
-    index: int
+    index: int  # type: ignore[assignment]  # see Dependency
     dependencies: tuple[Dependency, ...]
     crc32: Crc32Check
     sha256: Sha256Check | None
@@ -143,20 +142,22 @@ class Module:
         return not self.problems
 
 
-def parse(data: bytes | memoryview) -> Module:
+def parse(data: bytes | memoryview, *, check_sha256: bool = True) -> Module:
     """Read the module in ``data``; damage that leaves the prefix readable is listed in ``problems``.
+
+    Without ``check_sha256``, which takes most of the time, ``Module.sha256`` is None.
 
     Raises ModuleFormatError: ``empty``; ``no_prefix`` when nothing like a module prefix stands where Particle
     platforms have it; ``truncated`` (``offset`` = first missing byte).
     """
     view = memoryview(data)
-    buffer = ffi.from_buffer("uint8_t[]", view)
-    raw, computed_crc = _best_candidate(view, buffer)
-    crc32 = Crc32Check(stored=raw.crc_stored, computed=computed_crc)
-    sha256 = _check_sha256(view, raw) if raw.suffix_size else None
+    source = ffi.new("pd_source *", (ffi.from_buffer("uint8_t[]", view), len(view)))
+    raw = _best_candidate(view, source)
+    crc32 = Crc32Check(stored=raw.crc_stored, computed=raw.crc_computed)
+    sha256 = _check_sha256(view, raw) if raw.suffix_size and check_sha256 else None
     flags = ModuleFlag(raw.flags)
-    extensions, problems = _walk(view, buffer, raw.prefix_extensions)
-    suffix_extensions, suffix_problems = _walk(view, buffer, raw.suffix_extensions)
+    extensions, problems = _walk(view, source, raw.prefix_extensions)
+    suffix_extensions, suffix_problems = _walk(view, source, raw.suffix_extensions)
     return Module(
         size_bytes=raw.size,
         file_size_bytes=len(view),
@@ -280,22 +281,23 @@ def _problem_object(problem: Problem) -> dict[str, object]:
     return {"code": problem.code, "offset": problem.offset, "message": problem.message}
 
 
-def _best_candidate(view: memoryview, buffer: Any) -> tuple[Any, int]:
-    """The candidate whose CRC is right, else the most plausible one; with the computed CRC.
+def _best_candidate(view: memoryview, source: Any) -> Any:
+    """The candidate whose CRC is right, else the most plausible one, its ``crc_computed`` filled in.
 
-    pd_module_parse() does the same with its small CRC table; zlib takes a twentieth of the time.
+    pd_module_parse() does the same; but a hook for the fast CRC would be Python called from C, and there Ctrl-C
+    is lost and a module read as damaged.
     """
     cursor = ffi.new("unsigned *")
-    best: tuple[Any, int] | None = None
+    best = None
     while True:
         raw = ffi.new("pd_module *")
-        status = lib.pd_module_next_candidate(buffer, len(view), cursor, raw)
+        status = lib.pd_module_next_candidate(source, cursor, raw)
         if status != lib.PD_OK:
             break
-        computed = zlib.crc32(view[: raw.crc_offset])
-        if computed == raw.crc_stored:
-            return raw, computed
-        best = best or (raw, computed)
+        raw.crc_computed = isal_zlib.crc32(view[: raw.crc_offset])
+        if raw.crc_computed == raw.crc_stored:
+            return raw
+        best = best or raw
     if best:
         return best
     if status == lib.PD_ERR_TRUNCATED:
@@ -308,20 +310,25 @@ def _best_candidate(view: memoryview, buffer: Any) -> tuple[Any, int]:
 def _check_sha256(view: memoryview, raw: Any) -> Sha256Check:
     """Linked modules hash the file up to the hash, packed payloads (SoftDevice, NCP) the payload alone."""
     stored = bytes(_slice(view, raw.sha256_offset, lib.PD_SHA256_SIZE))
-    whole = hashlib.sha256(_slice(view, raw.sha256_whole.offset, raw.sha256_whole.size)).digest()
-    if whole == stored:
-        return Sha256Check(stored, whole)
-    payload = hashlib.sha256(_slice(view, raw.sha256_payload.offset, raw.sha256_payload.size)).digest()
-    is_packed = payload == stored or raw.suffix_size == lib.PD_MODULE_SUFFIX_BASE_SIZE
-    return Sha256Check(stored, payload if is_packed else whole)
+    forms = (raw.sha256_whole, raw.sha256_payload)
+    if raw.suffix_size == lib.PD_MODULE_SUFFIX_BASE_SIZE:
+        forms = forms[::-1]  # the likely one first, which is also the one to show when neither is right
+    check = None
+    for form in forms:
+        computed = hashlib.sha256(_slice(view, form.offset, form.size)).digest()
+        if computed == stored:
+            return Sha256Check(stored, computed)
+        check = check or Sha256Check(stored, computed)
+    assert check
+    return check
 
 
-def _walk(view: memoryview, buffer: Any, area: Any) -> tuple[list[Extension], list[Problem]]:
+def _walk(view: memoryview, source: Any, area: Any) -> tuple[list[Extension], list[Problem]]:
     """Walk (and use up) a TLV area."""
     extensions = []
     raw = ffi.new("pd_extension *")
-    while (status := lib.pd_module_next_extension(buffer, len(view), ffi.addressof(area), raw)) == lib.PD_OK:
-        header = lib.PD_EXTENSION_HEADER_SIZE
+    header = lib.PD_EXTENSION_HEADER_SIZE
+    while (status := lib.pd_module_next_extension(source, ffi.addressof(area), raw)) == lib.PD_OK:
         payload = bytes(_slice(view, raw.offset + header, raw.length - header))
         extensions.append(Extension(raw.type, raw.offset, payload))
     if status == lib.PD_NO_MORE:

@@ -49,6 +49,7 @@ NO_PRODUCT = b"\xff\xff\xff\xff"
 END = 0
 """Type of the TLV that ends a list; its payload is padding."""
 
+_HINT = "run: particle-dev inspect FILE"
 _INVALID = 0xFFFF
 _NO_FLAGS = ModuleFlag(0)
 _PREFIX_OFFSETS = (0, 0x20, 0xC0, 0x10C, 0x184, 0x200)
@@ -195,7 +196,8 @@ def take_apart(data: bytes) -> ModuleParts:
     if prefix.flags & ModuleFlag.PREFIX_EXTENSIONS:
         extensions, size = _read_tlvs(data[position:-4], position)
         if not extensions or extensions[-1].type != END:
-            raise ModuleFormatError("The TLVs of the prefix have no END.", code="bad_extension", offset=position + size)
+            message = "The TLVs of the prefix have no END."
+            raise ModuleFormatError(message, code="bad_extension", offset=position + size, hint=_HINT)
         position += size
     body, suffix = _read_suffix(data, position)
     dependencies = [Dependency(ModuleFunction(d.function), d.index, d.version) for d in prefix.dependencies]
@@ -303,7 +305,7 @@ def _find_prefix(data: bytes) -> tuple[int, Any]:
     raise ModuleFormatError(
         "The file is not exactly one intact module.",
         code="not_intact",
-        hint="run: particle-dev inspect FILE",
+        hint=_HINT,
     )
 
 
@@ -316,7 +318,7 @@ def _read_tlvs(area: bytes, area_offset: int) -> tuple[tuple[Tlv, ...], int]:
             raw = _TLV.parse(area[position:])
         except ConstructError as error:
             raise ModuleFormatError(
-                "An extension is cut.", code="bad_extension", offset=area_offset + position
+                "An extension is cut.", code="bad_extension", offset=area_offset + position, hint=_HINT
             ) from error
         extensions.append(Tlv(raw.type, raw.payload))
         position += raw.length
@@ -331,7 +333,8 @@ def _read_suffix(data: bytes, body_offset: int) -> tuple[bytes, Suffix | None]:
     if size in (0, _INVALID):
         return data[body_offset:end], None
     if not _BASE_SIZE <= size <= end - body_offset:
-        raise ModuleFormatError("The suffix size is impossible.", code="bad_suffix", offset=end - 2)
+        message = "The suffix size is impossible."
+        raise ModuleFormatError(message, code="bad_suffix", offset=end - 2, hint=_HINT)
     start, base_offset = end - size, end - _BASE_SIZE
     base = _SUFFIX_BASE.parse(data[base_offset:])
     body, extra = data[body_offset:start], data[start:base_offset]

@@ -23,7 +23,7 @@ class FieldDifference(NamedTuple):
 
 class RangeDifference(NamedTuple):
     """Bytes [offset, offset + size_bytes) differ, or only the longer file has them. ``address``: in the module of file
-    A, or of B where only B has the bytes. ``region`` names what the first byte belongs to."""
+    A, or of B where only B has the bytes. A range ends where its ``region`` does."""
 
     offset: int
     size_bytes: int
@@ -50,11 +50,18 @@ def diff_modules(a: bytes, b: bytes) -> ModuleDifference:
     Raises ModuleFormatError when one is no readable module.
     """
     map_a, map_b = (byte_map(parse(data), data) for data in (a, b))
-    ranges = [_range(map_a, start, end, None) for start, end in _differing(a, b)]
     shorter, longer = sorted((len(a), len(b)))
+    ranges = []
+    for region in map_a:
+        area = slice(region.offset, min(region.offset + region.size_bytes, shorter))
+        for start, end in _differing(a[area], b[area]):
+            ranges.append(_range(region, region.offset + start, region.offset + end, None))
     if shorter < longer:
         only_in, regions = ("A", map_a) if len(a) > len(b) else ("B", map_b)
-        ranges.append(_range(regions, shorter, longer, only_in))
+        for region in regions:
+            start, end = max(shorter, region.offset), region.offset + region.size_bytes
+            if start < end:
+                ranges.append(_range(region, start, end, only_in))
     fields_a, fields_b = (dict(_flat(describe(data, file=""))) for data in (a, b))
     names = dict.fromkeys([*fields_a, *fields_b])
     fields = (FieldDifference(name, fields_a.get(name), fields_b.get(name)) for name in names)
@@ -62,12 +69,11 @@ def diff_modules(a: bytes, b: bytes) -> ModuleDifference:
 
 
 def _differing(a: bytes, b: bytes) -> Iterator[tuple[int, int]]:
-    """Ranges in which the files differ, as far as both go."""
-    common = min(len(a), len(b))
+    """Ranges in which two strings of one length differ."""
     start: int | None = None
     end = 0
-    for chunk in range(0, common, _CHUNK):
-        piece_a, piece_b = a[chunk : min(chunk + _CHUNK, common)], b[chunk : min(chunk + _CHUNK, common)]
+    for chunk in range(0, len(a), _CHUNK):
+        piece_a, piece_b = a[chunk : chunk + _CHUNK], b[chunk : chunk + _CHUNK]
         if piece_a == piece_b:
             continue
         for position, (byte_a, byte_b) in enumerate(zip(piece_a, piece_b, strict=True), start=chunk):
@@ -82,8 +88,7 @@ def _differing(a: bytes, b: bytes) -> Iterator[tuple[int, int]]:
         yield start, end
 
 
-def _range(regions: tuple[Region, ...], start: int, end: int, only_in: str | None) -> RangeDifference:
-    region = next(r for r in regions if r.offset <= start < r.offset + r.size_bytes)
+def _range(region: Region, start: int, end: int, only_in: str | None) -> RangeDifference:
     address = None if region.address is None else region.address + start - region.offset
     return RangeDifference(start, end - start, address, region.label, only_in)
 

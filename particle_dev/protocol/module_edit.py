@@ -30,6 +30,7 @@ from particle_dev.protocol.module_traits import combined_pieces
 
 MAX_COMBINED_MODULES = 2
 """What a device applies of one file."""
+_HINT_SMALLER = "make the module smaller, or give it fewer assets"
 _APPLICATIONS = (ModuleFunction.USER_PART, ModuleFunction.MONO_FIRMWARE)
 _MIN_PRODUCT_SUFFIX = 40
 _START_ALIGNMENT = 8
@@ -104,7 +105,8 @@ def protect_bootloader(data: bytes, certificate: bytes = b"") -> bytes:
     parts = _editable(data)
     platform = platform_by_id(parts.platform_id)
     if (parts.function, parts.index) != (ModuleFunction.BOOTLOADER, 0):
-        raise ModuleFormatError("Only bootloader 0 can protect a device.", code="not_bootloader")
+        message = "Only bootloader 0 can protect a device."
+        raise ModuleFormatError(message, code="not_bootloader", hint="give the bootloader of the release")
     if platform is None or not platform.device_protection or parts.version < _MIN_PROTECTED_BOOTLOADER:
         raise ModuleFormatError(
             f"Bootloader version {parts.version} of {platform.name if platform else 'an unknown platform'} cannot "
@@ -124,13 +126,16 @@ def combine(modules: Sequence[bytes]) -> bytes:
     """
     if not 1 < len(modules) <= MAX_COMBINED_MODULES:
         raise ModuleFormatError(
-            f"A device takes {MAX_COMBINED_MODULES} modules in one file, not {len(modules)}.", code="too_many"
+            f"A device takes {MAX_COMBINED_MODULES} modules in one file, not {len(modules)}.",
+            code="too_many",
+            hint="flash the others by themselves",
         )
     all_parts = [take_apart(data) for data in modules]
     if any(ModuleFlag.COMBINED in parts.flags for parts in all_parts):
         raise ModuleFormatError("One of the modules is combined already.", code="combined", hint="split it first")
     if len({parts.platform_id for parts in all_parts if parts.function != ModuleFunction.ASSET}) > 1:
-        raise ModuleFormatError("The modules are for different platforms.", code="mixed_platforms")
+        message = "The modules are for different platforms."
+        raise ModuleFormatError(message, code="mixed_platforms", hint="combine modules of one platform")
     *firsts, last = all_parts
     return b"".join(build(replace(p, flags=p.flags | ModuleFlag.COMBINED)) for p in firsts) + build(last)
 
@@ -141,11 +146,13 @@ def split(data: bytes) -> tuple[bytes, ...]:
     Raises ModuleFormatError as :func:`~particle_dev.protocol.module.parse`, ``combined_incomplete`` when the module
     announced last is missing, ``trailing_data`` when more follows than was announced.
     """
-    modules = []
-    for piece in combined_pieces(data):
-        parts = take_apart(piece)
-        modules.append(build(replace(parts, flags=parts.flags & ~ModuleFlag.COMBINED)))
-    return tuple(modules)
+    return tuple(standalone(piece) for piece in combined_pieces(data))
+
+
+def standalone(piece: bytes) -> bytes:
+    """A module of a combined file as a file of its own."""
+    parts = take_apart(piece)
+    return build(replace(parts, flags=parts.flags & ~ModuleFlag.COMBINED))
 
 
 # ---- changes --------------------------------------------------------------------------------------------------------
@@ -179,7 +186,7 @@ def _with_prefix_extensions(parts: ModuleParts, extensions: tuple[Tlv, ...]) -> 
         start -= padding
         moved = replace(moved, prefix_extensions=(*extensions, end_of_extensions(padding)))
     if start < 0:
-        raise ModuleFormatError("The module would begin below address 0.", code="too_large")
+        raise ModuleFormatError("The module would begin below address 0.", code="too_large", hint=_HINT_SMALLER)
     suffix = moved.suffix and replace(
         moved.suffix, extensions=tuple(_located(tlv, start) for tlv in moved.suffix.extensions)
     )
@@ -195,7 +202,8 @@ def _located(tlv: Tlv, start_address: int) -> Tlv:
 def _tlv_suffix(parts: ModuleParts) -> Suffix:
     suffix = parts.suffix
     if suffix is None:
-        raise ModuleFormatError("The module has no suffix for extensions.", code="no_suffix")
+        message = "The module has no suffix for extensions."
+        raise ModuleFormatError(message, code="no_suffix", hint="build the module anew")
     if suffix.has_wide_product:
         raise ModuleFormatError(
             "A product id of 32 bits cannot stand behind extensions.",
@@ -228,6 +236,6 @@ def _build_checked(parts: ModuleParts) -> bytes:
         raise ModuleFormatError(
             f"The module would have {len(data)} bytes, its place on the device {slot.max_size_bytes}.",
             code="too_large",
-            hint="make the application smaller, or give it fewer assets",
+            hint=_HINT_SMALLER,
         )
     return data

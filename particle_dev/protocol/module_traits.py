@@ -11,10 +11,12 @@ from typing import NamedTuple
 
 from particle_dev.catalog.modules import ModuleFlag, ModuleFunction
 from particle_dev.errors import ModuleFormatError
+from particle_dev.protocol.extension import AssetReference, extension_value
 from particle_dev.protocol.module import Extension, ExtensionType, Module, parse
 
 HASH_SHA256 = 0
 _SHA256_SIZE = 32
+_HINT_JOIN = "take the file from a fresh download, or combine its modules again"
 _SECURITY_MODES = {0: "none", 1: "protected"}
 
 
@@ -49,7 +51,7 @@ def security_mode(module: Module) -> str | None:
 
 
 def asset_dependencies(module: Module) -> tuple[AssetDependency, ...]:
-    """The assets a module wants, in file order. Raises ModuleFormatError ``bad_asset_dependency``."""
+    """The assets a module wants, in file order. Raises ModuleFormatError ``bad_extension``."""
     return tuple(_asset_dependency(e) for e in module.extensions if e.type == ExtensionType.ASSET_DEPENDENCY)
 
 
@@ -98,7 +100,8 @@ def combined_pieces(data: bytes) -> tuple[bytes, ...]:
             module = parse(memoryview(data)[position:])
         except ModuleFormatError as error:
             if position and error.code == "empty":
-                error = ModuleFormatError("The module announced last is missing.", code="combined_incomplete", offset=0)
+                message = "The module announced last is missing."
+                error = ModuleFormatError(message, code="combined_incomplete", offset=0, hint=_HINT_JOIN)
             offset = None if error.offset is None else position + error.offset
             raise ModuleFormatError(error.message, code=error.code, offset=offset, hint=error.hint) from error
         pieces.append(data[position : position + module.size_bytes])
@@ -107,15 +110,12 @@ def combined_pieces(data: bytes) -> tuple[bytes, ...]:
             break
     if position < len(data):
         message = f"{len(data) - position} bytes follow the last module."
-        raise ModuleFormatError(message, code="trailing_data", offset=position)
+        raise ModuleFormatError(message, code="trailing_data", offset=position, hint=_HINT_JOIN)
     return tuple(pieces)
 
 
 def _asset_dependency(extension: Extension) -> AssetDependency:
-    payload = extension.payload
-    if len(payload) < 2 or len(payload) < 2 + payload[1]:
-        raise ModuleFormatError("An asset dependency is cut.", code="bad_asset_dependency", offset=extension.offset)
-    hash_type, size = payload[0], payload[1]
-    is_sha256 = (hash_type, size) == (HASH_SHA256, _SHA256_SIZE)
-    name = payload[2 + size :].decode("utf-8", "replace")
-    return AssetDependency(name, payload[2 : 2 + size] if is_sha256 else b"", extension.offset)
+    reference = extension_value(extension)
+    assert isinstance(reference, AssetReference), "the type says so"
+    is_sha256 = (reference.hash_type, len(reference.hash)) == (HASH_SHA256, _SHA256_SIZE)
+    return AssetDependency(reference.name, reference.hash if is_sha256 else b"", extension.offset)

@@ -43,7 +43,7 @@ def fits(module: Module, slot: ModuleSlot) -> bool:
 
 def test_every_real_module_fits_a_slot_of_its_platform(particle_cli_firmware: Path) -> None:
     modules = real_modules(particle_cli_firmware)
-    assert len(modules) == 62  # 50 in 2.12.0 and 12 in 3.43.1
+    assert len(modules) == 155  # 43 in 2.3.0, 50 in 2.12.0, 50 in 2.16.0 and 12 in 3.43.1
     misfits = []
     for name, module in modules.items():
         platform = platform_by_id(module.platform_id)
@@ -69,4 +69,4 @@ def test_every_real_system_part_fits_the_slot_of_its_own_release(particle_cli_fi
         if slot.release_file:
             assert slot.release_file in name
         seen[release.name] += 1
-    assert seen == {"2.1.0": 12, "1.5.2": 1, "1.4.4": 2}
+    assert seen == {"2.2.0": 12, "2.1.0": 12, "1.5.2": 2, "1.5.0": 12, "1.4.4": 6}

@@ -112,8 +112,10 @@ def test_json_of_what_cannot_be_read(tmp_path):
     endless = tmp_path / "huge.bin"
     with endless.open("wb") as stream:
         stream.truncate(64 * 1024 * 1024 + 1)
-    descriptions = run_json(tmp_path, tmp_path / "missing.bin", endless, exit_code=ExitCode.BAD_INPUT)
-    assert [d["problems"][0]["code"] for d in descriptions] == ["is_directory", "not_found", "too_large"]
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    descriptions = run_json(folder, tmp_path / "missing.bin", endless, exit_code=ExitCode.BAD_INPUT)
+    assert [d["problems"][0]["code"] for d in descriptions] == ["no_modules", "not_found", "too_large"]
     for description in descriptions:
         assert list(description) == KEYS
         assert all(description[key] is None for key in KEYS[1:-1])
@@ -144,6 +146,7 @@ def test_text_of_a_damaged_module(tmp_path, monkeypatch):
     assert result.output.count("WRONG") == 2
     assert "crc_mismatch at offset" in result.output
     assert "trailing_data at offset" in result.output
+    assert "what to do    take the file from a fresh download or build" in result.output
     assert max(map(len, result.output.splitlines())) <= 80
 
 

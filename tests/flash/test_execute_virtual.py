@@ -4,8 +4,16 @@ import hashlib
 
 import pytest
 from particle_harness.boards import hardware
-from particle_harness.factory import app_stand_in, bootloader_stand_in, softdevice_stand_in, system_stand_ins
+from particle_harness.factory import (
+    app_stand_in,
+    bootloader_stand_in,
+    build_module,
+    install,
+    softdevice_stand_in,
+    system_stand_ins,
+)
 
+from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.device.dfu import DfuSession
 from particle_dev.device.discovery import wait_for_device
 from particle_dev.device.modes import enter_dfu
@@ -119,3 +127,71 @@ def test_plan_of_another_board(bench):
         bench.flash()
     assert bench.board.truth.erases == 0
     other.bench.close()
+
+
+LOW_START, HIGH_START = 0x28000, 0x30000
+
+
+def system_6(start_address, version, *, legacy_header=True):
+    """A Boron's system part of Device OS 6. One that starts at 0x28000 carries a second header for bootloaders that
+    know 0x30000 only; it has a CRC of its own."""
+    kind = hardware("boron")
+    needs = {"need1": (ModuleFunction.BOOTLOADER, 0, 3000), "need2": (ModuleFunction.RADIO_STACK, 0, 202)}
+    body = bytearray(500_000)
+    if start_address == LOW_START and legacy_header:
+        inner = build_module(
+            kind, ModuleFunction.SYSTEM_PART, 1, version, start_address=HIGH_START, size_bytes=400_000, **needs
+        )
+        body[: len(inner)] = inner
+        body = bytes(HIGH_START - LOW_START - 0x200 - 24) + bytes(body[:480_000])
+    return build_module(
+        kind,
+        ModuleFunction.SYSTEM_PART,
+        1,
+        version,
+        start_address=start_address,
+        size_bytes=530_000,
+        body=bytes(body),
+        **needs,
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((HIGH_START, 6101), (LOW_START, 6200)),
+        ((LOW_START, 6200), (LOW_START, 6201)),
+        ((LOW_START, 6200), (HIGH_START, 6101)),
+    ],
+    ids=["up across the border", "within the new layout", "down across the border"],
+)
+def test_no_moment_of_a_change_of_layout_boots_anything(before, after):
+    kind = hardware("boron")
+    bench = open_bench(
+        "virtual",
+        options={"clock": "virtual"},
+        slots=[{"name": "1", "platform": "boron"}],
+        factory_modules=lambda _name: [bootloader_stand_in(kind, 3100), softdevice_stand_in(kind)],
+    )
+    slot = bench.slots[0]
+    board = bench.driver.board("1")
+    device, _ = enter_dfu(slot.host, wait_for_device(slot.host, slot.port_path, 10))
+    app = app_stand_in(kind, 6000)
+    for address in range(LOW_START, 0xF4000, 4096):
+        board.internal.erase_sector(address)
+    install(board.internal, kind, system_6(*before))
+    install(board.internal, kind, app)
+    assert board.decide_boot().runs in ("app", "listening")
+    data = system_6(*after)
+    contents = {hashlib.sha256(d).hexdigest(): d for d in (data, app)}
+    files = [ModuleFile(parse(d), sha256, f"{sha256[:8]}.bin") for sha256, d in contents.items()]
+    with DfuSession(slot.host, device) as session:
+        plan = make_plan(inventory_by_dfu(session), files)
+        endings = []
+        for event in flash(plan, session, contents.__getitem__):
+            if not isinstance(event, ModuleCompared):
+                endings.append(board.decide_boot().runs)
+    assert plan.brake_address == HIGH_START
+    assert set(endings[:-1]) == {"dfu"}
+    assert endings[-1] in ("app", "listening")
+    bench.close()

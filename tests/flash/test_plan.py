@@ -8,8 +8,8 @@ from particle_dev.catalog.modules import ModuleFlag, ModuleFunction, ModuleStore
 from particle_dev.catalog.platforms import platform_by_name
 from particle_dev.errors import PermissionMissingError, PlanRefusedError
 from particle_dev.flash.inventory import Inventory
-from particle_dev.flash.permissions import Permissions
 from particle_dev.flash.plan import ModuleFile, make_plan
+from particle_dev.permissions import Permissions
 from particle_dev.protocol.messages import InstalledModule
 from particle_dev.protocol.module import Crc32Check, Dependency, Module, Problem
 
@@ -88,7 +88,7 @@ def test_the_set_of_a_release():
 def test_the_system_part_is_the_parking_brake():
     plan = make_plan(BORON, [SYSTEM_2101, APP])
     assert plan.brake_address == 0x30000
-    assert [w.commit_last for w in plan.writes] == [False, True]
+    assert [w.commit_offset for w in plan.writes] == [None, 0]
     assert "every boot ends in DFU mode" in plan.lines()[1]
 
 
@@ -109,7 +109,7 @@ def test_order_of_arguments_does_not_matter():
 def test_app_alone_has_no_brake():
     plan = make_plan(BORON, [APP])
     assert plan.brake_address is None
-    assert [w.commit_last for w in plan.writes] == [False]
+    assert [w.commit_offset for w in plan.writes] == [None]
 
 
 def test_bootloader_too_old():

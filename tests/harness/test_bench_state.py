@@ -54,12 +54,22 @@ def test_half_a_block_is_still_on_its_way(make_bench, tmp_path):
     assert again.dct.setup_done
 
 
-def test_board_without_power_is_switched_on(make_bench, tmp_path):
+def test_board_without_power_waits_for_the_bench_to_switch_it_on(make_bench, tmp_path):
     first = to_dfu(make_bench(BORON, state_dir=tmp_path))
     first.power_off()
     again = make_bench(BORON, state_dir=tmp_path).board("1")
+    assert (again.state.runs, again.on_bus()) == ("off", None)
+    again.power_on()
     assert again.state.runs == "listening"
     assert again.truth.power_cycles == 2
+
+
+def test_board_of_a_bench_without_power_control_is_plugged_in_again(make_bench, tmp_path):
+    first = to_dfu(make_bench(BORON, state_dir=tmp_path, power_control=False))
+    first.power_off()
+    again = make_bench(BORON, state_dir=tmp_path, power_control=False).board("1")
+    assert again.state.runs == "listening"
+    assert again.on_bus() is not None
 
 
 def test_what_was_due_meanwhile_happens(make_bench, tmp_path):
@@ -180,7 +190,7 @@ def test_without_delays_boards_are_there_at_once(make_bench):
     bench = make_bench({**BORON, "factory": "online"}, delays="none")
     board = bench.board("1")
     assert board.on_bus() is not None
-    board.clock.sleep(2.9)
+    board.clock.sleep(1.4)
     board.advance()
     assert board.truth.network_attempts == 0
 

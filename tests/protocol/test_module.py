@@ -3,7 +3,6 @@
 import hashlib
 import struct
 import zlib
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -304,7 +303,8 @@ def test_python_and_c_choose_the_same_candidate():
         build()[:-1] + b"\0",
     ):
         raw = ffi.new("pd_module *")
-        status = lib.pd_module_parse(ffi.from_buffer("uint8_t[]", data), len(data), raw)
+        source = ffi.new("pd_source *", (ffi.from_buffer("uint8_t[]", data), len(data)))
+        status = lib.pd_module_parse(source, ffi.NULL, raw)
         module = parse(data)
         assert status == (lib.PD_OK if module.crc32.ok else lib.PD_ERR_CRC)
         assert (raw.prefix_offset, raw.crc_stored) == (module.prefix_offset, module.crc32.stored)
@@ -330,4 +330,4 @@ def test_describe_unknown_platform_and_extension():
 def test_modules_are_values():
     module = parse(build())
     assert module == parse(build())
-    assert replace(module, version=7) != module
+    assert module._replace(version=7) != module

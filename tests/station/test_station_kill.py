@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.station.journal import JOURNAL_NAME, read_journal
 from particle_dev.station.run_record import fold
 
@@ -93,3 +94,19 @@ def test_killed_twice(command, tmp_path):
     assert len(record.attempts) == 3
     expected = [u.comparable() for u in record_of(tmp_path / "undisturbed").units]
     assert [u.comparable() for u in record.units] == expected
+
+
+def test_ctrl_c_stops_the_units_and_the_next_run_goes_on(command, tmp_path):
+    folder = tmp_path / "stopped"
+    process = subprocess.Popen(command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while lines_in(folder) < 14 and process.poll() is None:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate()
+    assert process.returncode == ExitCode.INTERRUPTED, stderr
+    record = record_of(folder)
+    assert {str(u.verdict) for u in record.units} <= {"interrupted", "pass"}
+    assert record.verdict == "incomplete"
+    assert (folder / "report.html").exists()
+    assert subprocess.run(command(folder), capture_output=True, check=False).returncode == 0
+    assert record_of(folder).verdict == "pass"

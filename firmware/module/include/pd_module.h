@@ -208,8 +208,8 @@ pd_status pd_module_parse(const pd_source *source, const pd_hooks *hooks, pd_mod
 pd_status pd_module_next_candidate(const pd_source *source, unsigned *next, pd_module *out);
 
 /*
- * Compares the stored SHA-256 with one computed as linked modules have it, and when they differ, as packed payloads
- * have it; computed[] is that of the form that applies. PD_OK, PD_ERR_SHA256, PD_ERR_READ; PD_NO_MORE without a suffix.
+ * Compares the stored SHA-256 with one computed as linked modules have it and one as packed payloads have it; either
+ * will do. computed[] is that of the form that applies. PD_OK, PD_ERR_SHA256, PD_ERR_READ; PD_NO_MORE without a suffix.
  * Needs the three hooks.
  */
 pd_status pd_module_sha256(const pd_source *source, const pd_hooks *hooks, const pd_module *module,

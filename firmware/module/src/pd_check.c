@@ -201,7 +201,6 @@ static pd_status check_protection(check_context *c)
 static pd_status check_asset(check_context *c)
 {
     const pd_module *m = c->module;
-    uint8_t compression[COMPRESSION_HEADER_SIZE];
 
     if (!is_asset(m)) {
         return PD_NO_MORE;
@@ -213,6 +212,7 @@ static pd_status check_asset(check_context *c)
         return fail(c, END_ADDRESS, PD_ERR_ASSET);
     }
     if ((m->flags & PD_MODULE_FLAG_COMPRESSED) != 0) {
+        uint8_t compression[COMPRESSION_HEADER_SIZE];
         /* header size u16, method u8 (0: deflate), window bits u8, original size u32 */
         c->offset = m->prefix_offset + m->prefix_size;
         if (!pd_fetch(c->source, c->offset, compression, sizeof compression) ||

@@ -86,25 +86,28 @@ pd_status pd_module_sha256(const pd_source *source, const pd_hooks *hooks, const
                            uint8_t computed[PD_SHA256_SIZE])
 {
     uint8_t stored[PD_SHA256_SIZE];
-    uint8_t payload[PD_SHA256_SIZE];
+    uint8_t other[PD_SHA256_SIZE];
+    const bool is_packed = module->suffix_size == PD_MODULE_SUFFIX_BASE_SIZE;
+    const pd_range first = is_packed ? module->sha256_payload : module->sha256_whole;
+    const pd_range second = is_packed ? module->sha256_whole : module->sha256_payload;
 
     memset(computed, 0, PD_SHA256_SIZE);
     if (module->suffix_size == 0) {
         return PD_NO_MORE;
     }
     if (!pd_fetch(source, module->sha256_offset, stored, sizeof stored) ||
-        sha256(source, module->sha256_whole, hooks, computed) != PD_OK) {
+        sha256(source, first, hooks, computed) != PD_OK) {
         return PD_ERR_READ;
     }
     if (memcmp(computed, stored, sizeof stored) == 0) {
         return PD_OK;
     }
-    if (sha256(source, module->sha256_payload, hooks, payload) != PD_OK) {
+    if (sha256(source, second, hooks, other) != PD_OK) {
         return PD_ERR_READ;
     }
-    const bool is_payload = memcmp(payload, stored, sizeof stored) == 0;
-    if (is_payload || module->suffix_size == PD_MODULE_SUFFIX_BASE_SIZE) {
-        memcpy(computed, payload, sizeof payload);
+    if (memcmp(other, stored, sizeof stored) != 0) {
+        return PD_ERR_SHA256;
     }
-    return is_payload ? PD_OK : PD_ERR_SHA256;
+    memcpy(computed, other, sizeof other);
+    return PD_OK;
 }

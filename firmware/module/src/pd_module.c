@@ -114,7 +114,6 @@ static pd_status read_prefix_extensions(const pd_source *source, pd_module *m)
 static pd_status read_suffix(const pd_source *source, pd_module *m)
 {
     uint8_t tail[2 + PD_MODULE_CRC_SIZE];
-    uint8_t product[6];
     const size_t end = m->crc_offset;
     const size_t prefix_end = m->prefix_offset + m->prefix_size;
 
@@ -138,6 +137,7 @@ static pd_status read_suffix(const pd_source *source, pd_module *m)
     m->sha256_payload = (pd_range){ prefix_end, base - prefix_end };
     m->suffix_extensions = (pd_extensions){ .offset = base, .end = base };
     if (size >= 40) {
+        uint8_t product[6];
         if (!pd_fetch(source, base - sizeof product, product, sizeof product)) {
             return PD_ERR_READ;
         }

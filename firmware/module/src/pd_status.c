@@ -15,7 +15,7 @@ static const status_text TEXTS[] = {
     { "truncated", "The file ends before the module does." },
     { "crc_mismatch", "The CRC-32 stored in the module differs from the one computed." },
     { "bad_suffix", "The suffix size is impossible." },
-    { "bad_extension", "An extension is cut or does not end." },
+    { "bad_extension", "An extension is cut, too short for its type, or does not end." },
     { "read_failed", "The medium that holds the module could not be read." },
     { "bad_size", "The file is empty or larger than the board's update area." },
     { "no_slot", "The board has no place for this kind of module and index." },

@@ -7,7 +7,7 @@ sources named at each function.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from particle_harness.boards import MIB, Hardware
@@ -78,6 +78,19 @@ def ms_os_properties(guid: str) -> bytes:
     prop = struct.pack("<IIH", 14 + len(name) + len(value), 1, len(name)) + name
     prop += struct.pack("<I", len(value)) + value
     return struct.pack("<IHHH", 10 + len(prop), 0x0100, 5, 1) + prop
+
+
+def descriptors_of(configuration: bytes) -> Iterator[bytes]:
+    """The descriptors that a configuration consists of, one by one."""
+    rest = configuration
+    while rest:
+        yield rest[: rest[0]]
+        rest = rest[rest[0] :]
+
+
+def endpoint_kinds(configuration: bytes) -> dict[int, int]:
+    """Transfer type (2 bulk, 3 interrupt) by endpoint address."""
+    return {d[2]: d[3] & 3 for d in descriptors_of(configuration) if d[1] == ENDPOINT}
 
 
 _INTERNAL_GEN3 = "@Internal Flash   /0x00000000/1*004Ka,47*004Kg,192*004Kg,4*004Kg,4*004Kg,8*004Ka"

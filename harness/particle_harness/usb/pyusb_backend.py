@@ -16,7 +16,7 @@ import usb.backend
 import usb.core
 
 from particle_harness.board import VirtualBoard
-from particle_harness.usb.descriptors import ENDPOINT, INTERFACE, UsbIdentity
+from particle_harness.usb.descriptors import ENDPOINT, INTERFACE, UsbIdentity, descriptors_of
 from particle_harness.usb.transfer import GoneError, Setup, StallError
 
 _DEVICE = struct.Struct("<BBHBBBBHHHBBBB")
@@ -313,9 +313,7 @@ def _alternates(identity: UsbIdentity) -> list[list[_Alternate]]:
     """Alternate settings by interface, in the order of the configuration descriptor."""
     interfaces: dict[int, list[_Alternate]] = {}
     current: _Alternate | None = None
-    rest = identity.configuration
-    while rest:
-        descriptor, rest = rest[: rest[0]], rest[rest[0] :]
+    for descriptor in descriptors_of(identity.configuration):
         if descriptor[1] == INTERFACE:
             current = _Alternate(descriptor)
             interfaces.setdefault(descriptor[2], []).append(current)

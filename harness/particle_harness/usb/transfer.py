@@ -48,6 +48,11 @@ class Setup:
         """Device, interface or endpoint."""
         return self.bm_request_type & 0x1F
 
+    @classmethod
+    def unpack(cls, packet: bytes) -> Setup:
+        """From the eight bytes of the packet."""
+        return cls(*_SETUP.unpack(packet))
+
     def pack(self) -> bytes:
         """The packet."""
         return _SETUP.pack(self.bm_request_type, self.b_request, self.w_value, self.w_index, self.w_length)

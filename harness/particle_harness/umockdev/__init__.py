@@ -1,0 +1,9 @@
+"""Virtual boards as USB devices of this machine, for unmodified programs: umockdev in place of the kernel.
+
+``python -m particle_harness.umockdev BENCH.toml -- COMMAND…`` runs COMMAND with the boards of BENCH.toml on its bus.
+Linux with glibc only; statically linked programs and those that make system calls by themselves see nothing of it.
+"""
+
+from particle_harness.umockdev.foreign import foreign_command, run_foreign
+
+__all__ = ["foreign_command", "run_foreign"]

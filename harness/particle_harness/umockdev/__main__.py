@@ -1,0 +1,36 @@
+"""``python -m particle_harness.umockdev BENCH.toml [--firmware DIR] -- COMMAND…``, itself under umockdev-wrapper."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from particle_dev.errors import BenchError, ParticleDevError
+from particle_harness.bench_toml import open_bench_file
+from particle_harness.umockdev.testbed import UmockdevBus
+
+
+def main() -> int:
+    """Run the command; its exit status, or 3 when bench or umockdev are not usable."""
+    parser = argparse.ArgumentParser(prog="umockdev-wrapper python -m particle_harness.umockdev", description=__doc__)
+    parser.add_argument("bench", type=Path, help="bench file of the virtual driver")
+    parser.add_argument("--firmware", type=Path, help="folder with bootloaders and SoftDevices for new boards")
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    arguments = parser.parse_args()
+    command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
+    try:
+        if "libumockdev-preload" not in os.environ.get("LD_PRELOAD", ""):
+            raise BenchError("this is not under umockdev-wrapper", hint="umockdev-wrapper python -m …")
+        bench = open_bench_file(arguments.bench, firmware=arguments.firmware)
+        with UmockdevBus(bench.boards) as bus:
+            return subprocess.run(command, env={**os.environ, **bus.environment}, check=False).returncode
+    except ParticleDevError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

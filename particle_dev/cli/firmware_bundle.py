@@ -1,0 +1,37 @@
+"""``particle-dev firmware build-bundle``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from particle_dev.cli.options import json_option
+from particle_dev.flash.bundle_files import collect_assets, pack_zip, write_file
+from particle_dev.flash.firmware_sources import read_file
+from particle_dev.protocol.bundle import make_bundle
+
+
+@click.command("build-bundle")
+@click.argument("application", metavar="APP", type=click.Path(path_type=Path))
+@click.argument("assets", metavar="ASSET...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--out", "target", type=click.Path(dir_okay=False, path_type=Path), help="The bundle; else APP with .zip."
+)
+@json_option
+def build_bundle(application: Path, assets: tuple[Path, ...], target: Path | None, as_json: bool) -> None:
+    """Put an application and its assets into one zip.
+
+    ASSET is a file or a folder of files. The application gets dependencies on exactly these assets; size limits are
+    those of its platform. The exit code is 3, and nothing is written, when a device would not take the bundle.
+    """
+    target = target or application.with_suffix(".zip")
+    found = collect_assets(assets)
+    members = make_bundle(read_file(application), found, application_name=application.name)
+    write_file(target, pack_zip(members))
+    if as_json:
+        contents = [{"name": a.name, "size_bytes": len(a.data), "sha256": a.sha256.hex()} for a in found]
+        click.echo(json.dumps({"bundle": str(target), "application": application.name, "assets": contents}))
+    else:
+        click.echo(f"{click.format_filename(target)}: {application.name} with {len(found)} assets")

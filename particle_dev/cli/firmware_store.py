@@ -1,0 +1,120 @@
+"""``particle-dev firmware add|list``: put firmware into the store, and see what is in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import platformdirs
+
+from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.cli.options import json_option, open_store, store_option
+from particle_dev.flash.store import AddResult, FirmwareStore, StoredModule
+from particle_dev.flash.stored_module import module_to_json
+
+
+@click.command()
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
+@click.option(
+    "--cache",
+    "cache_dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where npm packages are kept, to be there without network next time.",
+)
+@store_option
+@json_option
+@click.pass_context
+def add(
+    ctx: click.Context,
+    sources: tuple[str, ...],
+    cache_dir: Path | None,
+    store_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """Check firmware modules and put them into the store.
+
+    SOURCE is a .bin file, a folder, a zip or tar archive, or npm:NAME@VERSION, such as
+    npm:particle-cli@2.12.0 (needs the npm client). The exit code is 3 when a module is damaged or a source
+    holds none.
+    """
+    store = open_store(store_dir)
+    cache_dir = cache_dir or platformdirs.user_cache_path("particle-dev") / "npm"
+    results = {source: _add(store, source, cache_dir) for source in sources}
+    if as_json:
+        click.echo(json.dumps([_result_object(source, result) for source, result in results.items()]))
+    else:
+        for source, result in results.items():
+            click.echo("\n".join(_result_lines(source, result)))
+    if not all(result.ok for result in results.values()):
+        ctx.exit(ExitCode.BAD_INPUT)
+
+
+@click.command("list")
+@store_option
+@json_option
+def list_modules(store_dir: Path | None, as_json: bool) -> None:
+    """Show the modules in the store."""
+    store = open_store(store_dir)
+    modules = store.modules()
+    if as_json:
+        click.echo(json.dumps({"store": str(store.root), "modules": [_module_object(m) for m in modules]}))
+    elif modules:
+        _print_table(modules)
+    else:
+        click.echo(f"The firmware store {store.root} is empty. Fill it with: particle-dev firmware add")
+
+
+def _add(store: FirmwareStore, source: str, cache_dir: Path) -> AddResult:
+    if source.startswith("npm:"):
+        return store.add_npm(source, cache_dir)
+    return store.add_path(Path(source))
+
+
+def _result_lines(source: str, result: AddResult) -> list[str]:
+    counts = f"{len(result.added)} added, {len(result.present)} already there, {len(result.refused)} refused"
+    if result.not_modules:
+        counts += f", {len(result.not_modules)} no firmware modules"
+    lines = [f"{source}: {counts}"]
+    for refusal in result.refused:
+        where = "" if refusal.offset is None else f" at offset 0x{refusal.offset:X}"
+        lines.append(f"  refused {refusal.name}: {refusal.code}{where}: {refusal.message}")
+    lines += [f"  no firmware module: {name}" for name in result.not_modules]
+    return lines
+
+
+def _result_object(source: str, result: AddResult) -> dict[str, object]:
+    return {
+        "source": source,
+        "added": [_module_object(m) for m in result.added],
+        "present": [_module_object(m) for m in result.present],
+        "refused": [{"name": r.name, "code": r.code, "offset": r.offset, "message": r.message} for r in result.refused],
+        "not_modules": list(result.not_modules),
+    }
+
+
+def _module_object(module: StoredModule) -> dict[str, object]:
+    derived = {
+        "platform": module.platform_name,
+        "kind": module.function.label,
+        "device_os": list(module.device_os),
+    }
+    return module_to_json(module) | derived
+
+
+def _print_table(modules: tuple[StoredModule, ...]) -> None:
+    from rich.console import Console  # noqa: PLC0415  only this table needs it
+    from rich.markup import escape  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("platform", "kind", "index", "version", "Device OS", "file", "SHA-256"):
+        table.add_column(heading, overflow="fold")
+    for m in modules:
+        releases = " to ".join(dict.fromkeys([*m.device_os[:1], *m.device_os[-1:]]))
+        row = (m.platform_name, m.function.label, m.index, m.version, releases, m.file_name)
+        table.add_row(*(escape(str(cell)) for cell in row), m.sha256[:12])
+    console = Console()
+    if not console.is_terminal:
+        console.width = 160  # a pipe has no width; whole names are easier to search for
+    console.print(table)

@@ -1,0 +1,63 @@
+"""A module's byte map in the terminal and as an SVG file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from particle_dev.cli.inspect import Inspected
+from particle_dev.flash.bundle_files import write_file
+from particle_dev.protocol.byte_map import Region, RegionKind, address_text, byte_map, byte_map_svg
+from particle_dev.protocol.module import parse
+
+_COLUMNS = 64
+_MAX_ROWS = 16
+# Letters say the same as colours: for pipes, and for people who see no colours.
+_STYLES = {
+    RegionKind.HEAD: ("V", "white"),
+    RegionKind.PREFIX: ("P", "bright_blue"),
+    RegionKind.EXTENSION: ("T", "yellow"),
+    RegionKind.BODY: ("#", None),
+    RegionKind.PRODUCT: ("N", "bright_yellow"),
+    RegionKind.SUFFIX: ("S", "green"),
+    RegionKind.CRC: ("C", "magenta"),
+    RegionKind.TRAILING: ("!", "red"),
+}
+
+
+def render_map(item: Inspected) -> str:
+    """A grid in which each cell is a stretch of the file, and the list of its regions.
+
+    A cell shows the smallest region in it. Body cells: ``#`` data, ``-`` all 0xFF, ``0`` all zero.
+    """
+    data = item.data or b""
+    regions = byte_map(parse(data), data)
+    cell_size = max(1, -(-len(data) // (_COLUMNS * _MAX_ROWS)))
+    cells = [_cell(data, regions, start, cell_size) for start in range(0, len(data), cell_size)]
+    rows = [cells[i : i + _COLUMNS] for i in range(0, len(cells), _COLUMNS)]
+    grid = [f"  0x{i * _COLUMNS * cell_size:06X}  {''.join(row)}" for i, row in enumerate(rows)]
+    legend = [f"  one cell is {cell_size} bytes; - is erased (FF), 0 is zero"]
+    for region in regions:
+        letter, colour = _STYLES[region.kind]
+        mark = click.style(letter, bg=colour, fg="black" if colour else None)
+        label = f"{region.label:<28} 0x{region.offset:06X}  {address_text(region):>10}  {region.size_bytes:>8} bytes"
+        legend.append(f"  {mark} {label}")
+    return "\n".join([*grid, *legend])
+
+
+def write_svg(item: Inspected, path: str) -> None:
+    """Write the map as SVG. Raises ModuleFormatError for a file that is no module, FirmwareStoreError."""
+    data = item.data or b""
+    title = Path(item.description["file"]).name
+    write_file(Path(path), byte_map_svg(parse(data), data, title=title).encode())
+
+
+def _cell(data: bytes, regions: tuple[Region, ...], start: int, size: int) -> str:
+    touched = [r for r in regions if r.offset < start + size and start < r.offset + r.size_bytes]
+    region = min(touched, key=lambda r: r.size_bytes)
+    letter, colour = _STYLES[region.kind]
+    if region.kind is RegionKind.BODY:
+        piece = data[start : start + size]
+        return "-" if not piece.strip(b"\xff") else "0" if not piece.strip(b"\0") else letter
+    return click.style(letter, bg=colour, fg="black")

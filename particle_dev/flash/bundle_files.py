@@ -1,0 +1,71 @@
+"""Application bundles and module files on disk: read and write the zip, collect assets, replace files whole."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from particle_dev.errors import FirmwareStoreError, ModuleFormatError
+from particle_dev.flash.firmware_sources import read_file, read_zip_members
+from particle_dev.protocol.asset import Asset
+from particle_dev.protocol.bundle import Bundle, is_junk, read_bundle
+
+_ZIP_TIMESTAMP = (1980, 1, 1, 0, 0, 0)
+"""The oldest that a zip can state: the same contents make the same archive."""
+
+
+def read_bundle_file(path: Path) -> Bundle:
+    """The bundle in a zip file. Raises FirmwareStoreError when it cannot be read, FormatError when it is no bundle."""
+    return read_bundle(read_zip_members(path))
+
+
+def pack_zip(members: Mapping[str, bytes]) -> bytes:
+    """A zip archive with these members, in their order and without the time of day."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name, data in members.items():
+            archive.writestr(zipfile.ZipInfo(name, _ZIP_TIMESTAMP), data, zipfile.ZIP_DEFLATED, 9)
+    return buffer.getvalue()
+
+
+def collect_assets(paths: Sequence[Path]) -> list[Asset]:
+    """The assets among files and folders (their files, one level deep), sorted by name within a folder.
+
+    Files that operating systems leave behind are left out. Raises ModuleFormatError ``nested_folder`` for a folder
+    inside an asset folder, FirmwareStoreError for what cannot be read.
+    """
+    assets = []
+    for path in paths:
+        files = sorted(p for p in path.iterdir() if not is_junk(p.name)) if path.is_dir() else [path]
+        for file in files:
+            if file.is_dir():
+                raise ModuleFormatError(
+                    f"{file} is a folder; a device keeps assets side by side.",
+                    code="nested_folder",
+                    file=str(file),
+                    hint="move its files one level up, with names of their own",
+                )
+            assets.append(Asset(file.name, read_file(file)))
+    return assets
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file whole or leave what was there. Raises FirmwareStoreError."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as stream:
+            temporary = Path(stream.name)
+            try:
+                stream.write(data)
+                stream.close()
+                temporary.chmod(0o644)
+                temporary.replace(path)
+            except OSError:
+                temporary.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise FirmwareStoreError(
+            f"{path} cannot be written: {error.strerror}", path=str(path), hint="check folder, permissions and space"
+        ) from error

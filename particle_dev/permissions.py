@@ -1,0 +1,58 @@
+"""What a caller may do beyond the harmless. The default is nothing. Importable by every layer, like ``errors``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from particle_dev.errors import PermissionMissingError
+
+
+class Effect(StrEnum):
+    """What an act can do to a device that does not undo itself. Values are the fields of :class:`Permissions`."""
+
+    CONNECT = "may_connect"
+    ERASE = "may_erase"
+    LOCK = "may_lock"
+    BURN = "may_burn_efuses"
+
+
+_CONSEQUENCES = {
+    Effect.CONNECT: "can bring the device online, which starts billing",
+    Effect.ERASE: "destroys what is stored on the device",
+    Effect.LOCK: "closes the device to USB and debuggers; only the cloud account that owns it can open it again",
+    Effect.BURN: "writes one-time fuses; a mistake cannot be undone by anybody",
+}
+_GRANTS = {Effect.CONNECT: "--may-connect"}
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """Permissions for acts that bill, destroy or lock. Passed by the caller, down from command line flags.
+
+    ``may_connect``: the device may end up running firmware that connects to the cloud, which starts billing.
+    ``may_erase``: keys, credentials or a whole application may be lost; replacing the modules of a plan is not meant.
+    ``may_lock``: device protection may be switched on.
+    ``may_burn_efuses``: one-time fuses may be written. Implied by nothing else.
+    """
+
+    may_connect: bool = False
+    may_erase: bool = False
+    may_lock: bool = False
+    may_burn_efuses: bool = False
+
+    def require(self, effect: Effect, act: str) -> None:
+        """Raise PermissionMissingError unless the permission for ``effect`` is held; ``act`` names what was asked."""
+        if not getattr(self, effect):
+            raise PermissionMissingError(
+                f"{act} {_CONSEQUENCES[effect]}",
+                permission=effect,
+                hint=f"leave it out, or allow it with {_GRANTS.get(effect) or f'Permissions({effect}=True)'}",
+            )
+
+    def require_connect(self, act: str) -> None:
+        """Raise PermissionMissingError unless ``may_connect`` is held."""
+        self.require(Effect.CONNECT, act)
+
+
+NOTHING = Permissions()

@@ -1,0 +1,262 @@
+"""``particle-dev firmware check``: would this application run, and if not, what to do."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from particle_harness.boards import hardware
+from particle_harness.factory import build_module
+
+from particle_dev.catalog.modules import ModuleFunction
+from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.cli.main import main
+from particle_dev.cli.root import root
+from particle_dev.errors import FormatError, PlanRefusedError
+
+USER, SYSTEM, BOOT = ModuleFunction.USER_PART, ModuleFunction.SYSTEM_PART, ModuleFunction.BOOTLOADER
+
+
+@pytest.fixture
+def app(tmp_path):
+    """Write an application; returns its path."""
+
+    def write(needs=2101, index=1, size=0x1000, platform="boron", name="blink.bin"):
+        start = {"photon": 0x080A0000}.get(platform, 0xD4000 if index == 1 else 0xB4000)
+        need = (SYSTEM, 2 if platform == "photon" else 1, needs)
+        kind = hardware(platform)
+        path = tmp_path / name
+        path.write_bytes(build_module(kind, USER, index, 6, start_address=start, size_bytes=size, need1=need))
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def board(tmp_path):
+    """Write what `id --json` prints for a Boron; returns its path."""
+
+    def write(system=2101, bootloader=1005, app_index=1, app_needs=2101, failed=()):
+        def module(function, index, version, needs=(), failed=()):
+            return {
+                "function": int(function),
+                "index": index,
+                "version": version,
+                "store": 0,
+                "dependencies": [list(map(int, n)) for n in needs],
+                "size_bytes": 4096,
+                "valid": not failed,
+                "failed_checks": list(failed),
+                "title": "",
+            }
+
+        path = tmp_path / "board.json"
+        document = {
+            "device_id": "e00fce681122334455667788",
+            "platform": {"id": 13, "name": "boron"},
+            "modules": [
+                module(BOOT, 0, bootloader, failed=failed),
+                module(ModuleFunction.RADIO_STACK, 0, 202),
+                module(SYSTEM, 1, system, [(BOOT, 0, bootloader), (8, 0, 202)]),
+                module(USER, app_index, 5, [(SYSTEM, 1, app_needs)]),
+            ],
+        }
+        path.write_text(json.dumps(document))
+        return str(path)
+
+    return write
+
+
+def run(*arguments, exit_code=ExitCode.OK):
+    result = CliRunner().invoke(root, ["firmware", "check", *arguments])
+    assert result.exit_code == exit_code, result.output
+    return result.output
+
+
+def answers(*arguments, exit_code=ExitCode.OK):
+    return json.loads(run("--json", *arguments, exit_code=exit_code))
+
+
+def codes(document):
+    return [[finding["code"] for finding in answer["findings"]] for answer in document["applications"]]
+
+
+def test_an_application_that_runs(app):
+    text = run("--platform", "boron", "--device-os", "2.1.0", app(326))
+    assert text.splitlines()[0] == "blink.bin for Boron on Device OS 2.1.0: runs"
+    assert "0x000d4000, 4096 of 131072 bytes" in text
+    assert "system part 1 v326 (Device OS 0.8.0-rc.27)" in text
+    assert "bootloader 0 v1005, radio stack 0 v202, system part 1 v2101" in text
+
+
+def test_too_new_says_which_release_it_needs(app):
+    text = run("--platform", "boron", "--device-os", "2.1.0", app(2202), exit_code=ExitCode.REFUSED)
+    assert "does not run, the board ends in safe mode" in text
+    assert "user part 1 v6 (blink.bin) needs system part 1 v2202, the board would have v2101" in text
+    assert "flash Device OS 2.2.0 or later" in text
+
+
+def test_json_has_the_facts(app):
+    document = answers("--platform", "boron", "--device-os", "2.1.0", app(2202), exit_code=ExitCode.REFUSED)
+    assert [m["title"] for m in document["release_modules"]] == [
+        "bootloader 0 v1005",
+        "radio stack 0 v202",
+        "system part 1 v2101",
+    ]
+    (answer,) = document["applications"]
+    assert (answer["runs"], answer["boots_into"], answer["device_os"]) == (False, "safe mode", "2.1.0")
+    (finding,) = answer["findings"]
+    assert (finding["code"], finding["needed"]) == ("too_old", "system part 1 v2202")
+    assert answer["needs"] == [{"module": "system part 1 v2202", "device_os": "2.2.0"}]
+
+
+@pytest.mark.parametrize(
+    ("release", "options", "expected", "hint"),
+    [
+        ("2.1.0", {"index": 2}, {"no_slot", "no_application"}, "with Device OS 3.1.0-rc.1 or later"),
+        ("2.1.0", {"size": 0x20001}, {"too_large"}, "build it for Device OS 3.1.0-rc.1 or later (262144 bytes)"),
+        ("3.1.0", {"index": 2, "size": 0x40000, "needs": 3103}, set(), ""),
+        ("6.2.0", {"index": 1}, set(), ""),
+        ("2.1.0", {"platform": "photon"}, {"wrong_platform"}, "build it for Boron"),
+    ],
+)
+def test_where_and_how_large(app, release, options, expected, hint):
+    path = app(**options)
+    exit_code = ExitCode.REFUSED if expected else ExitCode.OK
+    document = answers("--platform", "boron", "--device-os", release, path, exit_code=exit_code)
+    assert set(codes(document)[0]) == expected
+    assert hint in "".join(f["hint"] for f in document["applications"][0]["findings"])
+
+
+def test_each_file_has_its_own_answer(app):
+    good, bad = app(326, name="good.bin"), app(9999, name="bad.bin")
+    document = answers("--platform", "boron", "--device-os", "2.1.0", good, bad, exit_code=ExitCode.REFUSED)
+    assert [(a["file"], a["runs"]) for a in document["applications"]] == [("good.bin", True), ("bad.bin", False)]
+
+
+def test_device_os_itself_is_no_application(tmp_path):
+    path = tmp_path / "system.bin"
+    path.write_bytes(build_module(hardware("boron"), SYSTEM, 1, 2101, start_address=0x30000, size_bytes=0x1000))
+    text = run("--platform", "boron", "--device-os", "2.1.0", str(path), exit_code=ExitCode.REFUSED)
+    assert "not_an_application" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--device-os", "2.1.0"], "--platform"),
+        (["--platform", "boron"], "--device-os"),
+        (["--platform", "borun", "--device-os", "2.1.0"], "no platform 'borun'"),
+        (["--platform", "boron", "--device-os", "2.1.7"], "no Device OS release '2.1.7'"),
+    ],
+)
+def test_usage(app, arguments, words):
+    assert words in run(*arguments, app(), exit_code=ExitCode.USAGE)
+
+
+def test_a_release_that_was_not_made_for_the_platform(app):
+    result = CliRunner().invoke(
+        root, ["firmware", "check", "--platform", "photon", "--device-os", "6.2.0", app(platform="photon")]
+    )
+    assert isinstance(result.exception, PlanRefusedError)
+    assert "0.4.0 to 3.3.1" in result.exception.hint
+
+
+def test_a_damaged_file_is_bad_input(app, capsys):
+    path = app()
+    data = bytearray(Path(path).read_bytes())
+    data[0x800] ^= 1
+    Path(path).write_bytes(data)
+    with pytest.raises(SystemExit) as exit_:
+        main(["firmware", "check", "--platform", "boron", "--device-os", "2.1.0", path])
+    assert exit_.value.code == ExitCode.BAD_INPUT
+    assert "blink.bin" in capsys.readouterr().err
+
+
+# --- a real board
+
+
+def test_on_a_board_as_it_is(app, board):
+    document = answers("--on-board", board(), app())
+    assert (document["platform"], document["device_id"]) == ("boron", "e00fce681122334455667788")
+    assert document["applications"][0]["device_os"] == "2.1.0"
+    assert document["applications"][0]["steps"] == ["user part 1 v6 (blink.bin)"]
+
+
+def test_board_after_an_update_lists_the_steps(app, board):
+    text = run("--on-board", board(), "--device-os", "6.2.0", app(3103, index=2))
+    steps = [line.split(maxsplit=2)[2].strip() for line in text.splitlines() if line.startswith("  step")]
+    assert steps == [
+        "flash bootloader 0 v3100 (Device OS 6.2.0)",
+        "flash system part 1 v6200 (Device OS 6.2.0)",
+        "flash user part 2 v6 (blink.bin)",
+    ]
+    assert "the former application at 0x000d4000 must be erased" in text
+
+
+def test_board_back_to_an_older_release_starts_with_the_application(app, board):
+    path = board(system=6200, bootloader=3100, app_index=2, app_needs=3103)
+    document = answers("--on-board", path, "--device-os", "2.1.0", app())
+    # The newer bootloader may stay.
+    assert document["applications"][0]["steps"] == [
+        "user part 1 v6 (blink.bin)",
+        "system part 1 v2101 (Device OS 2.1.0)",
+    ]
+
+
+def test_board_with_something_wrong(app, board):
+    document = answers("--on-board", board(failed=["INTEGRITY"]), app(), exit_code=ExitCode.REFUSED)
+    assert codes(document) == [["damaged"]]
+
+
+def test_stops_are_told(app, board):
+    text = run("--on-board", board(system=403, bootloader=300), "--device-os", "2.0.0", app(326))
+    assert "go through Device OS 1.1.0 first" in text
+
+
+def test_board_and_platform_must_agree(app, board):
+    assert "is a Boron" in run("--on-board", board(), "--platform", "argon", app(), exit_code=ExitCode.USAGE)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", '{"platform": {"name": "boron"}}', '{"platform": {"name": "zz"}, "modules": [], "device_id": ""}'],
+)
+def test_a_file_that_is_no_board(app, tmp_path, content):
+    path = tmp_path / "board.json"
+    path.write_text(content)
+    result = CliRunner().invoke(root, ["firmware", "check", "--on-board", str(path), app()])
+    assert isinstance(result.exception, FormatError)
+    assert "board.json" in result.exception.message
+
+
+@pytest.mark.firmware
+def test_id_of_a_virtual_board_is_understood(particle_cli_firmware, release_store, tmp_path):
+    command = [sys.executable, "-c", "from particle_dev.cli.main import main; main()"]
+    store = ["--store", str(release_store.root)]
+    done = subprocess.run(
+        [*command, "id", "--bench", "virtual", "--device", "boron", "--json", *store], capture_output=True, check=True
+    )
+    path = tmp_path / "board.json"
+    path.write_bytes(done.stdout)
+    tinker = particle_cli_firmware / "particle-cli-2.12.0/package/assets/binaries/tinker-0.8.0-rc.27-boron.bin"
+    document = answers("--on-board", str(path), "--device-os", "2.1.0", str(tinker))
+    assert document["applications"][0]["runs"]
+    assert document["applications"][0]["steps"][0] == "system part 1 v2101 (Device OS 2.1.0)"
+
+
+@pytest.mark.firmware
+@pytest.mark.parametrize(
+    ("platform", "release", "file"),
+    [
+        ("photon", "2.1.0", "tinker-0.4.5-photon.bin"),
+        ("electron", "2.1.0", "electron_tinker.bin"),
+        ("tracker", "1.5.4-rc.1", "tracker-tinker@1.5.4-rc.1.bin"),
+        ("core", "1.4.4", "core_tinker.bin"),
+    ],
+)
+def test_real_applications_run(particle_cli_firmware, platform, release, file):
+    path = particle_cli_firmware / "particle-cli-2.12.0/package/assets/binaries" / file
+    assert answers("--platform", platform, "--device-os", release, str(path))["applications"][0]["runs"]
