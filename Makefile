@@ -14,7 +14,7 @@ SOURCES := firmware harness particle_dev tests hil setup.py
 
 # Firmware and peers that demo and tests use; never committed.
 PARTICLE_CLI_VERSIONS := 2.3.0 2.12.0 2.16.0 3.43.1
-PEERS := binary-version-reader@3.1.3 @particle/device-constants@4.2.1
+PEERS := binary-version-reader@3.1.3 @particle/device-constants@4.2.1 @particle/device-os-protobuf@2.9.0
 
 .PHONY: help demo demo-damaged test check lint types imports generated unit bench firmware-for-tests setup clean
 help:
@@ -83,10 +83,9 @@ demo: $(VENV)/.ready $(STORE)/.ready
 demo-damaged: $(VENV)/.ready $(STORE)/.ready
 	@out=$(DEMO)/$$(date -u +%Y%m%d-%H%M%S)-damaged
 	mkdir -p $$out && cp -r $(STORE) $$out/store
-	file=$$($(BIN)/particle-dev firmware list --json --store $$out/store | $(BIN)/python -c "
-	import json, sys
-	for m in json.load(sys.stdin)['modules']:
-	    if (m['platform'], m['function'], m['index']) == ('photon', 4, 2): print(m['sha256'])")
+	file=$$($(BIN)/particle-dev firmware list --json --store $$out/store | $(BIN)/python -c "import json, sys; print(*(
+	m['sha256'] for m in json.load(sys.stdin)['modules']
+	if (m['platform'], m['function'], m['index'], m['version']) == ('photon', 4, 2, 2101)))")
 	printf '\x5a' | dd of=$$out/store/modules/$$file.bin bs=1 seek=100000 conv=notrunc status=none
 	status=0
 	$(BIN)/particle-dev station run --bench virtual --recipe recipes/ship.toml --store $$out/store --out $$out || status=$$?

@@ -98,6 +98,40 @@ static void test_size_and_place(void)
     expect(&board, PD_CHECK_ADDRESS, PD_ERR_ADDRESS, 0, 0);
 }
 
+static void test_limits_of_a_slot(void)
+{
+    pd_board board = BOARD;
+    pd_slot slot = SLOTS[0];
+    board.slots = &slot;
+    board.slot_count = 1;
+    build(PLAIN);
+    board.update_max_size = (uint32_t)file_size;
+    slot.end_address = START + (uint32_t)file_size;
+    slot.max_size = (uint32_t)file_size;
+    expect_ok(&board);
+    slot.max_size--;
+    expect(&board, PD_CHECK_ADDRESS, PD_ERR_ADDRESS, 4, 0);
+    slot.max_size++;
+    slot.end_address -= 4; /* the CRC is not part of a device's test */
+    expect(&board, PD_CHECK_ADDRESS, PD_ERR_ADDRESS, 4, 0);
+    slot.end_address--;
+    expect(&board, PD_CHECK_RANGE | PD_CHECK_ADDRESS, PD_ERR_RANGE, 4, -1300);
+
+    current = "fixed end: from the end back";
+    slot = SLOTS[0];
+    slot.has_fixed_end = true;
+    slot.max_size = 0x1000 - ((uint32_t)file_size - 4);
+    expect(&board, PD_CHECK_ADDRESS, PD_ERR_ADDRESS, 4, 0);
+    slot.max_size--;
+    expect(&board, PD_CHECK_RANGE | PD_CHECK_ADDRESS, PD_ERR_RANGE, 4, -1300);
+
+    current = "any MCU";
+    slot = SLOTS[0];
+    file[8] = PD_MCU_ANY;
+    seal();
+    expect_ok(&board);
+}
+
 static void test_integrity_comes_before_dependencies_and_platform(void)
 {
     pd_board board = BOARD;
@@ -144,6 +178,9 @@ static void test_dependencies(void)
 
     current = "full";
     board = BOARD;
+    board.modules = modules;
+    memcpy(modules, MODULES, sizeof modules);
+    modules[3].start_address = START; /* the same place, another index: is not replaced */
     build(PLAIN);
     put_u16(10, 2100);
     seal();
@@ -336,6 +373,7 @@ static void test_hash(void)
 const test CHECK_TESTS[] = {
     { "good_module", test_good_module },
     { "size_and_place", test_size_and_place },
+    { "limits_of_a_slot", test_limits_of_a_slot },
     { "integrity_comes_before_dependencies_and_platform", test_integrity_comes_before_dependencies_and_platform },
     { "dependencies", test_dependencies },
     { "user_part", test_user_part },

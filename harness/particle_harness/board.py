@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from particle_harness import radio as radio_events
 from particle_harness.boards import Hardware
 from particle_harness.boot import BootDecision, BootView, decide_boot
-from particle_harness.boot_steps import apply_ota_update, photon_system_parts_are_intact, restore_factory_image
+from particle_harness.boot_steps import photon_system_parts_are_intact, restore_factory_image
 from particle_harness.clock import Clock
 from particle_harness.dct import DCT_SIZE_BYTES, Dct
 from particle_harness.factory import furnish
 from particle_harness.faults import Fault, FaultScript
+from particle_harness.firmware_update import FirmwareUpdate, install_entered_modules
 from particle_harness.nor_flash import NorFlash
 from particle_harness.radio import Radio
 from particle_harness.running import BoardSystem
@@ -34,7 +35,7 @@ from particle_harness.usb.transfer import TYPE_CLASS, TYPE_VENDOR, GoneError, Se
 RESET_POWER_DOWN, RESET_PIN, RESET_UNKNOWN = 40, 20, 10
 RESET_UPDATE, RESET_SAFE_MODE, RESET_DFU, RESET_USER = 70, 110, 120, 140
 """Source: device-os v2.1.0 services/inc/system_defs.h System_Reset_Reason."""
-_RESET_REASONS = {"app": RESET_USER, "dfu": RESET_DFU, "safe_mode": RESET_SAFE_MODE}
+_RESET_REASONS = {"app": RESET_USER, "dfu": RESET_DFU, "safe_mode": RESET_SAFE_MODE, "update": RESET_UPDATE}
 _MAX_STEPS_OF_A_BOOT = 6
 _ARRIVED_BEFORE_S = 1.5
 """A new board was plugged in this long before the bench is opened: it is on the bus, and not yet on the network."""
@@ -100,6 +101,13 @@ class VirtualBoard:
             self.state,
             self.dct,
             self._radio,
+            FirmwareUpdate(
+                hardware,
+                self.external if hardware.is_gen3 and self.external else self.internal,
+                self.internal,
+                self.dct,
+                self.boot_view,
+            ),
             view=self.boot_view,
             now_s=clock.monotonic_s,
             restart_later=self._restart_later,
@@ -270,22 +278,31 @@ class VirtualBoard:
         self._detach()
         state.events.clear()
         self.truth.boots += 1
+        self._system.firmware_update.cancel()
+        at_s += self._bootloader_installs()
         decision = decide_boot(self.boot_view())
         for _ in range(_MAX_STEPS_OF_A_BOOT):
             if decision.runs == "factory_restore":
                 restore_factory_image(self.boot_view(), self.internal)
                 self.dct.factory_reset_requested = False
             elif decision.runs == "ota_update":
-                apply_ota_update(self.boot_view(), self.internal)
                 self.dct.clear_ota_update()
+                self._system.firmware_update.apply()
                 reason = RESET_UPDATE
             else:
                 break
             at_s += self.timing.restore_s
             self.truth.boots += 1
             state.safe_mode_requested = False
+            at_s += self._bootloader_installs()
             decision = decide_boot(self.boot_view())
         self._run(decision, at_s, reason, after_power_on)
+
+    def _bootloader_installs(self) -> float:
+        """Modules that wait are copied, unless DFU mode is wanted; how long that takes."""
+        if self.state.dfu_requested:
+            return 0.0
+        return install_entered_modules(self.boot_view(), self.internal, self.dct) * self.timing.restore_s
 
     def _run(self, decision: BootDecision, at_s: float, reason: int, after_power_on: bool) -> None:
         state, truth = self.state, self.truth

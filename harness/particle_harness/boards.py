@@ -111,6 +111,11 @@ class Hardware:
         return 0x689000 if self.external_flash_size_bytes > 4 * MIB else 0x289000
 
     @property
+    def ota_size_bytes(self) -> int:
+        """Room in that region."""
+        return 1500 * 1024 if self.is_gen3 else 0x40000
+
+    @property
     def bootloader_address(self) -> int:
         """Start of the bootloader's module."""
         return 0xF4000 if self.is_gen3 else 0x08000000

@@ -246,11 +246,14 @@ def _needs_met(view: BootView, prefix: Prefix, version: int) -> bool:
     if prefix.need1.function == ModuleFunction.NONE:
         return True
     return all(
-        _need_met(view, need, version) for need in (prefix.need1, prefix.need2) if need.function != ModuleFunction.NONE
+        need_is_met(view, need, version)
+        for need in (prefix.need1, prefix.need2)
+        if need.function != ModuleFunction.NONE
     )
 
 
-def _need_met(view: BootView, need: Need, version: int) -> bool:
+def need_is_met(view: BootView, need: Need, version: int) -> bool:
+    """Whether a dependency is there, in a good enough version."""
     bounds = _find_bounds(view, need.function, need.index, version)
     if bounds is None:
         return False

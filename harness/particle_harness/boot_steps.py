@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from particle_dev.catalog.modules import ModuleFunction
-from particle_harness.boot import BootView, factory_image, fetch_module, system_version
-from particle_harness.module_reader import CRC_SIZE_BYTES, crc_is_good, read_prefix
+from particle_harness.boot import BootView, factory_image, fetch_module
+from particle_harness.module_reader import CRC_SIZE_BYTES
 from particle_harness.nor_flash import NorFlash
 
 
@@ -18,23 +18,6 @@ def restore_factory_image(view: BootView, internal: NorFlash) -> None:
     read = view.external if view.hardware.is_gen3 else view.internal
     if image is not None and read is not None:
         internal.load(image.start_address, read(view.hardware.factory_address, image.length + CRC_SIZE_BYTES))
-
-
-def apply_ota_update(view: BootView, internal: NorFlash) -> None:
-    """Move a sound module from the OTA region to its place: HAL_FLASH_ApplyPendingUpdate() and the bootloader.
-
-    Source: device-os v2.1.0 hal/src/nRF52840/ota_flash_hal.cpp, platform/MCU/nRF52840/src/flash_mal.c. Modules with
-    flags (compressed, combined, without prefix) are left alone.
-    """
-    hardware = view.hardware
-    read = view.external if hardware.is_gen3 else view.internal
-    prefix = read_prefix(read, hardware.ota_address, hardware.mcu) if read else None
-    if read is None or prefix is None or prefix.platform_id != hardware.platform_id or prefix.flags:
-        return
-    place = (prefix.function, prefix.index, prefix.start_address)
-    fits = any((b.function, b.index, b.start_address) == place for b in hardware.bounds(system_version(view)))
-    if fits and crc_is_good(read, hardware.ota_address, prefix.length):
-        internal.load(prefix.start_address, read(hardware.ota_address, prefix.length + CRC_SIZE_BYTES))
 
 
 def photon_system_parts_are_intact(view: BootView) -> bool:

@@ -7,6 +7,8 @@ Source: device-os v2.1.0 platform/MCU/nRF52840/inc/dct.h (offsets), services/inc
 
 from __future__ import annotations
 
+import struct
+from dataclasses import dataclass
 from mmap import mmap
 
 DCT_SIZE_BYTES = 0x4000
@@ -17,6 +19,24 @@ OTA_UPDATE_FLAG_OFFSET = 1753
 OTA_UPDATE_REQUESTED = 0xA5
 CLAIMED_OFFSET = 1825
 SETUP_DONE_OFFSET = 8134
+
+
+_MODULES_OFFSET, _MODULE_COUNT = 2852, 5
+_ENTERED, _FREE = 0xABCD, 0xFFFF
+_SLOT = struct.Struct("<HBBIIIBB2x")
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleSlot:
+    """A module that the bootloader is to copy. Source: platform_flash_modules.h platform_flash_modules_t."""
+
+    source_device: int
+    destination_device: int
+    source_address: int
+    destination_address: int
+    length: int
+    flags: int
+    function: int
 
 
 class Dct:
@@ -48,7 +68,33 @@ class Dct:
     @property
     def claimed(self) -> bool:
         """Whether a user has claimed the device."""
-        return self.read(CLAIMED_OFFSET, 1) == b"\x01"
+        return self.read(CLAIMED_OFFSET, 1) == b"1"
+
+    def modules(self) -> list[tuple[int, ModuleSlot]]:
+        """Modules that wait for the bootloader, with their slot's number. Slot 0 belongs to the factory reset."""
+        found = []
+        for number in range(1, _MODULE_COUNT):
+            magic, *values = _SLOT.unpack(self.read(self._slot_offset(number), _SLOT.size))
+            if magic == _ENTERED:
+                found.append((number, ModuleSlot(*values)))
+        return found
+
+    def add_module(self, slot: ModuleSlot) -> bool:
+        """Enter a module in the next free slot; False when there is none."""
+        taken = [number for number, _ in self.modules()]
+        free = [number for number in range(1, _MODULE_COUNT) if number not in taken]
+        if free:
+            values = (getattr(slot, name) for name in slot.__slots__)
+            self.write(self._slot_offset(free[0]), _SLOT.pack(_ENTERED, *values))
+        return bool(free)
+
+    def clear_module(self, number: int) -> None:
+        """The module of a slot is done."""
+        self.write(self._slot_offset(number), _FREE.to_bytes(2, "little"))
+
+    @staticmethod
+    def _slot_offset(number: int) -> int:
+        return _MODULES_OFFSET + number * _SLOT.size
 
     @property
     def factory_reset_requested(self) -> bool:

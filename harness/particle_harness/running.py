@@ -8,6 +8,7 @@ from particle_dev.catalog.device_os import releases_by_system_version
 from particle_harness.boards import FIRST_WITHOUT_SETUP_DONE, Hardware
 from particle_harness.boot import BootView, FetchedModule, fetch_modules, system_version
 from particle_harness.dct import Dct
+from particle_harness.firmware_update import FirmwareUpdate
 from particle_harness.radio import Radio
 from particle_harness.state import BoardState
 
@@ -21,6 +22,7 @@ class BoardSystem:
         state: BoardState,
         dct: Dct,
         radio: Radio,
+        firmware_update: FirmwareUpdate,
         *,
         view: Callable[[], BootView],
         now_s: Callable[[], float],
@@ -33,6 +35,7 @@ class BoardSystem:
         self._view = view
         self._now_s = now_s
         self.restart = restart_later
+        self.firmware_update = firmware_update
 
     @property
     def device_id(self) -> str:

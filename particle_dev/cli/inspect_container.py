@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from particle_dev.catalog.modules import ModuleFunction
-from particle_dev.cli.inspect import Inspected, inspect_data
+from particle_dev.cli.inspect_files import Inspected, inspect_data
 from particle_dev.errors import FirmwareStoreError, FormatError
 from particle_dev.flash.bundle_files import read_bundle_file
 from particle_dev.flash.firmware_sources import is_container, read_sources, zip_member_names

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from particle_dev.catalog.modules import ModuleFunction
-from particle_dev.cli.inspect import Inspected
+from particle_dev.cli.inspect_files import Inspected
 from particle_dev.errors import ModuleFormatError
 from particle_dev.protocol.asset import read_asset_module
 from particle_dev.protocol.compressed import expand

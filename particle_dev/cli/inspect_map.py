@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from particle_dev.cli.inspect import Inspected
+from particle_dev.cli.inspect_files import Inspected
 from particle_dev.flash.bundle_files import write_file
 from particle_dev.protocol.byte_map import Region, RegionKind, address_text, byte_map, byte_map_svg
 from particle_dev.protocol.module import parse

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import sys
-
-import click
 
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.errors import (
@@ -53,11 +50,22 @@ def error_object(error: ParticleDevError) -> dict[str, object]:
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit."""
     arguments = sys.argv[1:] if argv is None else argv
+    if arguments and arguments[0] == "inspect":
+        # Without click, which costs more than the inspection.
+        from particle_dev.cli.inspect_files import plain_call  # noqa: PLC0415
+
+        exit_code = plain_call(arguments[1:])
+        if exit_code is not None:
+            sys.exit(exit_code)
     if not arguments or "--help" in arguments or "-h" in arguments:
         # Only help pages are worth the import time; commands defined after this render through it.
         from rich_click.patch import patch  # noqa: PLC0415
 
         patch()
+    import json  # noqa: PLC0415
+
+    import click  # noqa: PLC0415
+
     from particle_dev.cli.root import root  # noqa: PLC0415
 
     try:
@@ -66,13 +74,13 @@ def main(argv: list[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except click.Abort:
-        print("interrupted", file=sys.stderr)  # noqa: T201
+        print("interrupted", file=sys.stderr)
         sys.exit(ExitCode.INTERRUPTED)
     except ParticleDevError as error:
         if "--json" in arguments:
-            print(json.dumps(error_object(error), default=str))  # noqa: T201
+            print(json.dumps(error_object(error), default=str))
         else:
-            print(f"error: {error.message}", file=sys.stderr)  # noqa: T201
+            print(f"error: {error.message}", file=sys.stderr)
             if error.hint:
-                print(f"  what to do: {error.hint}", file=sys.stderr)  # noqa: T201
+                print(f"  what to do: {error.hint}", file=sys.stderr)
         sys.exit(exit_code_of(error))

@@ -33,8 +33,8 @@ class ConfigRequests:
         return messages.decode_is_claimed(self._session.request(ControlRequest.IS_CLAIMED))
 
     def set_startup_mode(self, mode: StartupMode) -> None:
-        """What the next boot does. LISTENING is consumed once: by safe mode, or on Gen3 and later by the first attempt to
-        connect of any boot; power loss forgets it."""
+        """What the next boot does. LISTENING is consumed once: by safe mode, or on Gen3 and later by the first attempt
+        to connect of any boot; power loss forgets it."""
         self._session.request(ControlRequest.SET_STARTUP_MODE, messages.encode_startup_mode(mode))
 
     def set_feature(self, feature: Feature, enabled: bool) -> None:
@@ -51,8 +51,8 @@ class ConfigRequests:
         return messages.decode_protected_state(self._session.request(ControlRequest.GET_PROTECTED_STATE))
 
     def prepare_unlock(self, server_nonce: bytes) -> ProtectionChallenge | None:
-        """Ask a protected device for what the cloud must sign; None when it is not protected. The answer is good for 60 s.
-        Source: device-os v6.2.0 system/src/control/config.cpp setProtectedState."""
+        """Ask a protected device for what the cloud must sign; None when it is not protected. The answer is good for
+        60 s. Source: device-os v6.2.0 system/src/control/config.cpp setProtectedState."""
         payload = messages.encode_protection_prepare(server_nonce)
         return messages.decode_protection_challenge(self._session.request(ControlRequest.SET_PROTECTED_STATE, payload))
 

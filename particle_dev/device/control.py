@@ -15,6 +15,7 @@ from particle_dev.device.model import Device
 from particle_dev.device.network_requests import CellularRequests, NetworkRequests, WifiRequests
 from particle_dev.errors import (
     DeviceModeError,
+    LinkAccessError,
     ParticleDevError,
     ProtocolError,
     RequestRefusedError,
@@ -245,11 +246,13 @@ class ControlSession:
         self.request(ControlRequest.RESET)
 
     def reset_now(self) -> bool:
-        """Reset at once, even when the device's threads are blocked; else as :meth:`reset`. False when its Device OS does
-        not know the request (before 2.0.0)."""
+        """Reset at once, even when the device's threads are blocked; else as :meth:`reset`. False when its Device OS
+        does not know the request (before 2.0.0)."""
         self.permissions.require_connect("a reset")
         try:
             return self._run(control.raw_act(RawRequest.RESET, self._needs_data_stage))
+        except LinkAccessError:
+            raise
         except TransportError:
             # The device is gone before it has completed the transfer.
             return True
@@ -283,15 +286,12 @@ class ControlSession:
     def update_firmware(
         self, module: bytes, *, validate_only: bool = False, progress: Progress | None = None
     ) -> AcceptedUpdate:
-        """Hand a module to the running system. The result means **validated, and the device resets to install it** (then
-        ``may_connect`` is needed), not installed: read the module info after the reset. ``validate_only`` asks what it
-        would say; the device's update area is erased all the same."""
+        """Hand a module to the running system. The result means **validated, and the device resets to install it**
+        (then ``may_connect`` is needed), not installed: read the module info after the reset. ``validate_only`` asks
+        what it would say; the device's update area is erased all the same."""
         if not validate_only:
             self.permissions.require_connect("a firmware update, which ends in a reset,")
-        machine = update_firmware(
-            module, validate_only=validate_only, progress=progress or (lambda _sent, _total: None)
-        )
-        return self._run(machine)
+        return self._run(update_firmware(module, validate_only=validate_only, progress=progress))
 
     def add_log_handler(self, handler: LogHandler) -> None:
         """Let the device log to a serial port. Works only with applications that enable FEATURE_CONFIGURABLE_LOGGING;

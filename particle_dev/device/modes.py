@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from particle_dev.catalog.console import DFU_SPEED
 from particle_dev.catalog.platforms import UsbMode
 from particle_dev.device.control import ControlSession
 from particle_dev.device.discovery import POLL_INTERVAL_S, wait_for_mode
@@ -12,7 +13,7 @@ from particle_dev.device.model import Device
 from particle_dev.errors import ControlProtocolError, DeviceModeError, DeviceNotFoundError, LinkTimeoutError
 from particle_dev.transport.base import Host
 
-DFU_TOUCH_BAUD = 14400
+DFU_TOUCH_BAUD = DFU_SPEED.baud
 
 
 class DfuEntry(StrEnum):
@@ -69,9 +70,9 @@ def enter_dfu(
     return wait_for_mode(host, device, UsbMode.DFU, timeout_s), used
 
 
-def touch_serial_port(host: Host, device: Device, timeout_s: float = 5.0) -> None:
-    """Open the board's serial port at 14400 baud, which resets it into DFU mode at once. Raises DeviceNotFoundError
-    when it has no serial port."""
+def touch_serial_port(host: Host, device: Device, timeout_s: float = 5.0, baud: int = DFU_TOUCH_BAUD) -> None:
+    """Open the board's serial port at 14400 baud, which resets it into DFU mode at once, or at another speed that is a
+    command (catalog.console). Raises DeviceNotFoundError when it has no serial port."""
     deadline_s = host.clock.monotonic_s() + timeout_s
     while True:
         for port in host.serial.ports():
@@ -79,7 +80,7 @@ def touch_serial_port(host: Host, device: Device, timeout_s: float = 5.0) -> Non
                 device.usb.vid,
                 device.usb.pid,
             ):
-                host.serial.touch(port.url, DFU_TOUCH_BAUD)
+                host.serial.touch(port.url, baud)
                 return
         if host.clock.monotonic_s() >= deadline_s:
             raise DeviceNotFoundError(

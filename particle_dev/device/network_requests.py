@@ -38,8 +38,8 @@ class NetworkRequests:
 
 
 class WifiRequests:
-    """``session.wifi``. Each of these but :meth:`store`, :meth:`known_networks`, :meth:`forget` and :meth:`clear` powers
-    the radio."""
+    """``session.wifi``. All but :meth:`store`, :meth:`known_networks`, :meth:`forget` and :meth:`clear` power the
+    radio."""
 
     def __init__(self, session: Requester) -> None:
         self._session = session

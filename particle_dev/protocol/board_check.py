@@ -79,6 +79,7 @@ def check_on_board(data: bytes, board: Board) -> Verdict | None:
     """What the board would say to the module in ``data``; None when that is no module (``parse`` tells why)."""
     source = ffi.new("pd_source *", (ffi.from_buffer("uint8_t[]", data), len(data)))
     module = ffi.new("pd_module *")
+    # The first candidate, right CRC or not: a device looks for the prefix in one place.
     if lib.pd_module_next_candidate(source, ffi.new("unsigned *"), module) != lib.PD_OK:
         return None
     module.crc_computed = isal_zlib.crc32(memoryview(data)[: module.crc_offset])

@@ -51,30 +51,27 @@ Progress = Callable[[int, int], None]
 """Called with bytes sent so far and bytes in all, after START and after each chunk."""
 
 
-def _no_progress(_sent_bytes: int, _total_bytes: int) -> None:
-    return
-
-
 def update_firmware(
-    data: bytes, *, validate_only: bool = False, progress: Progress = _no_progress
+    data: bytes, *, validate_only: bool = False, progress: Progress | None = None
 ) -> Machine[AcceptedUpdate]:
     """Send one module (or one combined binary) and have it installed, or only validated.
 
-    **Without ``validate_only`` the device resets into its application**, which may connect; permissions are the business
-    of whoever drives this. Raises RequestRefusedError with the device's result code, LinkTimeoutError,
-    ControlProtocolError; the update is cancelled on the device in each case.
+    **Without ``validate_only`` the device resets into its application**, which may connect; whoever drives this sees to
+    the permission. Raises RequestRefusedError with the device's result code, LinkTimeoutError, ControlProtocolError;
+    the update is cancelled on the device in each case.
     Source of the steps: particle-usb src/device.js updateFirmware.
     """
     try:
         chunk_size = yield from _start(len(data))
-        progress(0, len(data))
+        report = progress or (lambda _sent, _total: None)
+        report(0, len(data))
         for offset in range(0, len(data), chunk_size):
             chunk = data[offset : offset + chunk_size]
             payload = pb.FirmwareUpdateDataRequest(data=chunk).SerializeToString()
             request = ControlRequest.FIRMWARE_UPDATE_DATA
             result = yield from perform_request(request, payload, pauses_s=DATA_PAUSES_S)
             _require_ok(result, request, f" at byte {offset} of {len(data)}")
-            progress(offset + len(chunk), len(data))
+            report(offset + len(chunk), len(data))
         payload = pb.FinishFirmwareUpdateRequest(validate_only=validate_only).SerializeToString()
         request = ControlRequest.FINISH_FIRMWARE_UPDATE
         _require_ok((yield from perform_request(request, payload, FINISH_TIMEOUT_S)), request)

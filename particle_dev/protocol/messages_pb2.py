@@ -4,154 +4,157 @@
 # source: particle_dev/protocol/messages.proto
 # Protobuf Python Version: 7.35.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 7, 35, 1, "", "particle_dev/protocol/messages.proto"
+    _runtime_version.Domain.PUBLIC,
+    7,
+    35,
+    1,
+    '',
+    'particle_dev/protocol/messages.proto'
 )
 # @@protoc_insertion_point(imports)
 
 _sym_db = _symbol_database.Default()
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n$particle_dev/protocol/messages.proto\x12\x15particle_dev.messages"\x1b\n\rDeviceIdReply\x12\n\n\x02id\x18\x01 \x01(\t"#\n\x11SerialNumberReply\x12\x0e\n\x06serial\x18\x01 \x01(\t"%\n\x12SystemVersionReply\x12\x0f\n\x07version\x18\x01 \x01(\t":\n\x0fNcpVersionReply\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x16\n\x0emodule_version\x18\x02 \x01(\r""\n\x11\x43\x61pabilitiesReply\x12\r\n\x05\x66lags\x18\x01 \x01(\x07"5\n\x11SetFeatureRequest\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\r\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08"$\n\x11GetFeatureRequest\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\r""\n\x0fGetFeatureReply\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08"\x1f\n\x0f\x44\x65viceModeReply\x12\x0c\n\x04mode\x18\x01 \x01(\r"%\n\x15SetStartupModeRequest\x12\x0c\n\x04mode\x18\x01 \x01(\r"8\n\x13ProtectedStateReply\x12\r\n\x05state\x18\x01 \x01(\x08\x12\x12\n\noverridden\x18\x02 \x01(\x08"\xb7\x02\n\x18SetProtectedStateRequest\x12\x0e\n\x06\x61\x63tion\x18\x01 \x01(\r\x12J\n\x07prepare\x18\x02 \x01(\x0b\x32\x37.particle_dev.messages.SetProtectedStateRequest.PrepareH\x00\x12J\n\x07\x63onfirm\x18\x03 \x01(\x0b\x32\x37.particle_dev.messages.SetProtectedStateRequest.ConfirmH\x00\x1a\x1f\n\x07Prepare\x12\x14\n\x0cserver_nonce\x18\x01 \x01(\x0c\x1aJ\n\x07\x43onfirm\x12\x18\n\x10server_signature\x18\x01 \x01(\x0c\x12%\n\x1dserver_public_key_fingerprint\x18\x02 \x01(\x0c\x42\x06\n\x04\x64\x61ta"\xd3\x01\n\x16SetProtectedStateReply\x12K\n\x07prepare\x18\x01 \x01(\x0b\x32\x35.particle_dev.messages.SetProtectedStateReply.PrepareH\x00\x88\x01\x01\x1a`\n\x07Prepare\x12\x14\n\x0c\x64\x65vice_nonce\x18\x01 \x01(\x0c\x12\x18\n\x10\x64\x65vice_signature\x18\x02 \x01(\x0c\x12%\n\x1d\x64\x65vice_public_key_fingerprint\x18\x03 \x01(\x0c\x42\n\n\x08_prepare",\n\x1a\x43loudConnectionStatusReply\x12\x0e\n\x06status\x18\x01 \x01(\r":\n\nDependency\x12\x0c\n\x04type\x18\x01 \x01(\r\x12\r\n\x05index\x18\x02 \x01(\r\x12\x0f\n\x07version\x18\x03 \x01(\r"G\n\x05\x41sset\x12\x0c\n\x04hash\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\r\x12\x14\n\x0cstorage_size\x18\x04 \x01(\r"\xdc\x05\n\x0fModuleInfoReply\x12O\n\x12modules_deprecated\x18\x01 \x03(\x0b\x32\x33.particle_dev.messages.ModuleInfoReply.LegacyModule\x12>\n\x07modules\x18\x02 \x03(\x0b\x32-.particle_dev.messages.ModuleInfoReply.Module\x1a\x95\x01\n\x0cLegacyModule\x12\x0c\n\x04type\x18\x01 \x01(\r\x12\r\n\x05index\x18\x02 \x01(\r\x12\x0f\n\x07version\x18\x03 \x01(\r\x12\x0c\n\x04size\x18\x04 \x01(\r\x12\x10\n\x08validity\x18\x05 \x01(\r\x12\x37\n\x0c\x64\x65pendencies\x18\x06 \x03(\x0b\x32!.particle_dev.messages.Dependency\x1a\x39\n\x08Security\x12\x0c\n\x04mode\x18\x01 \x01(\r\x12\x1f\n\x17\x63\x65rtificate_fingerprint\x18\x02 \x01(\x0c\x1a\xe4\x02\n\x06Module\x12\x0c\n\x04type\x18\x01 \x01(\r\x12\r\n\x05index\x18\x02 \x01(\r\x12\x0f\n\x07version\x18\x03 \x01(\r\x12\r\n\x05store\x18\x04 \x01(\r\x12\x10\n\x08max_size\x18\x05 \x01(\r\x12\x15\n\rchecked_flags\x18\x06 \x01(\x07\x12\x14\n\x0cpassed_flags\x18\x07 \x01(\x07\x12\x11\n\x04hash\x18\x08 \x01(\x0cH\x00\x88\x01\x01\x12\x37\n\x0c\x64\x65pendencies\x18\t \x03(\x0b\x32!.particle_dev.messages.Dependency\x12\x38\n\x12\x61sset_dependencies\x18\n \x03(\x0b\x32\x1c.particle_dev.messages.Asset\x12\x0c\n\x04size\x18\x0b \x01(\r\x12\x41\n\x08security\x18\x0c \x01(\x0b\x32/.particle_dev.messages.ModuleInfoReply.SecurityB\x07\n\x05_hash"q\n\x0e\x41ssetInfoReply\x12/\n\tavailable\x18\x01 \x03(\x0b\x32\x1c.particle_dev.messages.Asset\x12.\n\x08required\x18\x02 \x03(\x0b\x32\x1c.particle_dev.messages.Asset"#\n\x13SetClaimCodeRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t"!\n\x0eIsClaimedReply\x12\x0f\n\x07\x63laimed\x18\x01 \x01(\x08"3\n\x15SetSecurityKeyRequest\x12\x0c\n\x04type\x18\x01 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c"%\n\x15GetSecurityKeyRequest\x12\x0c\n\x04type\x18\x01 \x01(\r"#\n\x13GetSecurityKeyReply\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c"J\n\x17SetServerAddressRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\x05"+\n\x17GetServerAddressRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r"6\n\x15GetServerAddressReply\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0c\n\x04port\x18\x02 \x01(\x05",\n\x18SetServerProtocolRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r"*\n\x16GetServerProtocolReply\x12\x10\n\x08protocol\x18\x01 \x01(\r":\n\x1aStartFirmwareUpdateRequest\x12\x0c\n\x04size\x18\x01 \x01(\r\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\r".\n\x18StartFirmwareUpdateReply\x12\x12\n\nchunk_size\x18\x01 \x01(\r"4\n\x1b\x46inishFirmwareUpdateRequest\x12\x15\n\rvalidate_only\x18\x01 \x01(\x08")\n\x19\x46irmwareUpdateDataRequest\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c"\x1e\n\x0bIpv4Address\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\x07"\x1e\n\x0bIpv6Address\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c"\xe9\x01\n\x10InterfaceAddress\x12\x42\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0b\x32\x31.particle_dev.messages.InterfaceAddress.IpAddress\x12\x15\n\rprefix_length\x18\x02 \x01(\r\x1az\n\tIpAddress\x12\x30\n\x02v4\x18\x01 \x01(\x0b\x32".particle_dev.messages.Ipv4AddressH\x00\x12\x30\n\x02v6\x18\x02 \x01(\x0b\x32".particle_dev.messages.Ipv6AddressH\x00\x42\t\n\x07\x61\x64\x64ress"\xf0\x01\n\nIpv4Config\x12:\n\taddresses\x18\x01 \x03(\x0b\x32\'.particle_dev.messages.InterfaceAddress\x12\x30\n\x04peer\x18\x02 \x01(\x0b\x32".particle_dev.messages.Ipv4Address\x12\x33\n\x07gateway\x18\x03 \x01(\x0b\x32".particle_dev.messages.Ipv4Address\x12/\n\x03\x64ns\x18\x04 \x03(\x0b\x32".particle_dev.messages.Ipv4Address\x12\x0e\n\x06source\x18\x05 \x01(\r"\xbe\x01\n\nIpv6Config\x12:\n\taddresses\x18\x01 \x03(\x0b\x32\'.particle_dev.messages.InterfaceAddress\x12/\n\x03\x64ns\x18\x02 \x03(\x0b\x32".particle_dev.messages.Ipv6Address\x12\x0e\n\x06source\x18\x03 \x01(\r\x12\x33\n\x07gateway\x18\x04 \x01(\x0b\x32".particle_dev.messages.Ipv6Address"\x8a\x02\n\tInterface\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\r\x12\r\n\x05\x66lags\x18\x04 \x01(\r\x12\x11\n\text_flags\x18\x05 \x01(\r\x12\x36\n\x0bipv4_config\x18\x06 \x01(\x0b\x32!.particle_dev.messages.Ipv4Config\x12\x36\n\x0bipv6_config\x18\x07 \x01(\x0b\x32!.particle_dev.messages.Ipv6Config\x12\x12\n\nhw_address\x18\x08 \x01(\x0c\x12\x0b\n\x03mtu\x18\t \x01(\r\x12\x0e\n\x06metric\x18\n \x01(\r\x12\x0f\n\x07profile\x18\x0b \x01(\x0c"\x8d\x01\n\x12InterfaceListReply\x12\x43\n\ninterfaces\x18\x01 \x03(\x0b\x32/.particle_dev.messages.InterfaceListReply.Entry\x1a\x32\n\x05\x45ntry\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\r"!\n\x10InterfaceRequest\x12\r\n\x05index\x18\x01 \x01(\r"E\n\x0eInterfaceReply\x12\x33\n\tinterface\x18\x01 \x01(\x0b\x32 .particle_dev.messages.Interface"\xdc\x01\n\x19NetworkCredentialsRequest\x12\x0c\n\x04ssid\x18\x01 \x01(\t\x12\r\n\x05\x62ssid\x18\x02 \x01(\x0c\x12\x10\n\x08security\x18\x03 \x01(\r\x12Q\n\x0b\x63redentials\x18\x04 \x01(\x0b\x32<.particle_dev.messages.NetworkCredentialsRequest.Credentials\x12\x0e\n\x06hidden\x18\x06 \x01(\x08\x1a-\n\x0b\x43redentials\x12\x0c\n\x04type\x18\x01 \x01(\r\x12\x10\n\x08password\x18\x02 \x01(\t"\x1b\n\x0bSsidRequest\x12\x0c\n\x04ssid\x18\x01 \x01(\t"\x9e\x01\n\x12KnownNetworksReply\x12\x43\n\x08networks\x18\x01 \x03(\x0b\x32\x31.particle_dev.messages.KnownNetworksReply.Network\x1a\x43\n\x07Network\x12\x0c\n\x04ssid\x18\x01 \x01(\t\x12\x10\n\x08security\x18\x02 \x01(\r\x12\x18\n\x10\x63redentials_type\x18\x03 \x01(\r"Q\n\x13\x43urrentNetworkReply\x12\x0c\n\x04ssid\x18\x01 \x01(\t\x12\r\n\x05\x62ssid\x18\x02 \x01(\x0c\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\x05\x12\x0c\n\x04rssi\x18\x04 \x01(\x05"\xb0\x01\n\x11ScanNetworksReply\x12\x42\n\x08networks\x18\x01 \x03(\x0b\x32\x30.particle_dev.messages.ScanNetworksReply.Network\x1aW\n\x07Network\x12\x0c\n\x04ssid\x18\x01 \x01(\t\x12\r\n\x05\x62ssid\x18\x02 \x01(\x0c\x12\x10\n\x08security\x18\x03 \x01(\r\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\x05\x12\x0c\n\x04rssi\x18\x05 \x01(\x05"P\n\x0b\x41\x63\x63\x65ssPoint\x12\x0b\n\x03\x61pn\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x10\n\x08password\x18\x03 \x01(\t\x12\x14\n\x0cuse_defaults\x18\x04 \x01(\x08"c\n\x15SetAccessPointRequest\x12\x10\n\x08sim_type\x18\x01 \x01(\r\x12\x38\n\x0c\x61\x63\x63\x65ss_point\x18\x02 \x01(\x0b\x32".particle_dev.messages.AccessPoint"\x1e\n\nSimRequest\x12\x10\n\x08sim_type\x18\x01 \x01(\r"O\n\x13GetAccessPointReply\x12\x38\n\x0c\x61\x63\x63\x65ss_point\x18\x01 \x01(\x0b\x32".particle_dev.messages.AccessPoint""\n\x0e\x41\x63tiveSimReply\x12\x10\n\x08sim_type\x18\x01 \x01(\r")\n\nIccidReply\x12\r\n\x05iccid\x18\x01 \x01(\t\x12\x0c\n\x04imei\x18\x02 \x01(\tb\x06proto3'
-)
+
+
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$particle_dev/protocol/messages.proto\x12\x15particle_dev.messages\"\x1b\n\rDeviceIdReply\x12\n\n\x02id\x18\x01 \x01(\t\"#\n\x11SerialNumberReply\x12\x0e\n\x06serial\x18\x01 \x01(\t\"%\n\x12SystemVersionReply\x12\x0f\n\x07version\x18\x01 \x01(\t\":\n\x0fNcpVersionReply\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x16\n\x0emodule_version\x18\x02 \x01(\r\"\"\n\x11\x43\x61pabilitiesReply\x12\r\n\x05\x66lags\x18\x01 \x01(\x07\"5\n\x11SetFeatureRequest\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\r\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\"$\n\x11GetFeatureRequest\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\r\"\"\n\x0fGetFeatureReply\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\"\x1f\n\x0f\x44\x65viceModeReply\x12\x0c\n\x04mode\x18\x01 \x01(\r\"%\n\x15SetStartupModeRequest\x12\x0c\n\x04mode\x18\x01 \x01(\r\"8\n\x13ProtectedStateReply\x12\r\n\x05state\x18\x01 \x01(\x08\x12\x12\n\noverridden\x18\x02 \x01(\x08\"\xb7\x02\n\x18SetProtectedStateRequest\x12\x0e\n\x06\x61\x63tion\x18\x01 \x01(\r\x12J\n\x07prepare\x18\x02 \x01(\x0b\x32\x37.particle_dev.messages.SetProtectedStateRequest.PrepareH\x00\x12J\n\x07\x63onfirm\x18\x03 \x01(\x0b\x32\x37.particle_dev.messages.SetProtectedStateRequest.ConfirmH\x00\x1a\x1f\n\x07Prepare\x12\x14\n\x0cserver_nonce\x18\x01 \x01(\x0c\x1aJ\n\x07\x43onfirm\x12\x18\n\x10server_signature\x18\x01 \x01(\x0c\x12%\n\x1dserver_public_key_fingerprint\x18\x02 \x01(\x0c\x42\x06\n\x04\x64\x61ta\"\xd3\x01\n\x16SetProtectedStateReply\x12K\n\x07prepare\x18\x01 \x01(\x0b\x32\x35.particle_dev.messages.SetProtectedStateReply.PrepareH\x00\x88\x01\x01\x1a`\n\x07Prepare\x12\x14\n\x0c\x64\x65vice_nonce\x18\x01 \x01(\x0c\x12\x18\n\x10\x64\x65vice_signature\x18\x02 \x01(\x0c\x12%\n\x1d\x64\x65vice_public_key_fingerprint\x18\x03 \x01(\x0c\x42\n\n\x08_prepare\",\n\x1a\x43loudConnectionStatusReply\x12\x0e\n\x06status\x18\x01 \x01(\r\":\n\nDependency\x12\x0c\n\x04type\x18\x01 \x01(\r\x12\r\n\x05index\x18\x02 \x01(\r\x12\x0f\n\x07version\x18\x03 \x01(\r\"G\n\x05\x41sset\x12\x0c\n\x04hash\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\r\x12\x14\n\x0cstorage_size\x18\x04 \x01(\r\"\xdc\x05\n\x0fModuleInfoReply\x12O\n\x12modules_deprecated\x18\x01 \x03(\x0b\x32\x33.particle_dev.messages.ModuleInfoReply.LegacyModule\x12>\n\x07modules\x18\x02 \x03(\x0b\x32-.particle_dev.messages.ModuleInfoReply.Module\x1a\x95\x01\n\x0cLegacyModule\x12\x0c\n\x04type\x18\x01 \x01(\r\x12\r\n\x05index\x18\x02 \x01(\r\x12\x0f\n\x07version\x18\x03 \x01(\r\x12\x0c\n\x04size\x18\x04 \x01(\r\x12\x10\n\x08validity\x18\x05 \x01(\r\x12\x37\n\x0c\x64\x65pendencies\x18\x06 \x03(\x0b\x32!.particle_dev.messages.Dependency\x1a\x39\n\x08Security\x12\x0c\n\x04mode\x18\x01 \x01(\r\x12\x1f\n\x17\x63\x65rtificate_fingerprint\x18\x02 \x01(\x0c\x1a\xe4\x02\n\x06Module\x12\x0c\n\x04type\x18\x01 \x01(\r\x12\r\n\x05index\x18\x02 \x01(\r\x12\x0f\n\x07version\x18\x03 \x01(\r\x12\r\n\x05store\x18\x04 \x01(\r\x12\x10\n\x08max_size\x18\x05 \x01(\r\x12\x15\n\rchecked_flags\x18\x06 \x01(\x07\x12\x14\n\x0cpassed_flags\x18\x07 \x01(\x07\x12\x11\n\x04hash\x18\x08 \x01(\x0cH\x00\x88\x01\x01\x12\x37\n\x0c\x64\x65pendencies\x18\t \x03(\x0b\x32!.particle_dev.messages.Dependency\x12\x38\n\x12\x61sset_dependencies\x18\n \x03(\x0b\x32\x1c.particle_dev.messages.Asset\x12\x0c\n\x04size\x18\x0b \x01(\r\x12\x41\n\x08security\x18\x0c \x01(\x0b\x32/.particle_dev.messages.ModuleInfoReply.SecurityB\x07\n\x05_hash\"q\n\x0e\x41ssetInfoReply\x12/\n\tavailable\x18\x01 \x03(\x0b\x32\x1c.particle_dev.messages.Asset\x12.\n\x08required\x18\x02 \x03(\x0b\x32\x1c.particle_dev.messages.Asset\"#\n\x13SetClaimCodeRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\"!\n\x0eIsClaimedReply\x12\x0f\n\x07\x63laimed\x18\x01 \x01(\x08\"3\n\x15SetSecurityKeyRequest\x12\x0c\n\x04type\x18\x01 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"%\n\x15GetSecurityKeyRequest\x12\x0c\n\x04type\x18\x01 \x01(\r\"#\n\x13GetSecurityKeyReply\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"J\n\x17SetServerAddressRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\x05\"+\n\x17GetServerAddressRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\"6\n\x15GetServerAddressReply\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0c\n\x04port\x18\x02 \x01(\x05\",\n\x18SetServerProtocolRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\"*\n\x16GetServerProtocolReply\x12\x10\n\x08protocol\x18\x01 \x01(\r\":\n\x1aStartFirmwareUpdateRequest\x12\x0c\n\x04size\x18\x01 \x01(\r\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\r\".\n\x18StartFirmwareUpdateReply\x12\x12\n\nchunk_size\x18\x01 \x01(\r\"4\n\x1b\x46inishFirmwareUpdateRequest\x12\x15\n\rvalidate_only\x18\x01 \x01(\x08\")\n\x19\x46irmwareUpdateDataRequest\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"\x1e\n\x0bIpv4Address\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\x07\"\x1e\n\x0bIpv6Address\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\"\xe9\x01\n\x10InterfaceAddress\x12\x42\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0b\x32\x31.particle_dev.messages.InterfaceAddress.IpAddress\x12\x15\n\rprefix_length\x18\x02 \x01(\r\x1az\n\tIpAddress\x12\x30\n\x02v4\x18\x01 \x01(\x0b\x32\".particle_dev.messages.Ipv4AddressH\x00\x12\x30\n\x02v6\x18\x02 \x01(\x0b\x32\".particle_dev.messages.Ipv6AddressH\x00\x42\t\n\x07\x61\x64\x64ress\"\xf0\x01\n\nIpv4Config\x12:\n\taddresses\x18\x01 \x03(\x0b\x32\'.particle_dev.messages.InterfaceAddress\x12\x30\n\x04peer\x18\x02 \x01(\x0b\x32\".particle_dev.messages.Ipv4Address\x12\x33\n\x07gateway\x18\x03 \x01(\x0b\x32\".particle_dev.messages.Ipv4Address\x12/\n\x03\x64ns\x18\x04 \x03(\x0b\x32\".particle_dev.messages.Ipv4Address\x12\x0e\n\x06source\x18\x05 \x01(\r\"\xbe\x01\n\nIpv6Config\x12:\n\taddresses\x18\x01 \x03(\x0b\x32\'.particle_dev.messages.InterfaceAddress\x12/\n\x03\x64ns\x18\x02 \x03(\x0b\x32\".particle_dev.messages.Ipv6Address\x12\x0e\n\x06source\x18\x03 \x01(\r\x12\x33\n\x07gateway\x18\x04 \x01(\x0b\x32\".particle_dev.messages.Ipv6Address\"\x8a\x02\n\tInterface\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\r\x12\r\n\x05\x66lags\x18\x04 \x01(\r\x12\x11\n\text_flags\x18\x05 \x01(\r\x12\x36\n\x0bipv4_config\x18\x06 \x01(\x0b\x32!.particle_dev.messages.Ipv4Config\x12\x36\n\x0bipv6_config\x18\x07 \x01(\x0b\x32!.particle_dev.messages.Ipv6Config\x12\x12\n\nhw_address\x18\x08 \x01(\x0c\x12\x0b\n\x03mtu\x18\t \x01(\r\x12\x0e\n\x06metric\x18\n \x01(\r\x12\x0f\n\x07profile\x18\x0b \x01(\x0c\"\x8d\x01\n\x12InterfaceListReply\x12\x43\n\ninterfaces\x18\x01 \x03(\x0b\x32/.particle_dev.messages.InterfaceListReply.Entry\x1a\x32\n\x05\x45ntry\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\r\"!\n\x10InterfaceRequest\x12\r\n\x05index\x18\x01 \x01(\r\"E\n\x0eInterfaceReply\x12\x33\n\tinterface\x18\x01 \x01(\x0b\x32 .particle_dev.messages.Interface\"\xdc\x01\n\x19NetworkCredentialsRequest\x12\x0c\n\x04ssid\x18\x01 \x01(\t\x12\r\n\x05\x62ssid\x18\x02 \x01(\x0c\x12\x10\n\x08security\x18\x03 \x01(\r\x12Q\n\x0b\x63redentials\x18\x04 \x01(\x0b\x32<.particle_dev.messages.NetworkCredentialsRequest.Credentials\x12\x0e\n\x06hidden\x18\x06 \x01(\x08\x1a-\n\x0b\x43redentials\x12\x0c\n\x04type\x18\x01 \x01(\r\x12\x10\n\x08password\x18\x02 \x01(\t\"\x1b\n\x0bSsidRequest\x12\x0c\n\x04ssid\x18\x01 \x01(\t\"\x9e\x01\n\x12KnownNetworksReply\x12\x43\n\x08networks\x18\x01 \x03(\x0b\x32\x31.particle_dev.messages.KnownNetworksReply.Network\x1a\x43\n\x07Network\x12\x0c\n\x04ssid\x18\x01 \x01(\t\x12\x10\n\x08security\x18\x02 \x01(\r\x12\x18\n\x10\x63redentials_type\x18\x03 \x01(\r\"Q\n\x13\x43urrentNetworkReply\x12\x0c\n\x04ssid\x18\x01 \x01(\t\x12\r\n\x05\x62ssid\x18\x02 \x01(\x0c\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\x05\x12\x0c\n\x04rssi\x18\x04 \x01(\x05\"\xb0\x01\n\x11ScanNetworksReply\x12\x42\n\x08networks\x18\x01 \x03(\x0b\x32\x30.particle_dev.messages.ScanNetworksReply.Network\x1aW\n\x07Network\x12\x0c\n\x04ssid\x18\x01 \x01(\t\x12\r\n\x05\x62ssid\x18\x02 \x01(\x0c\x12\x10\n\x08security\x18\x03 \x01(\r\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\x05\x12\x0c\n\x04rssi\x18\x05 \x01(\x05\"P\n\x0b\x41\x63\x63\x65ssPoint\x12\x0b\n\x03\x61pn\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x10\n\x08password\x18\x03 \x01(\t\x12\x14\n\x0cuse_defaults\x18\x04 \x01(\x08\"c\n\x15SetAccessPointRequest\x12\x10\n\x08sim_type\x18\x01 \x01(\r\x12\x38\n\x0c\x61\x63\x63\x65ss_point\x18\x02 \x01(\x0b\x32\".particle_dev.messages.AccessPoint\"\x1e\n\nSimRequest\x12\x10\n\x08sim_type\x18\x01 \x01(\r\"O\n\x13GetAccessPointReply\x12\x38\n\x0c\x61\x63\x63\x65ss_point\x18\x01 \x01(\x0b\x32\".particle_dev.messages.AccessPoint\"\"\n\x0e\x41\x63tiveSimReply\x12\x10\n\x08sim_type\x18\x01 \x01(\r\")\n\nIccidReply\x12\r\n\x05iccid\x18\x01 \x01(\t\x12\x0c\n\x04imei\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "particle_dev.protocol.messages_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'particle_dev.protocol.messages_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_DEVICEIDREPLY"]._serialized_start = 63
-    _globals["_DEVICEIDREPLY"]._serialized_end = 90
-    _globals["_SERIALNUMBERREPLY"]._serialized_start = 92
-    _globals["_SERIALNUMBERREPLY"]._serialized_end = 127
-    _globals["_SYSTEMVERSIONREPLY"]._serialized_start = 129
-    _globals["_SYSTEMVERSIONREPLY"]._serialized_end = 166
-    _globals["_NCPVERSIONREPLY"]._serialized_start = 168
-    _globals["_NCPVERSIONREPLY"]._serialized_end = 226
-    _globals["_CAPABILITIESREPLY"]._serialized_start = 228
-    _globals["_CAPABILITIESREPLY"]._serialized_end = 262
-    _globals["_SETFEATUREREQUEST"]._serialized_start = 264
-    _globals["_SETFEATUREREQUEST"]._serialized_end = 317
-    _globals["_GETFEATUREREQUEST"]._serialized_start = 319
-    _globals["_GETFEATUREREQUEST"]._serialized_end = 355
-    _globals["_GETFEATUREREPLY"]._serialized_start = 357
-    _globals["_GETFEATUREREPLY"]._serialized_end = 391
-    _globals["_DEVICEMODEREPLY"]._serialized_start = 393
-    _globals["_DEVICEMODEREPLY"]._serialized_end = 424
-    _globals["_SETSTARTUPMODEREQUEST"]._serialized_start = 426
-    _globals["_SETSTARTUPMODEREQUEST"]._serialized_end = 463
-    _globals["_PROTECTEDSTATEREPLY"]._serialized_start = 465
-    _globals["_PROTECTEDSTATEREPLY"]._serialized_end = 521
-    _globals["_SETPROTECTEDSTATEREQUEST"]._serialized_start = 524
-    _globals["_SETPROTECTEDSTATEREQUEST"]._serialized_end = 835
-    _globals["_SETPROTECTEDSTATEREQUEST_PREPARE"]._serialized_start = 720
-    _globals["_SETPROTECTEDSTATEREQUEST_PREPARE"]._serialized_end = 751
-    _globals["_SETPROTECTEDSTATEREQUEST_CONFIRM"]._serialized_start = 753
-    _globals["_SETPROTECTEDSTATEREQUEST_CONFIRM"]._serialized_end = 827
-    _globals["_SETPROTECTEDSTATEREPLY"]._serialized_start = 838
-    _globals["_SETPROTECTEDSTATEREPLY"]._serialized_end = 1049
-    _globals["_SETPROTECTEDSTATEREPLY_PREPARE"]._serialized_start = 941
-    _globals["_SETPROTECTEDSTATEREPLY_PREPARE"]._serialized_end = 1037
-    _globals["_CLOUDCONNECTIONSTATUSREPLY"]._serialized_start = 1051
-    _globals["_CLOUDCONNECTIONSTATUSREPLY"]._serialized_end = 1095
-    _globals["_DEPENDENCY"]._serialized_start = 1097
-    _globals["_DEPENDENCY"]._serialized_end = 1155
-    _globals["_ASSET"]._serialized_start = 1157
-    _globals["_ASSET"]._serialized_end = 1228
-    _globals["_MODULEINFOREPLY"]._serialized_start = 1231
-    _globals["_MODULEINFOREPLY"]._serialized_end = 1963
-    _globals["_MODULEINFOREPLY_LEGACYMODULE"]._serialized_start = 1396
-    _globals["_MODULEINFOREPLY_LEGACYMODULE"]._serialized_end = 1545
-    _globals["_MODULEINFOREPLY_SECURITY"]._serialized_start = 1547
-    _globals["_MODULEINFOREPLY_SECURITY"]._serialized_end = 1604
-    _globals["_MODULEINFOREPLY_MODULE"]._serialized_start = 1607
-    _globals["_MODULEINFOREPLY_MODULE"]._serialized_end = 1963
-    _globals["_ASSETINFOREPLY"]._serialized_start = 1965
-    _globals["_ASSETINFOREPLY"]._serialized_end = 2078
-    _globals["_SETCLAIMCODEREQUEST"]._serialized_start = 2080
-    _globals["_SETCLAIMCODEREQUEST"]._serialized_end = 2115
-    _globals["_ISCLAIMEDREPLY"]._serialized_start = 2117
-    _globals["_ISCLAIMEDREPLY"]._serialized_end = 2150
-    _globals["_SETSECURITYKEYREQUEST"]._serialized_start = 2152
-    _globals["_SETSECURITYKEYREQUEST"]._serialized_end = 2203
-    _globals["_GETSECURITYKEYREQUEST"]._serialized_start = 2205
-    _globals["_GETSECURITYKEYREQUEST"]._serialized_end = 2242
-    _globals["_GETSECURITYKEYREPLY"]._serialized_start = 2244
-    _globals["_GETSECURITYKEYREPLY"]._serialized_end = 2279
-    _globals["_SETSERVERADDRESSREQUEST"]._serialized_start = 2281
-    _globals["_SETSERVERADDRESSREQUEST"]._serialized_end = 2355
-    _globals["_GETSERVERADDRESSREQUEST"]._serialized_start = 2357
-    _globals["_GETSERVERADDRESSREQUEST"]._serialized_end = 2400
-    _globals["_GETSERVERADDRESSREPLY"]._serialized_start = 2402
-    _globals["_GETSERVERADDRESSREPLY"]._serialized_end = 2456
-    _globals["_SETSERVERPROTOCOLREQUEST"]._serialized_start = 2458
-    _globals["_SETSERVERPROTOCOLREQUEST"]._serialized_end = 2502
-    _globals["_GETSERVERPROTOCOLREPLY"]._serialized_start = 2504
-    _globals["_GETSERVERPROTOCOLREPLY"]._serialized_end = 2546
-    _globals["_STARTFIRMWAREUPDATEREQUEST"]._serialized_start = 2548
-    _globals["_STARTFIRMWAREUPDATEREQUEST"]._serialized_end = 2606
-    _globals["_STARTFIRMWAREUPDATEREPLY"]._serialized_start = 2608
-    _globals["_STARTFIRMWAREUPDATEREPLY"]._serialized_end = 2654
-    _globals["_FINISHFIRMWAREUPDATEREQUEST"]._serialized_start = 2656
-    _globals["_FINISHFIRMWAREUPDATEREQUEST"]._serialized_end = 2708
-    _globals["_FIRMWAREUPDATEDATAREQUEST"]._serialized_start = 2710
-    _globals["_FIRMWAREUPDATEDATAREQUEST"]._serialized_end = 2751
-    _globals["_IPV4ADDRESS"]._serialized_start = 2753
-    _globals["_IPV4ADDRESS"]._serialized_end = 2783
-    _globals["_IPV6ADDRESS"]._serialized_start = 2785
-    _globals["_IPV6ADDRESS"]._serialized_end = 2815
-    _globals["_INTERFACEADDRESS"]._serialized_start = 2818
-    _globals["_INTERFACEADDRESS"]._serialized_end = 3051
-    _globals["_INTERFACEADDRESS_IPADDRESS"]._serialized_start = 2929
-    _globals["_INTERFACEADDRESS_IPADDRESS"]._serialized_end = 3051
-    _globals["_IPV4CONFIG"]._serialized_start = 3054
-    _globals["_IPV4CONFIG"]._serialized_end = 3294
-    _globals["_IPV6CONFIG"]._serialized_start = 3297
-    _globals["_IPV6CONFIG"]._serialized_end = 3487
-    _globals["_INTERFACE"]._serialized_start = 3490
-    _globals["_INTERFACE"]._serialized_end = 3756
-    _globals["_INTERFACELISTREPLY"]._serialized_start = 3759
-    _globals["_INTERFACELISTREPLY"]._serialized_end = 3900
-    _globals["_INTERFACELISTREPLY_ENTRY"]._serialized_start = 3850
-    _globals["_INTERFACELISTREPLY_ENTRY"]._serialized_end = 3900
-    _globals["_INTERFACEREQUEST"]._serialized_start = 3902
-    _globals["_INTERFACEREQUEST"]._serialized_end = 3935
-    _globals["_INTERFACEREPLY"]._serialized_start = 3937
-    _globals["_INTERFACEREPLY"]._serialized_end = 4006
-    _globals["_NETWORKCREDENTIALSREQUEST"]._serialized_start = 4009
-    _globals["_NETWORKCREDENTIALSREQUEST"]._serialized_end = 4229
-    _globals["_NETWORKCREDENTIALSREQUEST_CREDENTIALS"]._serialized_start = 4184
-    _globals["_NETWORKCREDENTIALSREQUEST_CREDENTIALS"]._serialized_end = 4229
-    _globals["_SSIDREQUEST"]._serialized_start = 4231
-    _globals["_SSIDREQUEST"]._serialized_end = 4258
-    _globals["_KNOWNNETWORKSREPLY"]._serialized_start = 4261
-    _globals["_KNOWNNETWORKSREPLY"]._serialized_end = 4419
-    _globals["_KNOWNNETWORKSREPLY_NETWORK"]._serialized_start = 4352
-    _globals["_KNOWNNETWORKSREPLY_NETWORK"]._serialized_end = 4419
-    _globals["_CURRENTNETWORKREPLY"]._serialized_start = 4421
-    _globals["_CURRENTNETWORKREPLY"]._serialized_end = 4502
-    _globals["_SCANNETWORKSREPLY"]._serialized_start = 4505
-    _globals["_SCANNETWORKSREPLY"]._serialized_end = 4681
-    _globals["_SCANNETWORKSREPLY_NETWORK"]._serialized_start = 4594
-    _globals["_SCANNETWORKSREPLY_NETWORK"]._serialized_end = 4681
-    _globals["_ACCESSPOINT"]._serialized_start = 4683
-    _globals["_ACCESSPOINT"]._serialized_end = 4763
-    _globals["_SETACCESSPOINTREQUEST"]._serialized_start = 4765
-    _globals["_SETACCESSPOINTREQUEST"]._serialized_end = 4864
-    _globals["_SIMREQUEST"]._serialized_start = 4866
-    _globals["_SIMREQUEST"]._serialized_end = 4896
-    _globals["_GETACCESSPOINTREPLY"]._serialized_start = 4898
-    _globals["_GETACCESSPOINTREPLY"]._serialized_end = 4977
-    _globals["_ACTIVESIMREPLY"]._serialized_start = 4979
-    _globals["_ACTIVESIMREPLY"]._serialized_end = 5013
-    _globals["_ICCIDREPLY"]._serialized_start = 5015
-    _globals["_ICCIDREPLY"]._serialized_end = 5056
+  DESCRIPTOR._loaded_options = None
+  _globals['_DEVICEIDREPLY']._serialized_start=63
+  _globals['_DEVICEIDREPLY']._serialized_end=90
+  _globals['_SERIALNUMBERREPLY']._serialized_start=92
+  _globals['_SERIALNUMBERREPLY']._serialized_end=127
+  _globals['_SYSTEMVERSIONREPLY']._serialized_start=129
+  _globals['_SYSTEMVERSIONREPLY']._serialized_end=166
+  _globals['_NCPVERSIONREPLY']._serialized_start=168
+  _globals['_NCPVERSIONREPLY']._serialized_end=226
+  _globals['_CAPABILITIESREPLY']._serialized_start=228
+  _globals['_CAPABILITIESREPLY']._serialized_end=262
+  _globals['_SETFEATUREREQUEST']._serialized_start=264
+  _globals['_SETFEATUREREQUEST']._serialized_end=317
+  _globals['_GETFEATUREREQUEST']._serialized_start=319
+  _globals['_GETFEATUREREQUEST']._serialized_end=355
+  _globals['_GETFEATUREREPLY']._serialized_start=357
+  _globals['_GETFEATUREREPLY']._serialized_end=391
+  _globals['_DEVICEMODEREPLY']._serialized_start=393
+  _globals['_DEVICEMODEREPLY']._serialized_end=424
+  _globals['_SETSTARTUPMODEREQUEST']._serialized_start=426
+  _globals['_SETSTARTUPMODEREQUEST']._serialized_end=463
+  _globals['_PROTECTEDSTATEREPLY']._serialized_start=465
+  _globals['_PROTECTEDSTATEREPLY']._serialized_end=521
+  _globals['_SETPROTECTEDSTATEREQUEST']._serialized_start=524
+  _globals['_SETPROTECTEDSTATEREQUEST']._serialized_end=835
+  _globals['_SETPROTECTEDSTATEREQUEST_PREPARE']._serialized_start=720
+  _globals['_SETPROTECTEDSTATEREQUEST_PREPARE']._serialized_end=751
+  _globals['_SETPROTECTEDSTATEREQUEST_CONFIRM']._serialized_start=753
+  _globals['_SETPROTECTEDSTATEREQUEST_CONFIRM']._serialized_end=827
+  _globals['_SETPROTECTEDSTATEREPLY']._serialized_start=838
+  _globals['_SETPROTECTEDSTATEREPLY']._serialized_end=1049
+  _globals['_SETPROTECTEDSTATEREPLY_PREPARE']._serialized_start=941
+  _globals['_SETPROTECTEDSTATEREPLY_PREPARE']._serialized_end=1037
+  _globals['_CLOUDCONNECTIONSTATUSREPLY']._serialized_start=1051
+  _globals['_CLOUDCONNECTIONSTATUSREPLY']._serialized_end=1095
+  _globals['_DEPENDENCY']._serialized_start=1097
+  _globals['_DEPENDENCY']._serialized_end=1155
+  _globals['_ASSET']._serialized_start=1157
+  _globals['_ASSET']._serialized_end=1228
+  _globals['_MODULEINFOREPLY']._serialized_start=1231
+  _globals['_MODULEINFOREPLY']._serialized_end=1963
+  _globals['_MODULEINFOREPLY_LEGACYMODULE']._serialized_start=1396
+  _globals['_MODULEINFOREPLY_LEGACYMODULE']._serialized_end=1545
+  _globals['_MODULEINFOREPLY_SECURITY']._serialized_start=1547
+  _globals['_MODULEINFOREPLY_SECURITY']._serialized_end=1604
+  _globals['_MODULEINFOREPLY_MODULE']._serialized_start=1607
+  _globals['_MODULEINFOREPLY_MODULE']._serialized_end=1963
+  _globals['_ASSETINFOREPLY']._serialized_start=1965
+  _globals['_ASSETINFOREPLY']._serialized_end=2078
+  _globals['_SETCLAIMCODEREQUEST']._serialized_start=2080
+  _globals['_SETCLAIMCODEREQUEST']._serialized_end=2115
+  _globals['_ISCLAIMEDREPLY']._serialized_start=2117
+  _globals['_ISCLAIMEDREPLY']._serialized_end=2150
+  _globals['_SETSECURITYKEYREQUEST']._serialized_start=2152
+  _globals['_SETSECURITYKEYREQUEST']._serialized_end=2203
+  _globals['_GETSECURITYKEYREQUEST']._serialized_start=2205
+  _globals['_GETSECURITYKEYREQUEST']._serialized_end=2242
+  _globals['_GETSECURITYKEYREPLY']._serialized_start=2244
+  _globals['_GETSECURITYKEYREPLY']._serialized_end=2279
+  _globals['_SETSERVERADDRESSREQUEST']._serialized_start=2281
+  _globals['_SETSERVERADDRESSREQUEST']._serialized_end=2355
+  _globals['_GETSERVERADDRESSREQUEST']._serialized_start=2357
+  _globals['_GETSERVERADDRESSREQUEST']._serialized_end=2400
+  _globals['_GETSERVERADDRESSREPLY']._serialized_start=2402
+  _globals['_GETSERVERADDRESSREPLY']._serialized_end=2456
+  _globals['_SETSERVERPROTOCOLREQUEST']._serialized_start=2458
+  _globals['_SETSERVERPROTOCOLREQUEST']._serialized_end=2502
+  _globals['_GETSERVERPROTOCOLREPLY']._serialized_start=2504
+  _globals['_GETSERVERPROTOCOLREPLY']._serialized_end=2546
+  _globals['_STARTFIRMWAREUPDATEREQUEST']._serialized_start=2548
+  _globals['_STARTFIRMWAREUPDATEREQUEST']._serialized_end=2606
+  _globals['_STARTFIRMWAREUPDATEREPLY']._serialized_start=2608
+  _globals['_STARTFIRMWAREUPDATEREPLY']._serialized_end=2654
+  _globals['_FINISHFIRMWAREUPDATEREQUEST']._serialized_start=2656
+  _globals['_FINISHFIRMWAREUPDATEREQUEST']._serialized_end=2708
+  _globals['_FIRMWAREUPDATEDATAREQUEST']._serialized_start=2710
+  _globals['_FIRMWAREUPDATEDATAREQUEST']._serialized_end=2751
+  _globals['_IPV4ADDRESS']._serialized_start=2753
+  _globals['_IPV4ADDRESS']._serialized_end=2783
+  _globals['_IPV6ADDRESS']._serialized_start=2785
+  _globals['_IPV6ADDRESS']._serialized_end=2815
+  _globals['_INTERFACEADDRESS']._serialized_start=2818
+  _globals['_INTERFACEADDRESS']._serialized_end=3051
+  _globals['_INTERFACEADDRESS_IPADDRESS']._serialized_start=2929
+  _globals['_INTERFACEADDRESS_IPADDRESS']._serialized_end=3051
+  _globals['_IPV4CONFIG']._serialized_start=3054
+  _globals['_IPV4CONFIG']._serialized_end=3294
+  _globals['_IPV6CONFIG']._serialized_start=3297
+  _globals['_IPV6CONFIG']._serialized_end=3487
+  _globals['_INTERFACE']._serialized_start=3490
+  _globals['_INTERFACE']._serialized_end=3756
+  _globals['_INTERFACELISTREPLY']._serialized_start=3759
+  _globals['_INTERFACELISTREPLY']._serialized_end=3900
+  _globals['_INTERFACELISTREPLY_ENTRY']._serialized_start=3850
+  _globals['_INTERFACELISTREPLY_ENTRY']._serialized_end=3900
+  _globals['_INTERFACEREQUEST']._serialized_start=3902
+  _globals['_INTERFACEREQUEST']._serialized_end=3935
+  _globals['_INTERFACEREPLY']._serialized_start=3937
+  _globals['_INTERFACEREPLY']._serialized_end=4006
+  _globals['_NETWORKCREDENTIALSREQUEST']._serialized_start=4009
+  _globals['_NETWORKCREDENTIALSREQUEST']._serialized_end=4229
+  _globals['_NETWORKCREDENTIALSREQUEST_CREDENTIALS']._serialized_start=4184
+  _globals['_NETWORKCREDENTIALSREQUEST_CREDENTIALS']._serialized_end=4229
+  _globals['_SSIDREQUEST']._serialized_start=4231
+  _globals['_SSIDREQUEST']._serialized_end=4258
+  _globals['_KNOWNNETWORKSREPLY']._serialized_start=4261
+  _globals['_KNOWNNETWORKSREPLY']._serialized_end=4419
+  _globals['_KNOWNNETWORKSREPLY_NETWORK']._serialized_start=4352
+  _globals['_KNOWNNETWORKSREPLY_NETWORK']._serialized_end=4419
+  _globals['_CURRENTNETWORKREPLY']._serialized_start=4421
+  _globals['_CURRENTNETWORKREPLY']._serialized_end=4502
+  _globals['_SCANNETWORKSREPLY']._serialized_start=4505
+  _globals['_SCANNETWORKSREPLY']._serialized_end=4681
+  _globals['_SCANNETWORKSREPLY_NETWORK']._serialized_start=4594
+  _globals['_SCANNETWORKSREPLY_NETWORK']._serialized_end=4681
+  _globals['_ACCESSPOINT']._serialized_start=4683
+  _globals['_ACCESSPOINT']._serialized_end=4763
+  _globals['_SETACCESSPOINTREQUEST']._serialized_start=4765
+  _globals['_SETACCESSPOINTREQUEST']._serialized_end=4864
+  _globals['_SIMREQUEST']._serialized_start=4866
+  _globals['_SIMREQUEST']._serialized_end=4896
+  _globals['_GETACCESSPOINTREPLY']._serialized_start=4898
+  _globals['_GETACCESSPOINTREPLY']._serialized_end=4977
+  _globals['_ACTIVESIMREPLY']._serialized_start=4979
+  _globals['_ACTIVESIMREPLY']._serialized_end=5013
+  _globals['_ICCIDREPLY']._serialized_start=5015
+  _globals['_ICCIDREPLY']._serialized_end=5056
 # @@protoc_insertion_point(module_scope)

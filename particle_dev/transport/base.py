@@ -108,11 +108,33 @@ class SerialPortInfo:
     serial_number: str
 
 
+class SerialLink(Protocol):
+    """An open serial port as a stream of bytes. Every method raises TransportError subclasses only."""
+
+    where: str
+
+    def read(self, timeout_s: float) -> bytes:
+        """What has arrived, at least one byte, or nothing after ``timeout_s``."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Send all of ``data``."""
+        ...
+
+    def close(self) -> None:
+        """Give the port back; never raises."""
+        ...
+
+
 class SerialHost(Protocol):
     """USB serial ports."""
 
     def ports(self) -> Sequence[SerialPortInfo]:
         """Ports that are there now."""
+        ...
+
+    def open(self, url: str) -> SerialLink:
+        """The port as a stream. Raises LinkDisconnectedError, LinkAccessError."""
         ...
 
     def touch(self, url: str, baud: int) -> None:

@@ -1,19 +1,30 @@
-"""Serial ports through pyserial."""
+"""Serial ports through pyserial. Every pyserial error is translated here."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import serial
 from serial.tools import list_ports
 
-from particle_dev.errors import LinkAccessError, LinkDisconnectedError, TransportError
+from particle_dev.errors import LinkAccessError, LinkDisconnectedError, LinkTimeoutError, TransportError
 from particle_dev.transport.base import SerialPortInfo
 
 PortLister = Callable[[], Sequence[tuple[str, int, int, str]]]
 """Gives (pyserial URL, VID, PID, USB serial number) of each port."""
+OPEN_BAUD = 9600
+"""The rate that devices report by themselves. On USB it has no effect, except that some rates are commands."""
 _GONE = {errno.ENODEV, errno.EIO, errno.ENXIO, errno.ENOENT}
+_WRITE_TIMEOUT_S = 5.0
+_CHUNK_BYTES = 4096
+try:
+    from termios import error as _termios_error
+except ImportError:
+    _termios_error = OSError  # type: ignore[misc,assignment]  # no termios on Windows
+_PORT_ERRORS = (serial.SerialException, OSError, _termios_error)
 
 
 def _system_ports() -> Sequence[tuple[str, int, int, str]]:
@@ -22,6 +33,72 @@ def _system_ports() -> Sequence[tuple[str, int, int, str]]:
         for p in list_ports.comports()
         if p.vid is not None and p.pid is not None
     ]
+
+
+def _errno(error: BaseException | None) -> int | None:
+    # termios.error has the number as its first argument only.
+    number = getattr(error, "errno", None) or (error.args[0] if error and error.args else None)
+    return number if isinstance(number, int) else None
+
+
+def _gone(url: str) -> LinkDisconnectedError:
+    return LinkDisconnectedError(f"{url} is gone", where=url, hint="plug the board in again")
+
+
+def _translate(error: Exception, url: str) -> TransportError:
+    number = _errno(error)
+    if number == errno.EACCES:
+        return LinkAccessError(f"{url}: access denied", where=url, hint="add your user to the group dialout")
+    if number == errno.EBUSY:
+        return LinkAccessError(f"{url}: in use by another program", where=url, hint="close that program")
+    if number in _GONE:
+        return _gone(url)
+    return TransportError(f"{url}: {error}", where=url)
+
+
+def _open(url: str) -> Any:
+    try:
+        return serial.serial_for_url(url, baudrate=OPEN_BAUD, timeout=0, write_timeout=_WRITE_TIMEOUT_S)
+    except _PORT_ERRORS as e:
+        raise _translate(e, url) from e
+
+
+class PyserialLink:
+    """One open port. Opening raises DTR, which tells a device that somebody reads; it resets none. Neither opening nor
+    closing sends a rate that is a command."""
+
+    def __init__(self, url: str) -> None:
+        self.where = url
+        self._port = _open(url)
+
+    def read(self, timeout_s: float) -> bytes:
+        """What has arrived, at least one byte, or nothing after ``timeout_s``. Raises LinkDisconnectedError."""
+        try:
+            self._port.timeout = timeout_s
+            data = bytes(self._port.read(1))
+            if data:
+                self._port.timeout = 0
+                data += bytes(self._port.read(_CHUNK_BYTES))
+        except (*_PORT_ERRORS, TypeError) as e:
+            # pyserial stumbles with a TypeError over a port that another thread closed.
+            raise _gone(self.where) from e
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Send all of ``data``. Raises LinkTimeoutError when the device takes none, LinkDisconnectedError."""
+        try:
+            self._port.write(data)
+            self._port.flush()
+        except serial.SerialTimeoutException as e:
+            raise LinkTimeoutError(f"{self.where}: the device takes no data", where=self.where) from e
+        except _PORT_ERRORS as e:
+            raise _gone(self.where) from e
+
+    def close(self) -> None:
+        """Give the port back."""
+        # A device that left cannot be told.
+        with contextlib.suppress(*_PORT_ERRORS):
+            self._port.close()
 
 
 class PyserialHost:
@@ -34,21 +111,21 @@ class PyserialHost:
         """Ports of USB devices that are there now."""
         return tuple(SerialPortInfo(url, vid, pid, number.lower()) for url, vid, pid, number in self._lister())
 
+    def open(self, url: str) -> PyserialLink:
+        """The port as a stream. Raises LinkDisconnectedError when it is not there, LinkAccessError."""
+        return PyserialLink(url)
+
     def touch(self, url: str, baud: int) -> None:
-        """Open at ``baud`` and close. Raises LinkDisconnectedError when the port is not there to begin with,
-        LinkAccessError when it may not be opened; a device that leaves while the port is open is no error."""
+        """Open, change to ``baud`` and close. Raises LinkDisconnectedError when the port is not there to begin with,
+        LinkAccessError when it may not be opened; a device that leaves while the port is open is no error.
+
+        The rate is changed after opening: a driver that has sent the same one before sends nothing.
+        """
+        port = _open(url)
         try:
-            port = serial.serial_for_url(url, baudrate=baud, timeout=1)
-        except serial.SerialException as e:
-            if e.errno == errno.EACCES:
-                raise LinkAccessError(
-                    f"{url}: access denied", where=url, hint="add your user to the group dialout"
-                ) from e
-            if e.errno in _GONE:
-                raise LinkDisconnectedError(f"{url} is gone", where=url, hint="plug the board in again") from e
-            raise TransportError(f"{url}: {e}", where=url) from e
-        try:
+            port.baudrate = baud
             port.close()
-        except (OSError, serial.SerialException) as e:
-            if getattr(e, "errno", None) not in _GONE:
-                raise TransportError(f"{url}: {e}", where=url) from e
+        except (*_PORT_ERRORS, ValueError) as e:
+            # A failure to set a rate outside of termios' list is a ValueError with the cause in its context.
+            if _errno(e) not in _GONE and _errno(e.__context__) not in _GONE:
+                raise _translate(e, url) from e

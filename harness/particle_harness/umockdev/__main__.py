@@ -1,4 +1,4 @@
-"""``python -m particle_harness.umockdev BENCH.toml [--firmware DIR] -- COMMAND…``, itself under umockdev-wrapper."""
+"""``python -m particle_harness.umockdev [--firmware DIR] BENCH.toml -- COMMAND…``, itself under umockdev-wrapper."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="umockdev-wrapper python -m particle_harness.umockdev", description=__doc__)
     parser.add_argument("bench", type=Path, help="bench file of the virtual driver")
     parser.add_argument("--firmware", type=Path, help="folder with bootloaders and SoftDevices for new boards")
-    parser.add_argument("command", nargs=argparse.REMAINDER)
+    parser.add_argument("command", nargs="+")
     arguments = parser.parse_args()
-    command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     try:
         if "libumockdev-preload" not in os.environ.get("LD_PRELOAD", ""):
             raise BenchError("this is not under umockdev-wrapper", hint="umockdev-wrapper python -m …")
         bench = open_bench_file(arguments.bench, firmware=arguments.firmware)
         with UmockdevBus(bench.boards) as bus:
-            return subprocess.run(command, env={**os.environ, **bus.environment}, check=False).returncode
+            return subprocess.run(arguments.command, env={**os.environ, **bus.environment}, check=False).returncode
     except ParticleDevError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 3

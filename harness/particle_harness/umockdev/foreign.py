@@ -14,7 +14,7 @@ def foreign_command(bench_file: Path, argv: Sequence[str], *, firmware: Path | N
     """The command line that runs ``argv`` with the boards of a bench file on its USB bus."""
     options = ["--firmware", str(firmware)] if firmware else []
     module = "particle_harness.umockdev"
-    return ["umockdev-wrapper", sys.executable, "-m", module, str(bench_file), *options, "--", *argv]
+    return ["umockdev-wrapper", sys.executable, "-m", module, *options, str(bench_file), "--", *argv]
 
 
 def run_foreign(

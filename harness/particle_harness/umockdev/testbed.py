@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from particle_harness.board import VirtualBoard
-from particle_harness.umockdev.library import Testbed
+from particle_harness.umockdev.library import IoctlNode, Testbed
 from particle_harness.umockdev.tty import VirtualTty
 from particle_harness.umockdev.usbfs import UsbfsNode
 from particle_harness.usb.descriptors import INTERFACE, UsbIdentity, descriptors_of
@@ -86,10 +86,11 @@ class _Plugged:
         device = f"{_HOST_CONTROLLER}/usb{bus}/{board.port_path}"
         node = f"bus/usb/{bus:03d}/{address:03d}"
         interfaces = {d[2]: d for d in descriptors_of(identity.configuration) if d[1] == INTERFACE and d[3] == 0}
-        self._syspaths = []
+        self._syspaths: list[str] = []
+        self._nodes: list[str] = []
         self._add(device, _device(device, node, bus, address, identity, len(interfaces)))
         self._usbfs = UsbfsNode(board, address, identity)
-        testbed.attach(f"/dev/{node}", self._usbfs)
+        self._attach(f"/dev/{node}", self._usbfs)
         for number, descriptor in interfaces.items():
             path = f"{device}/{board.port_path}:1.{number}"
             self._add(path, _interface(path, descriptor))
@@ -101,22 +102,28 @@ class _Plugged:
 
     def unplug(self) -> None:
         """The board left the bus."""
-        self.close()
         for path in reversed(self._syspaths):
             self._testbed.uevent(path, "remove")
             self._testbed.remove(path)
+        self.close()
 
     def close(self) -> None:
-        """Give up what moves."""
+        """Give up what moves. The nodes are gone by then, so that no program opens one that nobody answers for."""
         self._usbfs.close()
         if self._tty:
-            self._tty_link.unlink()
+            self._tty_link.unlink(missing_ok=True)
             self._tty.close()
             self._tty = None
+        for node in self._nodes:
+            self._testbed.detach(node)
 
     def _add(self, path: str, description: str) -> None:
         self._testbed.add(description)
         self._syspaths.append(f"/sys{path}")
+
+    def _attach(self, node: str, handler: IoctlNode) -> None:
+        self._testbed.attach(node, handler)
+        self._nodes.append(node)
 
     def _add_tty(self, interface: str, tty: VirtualTty, identity: UsbIdentity) -> None:
         name = f"ttyACM{self.tty_number}"
@@ -131,7 +138,7 @@ class _Plugged:
         )
         self._tty_link = Path(self._testbed.root, "dev", name)
         self._tty_link.symlink_to(tty.path)
-        self._testbed.attach(f"/dev/{name}", tty)
+        self._attach(f"/dev/{name}", tty)
 
 
 def _text(identity: UsbIdentity, index: int) -> str:
@@ -142,7 +149,8 @@ def _root_hub(bus: int) -> str:
     content = _ROOT_HUB_DESCRIPTORS.hex().upper()
     return (
         f"P: {_HOST_CONTROLLER}/usb{bus}\nN: bus/usb/{bus:03d}/001={content}\nE: SUBSYSTEM=usb\nE: DEVTYPE=usb_device\n"
-        f"E: DEVNAME=/dev/bus/usb/{bus:03d}/001\nE: BUSNUM={bus:03d}\nE: DEVNUM=001\nA: busnum={bus}\\n\nA: devnum=1\\n\n"
+        f"E: DEVNAME=/dev/bus/usb/{bus:03d}/001\nE: BUSNUM={bus:03d}\nE: DEVNUM=001\n"
+        f"A: busnum={bus}\\n\nA: devnum=1\\n\n"
         f"A: bConfigurationValue=1\\n\nA: bNumConfigurations=1\\n\nA: idVendor=1d6b\\n\nA: idProduct=0002\\n\n"
         f"A: bDeviceClass=09\\n\nA: speed=480\\n\nA: rx_lanes=1\\n\nA: tx_lanes=1\\n\nA: maxchild=16\\n\n"
         f"H: descriptors={content}\n\n"
@@ -189,11 +197,11 @@ def _device(path: str, node: str, bus: int, address: int, identity: UsbIdentity,
 
 
 def _interface(path: str, descriptor: bytes) -> str:
-    names = ("bInterfaceNumber", "bAlternateSetting", "bNumEndpoints")
-    names += ("bInterfaceClass", "bInterfaceSubClass", "bInterfaceProtocol")
+    numbers = ("bInterfaceNumber", "bAlternateSetting", "bNumEndpoints")
+    classes = ("bInterfaceClass", "bInterfaceSubClass", "bInterfaceProtocol")
     values = descriptor[2:8]
     return (
         f"P: {path}\nE: SUBSYSTEM=usb\nE: DEVTYPE=usb_interface\n"
-        + "".join(f"A: {name}={value:02x}\\n\n" for name, value in zip(names, values, strict=True))
+        + "".join(f"A: {name}={value:02x}\\n\n" for name, value in zip(numbers + classes, values, strict=True))
         + "\n"
     )

@@ -25,8 +25,6 @@ from particle_harness.usb.transfer import GoneError, Setup, StallError
 _TCGETS2, _TCSETS2, _TCSETSW2, _TCSETSF2 = 0x802C542A, 0x402C542B, 0x402C542C, 0x402C542D
 _TERMIOS2_SIZE_BYTES, _SPEED_AT = 44, 40
 _LINES_GET, _LINES_ON, _LINES_OFF, _LINES_SET = 0x5415, 0x5416, 0x5417, 0x5418
-_EXCLUSIVE, _SHARED, _BREAK_ON, _BREAK_OFF = 0x540C, 0x540D, 0x5427, 0x5428
-_WAITING_IN, _WAITING_OUT, _FLUSH, _SEND_BREAK = 0x541B, 0x5411, 0x540B, 0x5409
 _DTR, _RTS = 0x2, 0x4
 _POLL_S = 0.004
 _SET_LINE_CODING, _SET_CONTROL_LINE_STATE = 0x20, 0x22
@@ -109,7 +107,7 @@ class VirtualTty(IoctlNode):
                 call.pointed(4).write(0, fcntl.ioctl(self._theirs, call.request, bytes(4)))
             case 0x540B:
                 termios.tcflush(self._theirs, int.from_bytes(call.argument.read()[:4], "little"))
-            case 0x540C | 0x540D | 0x5427 | 0x5428 | 0x5409:
+            case 0x540C | 0x540D | 0x5427 | 0x5428 | 0x5409 | 0x5421:  # exclusive use, break, FIONBIO
                 return 0
             case _:
                 print(f"tty: ioctl {call.request:08x} is not known", file=sys.stderr)  # noqa: T201

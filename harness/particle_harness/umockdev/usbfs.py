@@ -178,22 +178,25 @@ class UsbfsNode(IoctlNode):
 
     def _answer_late(self) -> None:
         """Answers programs that asked for finished URBs when there were none: with one, or EAGAIN after a moment."""
-        while True:
-            with self._changed:
-                if not self._changed.wait_for(self._waiting_file, timeout=0.5):
-                    if self._gone:
-                        return
-                    continue
-                self._changed.wait_for(self._ready_file, _NOT_DONE_YET_S)
-                file = self._ready_file() or self._waiting_file()
-                if file is None or file.waits is None:
-                    continue
-                (call, slot), file.waits = file.waits, None
-                submitted = file.done.popleft() if file.done else None
-            if submitted:
-                call.complete(self._reap(submitted, slot))
-            else:
-                call.complete(-errno.ENODEV if self._gone else -errno.EAGAIN)
+        while self._answer_one() or not self._gone:
+            pass
+
+    def _answer_one(self) -> bool:
+        # A method of its own: a reference to a call that outlives it would keep the program's file open.
+        with self._changed:
+            if not self._changed.wait_for(self._waiting_file, timeout=0.5):
+                return False
+            self._changed.wait_for(self._ready_file, _NOT_DONE_YET_S)
+            file = self._ready_file() or self._waiting_file()
+            if file is None or file.waits is None:
+                return False
+            (call, slot), file.waits = file.waits, None
+            submitted = file.done.popleft() if file.done else None
+        if submitted:
+            call.complete(self._reap(submitted, slot))
+        else:
+            call.complete(-errno.ENODEV if self._gone else -errno.EAGAIN)
+        return True
 
     def _waiting_file(self) -> _OpenFile | None:
         return next((file for file in self._files.copy().values() if file.waits), None)

@@ -50,7 +50,7 @@ class NormalDevice(UsbDevice):
         """What the device has written to its serial port and the host has not read."""
         self.service = ControlService(
             lambda request_type, payload: answer(system, request_type, payload),
-            duration_s if delays else lambda _request_type: 0.0,
+            lambda request_type, payload: duration_s(system, request_type, payload) if delays else 0.0,
             now_s,
             self._on_init,
         )

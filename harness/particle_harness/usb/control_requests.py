@@ -12,9 +12,10 @@ from typing import Protocol
 
 from particle_dev.catalog.modules import ModuleFunction, ModuleStore, ModuleValidity
 from particle_harness.boot import FetchedModule
+from particle_harness.firmware_update import CHUNK_SIZE_BYTES, FirmwareUpdate
 from particle_harness.module_reader import Need
 from particle_harness.usb.control_service import Outcome
-from particle_harness.usb.wire import bytes_field, first_number, number_field
+from particle_harness.usb.wire import bytes_field, first_bytes, first_number, number_field
 
 NOT_SUPPORTED = -120
 # The enumeration of modules_deprecated differs from the module prefix's.
@@ -77,8 +78,12 @@ class RunningSystem(Protocol):
         """Remember a start-up mode."""
 
     @property
+    def firmware_update(self) -> FirmwareUpdate:
+        """The update that may be under way."""
+
+    @property
     def restart(self) -> Callable[[str], None]:
-        """Resets one second from now, into ``app``, ``dfu`` or ``safe_mode``."""
+        """Resets one second from now, into ``app``, ``dfu``, ``safe_mode`` or ``update``."""
 
 
 Handler = Callable[[RunningSystem, bytes], Outcome]
@@ -113,6 +118,28 @@ def _auto_connect(on: bool) -> Handler:
 
 def _startup_mode(system: RunningSystem, payload: bytes) -> Outcome:
     system.set_listen_at_next_boot(first_number(payload, 1) == 1)
+    return Outcome(0)
+
+
+def _start_update(system: RunningSystem, payload: bytes) -> Outcome:
+    result = system.firmware_update.start(first_number(payload, 1), first_number(payload, 2))
+    return Outcome(result, b"" if result else number_field(1, CHUNK_SIZE_BYTES))
+
+
+def _update_data(system: RunningSystem, payload: bytes) -> Outcome:
+    return Outcome(system.firmware_update.data(first_bytes(payload, 1)))
+
+
+def _finish_update(system: RunningSystem, payload: bytes) -> Outcome:
+    validate_only = bool(first_number(payload, 1))
+    result = system.firmware_update.finish(validate_only=validate_only)
+    if result or validate_only:
+        return Outcome(result)
+    return Outcome(0, completion=lambda _result: system.restart("update"))
+
+
+def _cancel_update(system: RunningSystem, payload: bytes) -> Outcome:  # noqa: ARG001
+    system.firmware_update.cancel()
     return Outcome(0)
 
 
@@ -161,13 +188,17 @@ _HANDLERS: dict[int, Handler] = {
     90: _module_info,
     100: _diagnostics,
     201: lambda system, _payload: Outcome(0, number_field(1, int(system.claimed))),
+    250: _start_update,
+    251: _finish_update,
+    252: _cancel_update,
+    253: _update_data,
     300: lambda system, _payload: Outcome(0, number_field(1, system.cloud_status())),
     301: _auto_connect(True),
     302: _auto_connect(False),
 }
 RESTARTS = frozenset({40, 50, 60})
 """Requests whose INIT alone ends network connections and clears the auto-connect flag."""
-START_LISTENING = 70
+START_LISTENING, START_FIRMWARE_UPDATE = 70, 250
 
 
 def answer(system: RunningSystem, request_type: int, payload: bytes) -> Outcome:
@@ -176,6 +207,8 @@ def answer(system: RunningSystem, request_type: int, payload: bytes) -> Outcome:
     return handler(system, payload) if handler else Outcome(NOT_SUPPORTED)
 
 
-def duration_s(request_type: int) -> float:
+def duration_s(system: RunningSystem, request_type: int, payload: bytes) -> float:
     """How long the device works on a request."""
+    if request_type == START_FIRMWARE_UPDATE:
+        return system.firmware_update.erase_s(first_number(payload, 1))
     return CRC_OF_ALL_MODULES_S if request_type == 90 else 0.002

@@ -70,14 +70,14 @@ class _Request:
 class ControlService:
     """State of all requests.
 
-    ``handle(type, payload)`` carries a request out; ``duration_s(type)`` says how long that takes, so that CHECK
-    answers PENDING meanwhile. ``on_init(type)`` runs in the interrupt that takes a request in.
+    ``handle(type, payload)`` carries a request out; ``duration_s(type, payload)`` says how long that takes, so that
+    CHECK answers PENDING meanwhile. ``on_init(type)`` runs in the interrupt that takes a request in.
     """
 
     def __init__(
         self,
         handle: Callable[[int, bytes], Outcome],
-        duration_s: Callable[[int], float],
+        duration_s: Callable[[int, bytes], float],
         now_s: Callable[[], float],
         on_init: Callable[[int], None],
     ) -> None:
@@ -195,7 +195,7 @@ class ControlService:
 
     def _start(self, request: _Request) -> None:
         request.stage = _Stage.WORK
-        request.ready_at_s = self._now_s() + self._duration_s(request.type)
+        request.ready_at_s = self._now_s() + self._duration_s(request.type, request.payload)
 
     def _end(self, request: _Request, result: int) -> None:
         del self._requests[request.id]

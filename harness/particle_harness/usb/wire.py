@@ -1,9 +1,11 @@
-"""Protobuf by hand: the few lines a device needs to write its replies and read one number.
+"""Protobuf by hand: the few lines a device needs to write its replies and read a request.
 
 Written apart from the generated code of the product. Format: protobuf.dev, Encoding (varint, length-delimited).
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 
 def varint(value: int) -> bytes:
@@ -27,17 +29,36 @@ def bytes_field(number: int, value: bytes) -> bytes:
 
 
 def first_number(message: bytes, number: int) -> int:
-    """Value of a varint field in a message of small varint fields; 0 when it is not there."""
+    """Value of a varint field; 0 when it is not there."""
+    return next((value for field, value in _fields(message) if field == number and isinstance(value, int)), 0)
+
+
+def first_bytes(message: bytes, number: int) -> bytes:
+    """Value of a length-delimited field; empty when it is not there."""
+    return next((value for field, value in _fields(message) if field == number and isinstance(value, bytes)), b"")
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Field numbers and values, up to the first thing that is neither of the two kinds or is cut off."""
     position = 0
-    while position + 1 < len(message):
-        tag, value, shift = message[position], 0, 0
-        position += 1
-        while position < len(message):
-            byte = message[position]
-            value |= (byte & 0x7F) << shift
-            position, shift = position + 1, shift + 7
-            if byte < 0x80:
-                break
-        if tag == number << 3:
-            return value
-    return 0
+    while position < len(message):
+        tag, position = _read_varint(message, position)
+        value, position = _read_varint(message, position)
+        if tag & 7 == 0:
+            yield tag >> 3, value
+        elif tag & 7 == 2:
+            yield tag >> 3, message[position : position + value]
+            position += value
+        else:
+            return
+
+
+def _read_varint(message: bytes, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while position < len(message):
+        byte = message[position]
+        value |= (byte & 0x7F) << shift
+        position, shift = position + 1, shift + 7
+        if byte < 0x80:
+            break
+    return value, position

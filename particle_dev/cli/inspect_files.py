@@ -1,0 +1,244 @@
+"""The work of ``particle-dev inspect``, without click: a line that inspects many files one by one pays for every import
+at every start. ``cli/inspect.py`` declares the command, ``cli/main.py`` comes here directly for plain calls."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, BinaryIO, NamedTuple
+
+from particle_dev.catalog.modules import ModuleFunction
+from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.protocol.module import Problem, describe, describe_problem, parse
+
+# No firmware file comes near; keeps a disk image or an endless device out of memory.
+_MAX_FILE_BYTES = 64 * 1024 * 1024
+_WIDTH = 80
+# What to do about a problem; everything else is damage.
+_REMEDIES = {
+    "asset_": "build the bundle again from the original application and assets",
+    "assets_": "leave assets out, shrink them, or take a platform with more room",
+    "device_os_too_old": "build the application with a later Device OS",
+    "name_": "go by what the module says, and rename the file",
+    "no_modules": "give a folder or archive with .bin files",
+    "no_prefix": "give the .bin file of a build or of a Device OS release",
+    "not_found": "check the path",
+    "trailing_data": "use the module without what follows it, or take a fresh file",
+    "unknown_platform": "update this program, or take a file for a platform that it knows",
+    "unreadable": "check path, permissions and archive",
+}
+_REMEDY_DAMAGED = "take the file from a fresh download or build"
+_ARCHIVE_STARTS = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
+_TAR_MAGIC = slice(257, 262)
+
+
+class Inspected(NamedTuple):
+    """One module or file: the object of ``--json``, and its bytes when they were read."""
+
+    description: dict[str, Any]
+    data: bytes | None = None
+
+
+def inspect_files(
+    files: Sequence[str], *, as_json: bool = False, verify_only: bool = False, show_map: bool = False
+) -> tuple[bool, list[Inspected]]:
+    """Inspect and print every file. Returns whether all are intact, and the modules."""
+    modules: list[Inspected] = []
+    is_bad = False
+    previous: Inspected | str | None = None
+    for item in _inspect_all(files):
+        if isinstance(item, Inspected):
+            is_bad |= bool(item.description["problems"])
+            modules = [*modules[-1:], item]
+        _print(item, previous, as_json=as_json, verify_only=verify_only, show_map=show_map)
+        previous = item
+    return not is_bad, modules
+
+
+def plain_call(arguments: Sequence[str]) -> ExitCode | None:
+    """Carry out ``inspect FILE... [--json | --verify-only]``; None for anything that needs a command-line parser."""
+    options = {a for a in arguments if a.startswith("-")}
+    files = [a for a in arguments if not a.startswith("-")]
+    if not files or len(options) > 1 or options - {"--json", "--verify-only"}:
+        return None
+    try:
+        good, _ = inspect_files(files, as_json="--json" in options, verify_only="--verify-only" in options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads has seen enough; without this, Python complains again when it closes stdout.
+        sys.stdout = None
+        return ExitCode.FAILED
+    return ExitCode.OK if good else ExitCode.BAD_INPUT
+
+
+def inspect_data(data: bytes, *, file: str) -> Iterator[Inspected]:
+    """Describe the module or combined modules in ``data``, and check what is compressed."""
+    description = describe(data, file=file)
+    flags: Any = description["flags"] or ()
+    if "COMBINED" in flags or "COMPRESSED" in flags or description["function"] == ModuleFunction.ASSET:
+        from particle_dev.cli.inspect_contents import inspect_contents  # noqa: PLC0415  slow to import
+
+        yield from inspect_contents(description, data)
+    else:
+        yield Inspected(description, data)
+
+
+def render(item: Inspected) -> str:
+    """Text for people, at most 80 columns as long as the file name is short."""
+    description = item.description
+    name = _printable(description["file"])
+    if description["function"] is None:
+        heading = f"{name}: no readable firmware module"
+        rows: list[tuple[str, str]] = []
+    else:
+        heading = f"{name}: {_module_title(description)}"
+        rows = _module_rows(description)
+        rows += _note_rows(item)
+    if description["sha256"]:
+        rows[:0] = [("size", f"{description['size_bytes']} bytes"), ("file SHA-256", description["sha256"])]
+    rows += [(f"problem {n}", text) for n, text in enumerate(_problem_texts(description), start=1)]
+    rows += [("what to do", text) for text in _remedies(description)]
+    return "\n".join([heading, *(_render_row(label, text) for label, text in rows)])
+
+
+def _inspect_all(files: Sequence[str]) -> Iterator[Inspected | str]:
+    """Each module; and lines for people on what archives and folders hold as a whole."""
+    for file in files:
+        try:
+            with _opened(file) as stream:
+                start = stream.read(_TAR_MAGIC.stop)
+                is_archive = file != "-" and (start.startswith(_ARCHIVE_STARTS) or start[_TAR_MAGIC] == b"ustar")
+                data = b"" if is_archive else start + stream.read(_MAX_FILE_BYTES + 1 - len(start))
+        except IsADirectoryError:
+            is_archive = True
+        except FileNotFoundError:
+            yield _unread(file, Problem("not_found", None, "There is no such file."))
+            continue
+        except OSError as error:
+            yield _unread(file, Problem("unreadable", None, f"The file cannot be read: {error.strerror}."))
+            continue
+        if is_archive:
+            from particle_dev.cli.inspect_container import inspect_container  # noqa: PLC0415  slow to import
+
+            yield from inspect_container(file)
+        elif len(data) > _MAX_FILE_BYTES:
+            message = f"The file has more than {_MAX_FILE_BYTES} bytes, no firmware module is that large."
+            yield _unread(file, Problem("too_large", _MAX_FILE_BYTES, message))
+        else:
+            yield from inspect_data(data, file=file)
+
+
+def _print(
+    item: Inspected | str, previous: Inspected | str | None, *, as_json: bool, verify_only: bool, show_map: bool
+) -> None:
+    if as_json:
+        import json  # noqa: PLC0415  start-up time counts here
+
+        if isinstance(item, Inspected):
+            print(json.dumps(item.description))
+        return
+    if verify_only:
+        if isinstance(item, Inspected):
+            name = _printable(item.description["file"])
+            for text in _problem_texts(item.description):
+                print(f"{name}: {text}", file=sys.stderr)
+        return
+    if previous is not None:
+        print()
+    print(item if isinstance(item, str) else render(item))
+    if show_map and isinstance(item, Inspected) and item.description["function"] is not None:
+        import click  # noqa: PLC0415  it drops colours where there is no terminal
+
+        from particle_dev.cli.inspect_map import render_map  # noqa: PLC0415  start-up time counts here
+
+        click.echo(render_map(item))
+
+
+def _unread(file: str, problem: Problem) -> Inspected:
+    return Inspected(describe_problem(problem, file=file))
+
+
+def _module_title(description: dict[str, Any]) -> str:
+    platform = description["platform"]
+    target = f"{platform['name'] or 'unknown platform'} ({platform['id']})"
+    if description["function"] == ModuleFunction.ASSET:
+        target = "any platform"
+    return f"{description['kind']} {description['index']}, version {description['version']}, {target}"
+
+
+def _module_rows(description: dict[str, Any]) -> list[tuple[str, str]]:
+    start, end, offset = (description[key] for key in ("start_address", "end_address", "prefix_offset"))
+    crc32, sha256, product = description["crc32"], description["suffix_sha256"], description["product"]
+    rows = [
+        ("addresses", f"0x{start:08X} to 0x{end:08X}, prefix at file offset 0x{offset:X}"),
+        ("depends on", ", ".join(_dependency_text(d) for d in description["dependencies"]) or "nothing"),
+    ]
+    if description["flags"]:
+        rows.append(("flags", ", ".join(description["flags"])))
+    if product:
+        rows.append(("product", f"{product['id']}, version {product['version']}"))
+    for extension in description["extensions"]:
+        label = extension["name"] or f"type 0x{extension['type']:04X}"
+        rows.append(("extension", f"{label} at 0x{extension['offset']:X}, {extension['length']} bytes"))
+    rows.append(("CRC-32", f"{_verdict(crc32)}, {crc32['stored']:08x} stored"))
+    if sha256:
+        rows += [("SHA-256", _verdict(sha256)), ("", sha256["stored"])]
+    else:
+        rows.append(("SHA-256", "none, the module has no suffix"))
+    return rows
+
+
+def _note_rows(item: Inspected) -> list[tuple[str, str]]:
+    """What flags, extensions and rare functions mean; plain modules need no second look."""
+    description = item.description
+    rare = (ModuleFunction.NCP_FIRMWARE, ModuleFunction.RADIO_STACK)
+    if item.data is None or not (description["flags"] or description["extensions"] or description["function"] in rare):
+        return []
+    from particle_dev.protocol.module_traits import notes  # noqa: PLC0415  start-up time counts here
+
+    return [("note", text) for text in notes(parse(item.data))]
+
+
+def _verdict(check: dict[str, Any]) -> str:
+    return "ok" if check["ok"] else "WRONG"
+
+
+def _dependency_text(dependency: dict[str, int]) -> str:
+    label = ModuleFunction(dependency["function"]).label
+    return f"{label} {dependency['index']} >= {dependency['version']}"
+
+
+def _problem_texts(description: dict[str, Any]) -> list[str]:
+    texts = []
+    for problem in description["problems"]:
+        where = "" if problem["offset"] is None else f" at offset 0x{problem['offset']:X}"
+        texts.append(f"{problem['code']}{where}: {problem['message']}")
+    return texts
+
+
+def _remedies(description: dict[str, Any]) -> list[str]:
+    """One sentence for each kind of problem, without repetition."""
+    texts = []
+    for problem in description["problems"]:
+        matching = (text for start, text in _REMEDIES.items() if problem["code"].startswith(start))
+        texts.append(next(matching, _REMEDY_DAMAGED))
+    return list(dict.fromkeys(texts))
+
+
+def _render_row(label: str, text: str) -> str:
+    row = f"  {label:<14}{text}"
+    if len(row) <= _WIDTH:
+        return row
+    import textwrap  # noqa: PLC0415  start-up time counts here
+
+    return textwrap.fill(text, _WIDTH, initial_indent=row[: -len(text)], subsequent_indent=" " * 16)
+
+
+def _opened(file: str) -> AbstractContextManager[BinaryIO]:
+    return nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb")  # noqa: PTH123  pathlib costs 2 ms
+
+
+def _printable(file: str) -> str:
+    """The name with a question mark for bytes that are no UTF-8."""
+    return file.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -1,0 +1,147 @@
+"""The pyserial link on a pseudo-terminal, and what becomes of its errors."""
+
+import errno
+import os
+import pty
+import termios
+import tty
+
+import pytest
+import serial
+
+from particle_dev.errors import LinkAccessError, LinkDisconnectedError, TransportError
+from particle_dev.transport import serial as transport
+from particle_dev.transport.serial import PyserialHost
+
+
+@pytest.fixture
+def terminal():
+    """(file descriptor of the device's side, path of the host's side); the latter stays open so that the kernel keeps
+    what one side writes while the other is closed."""
+    device, host = pty.openpty()
+    tty.setraw(device)
+    yield device, os.ttyname(host)
+    for fd in (device, host):
+        try:
+            os.close(fd)
+        except OSError as e:
+            assert e.errno == errno.EBADF
+
+
+def test_bytes_go_through_unchanged(terminal):
+    device, path = terminal
+    link = PyserialHost().open(path)
+    everything = bytes(range(256))
+    link.write(everything)
+    got = b""
+    while len(got) < 256:
+        got += os.read(device, 4096)
+    assert got == everything
+    os.write(device, everything)
+    got = b""
+    while len(got) < 256:
+        got += link.read(1.0)
+    assert got == everything
+    assert link.read(0.01) == b""
+    assert link.read(0) == b""
+    link.close()
+    link.close()
+
+
+def test_opening_and_closing_sends_nothing(terminal):
+    device, path = terminal
+    for _ in range(3):
+        PyserialHost().open(path).close()
+    os.set_blocking(device, False)
+    with pytest.raises(BlockingIOError):
+        os.read(device, 1)
+
+
+def test_opening_leaves_magic_speeds_alone(terminal):
+    device, path = terminal
+    link = PyserialHost().open(path)
+    assert termios.tcgetattr(device)[4] == termios.B9600
+    link.close()
+    assert termios.tcgetattr(device)[4] == termios.B9600
+
+
+@pytest.mark.parametrize("act", [lambda link: link.read(1.0), lambda link: link.write(b"x")], ids=["read", "write"])
+def test_device_that_leaves(act):
+    device, host = pty.openpty()
+    link = PyserialHost().open(os.ttyname(host))
+    os.close(host)
+    os.close(device)
+    with pytest.raises(LinkDisconnectedError):
+        act(link)
+    link.close()
+
+
+def test_port_that_is_not_there():
+    for act in (PyserialHost().open, lambda url: PyserialHost().touch(url, 14400)):
+        with pytest.raises(LinkDisconnectedError):
+            act("/dev/ttyACM_not_there")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (serial.SerialException(errno.EACCES, "denied"), LinkAccessError),
+        (serial.SerialException(errno.EBUSY, "busy"), LinkAccessError),
+        (termios.error(errno.EIO, "io"), LinkDisconnectedError),
+        (serial.SerialException("odd"), TransportError),
+    ],
+)
+def test_errors_on_opening(monkeypatch, error, expected):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(transport.serial, "serial_for_url", fail)
+    with pytest.raises(expected):
+        PyserialHost().open("port")
+
+
+class Port:
+    """A port that fails when its speed is set, as pyserial does on Linux."""
+
+    def __init__(self, cause=None):
+        self.cause, self.log = cause, []
+
+    @property
+    def baudrate(self):
+        return 0
+
+    @baudrate.setter
+    def baudrate(self, value):
+        self.log.append(value)
+        if self.cause:
+            try:
+                raise self.cause
+            except OSError as e:
+                raise ValueError(f"failed to set custom baud rate: {e}")  # noqa: B904  # as pyserial
+
+    def close(self):
+        self.log.append("closed")
+
+
+def touching(monkeypatch, port):
+    monkeypatch.setattr(
+        transport.serial, "serial_for_url", lambda url, **options: port.log.append(options["baudrate"]) or port
+    )
+    PyserialHost().touch("port", 14400)
+
+
+def test_touch_changes_the_speed_after_opening(monkeypatch):
+    port = Port()
+    touching(monkeypatch, port)
+    assert port.log == [9600, 14400, "closed"]
+
+
+def test_device_that_leaves_while_touched_is_no_error(monkeypatch):
+    port = Port(OSError(errno.ENODEV, "gone"))
+    touching(monkeypatch, port)
+    assert port.log == [9600, 14400]
+
+
+def test_speed_that_the_driver_refuses(monkeypatch):
+    with pytest.raises(TransportError, match="custom baud rate"):
+        touching(monkeypatch, Port(OSError(errno.EINVAL, "no")))
