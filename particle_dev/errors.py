@@ -30,7 +30,8 @@
     │   ├── JournalError              journal or record cannot be written or read
     │   ├── BenchError                bench driver or slot
     │   ├── StepTimeoutError          a step took longer than the recipe allows
-    │   └── StationStoppedError       the operator stopped the run
+    │   ├── StationStoppedError       the operator stopped the run
+    │   └── RunFinishedError          the folder holds a run that is finished
     └── PermissionMissingError      the caller holds no permission for an irreversible or billing act
 
 Each carries its facts as attributes (``fields()``) and, where there is one, a ``hint``: what to do next.
@@ -298,6 +299,10 @@ class StepTimeoutError(StationError):
 
 class StationStoppedError(StationError):
     """The operator stopped the run; the unit is left as it is and resumes with the next one."""
+
+
+class RunFinishedError(StationError):
+    """The folder holds a run in which every unit has passed; nothing was done."""
 
 
 class PermissionMissingError(ParticleDevError):

@@ -147,6 +147,19 @@ static void test_integrity_comes_before_dependencies_and_platform(void)
     expect(&board, PD_CHECK_PLATFORM, PD_ERR_PLATFORM, 12, -1360);
 }
 
+static void test_cut_module_is_never_taken(void)
+{
+    pd_board board = BOARD;
+    pd_report report;
+    pd_module module;
+    build(PLAIN);
+    const pd_source cut = { .data = file, .size = file_size - 1 };
+    CHECK(pd_module_parse(&cut, NULL, &module) == PD_ERR_TRUNCATED);
+    pd_module_check(&cut, NULL, &module, &board, &report);
+    CHECK((report.passed & PD_CHECK_INTEGRITY) == 0);
+    CHECK(report.device_result == -1330);
+}
+
 static void test_dependencies(void)
 {
     pd_installed modules[4];
@@ -375,6 +388,7 @@ const test CHECK_TESTS[] = {
     { "size_and_place", test_size_and_place },
     { "limits_of_a_slot", test_limits_of_a_slot },
     { "integrity_comes_before_dependencies_and_platform", test_integrity_comes_before_dependencies_and_platform },
+    { "cut_module_is_never_taken", test_cut_module_is_never_taken },
     { "dependencies", test_dependencies },
     { "user_part", test_user_part },
     { "format", test_format },

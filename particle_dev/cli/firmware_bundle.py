@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from particle_dev.cli.options import json_option
+from particle_dev.errors import FirmwareStoreError
 from particle_dev.flash.bundle_files import collect_assets, pack_zip, write_file
 from particle_dev.flash.firmware_sources import read_file
 from particle_dev.protocol.bundle import make_bundle
@@ -28,8 +29,14 @@ def build_bundle(application: Path, assets: tuple[Path, ...], target: Path | Non
     """
     target = target or application.with_suffix(".zip")
     found = collect_assets(assets)
+    if not found:
+        raise FirmwareStoreError(
+            f"no file in {', '.join(map(str, assets))}",
+            path=str(assets[0]),
+            hint="give at least one file to carry along",
+        )
     members = make_bundle(read_file(application), found, application_name=application.name)
-    write_file(target, pack_zip(members))
+    write_file(target, pack_zip(members), made_from=[application, *assets])
     if as_json:
         contents = [{"name": a.name, "size_bytes": len(a.data), "sha256": a.sha256.hex()} for a in found]
         click.echo(json.dumps({"bundle": str(target), "application": application.name, "assets": contents}))

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from particle_dev.catalog.device_os import DeviceOsRelease, release_by_name
-from particle_dev.catalog.modules import ModuleFunction, ModuleStore, ModuleValidity
+from particle_dev.catalog.modules import ModuleFlag, ModuleFunction, ModuleStore, ModuleValidity
 from particle_dev.catalog.platforms import Platform, platform_by_name
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.options import json_option
@@ -21,8 +21,9 @@ from particle_dev.flash.boot_outcome import BootEnd, Finding, started_by_bootloa
 from particle_dev.flash.dependencies import Resolution, resolve
 from particle_dev.flash.files import read_module_files
 from particle_dev.flash.releases import first_release_with, is_for, release_for_layout, release_modules
+from particle_dev.protocol.compressed import expand
 from particle_dev.protocol.messages import InstalledModule
-from particle_dev.protocol.module import ExtensionType
+from particle_dev.protocol.module import ExtensionType, parse
 
 _APPLICATIONS = (ModuleFunction.USER_PART, ModuleFunction.MONO_FIRMWARE)
 _MISFITS = ("wrong_platform", "not_an_application")
@@ -90,7 +91,8 @@ def check(
     release = _release(release_name, platform)
     if release is None and board is None:
         raise click.UsageError("Give --device-os, or a board by --on-board.")
-    modules, _contents = read_module_files(files)
+    modules, contents = read_module_files(files)
+    modules = [_expanded(file, contents[file.sha256]) for file in modules]
     answers = [check_application(platform, module, release, board) for module in modules]
     if as_json:
         click.echo(json.dumps(_document(platform, release, board, answers)))
@@ -98,6 +100,13 @@ def check(
         click.echo("\n\n".join("\n".join(_lines(platform, answer)) for answer in answers))
     if not all(answer.ok for answer in answers):
         ctx.exit(ExitCode.REFUSED)
+
+
+def _expanded(file: ModuleFile, data: bytes) -> ModuleFile:
+    """What a compressed module becomes on the board, which is what has to fit and run there."""
+    if not file.module.flags & ModuleFlag.COMPRESSED:
+        return file
+    return ModuleFile(parse(expand(data)), file.sha256, f"{file.file_name}, expanded")
 
 
 def check_application(

@@ -37,7 +37,7 @@ class _ExistingVersion(click.ParamType["tuple[int, str | None]"]):
 def compress_file(source: Path, target: Path, as_json: bool) -> None:
     """Compress a module, for updates over the air or USB. DFU needs the plain file."""
     data = _read(source)
-    _write(target, compress(data), len(data), as_json)
+    _write(source, target, compress(data), len(data), as_json)
 
 
 @click.command("expand")
@@ -47,7 +47,7 @@ def compress_file(source: Path, target: Path, as_json: bool) -> None:
 def expand_file(source: Path, target: Path, as_json: bool) -> None:
     """Expand a compressed module as a device does, and check the result."""
     data = _read(source)
-    _write(target, expand(data), len(data), as_json)
+    _write(source, target, expand(data), len(data), as_json)
 
 
 @click.command("set-product")
@@ -77,7 +77,7 @@ def set_product_file(
     data = _read(source)
     changed = set_product(data, Product(product_id, version))
     check_product_version(parse(changed), existing)
-    _write(target, changed, len(data), as_json)
+    _write(source, target, changed, len(data), as_json)
 
 
 def _read(path: Path) -> bytes:
@@ -87,8 +87,8 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _write(target: Path, data: bytes, size_before: int, as_json: bool) -> None:
-    write_file(target, data)
+def _write(source: Path, target: Path, data: bytes, size_before: int, as_json: bool) -> None:
+    write_file(target, data, made_from=[source])
     if as_json:
         click.echo(json.dumps(describe(data, file=str(target))))
     else:

@@ -36,7 +36,7 @@ _ENTRIES = {"control": DfuEntry.CONTROL_REQUEST, "touch": DfuEntry.SERIAL_TOUCH}
 
 
 @click.command("flash")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False), metavar="FILE...")
 @device_option
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option(
@@ -77,7 +77,7 @@ def flash(
             with DfuSession(bench.host, chosen) as dfu_session:
                 inventory = inventory_by_dfu(dfu_session)
         plan = make_plan(inventory, modules, leave=leave, permissions=permissions)
-        if dry_run:
+        if dry_run or not plan.writes:
             _print_plan(plan, as_json)
             return
         if chosen.mode is UsbMode.NORMAL:
@@ -118,12 +118,17 @@ def _print_plan(plan: FlashPlan, as_json: bool) -> None:
             "size_bytes": plan.size_bytes,
             "expected_duration_s": round(plan.expected_duration_s, 1),
             "may_connect": plan.leave,
+            "harmless_if_interrupted": plan.harmless_if_interrupted,
         }
         click.echo(json.dumps(plan_object))
         return
     for number, line in enumerate(plan.lines(), 1):
         click.echo(f"{number}. {line}")
-    click.echo(f"about {plan.expected_duration_s:.0f} s; {'may bill' if plan.leave else 'cannot bill'}")
+    if not plan.writes:
+        click.echo("nothing to write; the device was left as it is")
+        return
+    billing = "cannot bill" if plan.harmless_if_interrupted else "cannot bill unless it loses power meanwhile"
+    click.echo(f"about {plan.expected_duration_s:.0f} s; {'may bill' if plan.leave else billing}")
 
 
 def _print_result(plan: FlashPlan, verified: list[ModuleVerified], as_json: bool) -> None:
@@ -139,6 +144,8 @@ def _print_result(plan: FlashPlan, verified: list[ModuleVerified], as_json: bool
         ]
         click.echo(json.dumps({"device_id": plan.device_id, "modules": modules, "left_dfu_mode": plan.leave}))
         return
+    for file in plan.satisfied:
+        click.echo(f"{file.title}: already there, not written")
     for v in verified:
         click.echo(f"{v.file_name}: {v.size_bytes} bytes at 0x{v.address:08x} read back and equal")
     if plan.leave:

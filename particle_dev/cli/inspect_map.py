@@ -50,7 +50,8 @@ def write_svg(item: Inspected, path: str) -> None:
     """Write the map as SVG. Raises ModuleFormatError for a file that is no module, FirmwareStoreError."""
     data = item.data or b""
     title = Path(item.description["file"]).name
-    write_file(Path(path), byte_map_svg(parse(data), data, title=title).encode())
+    svg = byte_map_svg(parse(data), data, title=title).encode()
+    write_file(Path(path), svg, made_from=[Path(item.description["file"])])
 
 
 def _cell(data: bytes, regions: tuple[Region, ...], start: int, size: int) -> str:

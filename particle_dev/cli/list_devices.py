@@ -52,6 +52,6 @@ def list_devices(bench_spec: str, store_dir: Path | None, as_json: bool) -> None
             click.echo(json.dumps(device_object(device)))
         else:
             name = device.device_id or f"({device.usb.serial_number})"
-            click.echo(f"{name:<26}{device.platform.display_name:<12}{device.mode:<8}{device.usb.port_path}")
+            click.echo(f"{name:<26}{device.platform.display_name:<29}{device.mode:<8}{device.usb.port_path}")
     if not devices and not as_json:
         click.echo("no Particle device is connected", err=True)

@@ -6,26 +6,32 @@ import sys
 
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.errors import (
+    BenchError,
     ConfigError,
     DeviceAmbiguousError,
     DeviceNotFoundError,
     FirmwareStoreError,
     FormatError,
+    JournalError,
     ParticleDevError,
     PermissionMissingError,
     PlanRefusedError,
+    RunFinishedError,
     WrongDeviceError,
 )
 
 _EXIT_CODES: tuple[tuple[type[ParticleDevError], ExitCode], ...] = (
     (FormatError, ExitCode.BAD_INPUT),
     (ConfigError, ExitCode.BAD_INPUT),
+    (BenchError, ExitCode.BAD_INPUT),
+    (JournalError, ExitCode.BAD_INPUT),
     (FirmwareStoreError, ExitCode.BAD_INPUT),
     (DeviceNotFoundError, ExitCode.NO_DEVICE),
     (DeviceAmbiguousError, ExitCode.NO_DEVICE),
     (WrongDeviceError, ExitCode.NO_DEVICE),
     (PlanRefusedError, ExitCode.REFUSED),
     (PermissionMissingError, ExitCode.REFUSED),
+    (RunFinishedError, ExitCode.REFUSED),
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from particle_dev.cli.options import (
     store_option,
 )
 from particle_dev.cli.station_view import JsonView, StationView, print_summary
+from particle_dev.errors import JournalError
 from particle_dev.station.engine import Station
 from particle_dev.station.recipe import load_recipe
 from particle_dev.station.report import REPORT_NAME
@@ -61,11 +64,31 @@ def run(
     releases = {name: choice.device_os for name, choice in recipe.firmware.items()}
     factory = factory_modules(store, releases)
     expected = {str(s["name"]): str(s["device_id"]) for s in table.slots if "device_id" in s}
+    _make_folder(folder)
+    # A closed terminal or a shutdown ends a run as Ctrl-C does: in order, with its record.
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        signal.signal(number, signal.default_int_handler)
     with (
         opened_bench(table, factory, folder / "bench-state") as bench,
         JsonView() if as_json else StationView() as view,
     ):
-        record = Station(recipe, bench, store, folder, view.handle, expected, operator).run()
+        try:
+            record = Station(recipe, bench, store, folder, view.handle, expected, operator).run()
+        except KeyboardInterrupt:
+            click.echo("stopped; the same command goes on where this run ended", err=True)
+            raise
     if not as_json:
         print_summary(record, folder / REPORT_NAME)
     raise SystemExit(_EXIT_CODES[record.verdict])
+
+
+def _make_folder(folder: Path) -> None:
+    """The folder of a run must take files before any board is touched."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise JournalError(
+            f"cannot write in {folder}: {error.strerror}", path=str(folder), hint="give a folder of yours with --out"
+        ) from error

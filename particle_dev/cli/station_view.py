@@ -66,13 +66,7 @@ class JsonView:
 
     def handle(self, event: StationEvent) -> None:
         """Write one event."""
-        try:
-            self._stream.write(event.to_json() + "\n")
-            self._stream.flush()
-        except BrokenPipeError:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+        _write_line(self._stream, event.to_json())
 
     def __enter__(self) -> Self:
         return self
@@ -186,8 +180,18 @@ class PlainLines:
                 text = data["message"]
             case _:
                 return
-        self._stream.write(printable(slot_text(event.slot, text)) + "\n")
-        self._stream.flush()
+        _write_line(self._stream, printable(slot_text(event.slot, text)))
+
+
+def _write_line(stream: TextIO, line: str) -> None:
+    """A reader that goes away ends the output, not the run."""
+    try:
+        stream.write(line + "\n")
+        stream.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def print_summary(record: RunRecord, report: Path | None, stream: TextIO | None = None) -> None:

@@ -52,8 +52,15 @@ def collect_assets(paths: Sequence[Path]) -> list[Asset]:
     return assets
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file whole or leave what was there. Raises FirmwareStoreError."""
+def write_file(path: Path, data: bytes, *, made_from: Sequence[Path] = ()) -> None:
+    """Write a file whole or leave what was there. Raises FirmwareStoreError, also when it would replace one of the
+    files that it was made from."""
+    if path.resolve() in {source.resolve() for source in made_from}:
+        raise FirmwareStoreError(
+            f"{path} would replace the file that it is made from",
+            path=str(path),
+            hint="give another name for the result",
+        )
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as stream:
             temporary = Path(stream.name)

@@ -72,13 +72,21 @@ class FlashPlan:
     expected_duration_s: float
 
     @property
+    def harmless_if_interrupted(self) -> bool:
+        """Whether every boot of a half-written board ends in DFU mode."""
+        return self.brake_address is not None or not self.writes
+
+    @property
     def size_bytes(self) -> int:
         """Bytes that are written and read back."""
         return sum(w.size_bytes for w in self.writes)
 
     def lines(self) -> tuple[str, ...]:
         """The plan for people, one step a line."""
-        steps = ["enter DFU mode"]
+        steps = [f"already there, not written: {f.title}" for f in self.satisfied]
+        if not self.writes:
+            return tuple(steps)
+        steps.append("enter DFU mode")
         if self.brake_address is not None:
             steps.append(f"erase the sector at 0x{self.brake_address:08x}: from here on every boot ends in DFU mode")
         steps += [f"erase the sector at 0x{s.address:08x}: {s.reason}" for s in self.invalidate]
@@ -112,7 +120,7 @@ def make_plan(
     reasons = [problem for file in files for problem in _file_problems(file, platform)]
     if not files:
         reasons.append("no module was given")
-    _refuse(inventory, reasons)
+    _refuse(inventory, reasons, hint=f"give intact modules for {platform.display_name}: see particle-dev inspect")
 
     by_dfu = [f for f in files if f.module.function in _DFU_FUNCTIONS]
     others = [f for f in files if f.module.function in _OTHER_WAYS]
@@ -151,14 +159,14 @@ def make_plan(
     )
 
 
-def _refuse(inventory: Inventory, reasons: Sequence[str], findings: Sequence[Finding] = ()) -> None:
+def _refuse(inventory: Inventory, reasons: Sequence[str], findings: Sequence[Finding] = (), hint: str = "") -> None:
     if reasons:
         hints = dict.fromkeys(finding.hint for finding in findings)
         raise PlanRefusedError(
             f"{inventory.platform.display_name} {inventory.device_id}: refused before anything was erased: "
             + "; ".join(reasons),
             reasons=reasons,
-            hint="; ".join(hints) or "offer the missing modules too, or choose another set",
+            hint=hint or "; ".join(hints) or "offer the missing modules too, or choose another set",
         )
 
 

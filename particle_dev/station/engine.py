@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from particle_dev import __version__
-from particle_dev.errors import JournalError
+from particle_dev.device.discovery import device_at
+from particle_dev.errors import BenchError, JournalError, RunFinishedError, WrongDeviceError
 from particle_dev.flash.store import FirmwareStore
 from particle_dev.station.bench import Bench, Slot
 from particle_dev.station.events import EventType, JsonObject, StationEvent, Verdict, new_event, timestamp
@@ -55,6 +56,10 @@ class Station:
     def run(self) -> RunRecord:
         """Work on every slot that is not done yet. Ctrl-C stops the units at their next block and is raised again
         after the record is written."""
+        if not self._bench.slots:
+            raise BenchError(
+                f"the bench '{self._bench.name}' has no slots", hint="give a bench file with a [[slot]] table per port"
+            )
         with Journal(self._folder / JOURNAL_NAME) as journal:
             self._journal = journal
             self._events = list(journal.events)
@@ -62,7 +67,8 @@ class Station:
             if prior is not None:
                 self._check_same_run(prior)
                 if prior.verdict == "pass":
-                    return self._write_records()
+                    return self._finished_before()
+                self._check_same_boards(prior)
             self._run_id = prior.run_id if prior else uuid.uuid4().hex
             self._publish(EventType.RUN_RESUMED if prior else EventType.RUN_STARTED, data=self._start_data())
             units = {u.device_id: u for u in prior.units if u.device_id} if prior else {}
@@ -144,6 +150,31 @@ class Station:
                 path=str(self._folder),
                 hint="resume it with the same recipe and bench, or give a new --out",
             )
+
+    def _finished_before(self) -> RunRecord:
+        """A run that ended well: complete its records if it died before them, refuse to be taken for another tray."""
+        journal, report = self._folder / JOURNAL_NAME, self._folder / REPORT_NAME
+        complete = report.exists() and report.stat().st_mtime_ns >= journal.stat().st_mtime_ns
+        record = self._write_records()
+        if complete:
+            raise RunFinishedError(
+                f"the run in {self._folder} is finished: nothing was done, the boards in the slots were not looked at",
+                hint="give the next tray a new --out; `particle-dev report` shows this run again",
+            )
+        return record
+
+    def _check_same_boards(self, prior: RunRecord) -> None:
+        """A slot whose unit has passed is left alone, so it must not hold another board."""
+        passed = {u.slot: u.device_id for u in prior.units if u.verdict is Verdict.PASS}
+        for slot in self._bench.slots:
+            device = device_at(slot.host, slot.port_path) if slot.name in passed else None
+            if device is not None and device.device_id not in ("", passed[slot.name]):
+                raise WrongDeviceError(
+                    f"slot {slot.name} holds {device.device_id}, the unit that passed there is {passed[slot.name]}",
+                    expected=passed[slot.name] or "",
+                    actual=device.device_id,
+                    hint="a new tray needs a new --out; to resume, put the boards of the unfinished slots back",
+                )
 
     def _write_records(self) -> RunRecord:
         """Database and report, both made anew from the journal."""

@@ -48,7 +48,7 @@ from particle_dev.flash.store import FirmwareStore
 from particle_dev.protocol.module import parse
 from particle_dev.station.bench import Slot
 from particle_dev.station.billing import billing_data, evidence_data, evidence_from_data
-from particle_dev.station.events import EventType, JsonObject, Verdict, error_data, parse_timestamp
+from particle_dev.station.events import EventType, JsonObject, StepStatus, Verdict, error_data, parse_timestamp
 from particle_dev.station.recipe import FirmwareChoice, Recipe
 from particle_dev.station.run_record import UnitRecord
 
@@ -117,7 +117,7 @@ class UnitRun:
             {
                 "verdict": str(verdict),
                 "billing": billing_data(billing),
-                "modules": self.modules,
+                "modules": [m for m in self.modules if verdict is Verdict.PASS or m["read_back_sha256"]],
                 "parked": parked,
             },
         )
@@ -381,7 +381,9 @@ class UnitRun:
             return
         steps = [s for a in prior.attempts for s in a.steps]
         self.evidence += [evidence_from_data(e) for s in steps for e in s.evidence.get("observed", ())]
-        sent = [parse_timestamp(s.started_at) for s in steps if s.name == "enter_dfu"]
+        sent = [
+            parse_timestamp(s.started_at) for s in steps if s.name == "enter_dfu" and s.status is not StepStatus.FAILED
+        ]
         if device.mode is UsbMode.DFU and sent:
             self.evidence.append(held_in_dfu(sent[-1], self._now()))
 

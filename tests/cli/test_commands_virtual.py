@@ -204,6 +204,23 @@ def test_unplugged_half_way_and_again(run, bench_file, particle_cli_firmware):
     assert out.count("read back and equal") == 2
 
 
+def test_module_that_is_there_already_is_named_and_the_board_left_alone(run, bench_file, particle_cli_firmware):
+    bench = bench_file("photon", keep=True)
+    bootloader = module(particle_cli_firmware, "photon-bootloader@2.1.0+lto.bin")
+    status, out, _ = run("flash", bootloader, "--bench", bench)
+    assert status == 0
+    assert "already there, not written: bootloader 0 v1005" in out
+    assert json.loads((bench.parent / "boards" / "1" / "board.json").read_text())["truth"]["dfu_entries"] == 0
+
+
+def test_application_alone_says_what_a_loss_of_power_would_do(run, bench_file, particle_cli_firmware):
+    app = module(particle_cli_firmware, "tinker-0.8.0-rc.27-boron.bin")
+    _, out, _ = run("flash", app, "--bench", bench_file("boron"), "--dry-run")
+    assert "cannot bill unless it loses power meanwhile" in out
+    _, out, _ = run("flash", app, "--bench", bench_file("boron"), "--dry-run", "--json")
+    assert json.loads(out)["harmless_if_interrupted"] is False
+
+
 # ---- station --------------------------------------------------------------------------------------------------
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "ship.toml"
@@ -248,6 +265,30 @@ def test_station_with_a_refused_slot(run, bench_file, tmp_path):
     assert "what to do" in out
 
 
+def test_next_tray_needs_a_new_folder(run, bench_file, tmp_path):
+    arguments = ("station", "run", "--recipe", RECIPE, "--bench", bench_file("boron"), "--out", tmp_path / "run")
+    assert run(*arguments)[0] == 0
+    status, out, _ = run(*arguments, "--json")
+    assert status == ExitCode.REFUSED
+    assert json.loads(out)["error"]["type"] == "RunFinishedError"
+
+
+def test_folder_that_takes_no_files(run, bench_file):
+    status, _, err = run("station", "run", "--recipe", RECIPE, "--bench", bench_file("boron"), "--out", "/proc/run")
+    assert status == ExitCode.BAD_INPUT
+    assert "--out" in err
+
+
+def test_reader_that_goes_away_does_not_end_the_run(release_store, bench_file, tmp_path):
+    command = [sys.executable, "-m", "particle_dev", "station", "run", "--recipe", str(RECIPE)]
+    command += ["--bench", str(bench_file("boron")), "--store", str(release_store.root), "--out", str(tmp_path / "run")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stderr.readline()
+    process.stderr.close()
+    assert process.wait(60) == 0
+    process.stdout.close()
+
+
 def test_unusable_recipe(run, tmp_path):
     path = tmp_path / "bad.toml"
     path.write_text('[recipe]\nname = "x"\nfinnish = "dfu"\n')
@@ -258,7 +299,7 @@ def test_unusable_recipe(run, tmp_path):
 
 def test_unknown_bench(run):
     status, _, err = run("list", "--bench", "nowhere")
-    assert status == ExitCode.FAILED
+    assert status == ExitCode.BAD_INPUT
     assert "virtual" in err
 
 

@@ -15,6 +15,7 @@ from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.main import main
 from particle_dev.cli.root import root
 from particle_dev.errors import FormatError, PlanRefusedError
+from particle_dev.protocol.compressed import compress
 
 USER, SYSTEM, BOOT = ModuleFunction.USER_PART, ModuleFunction.SYSTEM_PART, ModuleFunction.BOOTLOADER
 
@@ -89,6 +90,24 @@ def test_an_application_that_runs(app):
     assert "0x000d4000, 4096 of 131072 bytes" in text
     assert "system part 1 v326 (Device OS 0.8.0-rc.27)" in text
     assert "bootloader 0 v1005, radio stack 0 v202, system part 1 v2101" in text
+
+
+def test_compressed_application_is_judged_by_what_it_becomes(tmp_path):
+    packed = tmp_path / "packed.bin"
+    plain = build_module(
+        hardware("boron"),
+        USER,
+        1,
+        6,
+        start_address=0xD4000,
+        size_bytes=0x30000,
+        need1=(SYSTEM, 1, 326),
+        body=bytes(0x2FF00),
+    )
+    packed.write_bytes(compress(plain))
+    assert packed.stat().st_size < 0x20000
+    text = run("--platform", "boron", "--device-os", "2.1.0", str(packed), exit_code=ExitCode.REFUSED)
+    assert "packed.bin, expanded" in text
 
 
 def test_too_new_says_which_release_it_needs(app):

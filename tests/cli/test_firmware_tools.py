@@ -54,8 +54,26 @@ def test_set_product(app_file, tmp_path):
     out = tmp_path / "out.bin"
     run("set-product", 1234, 7, app_file, out, "--existing", 6, "--existing", f"3:{'0' * 64}")
     assert out.read_bytes() == set_product(APP, Product(1234, 7))
-    run("set-product", 1234, 7, app_file, app_file)
-    assert parse(app_file.read_bytes()).product == Product(1234, 7)
+    assert parse(out.read_bytes()).product == Product(1234, 7)
+
+
+def test_no_file_replaces_what_it_is_made_from(app_file, tmp_path):
+    asset = tmp_path / "asset.txt"
+    asset.write_text("x")
+    for arguments in (
+        ("compress", app_file, app_file),
+        ("set-product", 1, 1, app_file, tmp_path / "." / "app.bin"),
+        ("build-bundle", app_file, asset, "--out", app_file),
+        ("build-bundle", app_file, asset, "--out", asset),
+    ):
+        assert "would replace" in str(error_of(*arguments))
+    assert app_file.read_bytes() == APP
+    assert asset.read_text() == "x"
+
+
+def test_bundle_of_nothing(app_file, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert "no file in" in str(error_of("build-bundle", app_file, tmp_path / "empty"))
 
 
 def test_set_product_keeps_the_rule_of_products(app_file, tmp_path):

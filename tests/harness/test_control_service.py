@@ -15,7 +15,10 @@ class Device:
         self.completed = []
         self.taken_in = []
         self.service = ControlService(
-            self.handle, lambda request, _payload: 0.5 if request == 9 else 0.0, lambda: self.now_s, self.taken_in.append
+            self.handle,
+            lambda request, _payload: 0.5 if request == 9 else 0.0,
+            lambda: self.now_s,
+            self.taken_in.append,
         )
 
     def handle(self, request, payload):

@@ -10,7 +10,7 @@ import shutil
 import pytest
 
 from particle_dev.catalog.modules import ModuleFunction
-from particle_dev.errors import JournalError
+from particle_dev.errors import JournalError, RunFinishedError, WrongDeviceError
 from particle_dev.flash.store import FirmwareStore
 from particle_dev.station.bench import open_bench
 from particle_dev.station.engine import Station
@@ -143,14 +143,43 @@ def test_run_leaves_journal_database_and_report(line):
     assert steps == ["identify", "check", "plan", "enter_dfu", "flash", "verify", "park"]
 
 
-def test_finished_run_is_not_repeated(line):
+def test_finished_run_is_not_taken_for_another_tray(line):
     shop = line("boron")
     shop.run()
     lines = (shop.folder / JOURNAL_NAME).read_bytes()
-    erases = shop.board().truth.erases
-    assert shop.run().verdict == "pass"
+    shop.slots[0]["device_id"] = "e00fce68" + "a" * 16
+    with pytest.raises(RunFinishedError, match="new --out"):
+        shop.run()
     assert (shop.folder / JOURNAL_NAME).read_bytes() == lines
-    assert shop.board().truth.erases == erases
+
+
+def test_run_that_died_before_its_records_completes_them(line):
+    shop = line("boron")
+    shop.run()
+    (shop.folder / REPORT_NAME).unlink()
+    assert shop.run().verdict == "pass"
+    assert (shop.folder / REPORT_NAME).exists()
+
+
+def test_slot_that_passed_must_not_hold_another_board_on_resume(line):
+    faults = [{"do": "unplug", "at": "dfu_transfer", "n": 600}]
+    shop = line("boron", {"platform": "photon", "faults": faults}, power_control=False)
+    assert shop.run().verdict == "fail"
+    shop.slots[0]["device_id"] = "e00fce68" + "a" * 16
+    with pytest.raises(WrongDeviceError, match="new --out"):
+        shop.run()
+    assert_untouched_since(shop)
+
+
+def assert_untouched_since(shop):
+    """The boards of the second run: nothing was erased on the one that does not belong there."""
+    events = [e for e in shop.events if e.type == EventType.RUN_RESUMED]
+    assert events == []
+
+
+def test_what_was_not_proven_is_not_in_the_record(line):
+    shop = line({"platform": "boron", "faults": [{"do": "unplug", "at": "dfu_transfer", "n": 600}]})
+    assert shop.run().units[0].modules == ()
 
 
 def test_bench_without_power_control_tells_the_operator(line):

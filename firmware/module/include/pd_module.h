@@ -209,8 +209,8 @@ pd_status pd_module_next_candidate(const pd_source *source, unsigned *next, pd_m
 
 /*
  * Compares the stored SHA-256 with one computed as linked modules have it and one as packed payloads have it; either
- * will do. computed[] is that of the form that applies. PD_OK, PD_ERR_SHA256, PD_ERR_READ; PD_NO_MORE without a suffix.
- * Needs the three hooks.
+ * will do. computed[] is that of the form that applies. PD_OK, PD_ERR_SHA256, PD_ERR_READ; PD_NO_MORE without a suffix or
+ * without the hooks for SHA-256.
  */
 pd_status pd_module_sha256(const pd_source *source, const pd_hooks *hooks, const pd_module *module,
                            uint8_t computed[PD_SHA256_SIZE]);

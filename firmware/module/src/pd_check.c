@@ -72,6 +72,9 @@ static pd_status check_range(check_context *c)
 static pd_status check_integrity(check_context *c)
 {
     c->offset = c->module->crc_offset;
+    if (c->module->size > c->source->size) {
+        return PD_ERR_CRC; /* cut short: whatever pd_module_parse said, its CRC is not there */
+    }
     return c->module->crc_computed == c->module->crc_stored ? PD_OK : PD_ERR_CRC;
 }
 

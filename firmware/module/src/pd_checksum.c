@@ -92,7 +92,7 @@ pd_status pd_module_sha256(const pd_source *source, const pd_hooks *hooks, const
     const pd_range second = is_packed ? module->sha256_whole : module->sha256_payload;
 
     memset(computed, 0, PD_SHA256_SIZE);
-    if (module->suffix_size == 0) {
+    if (module->suffix_size == 0 || hooks == NULL || hooks->sha256_start == NULL) {
         return PD_NO_MORE;
     }
     if (!pd_fetch(source, module->sha256_offset, stored, sizeof stored) ||

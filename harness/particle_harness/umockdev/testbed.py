@@ -88,17 +88,16 @@ class _Plugged:
         interfaces = {d[2]: d for d in descriptors_of(identity.configuration) if d[1] == INTERFACE and d[3] == 0}
         self._syspaths: list[str] = []
         self._nodes: list[str] = []
-        self._add(device, _device(device, node, bus, address, identity, len(interfaces)))
+        # Adding a device tells everybody at once: whoever then opens the node must find somebody who answers.
         self._usbfs = UsbfsNode(board, address, identity)
         self._attach(f"/dev/{node}", self._usbfs)
+        self._add(device, _device(device, node, bus, address, identity, len(interfaces)))
         for number, descriptor in interfaces.items():
             path = f"{device}/{board.port_path}:1.{number}"
             self._add(path, _interface(path, descriptor))
             if descriptor[5] == _CDC_CONTROL_CLASS:
                 self._tty, self.tty_number = VirtualTty(board, address), tty_number
                 self._add_tty(path, self._tty, identity)
-        for path in self._syspaths:
-            testbed.uevent(path, "add")
 
     def unplug(self) -> None:
         """The board left the bus."""
@@ -129,6 +128,9 @@ class _Plugged:
         name = f"ttyACM{self.tty_number}"
         path = f"{interface}/tty/{name}"
         vid, pid = struct.unpack_from("<HH", identity.device, 8)
+        self._tty_link = Path(self._testbed.root, "dev", name)
+        self._tty_link.symlink_to(tty.path)
+        self._attach(f"/dev/{name}", tty)
         self._add(
             path,
             f"P: {path}\nE: SUBSYSTEM=tty\nE: DEVNAME=/dev/{name}\nE: MAJOR=166\nE: MINOR={self.tty_number}\n"
@@ -136,9 +138,6 @@ class _Plugged:
             f"E: ID_VENDOR={_text(identity, 1)}\nE: ID_MODEL={_text(identity, 2).replace(' ', '_')}\n"
             f"E: ID_SERIAL_SHORT={_text(identity, 3)}\nA: dev=166:{self.tty_number}\\n\nL: device=../..\n\n",
         )
-        self._tty_link = Path(self._testbed.root, "dev", name)
-        self._tty_link.symlink_to(tty.path)
-        self._attach(f"/dev/{name}", tty)
 
 
 def _text(identity: UsbIdentity, index: int) -> str:

@@ -39,7 +39,9 @@ def test_modes(foreign_bench, commands, platform):
     script = """
     usb=$2
     address() { lsusb -d $usb | grep -o 'Device [0-9]*' || true; }
-    until_back() { for n in $(seq 100); do case "$(address)" in ''|"$before") sleep 0.1;; *) return;; esac; done; false; }
+    until_back() {
+      for n in $(seq 100); do case "$(address)" in ''|"$before") sleep 0.1;; *) return;; esac; done; false
+    }
     particle usb stop-listening $1
     particle usb cloud-status $1
     particle usb listen $1

@@ -71,7 +71,7 @@ def test_uevents_tell_of_a_mode_change(foreign_bench):
     script = """
     udevadm monitor --kernel --subsystem-match=usb/usb_device > $1/events & monitor=$!
     trap 'kill $monitor' EXIT
-    for n in $(seq 100); do grep -q UEVENT $1/events && break; sleep 0.05; done; sleep 0.2
+    for n in $(seq 100); do grep -q uevent $1/events && break; sleep 0.05; done; sleep 0.2
     python3 - <<'EOT'
 import os, termios, fcntl, struct
 fd = os.open("/dev/ttyACM0", os.O_RDWR | os.O_NOCTTY)

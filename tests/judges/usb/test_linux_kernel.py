@@ -1,0 +1,196 @@
+"""A real Linux kernel drives virtual boards over USB/IP: usbcore, cdc_acm, usbfs, sysfs; in QEMU without any privilege.
+
+Boards live in this process, so what a test looks at afterwards is the board itself.
+"""
+
+import importlib.util
+import json
+import random
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from particle_harness.bench import open_bench
+from particle_harness.bench_toml import modules_in
+from particle_harness.usbip import Server
+
+# An emulated CPU on a busy machine.
+pytestmark = pytest.mark.timeout(300)
+HERE = Path(__file__).parent
+PYTHON = sys.executable
+FAMILIES = ("boron", "bsom", "tracker", "argon", "xenon", "b5som", "photon", "p1")
+
+SPEC = importlib.util.spec_from_file_location("guest_machine", HERE / "guest" / "machine.py")
+machine = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(machine)
+
+
+@pytest.fixture(scope="module")
+def guest(judges, tmp_path_factory):
+    with machine.Guest(judges / "guest", tmp_path_factory.mktemp("guest") / "console.log") as running:
+        yield running
+
+
+@pytest.fixture
+def plug(guest, assets):
+    """Plug boards into the guest; they stay plugged in through mode changes."""
+    opened = []
+
+    def make(*platforms, delays="realistic", **keys):
+        slots = [{"name": platform, "platform": platform, **keys} for platform in platforms]
+        bench = open_bench(
+            options={"delays": delays}, slots=slots, state_dir=None, factory_modules=modules_in(assets / "updates")
+        )
+        server = Server(bench.boards, ("127.0.0.1", 0))
+        opened.extend((server, bench))
+        attach = f"{PYTHON} -m particle_harness.sim attach 10.0.2.2:{server.port}"
+        guest.run(f"{attach} > /run/attach.log 2>&1 & echo $! > /run/attach")
+        guest.run(wait_for(f"[ $(lsusb -d 2b04: | wc -l) = {len(platforms)} ]"))
+        return bench
+
+    yield make
+    guest.run("kill $(cat /run/attach); cat /run/attach.log >&2")
+    for closable in opened:
+        closable.close()
+    guest.run(wait_for("! lsusb -d 2b04:"))
+
+
+def wait_for(condition):
+    return f"for n in $(seq 600); do {{ {condition} ; }} > /dev/null && break; sleep 0.05; done; {condition}; "
+
+
+def until(condition, timeout_s=10.0):
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
+def test_serial_driver_and_sysfs(guest, plug):
+    bench = plug("boron")
+    guest.run(wait_for("[ -e /dev/ttyACM0 ]"))
+    text = guest.run("udevadm info --name=/dev/ttyACM0 --attribute-walk")
+    assert 'DRIVERS=="cdc_acm"' in text
+    assert 'ATTRS{idProduct}=="c00d"' in text
+    assert f'ATTRS{{serial}}=="{bench.boards[0].state.device_id}"' in text
+    assert "error" not in guest.run("dmesg | grep -i 'usb 1-\\|cdc_acm' || true").lower()
+
+
+def test_pyserial_talks_to_the_console_and_touches_into_dfu_mode(guest, plug):
+    bench = plug("boron")
+    board = bench.boards[0]
+    requests = []
+    control = board.control
+    board.control = lambda address, setup, data=b"": requests.append((setup, data)) or control(address, setup, data)
+    script = """
+import json, serial
+from serial.tools import list_ports
+(port,) = [p for p in list_ports.comports() if p.vid == 0x2B04]
+with serial.Serial(port.device, 115200, timeout=5) as console:
+    console.write(b"i")
+    text = console.read_until(b"Serial Number")
+serial.Serial(port.device, 14400).close()
+print(json.dumps([port.device, port.serial_number, port.product, text.decode()]))
+"""
+    guest.run(wait_for("[ -e /dev/ttyACM0 ]"))
+    device, serial_number, product, text = json.loads(guest.run(f"{PYTHON} -c '{script}'"))
+    assert (device, serial_number, product) == ("/dev/ttyACM0", board.state.device_id, "Boron CDC Mode")
+    assert text == f"Device ID: {board.state.device_id}\r\nSerial Number"
+    until(lambda: board.state.runs == "dfu")
+    guest.run(wait_for("lsusb -d 2b04:d00d") + wait_for("[ ! -e /dev/ttyACM0 ]"))
+    # cdc_acm raises DTR and RTS before it sends the speed, and drops them when the port is closed.
+    class_requests = [(s.b_request, s.w_value, data[:4]) for s, data in requests if s.bm_request_type == 0x21]
+    speeds = [int.from_bytes(data, "little") for request, _, data in class_requests if request == 0x20]
+    assert speeds[-1] == 14400
+    assert 115200 in speeds
+    assert (0x22, 3, b"") in class_requests
+    assert (0x22, 0, b"") in class_requests
+
+
+def image(size_bytes, seed):
+    return b"\0" + random.Random(seed).randbytes(size_bytes - 1)
+
+
+CYCLES = """
+import glob, pathlib, serial, subprocess, sys, time
+
+def wait_for(condition):
+    deadline_s = time.monotonic() + 30
+    while not condition():
+        if time.monotonic() > deadline_s:
+            sys.exit("nothing happened")
+        time.sleep(0.02)
+
+def on_bus(pid):
+    try:
+        return any(pathlib.Path(f).read_text().strip() == pid for f in glob.glob("/sys/bus/usb/devices/1-*/idProduct"))
+    except OSError:
+        return False
+
+for n in range(20):
+    wait_for(pathlib.Path("/dev/ttyACM0").exists)
+    try:
+        serial.Serial("/dev/ttyACM0", 14400).close()
+    except OSError:
+        pass  # this board resets before pyserial is through with opening
+    wait_for(lambda: on_bus("d01a"))
+    dfu_util = "dfu-util -d 2b04:d01a -a 0 -s 0xE8000:leave -D".split()
+    subprocess.run([*dfu_util, f"{sys.argv[1]}/{n}.bin"], check=True)
+    wait_for(lambda: on_bus("c01a"))
+"""
+
+
+def test_twenty_cycles_of_touch_flash_and_leave(guest, plug, tmp_path):
+    bench = plug("tracker", delays="none", factory="online")
+    board = bench.boards[0]
+    written = []
+    program = board.internal.program
+    board.internal.program = lambda address, data: written.append(data) or program(address, data)
+    for number in range(20):
+        (tmp_path / f"{number}.bin").write_bytes(image(4096, number))
+    (tmp_path / "cycles.py").write_text(CYCLES, encoding="utf-8")
+    guest.run(f"{PYTHON} {tmp_path}/cycles.py {tmp_path}")
+    assert written == [image(4096, number) for number in range(20)]
+    # Behind the application, where nothing is needed to boot.
+    assert board.internal.read(0xE8000, 4096) == image(4096, 19)
+    assert board.truth.dfu_entries == 20
+    assert board.truth.app_boots == 21
+
+
+def test_eight_boards_at_once_by_serial_number(guest, plug, tmp_path):
+    bench = plug(*FAMILIES, delays="none", arrives_in="dfu")
+    commands = []
+    for board, name in zip(bench.boards, FAMILIES, strict=True):
+        (tmp_path / name).write_bytes(image(65536, name))
+        usb = board.hardware.platform.usb_dfu
+        address = 0x30000 if board.hardware.is_gen3 else 0x08020000
+        select = f"-d {usb.vid:04x}:{usb.pid:04x} -S {board.state.device_id} -a 0"
+        commands.append(f"dfu-util {select} -s {address} -D {tmp_path / name} & pids+=($!)")
+    guest.run("pids=(); " + "; ".join(commands) + '; for p in "${pids[@]}"; do wait $p; done')
+    for board, name in zip(bench.boards, FAMILIES, strict=True):
+        address = 0x30000 if board.hardware.is_gen3 else 0x08020000
+        assert board.internal.read(address, 65536) == image(65536, name)
+
+
+def test_our_command_line_unchanged(guest, plug, assets):
+    bench = plug("boron", delays="none")
+    board = bench.boards[0]
+    cli = Path(PYTHON).with_name("particle-dev")
+    listed = json.loads(guest.run(f"{cli} list --json"))
+    assert (listed["device_id"], listed["platform"]["name"]) == (board.state.device_id, "boron")
+    tinker = assets / "binaries" / "tinker-0.8.0-rc.27-boron.bin"
+    system = assets / "updates" / "boron-system-part1@2.1.0.bin"
+    guest.run(f"{cli} flash {system} {tinker}")
+    assert board.internal.read(0xD4000, tinker.stat().st_size) == tinker.read_bytes()
+    assert board.internal.read(0x30000, system.stat().st_size) == system.read_bytes()
+    assert board.state.runs == "dfu"
+
+
+def test_power_off_unplugs(guest, plug):
+    bench = plug("photon")
+    guest.run(wait_for("[ -e /dev/ttyACM0 ]"))
+    bench.slots[0].power.off()
+    guest.run(wait_for("! lsusb -d 2b04:") + wait_for("[ ! -e /dev/ttyACM0 ]"))
+    bench.slots[0].power.on()
+    guest.run(wait_for("lsusb -d 2b04:c006"))
