@@ -6,6 +6,7 @@ Source: Linux drivers/usb/usbip/vhci_sysfs.c (files ``attach`` and ``status``), 
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import threading
@@ -22,16 +23,21 @@ _LOOK_S = 0.1
 
 
 def attach_all(server: tuple[str, int], stop: threading.Event) -> None:
-    """Keep every device of ``server`` attached until ``stop`` is set. Raises BenchError without vhci_hcd or root."""
+    """Keep every device of ``server`` attached until ``stop`` is set. Raises BenchError without vhci_hcd, OSError when
+    the server does not answer at first."""
     attached: dict[int, str] = {}
+    offered = devices(server)
     while True:
         free = _free_ports()
         attached = {port: bus_id for port, bus_id in attached.items() if port not in free}
-        for bus_id in devices(server):
-            if bus_id not in attached.values():
-                port = _attach(server, bus_id, free)
-                if port is not None:
-                    attached[port] = bus_id
+        # A device may leave, and a server pause, at any moment: the next look is soon.
+        with contextlib.suppress(OSError):
+            for bus_id in offered:
+                if bus_id not in attached.values():
+                    port = _attach(server, bus_id, free)
+                    if port is not None:
+                        attached[port] = bus_id
+            offered = devices(server)
         if stop.wait(_LOOK_S):
             return
 

@@ -80,6 +80,12 @@ def _result_lines(source: str, result: AddResult) -> list[str]:
         where = "" if refusal.offset is None else f" at offset 0x{refusal.offset:X}"
         lines.append(f"  refused {refusal.name}: {refusal.code}{where}: {refusal.message}")
     lines += [f"  no firmware module: {name}" for name in result.not_modules]
+    if result.refused:
+        lines.append(
+            "  what to do: `particle-dev inspect FILE` tells more; take refused files from a fresh download or build"
+        )
+    elif not result.ok:
+        lines.append("  what to do: give a .bin file, or a folder or archive that holds some")
     return lines
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 
 from particle_dev.cli.exit_codes import ExitCode
@@ -55,14 +57,49 @@ def error_object(error: ParticleDevError) -> dict[str, object]:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit."""
-    arguments = sys.argv[1:] if argv is None else argv
+    _make_output_safe()
+    try:
+        status = _run(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        status = ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever reads has seen enough.
+        status = ExitCode.FAILED
+        _drop_output()
+    except OSError as error:
+        # What commands do with files, devices and folders has errors of its own; what is left is the output.
+        print(f"error: the output cannot be written: {error.strerror or error}", file=sys.stderr)
+        status = ExitCode.FAILED
+        _drop_output()
+    sys.exit(status)
+
+
+def _make_output_safe() -> None:
+    """A name that the terminal's encoding lacks, or a closed stdout, is no reason to stop."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  for the rest of the process
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    """Point stdout elsewhere, or Python complains once more when it closes it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _run(arguments: list[str]) -> int:
+    """Exit status of a command line."""
     if arguments and arguments[0] == "inspect":
         # Without click, which costs more than the inspection.
         from particle_dev.cli.inspect_files import plain_call  # noqa: PLC0415
 
         exit_code = plain_call(arguments[1:])
         if exit_code is not None:
-            sys.exit(exit_code)
+            return exit_code
     if not arguments or "--help" in arguments or "-h" in arguments:
         # Only help pages are worth the import time; commands defined after this render through it.
         from rich_click.patch import patch  # noqa: PLC0415
@@ -75,13 +112,13 @@ def main(argv: list[str] | None = None) -> None:
     from particle_dev.cli.root import root  # noqa: PLC0415
 
     try:
-        sys.exit(root.main(args=arguments, prog_name="particle-dev", standalone_mode=False))
+        return root.main(args=arguments, prog_name="particle-dev", standalone_mode=False) or ExitCode.OK
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.Abort:
         print("interrupted", file=sys.stderr)
-        sys.exit(ExitCode.INTERRUPTED)
+        return ExitCode.INTERRUPTED
     except ParticleDevError as error:
         if "--json" in arguments:
             print(json.dumps(error_object(error), default=str))
@@ -89,4 +126,4 @@ def main(argv: list[str] | None = None) -> None:
             print(f"error: {error.message}", file=sys.stderr)
             if error.hint:
                 print(f"  what to do: {error.hint}", file=sys.stderr)
-        sys.exit(exit_code_of(error))
+        return exit_code_of(error)

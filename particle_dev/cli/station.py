@@ -67,7 +67,8 @@ def run(
     _make_folder(folder)
     # A closed terminal or a shutdown ends a run as Ctrl-C does: in order, with its record.
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-        signal.signal(number, signal.default_int_handler)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup asked for that
+            signal.signal(number, signal.default_int_handler)
     with (
         opened_bench(table, factory, folder / "bench-state") as bench,
         JsonView() if as_json else StationView() as view,

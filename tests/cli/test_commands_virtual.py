@@ -324,3 +324,28 @@ def test_help_fits_a_screen(command):
     lines = result.stdout.splitlines()
     assert len(lines) <= 32
     assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize("command", [["inspect", __file__], ["--help"], ["firmware", "list"]])
+def test_output_that_cannot_be_written_is_an_error_without_a_traceback(command):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "particle_dev", *command],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == ExitCode.FAILED
+    assert "cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_name_that_the_terminal_cannot_show(tmp_path):
+    path = tmp_path / "ü.bin"
+    path.write_bytes(bytes(100))
+    environment = {"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-m", "particle_dev", "inspect", str(path)]
+    done = subprocess.run(command, capture_output=True, env=environment, check=False)
+    assert done.returncode == ExitCode.BAD_INPUT
+    assert b"no readable firmware module" in done.stdout

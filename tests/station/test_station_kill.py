@@ -98,7 +98,9 @@ def test_killed_twice(command, tmp_path):
 
 def test_ctrl_c_stops_the_units_and_the_next_run_goes_on(command, tmp_path):
     folder = tmp_path / "stopped"
-    process = subprocess.Popen(command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    # A shell's background job, which this test may be part of, inherits an ignored Ctrl-C.
+    heard = ["env", "--default-signal=INT", *command(folder)]
+    process = subprocess.Popen(heard, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     while lines_in(folder) < 14 and process.poll() is None:
         time.sleep(0.001)
     process.send_signal(signal.SIGINT)

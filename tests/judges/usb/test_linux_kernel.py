@@ -113,7 +113,9 @@ def image(size_bytes, seed):
 
 
 CYCLES = """
-import glob, pathlib, serial, subprocess, sys, time
+import faulthandler, glob, pathlib, serial, subprocess, sys, time
+
+faulthandler.dump_traceback_later(150, exit=True)
 
 def wait_for(condition):
     deadline_s = time.monotonic() + 30
@@ -136,7 +138,7 @@ for n in range(20):
         pass  # this board resets before pyserial is through with opening
     wait_for(lambda: on_bus("d01a"))
     dfu_util = "dfu-util -d 2b04:d01a -a 0 -s 0xE8000:leave -D".split()
-    subprocess.run([*dfu_util, f"{sys.argv[1]}/{n}.bin"], check=True)
+    subprocess.run([*dfu_util, f"{sys.argv[1]}/{n}.bin"], check=True, timeout=40)
     wait_for(lambda: on_bus("c01a"))
 """
 
