@@ -114,8 +114,10 @@ generated: $(VENV)/.ready
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out="$$out" --pyi_out="$$out" particle_dev/protocol/messages.proto
 	for f in messages_pb2.py messages_pb2.pyi; do cmp "$$out/particle_dev/protocol/$$f" particle_dev/protocol/$$f; done
 
+# USB/IP, the kernel in QEMU and the tools on a mocked bus: `make judges` runs them.
+IN_WORK := tests/judges/usb tests/harness/test_usbip.py tests/harness/test_sim.py
 unit: $(VENV)/.ready $(TEST_FIRMWARE)/.ready
-	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) $(BIN)/python -m pytest --ignore=tests/judges/usb
+	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) $(BIN)/python -m pytest $(addprefix --ignore=,$(IN_WORK))
 
 # Unmodified programs on virtual boards: dfu-util, lsusb, udev, npm's usb, particle-cli on a mocked bus; a kernel in QEMU.
 JUDGES := $(CACHE)/judges
@@ -124,7 +126,7 @@ JUDGE_PACKAGES := umockdev dfu-util usbutils udev qemu-system-x86 busybox-static
 JUDGE_NPM := particle-cli@3.43.1 execa@5 usb@2.18.0
 .PHONY: judges judges-setup judge-packages
 judges: $(VENV)/.ready $(TEST_FIRMWARE)/.ready judges-setup
-	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) PARTICLE_DEV_JUDGES=$(JUDGES) $(BIN)/python -m pytest tests/judges/usb
+	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) PARTICLE_DEV_JUDGES=$(JUDGES) $(BIN)/python -m pytest $(IN_WORK)
 
 judges-setup: judge-packages $(JUDGES)/.ready
 $(JUDGES)/.ready: tests/judges/usb/guest/setup.py tests/judges/usb/guest/init
