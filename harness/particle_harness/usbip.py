@@ -1,7 +1,7 @@
 """Virtual boards over USB/IP: a server that a Linux kernel with vhci_hcd attaches to.
 
 ``Server(boards)`` listens on loopback; ``usbip attach -r 127.0.0.1 -b 1-1`` plugs the board of port 1-1 in. A board
-that leaves the bus (reset, power, mode change) closes its connection, which is how a kernel learns of an unplugged
+that leaves the bus (reset, power, mode change) ends its connection, which is how a kernel learns of an unplugged
 device; it must be attached again afterwards. Closing the connection on the other side unplugs it there only.
 Source: Linux Documentation/usb/usbip_protocol.rst (version 1.1.1), drivers/usb/usbip/usbip_common.h.
 """
@@ -13,6 +13,7 @@ import errno
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterable
 
 from particle_harness.board import VirtualBoard
@@ -35,6 +36,9 @@ _BUS_ID_SIZE_BYTES = 32
 _FULL_SPEED = 2
 _LARGEST_TRANSFER_BYTES = 1 << 20
 _LOOK_S = 0.005
+_QUIET_S, _LONGEST_GOODBYE_S = 0.1, 1.0
+"""Linux' vhci_hcd forgets URBs that are under way when a connection ends; their drivers wait 5 s for each, and block
+the removal of the device meanwhile. So URBs of a board that left are answered until no more come."""
 
 
 class Server:
@@ -135,6 +139,8 @@ class Session:
     def __init__(self, connection: socket.socket, board: VirtualBoard, address: int) -> None:
         self.bus_id = board.port_path
         self.closed = False
+        self._left_at_s: float | None = None
+        self._last_packet_s = 0.0
         self._connection = connection
         self._board = board
         self._address = address
@@ -143,9 +149,16 @@ class Session:
         self._lock = threading.Lock()
 
     def look(self) -> None:
-        """Close when the board left the bus or came back under another address."""
-        present = self._board.on_bus()
-        if present is None or present[0] != self._address:
+        """Say goodbye when the board left the bus or came back under another address."""
+        now_s = time.monotonic()
+        if self._left_at_s is None:
+            present = self._board.on_bus()
+            if present is None or present[0] != self._address:
+                self._left_at_s = now_s
+                self._urbs.close()
+        elif (
+            now_s - max(self._left_at_s, self._last_packet_s) > _QUIET_S or now_s - self._left_at_s > _LONGEST_GOODBYE_S
+        ):
             self.close()
 
     def close(self) -> None:
@@ -166,6 +179,7 @@ class Session:
             self._connection.close()
 
     def _take_in(self, packet: bytes) -> None:
+        self._last_packet_s = time.monotonic()
         command, number, _, direction, endpoint = _HEADER.unpack_from(packet)
         flags, length, _, _, _, setup_packet = _SUBMIT_FIELDS.unpack_from(packet, _HEADER.size)
         if command == _UNLINK:
@@ -180,7 +194,9 @@ class Session:
             urb = Urb(endpoint | (DIRECTION_IN if direction else 0), length, None, data)
         with self._lock:
             self._numbers[urb] = number
-        self._urbs.submit(urb)
+        if not self._urbs.submit(urb):
+            urb.status = -errno.ESHUTDOWN
+            self._give_back(urb)
 
     def _unlink(self, number: int, wanted: int) -> None:
         with self._lock:

@@ -26,13 +26,10 @@ def attach_all(server: tuple[str, int], stop: threading.Event) -> None:
     """Keep every device of ``server`` attached until ``stop`` is set. Raises BenchError without vhci_hcd, OSError when
     the server does not answer at first."""
     attached: dict[int, str] = {}
-    last_used: list[int] = []
     _free_ports()  # without the kernel module nothing is asked of the server
     offered = devices(server)
     while True:
-        # Longest unused first: to a port that has just become free, drivers of the device that left still send
-        # requests, and the new device would never answer them.
-        free = sorted(_free_ports(), key=lambda port: last_used.index(port) if port in last_used else -1)
+        free = _free_ports()
         attached = {port: bus_id for port, bus_id in attached.items() if port not in free}
         # A device may leave, and a server pause, at any moment: the next look is soon.
         with contextlib.suppress(OSError):
@@ -41,7 +38,6 @@ def attach_all(server: tuple[str, int], stop: threading.Event) -> None:
                     port = _attach(server, bus_id, free)
                     if port is not None:
                         attached[port] = bus_id
-                        last_used = [*(p for p in last_used if p != port), port]
             offered = devices(server)
         if stop.wait(_LOOK_S):
             return

@@ -188,7 +188,7 @@ def test_device_that_leaves_the_bus_closes_its_connection(served, attach):
     address = bench.boards[0].state.address
     client.control(0x21, 0x20, 0, 0, 7, data=(14400).to_bytes(4, "little") + bytes(3))
     with pytest.raises(EOFError):
-        assert client.reply()[1:3] == (pending, -errno.ENODEV)
+        assert client.reply()[1:3] == (pending, -errno.ESHUTDOWN)
         client.reply()
     until(lambda: devices(("127.0.0.1", server.port)) == ["1-1", "1-2"])
     again = attach(server.port, "1-1")

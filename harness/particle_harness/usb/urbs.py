@@ -41,7 +41,8 @@ class UrbQueue:
     """Carries out URBs of one enumeration of a board on a thread of its own, in order.
 
     ``give_back(urb)`` is called on that thread for each URB that ends: carried out, stalled (-EPIPE), or lost because
-    the board left (-ENODEV; -EPROTO when it left in that very transfer by a reset of its own). Not for cancelled ones.
+    the board left (-ESHUTDOWN, as Linux has it; -EPROTO when it left in that very transfer by a reset of its own).
+    Not for cancelled ones.
     """
 
     def __init__(self, board: VirtualBoard, address: int, give_back: Callable[[Urb], None]) -> None:
@@ -88,7 +89,7 @@ class UrbQueue:
         return False
 
     def close(self) -> None:
-        """The device left the bus: what waits is given back with -ENODEV on the queue's thread, which then ends."""
+        """The device left the bus: what waits is given back with -ESHUTDOWN on the queue's thread, which then ends."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -115,7 +116,7 @@ class UrbQueue:
             for queue in (self._waiting, self._readers, self._idle_for_ever):
                 if queue:
                     lost = queue.popleft()
-                    lost.status = -errno.ENODEV
+                    lost.status = -errno.ESHUTDOWN
                     return lost
         return None
 
@@ -131,13 +132,13 @@ class UrbQueue:
             urb.status = -errno.EPIPE
         except GoneError as gone:
             reset_itself = gone.during and self._board.state.powered
-            urb.status = -errno.EPROTO if reset_itself else -errno.ENODEV
+            urb.status = -errno.EPROTO if reset_itself else -errno.ESHUTDOWN
 
     def _read(self, urb: Urb) -> bool:
         try:
             urb.reply = self._board.serial_read(self._address, urb.length)
         except GoneError:
-            urb.status = -errno.ENODEV
+            urb.status = -errno.ESHUTDOWN
             return True
         urb.actual_length = len(urb.reply)
         return bool(urb.reply)
