@@ -30,6 +30,7 @@ class FlashChip:
     program_unit_bytes: int
     program_s: float
     source: str
+    mass_erase_s: float = 0.0
 
     @property
     def size_bytes(self) -> int:
@@ -44,7 +45,9 @@ NRF52840 = FlashChip(
     (SectorRun(256, 4 * KIB, 0.085),),
     4,
     41e-6,
-    "Nordic nRF52840 Product Specification v1.7, NVMC electrical specification: tERASEPAGE 85 ms, tWRITE 41 us",
+    "Nordic nRF52840 Product Specification v1.7, NVMC electrical specification: tERASEPAGE 85 ms, tWRITE 41 us, "
+    "tERASEALL 169 ms",
+    0.169,
 )
 STM32F205 = FlashChip(
     "STM32F205",
@@ -53,19 +56,26 @@ STM32F205 = FlashChip(
     4,
     16e-6,
     "STM32F205xx datasheet DS6329, flash memory programming, x32 parallelism, typical values",
+    8.0,
 )
+
+
+_MACRONIX = "Macronix MX25L3233F / MX25R6435F datasheets: sector erase tSE 40 ms, page program tPP 0.4 ms typical"
 
 
 def qspi_flash(size_bytes: int) -> FlashChip:
     """The serial NOR chip beside an nRF52840 or in a P1."""
-    return FlashChip(
-        "QSPI NOR",
-        0,
-        (SectorRun(size_bytes // (4 * KIB), 4 * KIB, 0.040),),
-        256,
-        0.4e-3,
-        "Macronix MX25L3233F / MX25R6435F datasheets: sector erase tSE 40 ms, page program tPP 0.4 ms typical",
-    )
+    return FlashChip("QSPI NOR", 0, (SectorRun(size_bytes // (4 * KIB), 4 * KIB, 0.040),), 256, 0.4e-3, _MACRONIX)
+
+
+RTL872X = FlashChip(
+    "RTL872x NOR",
+    0x08000000,
+    (SectorRun(2048, 4 * KIB, 0.040),),
+    256,
+    0.4e-3,
+    f"device-os v6.2.0 hal/src/tron/hal_platform_config.h HAL_PLATFORM_FLASH_MX25R6435FZNIL0; {_MACRONIX}",
+)
 
 
 class NorFlash:
@@ -115,6 +125,17 @@ class NorFlash:
         self._cells[offset : offset + size_bytes] = bytes([ERASED]) * size_bytes
         self.erases += 1
         self._busy(erase_s if timed else 0.0)
+
+    def erase_chip(self) -> None:
+        """Set every cell to 0xFF in one go."""
+        self._cells[:] = bytes([ERASED]) * len(self._cells)
+        self.erases += 1
+        self._busy(self.chip.mass_erase_s)
+
+    @property
+    def cells(self) -> bytearray | mmap:
+        """The memory itself, for a CPU that executes from it. Whoever writes here bypasses the rules above."""
+        return self._cells
 
     def sector(self, address: int) -> tuple[int, int, float]:
         """Start address, size in bytes and erase time of the sector that holds ``address``."""

@@ -1,0 +1,298 @@
+"""The debug unit of a Cortex-M core: halting, stepping, core registers, breakpoints, resets.
+
+Source: Armv7-M Architecture Reference Manual, C1.6 (debug registers), C1.11 (flash patch and breakpoint unit).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Protocol
+
+from particle_harness.swd.bus import Bus
+from particle_harness.swd.coresight import CLASS_DEBUG, CLASS_GENERIC, ROM_TABLE_ADDRESS, ComponentPage, rom_table
+from particle_harness.swd.cpu import Cpu, Stop
+
+CPUID = {3: 0x412FC230, 4: 0x410FC241}
+"""Cortex-M3 r2p0, Cortex-M4 r0p1."""
+_AIRCR, _ICSR, _VTOR, _DFSR, _CPUID = 0xD0C, 0xD04, 0xD08, 0xD30, 0xD00
+_DHCSR, _DCRSR, _DCRDR, _DEMCR = 0xDF0, 0xDF4, 0xDF8, 0xDFC
+_MVFR0, _MVFR1 = 0xF40, 0xF44
+_C_DEBUGEN, _C_HALT, _C_STEP, _C_MASKINTS = 1, 2, 4, 8
+_DBGKEY, _VECTKEY = 0xA05F, 0x5FA
+_VC_CORERESET = 1
+_DFSR_HALTED, _DFSR_BKPT, _DFSR_VCATCH = 1, 2, 8
+_SLICE_INSTRUCTIONS = 4_000
+_POLL_SLICES = 25
+"""How much a core may run while the debugger asks whether it has halted, where no time is modelled."""
+_BREAKPOINTS = 6
+_RAM_START = 0x20000000
+
+
+class Firmware(Protocol):
+    """What runs from flash when nobody halts it: the virtual board."""
+
+    def run(self) -> None:
+        """The core leaves reset, or goes on, with flash as it is now."""
+        ...
+
+    def halt(self) -> None:
+        """The core stands still; timers and radio may go on."""
+        ...
+
+
+class CoreTime(Protocol):
+    """Lets the core run as long as the wire has taken. Without one, cores run as fast as they are asked."""
+
+    def budget_instructions(self) -> int:
+        """Instructions that the core may still execute to catch up with the wire; 0 when it has."""
+        ...
+
+    def spend(self, instructions: int) -> None:
+        """The core has executed that many."""
+        ...
+
+
+class Core:
+    """One core with its debug registers on ``bus``.
+
+    Code that a debugger starts in RAM is executed. From flash runs ``firmware``, where there is one, as a model;
+    without one, flash is executed too. ``on_reset`` is called at each reset before the core fetches its vectors.
+    """
+
+    def __init__(self, bus: Bus, cortex: int, on_reset: Callable[[], None]) -> None:
+        self.bus = bus
+        self.cpu = Cpu(bus, cortex)
+        self.cortex = cortex
+        self.firmware: Firmware | None = None
+        self.time: CoreTime | None = None
+        self.rom_table = rom_table(0x43B, 0x4C4 if cortex == 4 else 0x4C3)
+        self._on_reset = on_reset
+        self.halted = False
+        self.lockup = False
+        self._sleeping = False
+        self._was_reset = True
+        self._firmware_runs = False
+        self._running_slice = False
+        self._reset_wanted = False
+        self.dhcsr = 0
+        self._demcr = 0
+        self._dfsr = 0
+        self._dcrdr = 0
+        self._vtor = 0
+        bus.add_peripheral(0xE000E000, SystemControlSpace(self))
+        bus.add_peripheral(0xE0002000, BreakpointUnit(self))
+        bus.add_peripheral(0xE0001000, ComponentPage(0x002, CLASS_GENERIC))
+        bus.add_peripheral(0xE0000000, ComponentPage(0x001, CLASS_GENERIC))
+        bus.add_peripheral(0xE0040000, ComponentPage(0x9A1 if cortex == 4 else 0x923, CLASS_DEBUG, device_type=0x11))
+        bus.add_peripheral(0xE0041000, ComponentPage(0x925 if cortex == 4 else 0x924, CLASS_DEBUG, device_type=0x13))
+        bus.add_peripheral(ROM_TABLE_ADDRESS, self.rom_table)
+
+    # ---- resets and running -----------------------------------------------------------------------------------------
+
+    def power_on(self) -> None:
+        """Power was off: debug registers are lost."""
+        self.dhcsr = self._demcr = self._dfsr = self._dcrdr = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Reset the core; it halts at its first instruction when the debugger asked for that (VC_CORERESET)."""
+        self._stop_firmware()
+        self._on_reset()
+        self._was_reset, self._sleeping, self._vtor = True, False, 0
+        stack_pointer, entry = struct.unpack("<II", self.bus.read(0, 8))
+        self.cpu.reset(stack_pointer, entry)
+        # An erased chip has no Thumb entry point: the first fetch faults, and so does its handler's.
+        self.lockup = not entry & 1 or entry >= 0xF0000000
+        self.halted = False
+        if self.dhcsr & _C_DEBUGEN and self._demcr & _VC_CORERESET:
+            self._halt(_DFSR_VCATCH)
+        else:
+            self._resume()
+
+    def _halt(self, reason: int) -> None:
+        self._stop_firmware()
+        self.halted, self.lockup, self._sleeping = True, False, False
+        self._dfsr |= reason
+
+    def _resume(self) -> None:
+        self.halted = False
+        runs_model = self.firmware is not None and self.cpu.program_counter < _RAM_START
+        if self.firmware is not None and runs_model and not self._firmware_runs:
+            self._firmware_runs = True
+            self.firmware.run()
+
+    def _stop_firmware(self) -> None:
+        if self.firmware is not None and self._firmware_runs:
+            self._firmware_runs = False
+            self.firmware.halt()
+
+    def step(self) -> None:
+        """One instruction, then halt."""
+        self._after(self.cpu.run(1))
+        self._halt(_DFSR_HALTED)
+
+    def catch_up(self, *, polled: bool) -> None:
+        """Let the core run as long as the debugger's last access took. ``polled``: it asked whether the core halted."""
+        if self._running_slice or not self._executes():
+            return
+        if self.time is not None:
+            while self._executes() and (budget := self.time.budget_instructions()) > 0:
+                self._slice(min(budget, _SLICE_INSTRUCTIONS))
+            return
+        for _ in range(_POLL_SLICES if polled else 1):
+            if not self._executes():
+                return
+            self._slice(_SLICE_INSTRUCTIONS)
+
+    def _executes(self) -> bool:
+        return not (self.halted or self.lockup or self._sleeping or self._firmware_runs)
+
+    def _slice(self, instructions: int) -> None:
+        self._running_slice = True
+        try:
+            stop = self.cpu.run(instructions)
+        finally:
+            self._running_slice = False
+        if self.time is not None:
+            self.time.spend(instructions)
+        self._after(stop)
+
+    def _after(self, stop: Stop) -> None:
+        if self._reset_wanted:
+            self._reset_wanted = False
+            self.reset()
+        elif stop is Stop.BREAKPOINT and self.dhcsr & _C_DEBUGEN:
+            self._halt(_DFSR_BKPT)
+        elif stop is Stop.SLEEP:
+            self._sleeping = True
+        elif stop in (Stop.FAULT, Stop.BREAKPOINT):
+            # Faults are not modelled: a debugger that catches them sees a halted core, anybody else a locked one.
+            if self.dhcsr & _C_DEBUGEN and self._demcr & 0x7F0:
+                self._halt(_DFSR_VCATCH)
+            else:
+                self.lockup = True
+
+    # ---- registers --------------------------------------------------------------------------------------------------
+
+    def read_dhcsr(self) -> int:
+        """Debug halting control and status; reading it lets the core run and clears S_RESET_ST."""
+        self.catch_up(polled=True)
+        value = self.dhcsr & (_C_DEBUGEN | _C_STEP | _C_MASKINTS) | (_C_HALT if self.halted else 0) | 1 << 16
+        value |= self.halted << 17 | self._sleeping << 18 | self.lockup << 19
+        value |= (not self.halted) << 24 | self._was_reset << 25
+        self._was_reset = False
+        return value
+
+    def write_dhcsr(self, value: int) -> None:
+        """As the debugger orders; without the key nothing happens."""
+        if value >> 16 != _DBGKEY:
+            return
+        self.dhcsr = value & 0x2F
+        if not value & _C_DEBUGEN:
+            self.dhcsr = 0
+            if self.halted:
+                self._resume()
+        elif value & _C_HALT:
+            if not self.halted:
+                self._halt(_DFSR_HALTED)
+        elif self.halted:
+            if value & _C_STEP:
+                self.halted = False
+                self.step()
+            else:
+                self._resume()
+
+    def read_control(self, offset: int) -> int | None:
+        """A register of the system control space that lives here, None for another."""
+        if offset == _DHCSR:
+            return self.read_dhcsr()
+        return {
+            _DCRDR: self._dcrdr,
+            _DEMCR: self._demcr,
+            _DFSR: self._dfsr,
+            _CPUID: CPUID[self.cortex],
+            _VTOR: self._vtor,
+            _AIRCR: 0xFA050000,
+            _ICSR: 0,
+            _MVFR0: 0x10110021 if self.cortex == 4 else 0,
+            _MVFR1: 0x11000011 if self.cortex == 4 else 0,
+        }.get(offset)
+
+    def write_control(self, offset: int, value: int) -> bool:
+        """Write such a register; False for another."""
+        if offset == _DHCSR:
+            self.write_dhcsr(value)
+        elif offset == _DCRSR:
+            number = value & 0x7F
+            if value & 0x10000:
+                self.cpu.set_register(number, self._dcrdr)
+            else:
+                self._dcrdr = self.cpu.register(number)
+        elif offset == _DCRDR:
+            self._dcrdr = value
+        elif offset == _DEMCR:
+            self._demcr = value
+        elif offset == _DFSR:
+            self._dfsr &= ~value
+        elif offset == _VTOR:
+            self._vtor = value & ~0x7F
+        elif offset == _AIRCR:
+            if value >> 16 == _VECTKEY and value & 5:
+                self._request_reset()
+        else:
+            return False
+        return True
+
+    def _request_reset(self) -> None:
+        if self._running_slice:
+            self._reset_wanted = True
+        else:
+            self.reset()
+
+
+class SystemControlSpace(ComponentPage):
+    """0xE000E000: debug registers act, the others read back what was written."""
+
+    def __init__(self, core: Core) -> None:
+        super().__init__(0x00C if core.cortex == 4 else 0x000, CLASS_GENERIC)
+        self._core = core
+
+    def read_word(self, offset: int) -> int:
+        """A register of the core, or what was stored."""
+        value = self._core.read_control(offset)
+        return super().read_word(offset) if value is None else value
+
+    def write_word(self, offset: int, value: int) -> None:
+        """To the core, or stored."""
+        if not self._core.write_control(offset, value):
+            super().write_word(offset, value)
+
+
+class BreakpointUnit(ComponentPage):
+    """Flash patch and breakpoint unit, version 1: six comparators for code below 0x20000000."""
+
+    def __init__(self, core: Core) -> None:
+        super().__init__(0x003, CLASS_GENERIC)
+        self._core = core
+        self._enabled = False
+
+    def read_word(self, offset: int) -> int:
+        """FP_CTRL tells the number of comparators."""
+        return 0x200 | _BREAKPOINTS << 4 | self._enabled if offset == 0 else super().read_word(offset)
+
+    def write_word(self, offset: int, value: int) -> None:
+        """Arm or disarm; FP_CTRL needs its key bit."""
+        if offset == 0:
+            if value & 2:
+                self._enabled = bool(value & 1)
+        else:
+            super().write_word(offset, value)
+        addresses: set[int] = set()
+        for n in range(_BREAKPOINTS if self._enabled else 0):
+            comparator = super().read_word(8 + 4 * n)
+            if comparator & 1:
+                word = comparator & 0x1FFFFFFC
+                addresses |= {word} if comparator >> 30 & 1 else set()
+                addresses |= {word + 2} if comparator >> 31 & 1 else set()
+        self._core.cpu.set_breakpoints(addresses)
