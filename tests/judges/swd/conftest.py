@@ -100,7 +100,13 @@ OPENOCD = Path(sysconfig.get_path("purelib")) / "openocd_esp32"
 
 
 @pytest.fixture
-def openocd():
+def openocd_words():
+    """How a current OpenOCD is started."""
+    return [str(OPENOCD / "bin/openocd"), "-s", str(OPENOCD / "share/openocd/scripts")]
+
+
+@pytest.fixture
+def openocd(openocd_words):
     """Run OpenOCD with a CMSIS-DAP probe on a chip; gives its output."""
 
     def run(chip, target, *commands, check=True):
@@ -121,12 +127,7 @@ def openocd():
                 "shutdown",
             ]
             done = subprocess.run(
-                [
-                    OPENOCD / "bin/openocd",
-                    "-s",
-                    OPENOCD / "share/openocd/scripts",
-                    *[word for command in set_up for word in ("-c", command)],
-                ],
+                [*openocd_words, *[word for command in set_up for word in ("-c", command)]],
                 capture_output=True,
                 text=True,
                 timeout=100,
