@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 _UTC_ZERO = datetime(2026, 1, 1, tzinfo=UTC)
 """Fixed, so that the time of day goes on where it was when a board is taken up again."""
@@ -59,4 +60,17 @@ class RealClock:
         return datetime.now(UTC)
 
 
-Clock = VirtualClock | RealClock
+class Clock(Protocol):
+    """Either of them, or one that a medium keeps."""
+
+    def monotonic_s(self) -> float:
+        """Seconds on this clock."""
+        ...
+
+    def sleep(self, duration_s: float) -> None:
+        """Let time pass."""
+        ...
+
+    def utc_now(self) -> datetime:
+        """UTC that belongs to :meth:`monotonic_s`."""
+        ...

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from particle_harness.swd.chip import Chip
 from particle_harness.swd.debug_port import DapFaultError
+from particle_harness.swd.wire_time import WireTime
 
 PACKET_SIZE_BYTES = 1024
 PACKET_COUNT = 8
@@ -26,15 +27,21 @@ _EXECUTE, _QUEUE = 0x7F, 0x7E
 
 @dataclass(slots=True)
 class CmsisDap:
-    """One probe on ``chip``. ``packets`` counts."""
+    """One probe on ``chip``. ``packets`` counts. With ``time``, packets and transfers take it."""
 
     chip: Chip
     serial_number: str = "V0000001"
+    time: WireTime | None = None
     packets: int = 0
     _match_mask: int = 0xFFFFFFFF
     _match_retries: int = 0
     _reset_line_high: bool = True
     _commands: dict[int, Callable[[bytes], tuple[bytes, int]]] = field(init=False)
+
+    @property
+    def packet_size_bytes(self) -> int:
+        """Largest packet."""
+        return self.time.probe.packet_size_bytes if self.time is not None else PACKET_SIZE_BYTES
 
     def __post_init__(self) -> None:
         self._commands = {
@@ -58,6 +65,8 @@ class CmsisDap:
     def handle(self, packet: bytes) -> bytes:
         """The reply to one packet."""
         self.packets += 1
+        if self.time is not None:
+            self.time.packet()
         with self.chip.lock:
             if packet[0] not in (_EXECUTE, _QUEUE):
                 return self._command(packet)[0]
@@ -82,7 +91,7 @@ class CmsisDap:
             text = texts[identifier].encode() + b"\0"
             return bytes([len(text)]) + text, 2
         # Capabilities: SWD and nothing else.
-        values = {0xF0: b"\x01", 0xFE: bytes([PACKET_COUNT]), 0xFF: struct.pack("<H", PACKET_SIZE_BYTES)}
+        values = {0xF0: b"\x01", 0xFE: bytes([PACKET_COUNT]), 0xFF: struct.pack("<H", self.packet_size_bytes)}
         value = values.get(identifier, b"")
         return bytes([len(value)]) + value, 2
 

@@ -52,6 +52,10 @@ class CoreTime(Protocol):
         """The core has executed that many."""
         ...
 
+    def core_starts(self) -> None:
+        """The core stood still until now."""
+        ...
+
 
 class Core:
     """One core with its debug registers on ``bus``.
@@ -117,6 +121,8 @@ class Core:
 
     def _resume(self) -> None:
         self.halted = False
+        if self.time is not None:
+            self.time.core_starts()
         runs_model = self.firmware is not None and self.cpu.program_counter < _RAM_START
         if self.firmware is not None and runs_model and not self._firmware_runs:
             self._firmware_runs = True

@@ -143,6 +143,11 @@ class ProtectedChip(Protocol):
         """Whether access port protection is in force."""
         ...
 
+    @property
+    def erasing(self) -> bool:
+        """Whether a mass erase still takes time."""
+        ...
+
     def erase_all(self) -> None:
         """Erase flash, UICR and RAM, and lift the protection until the next power-on or pin reset."""
         ...
@@ -153,7 +158,8 @@ class ProtectedChip(Protocol):
 
 
 class ControlAccessPort:
-    """Nordic CTRL-AP: answers on a locked chip, too. ERASEALL is done at once; ERASEALLSTATUS is busy for a while."""
+    """Nordic CTRL-AP: answers on a locked chip, too. ERASEALL is done at once; ERASEALLSTATUS is busy as long as the
+    chip says, and for a few reads where no time is modelled."""
 
     IDR = 0x02880000
     _BUSY_READS = 3
@@ -167,7 +173,7 @@ class ControlAccessPort:
         """RESET, ERASEALLSTATUS (1: busy), APPROTECTSTATUS (0: protected), IDR."""
         if register == 0x08:
             self._busy_reads = max(0, self._busy_reads - 1)
-            return 1 if self._busy_reads else 0
+            return 1 if self._busy_reads or self._chip.erasing else 0
         return {0x00: self._reset, 0x0C: 0 if self._chip.locked else 1, _IDR: self.IDR}.get(register, 0)
 
     def write(self, register: int, value: int) -> None:

@@ -14,6 +14,7 @@ from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.bus import Bus, Memory
 from particle_harness.swd.core import Core
 from particle_harness.swd.debug_port import AccessPort, ControlAccessPort, DebugPort, MemoryAccessPort
+from particle_harness.swd.wire_time import WireTime
 
 PAGE_SIZE_BYTES = 0x1000
 UICR_APPROTECT = 0x208
@@ -90,18 +91,21 @@ class Watchdog:
 class Nrf52840:
     """The chip around ``flash``, which it shares with whoever else holds it.
 
-    ``flash`` keeps the time that stores and erases take; ``uicr`` survives resets and, with ``flash``, power cuts.
+    ``flash`` keeps the time that stores and erases take, ``time`` that of wire and core (then the flash takes its time
+    there); ``uicr`` survives resets and, with ``flash``, power cuts.
     """
 
     name = "nrf52840"
 
-    def __init__(self, silicon: Silicon, flash: NorFlash, uicr: bytearray | None = None) -> None:
+    def __init__(
+        self, silicon: Silicon, flash: NorFlash, uicr: bytearray | None = None, time: WireTime | None = None
+    ) -> None:
         self.silicon = silicon
+        self.time = time
         self.flash = flash
         self.uicr = bytearray(b"\xff" * PAGE_SIZE_BYTES) if uicr is None else uicr
         self.ram = bytearray(0x40000)
         self.lock = threading.RLock()
-        self.wire_clock_hz = 1_000_000.0
         self.locked = False
         self._opened = False
         self.controller = FlashController(self)
@@ -121,6 +125,9 @@ class Nrf52840:
             1: ControlAccessPort(self),
         }
         self.debug_port = DebugPort(ports)
+        self.core.time = time
+        if time is not None:
+            self.debug_port.on_transfer = time.transfer
         self.power_on()
 
     def power_on(self) -> None:
@@ -131,8 +138,14 @@ class Nrf52840:
         self.core.power_on()
 
     def set_wire_clock(self, frequency_hz: float) -> None:
-        """Clock of the wire, for whoever models its time."""
-        self.wire_clock_hz = frequency_hz
+        """Clock of the wire, which only its time depends on."""
+        if self.time is not None:
+            self.time.frequency_hz = frequency_hz
+
+    @property
+    def erasing(self) -> bool:
+        """Whether the last mass erase still takes time."""
+        return self.time is not None and self.time.core_is_busy
 
     def pin_reset(self) -> None:
         """The reset line, which brings hardened protection back."""
@@ -151,6 +164,8 @@ class Nrf52840:
 
     def erase_flash_and_uicr(self) -> None:
         """Both at once, in the time of one mass erase."""
+        if self.time is not None:
+            self.time.core_starts()
         self.flash.erase_chip()
         self.uicr[:] = b"\xff" * len(self.uicr)
         self.bus.code_changed = True

@@ -12,6 +12,7 @@ from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.bus import Bus, Memory
 from particle_harness.swd.core import Core
 from particle_harness.swd.debug_port import AccessPort, DebugPort, MemoryAccessPort
+from particle_harness.swd.wire_time import WireTime
 
 FLASH_START = 0x08000000
 _SYSTEM_MEMORY, _OPTION_BYTES = 0x1FFF0000, 0x1FFFC000
@@ -173,11 +174,11 @@ class Stm32f205:
 
     name = "stm32f205"
 
-    def __init__(self, unique_id: bytes, flash: NorFlash) -> None:
+    def __init__(self, unique_id: bytes, flash: NorFlash, time: WireTime | None = None) -> None:
         self.flash = flash
+        self.time = time
         self.ram = bytearray(0x20000)
         self.lock = threading.RLock()
-        self.wire_clock_hz = 1_000_000.0
         self.bus = Bus()
         self.interface = FlashInterface(self)
         self.bus.add_memory(Memory(FLASH_START, flash.cells, self._store_flash, aliases=(0,)))
@@ -192,6 +193,9 @@ class Stm32f205:
         self.core.cpu.map_bus()
         ports: dict[int, AccessPort] = {0: MemoryAccessPort(self.core, lambda: False)}
         self.debug_port = DebugPort(ports)
+        self.core.time = time
+        if time is not None:
+            self.debug_port.on_transfer = time.transfer
         self.power_on()
 
     def power_on(self) -> None:
@@ -205,8 +209,9 @@ class Stm32f205:
         self.core.reset()
 
     def set_wire_clock(self, frequency_hz: float) -> None:
-        """Clock of the wire, for whoever models its time."""
-        self.wire_clock_hz = frequency_hz
+        """Clock of the wire, which only its time depends on."""
+        if self.time is not None:
+            self.time.frequency_hz = frequency_hz
 
     def erase_sectors(self, sectors: list[int]) -> None:
         """Erase by sector number."""
