@@ -1,0 +1,163 @@
+"""What a session over SWD does not do. The chips are virtual; pyOCD's code runs unchanged."""
+
+import gc
+
+import pytest
+from particle_harness.clock import VirtualClock
+from particle_harness.nor_flash import NRF52840 as NRF52840_FLASH
+from particle_harness.nor_flash import STM32F205 as STM32F205_FLASH
+from particle_harness.nor_flash import NorFlash
+from particle_harness.swd.cmsis_dap import CmsisDap
+from particle_harness.swd.nrf52840 import Nrf52840, Silicon
+from particle_harness.swd.plugged import plugged
+from particle_harness.swd.stm32f205 import Stm32f205
+
+from particle_dev.catalog.chips import NRF52840, STM32F205
+from particle_dev.errors import ChipLockedError, LinkDisconnectedError, TransportError
+from particle_dev.transport.swd import ConnectMode, SwdLink, list_probes
+
+UNIQUE_ID = bytes.fromhex("3a0037000b47343138333038")
+
+
+def nrf52840(variant="AAD0", approtect=0xFF):
+    uicr = bytearray(b"\xff" * 0x1000)
+    uicr[0x208] = approtect
+    chip = Nrf52840(
+        Silicon(bytes.fromhex("0123456789abcdef"), variant),
+        NorFlash(NRF52840_FLASH, VirtualClock(), delays=False),
+        uicr,
+    )
+    chip.flash.load(0, bytes.fromhex("0010002001010000"))
+    chip.flash.load(0x100, bytes.fromhex("fee7"))
+    chip.pin_reset()
+    return chip
+
+
+@pytest.fixture
+def probe():
+    """Plug a virtual probe with that id."""
+    held = []
+
+    def make(chip, serial_number="A1"):
+        probe = CmsisDap(chip, serial_number)
+        context = plugged(probe)
+        context.__enter__()
+        held.append(context)
+        return probe
+
+    yield make
+    for context in reversed(held):
+        context.__exit__(None, None, None)
+    gc.collect()
+
+
+class Firmware:
+    def __init__(self):
+        self.runs = False
+
+    def run(self):
+        self.runs = True
+
+    def halt(self):
+        self.runs = False
+
+
+def test_memory_of_both_chips(probe):
+    probe(nrf52840(), "A1")
+    probe(Stm32f205(UNIQUE_ID, NorFlash(STM32F205_FLASH, VirtualClock(), delays=False)), "B2")
+    assert {p.unique_id for p in list_probes()} >= {"A1", "B2"}
+    with SwdLink("A1", NRF52840) as link:
+        unique_id = link.read(NRF52840.unique_id_address, NRF52840.unique_id_size_bytes)
+        assert NRF52840.device_id(unique_id) == "e00fce680123456789abcdef"
+        link.write(0x20000001, b"\x01\x02\x03")
+        assert link.read(0x20000000, 5) == b"\x00\x01\x02\x03\x00"
+    with SwdLink("B2", STM32F205) as link:
+        assert STM32F205.device_id(link.read(0x1FFF7A10, 12)) == UNIQUE_ID.hex()
+
+
+@pytest.mark.parametrize(("variant", "approtect"), [("AAD0", 0x00), ("AAF0", 0xFF)])
+def test_a_locked_chip_is_told_and_not_erased(probe, variant, approtect):
+    chip = nrf52840(variant, approtect)
+    probe(chip)
+    flash, uicr = bytes(chip.flash.cells), bytes(chip.uicr)
+    for _ in range(2):
+        with pytest.raises(ChipLockedError, match="locked") as caught:
+            SwdLink("A1", NRF52840)
+        assert "permission" in caught.value.hint
+    assert (bytes(chip.flash.cells), bytes(chip.uicr)) == (flash, uicr)
+
+
+def test_one_false_reading_of_the_lock_is_not_believed(probe):
+    chip = nrf52840()
+    probe(chip)
+    control = chip.debug_port.access_ports[1]
+    read, readings = control.read, iter([0])
+    control.read = lambda register: next(readings, 1) if register == 0x0C else read(register)
+    with SwdLink("A1", NRF52840) as link:
+        assert link.halted
+
+
+def test_connecting_to_an_open_newer_chip_leaves_uicr_alone(probe):
+    chip = nrf52840("AAF0", 0x5A)
+    probe(chip)
+    before = bytes(chip.uicr)
+    SwdLink("A1", NRF52840).close()
+    assert bytes(chip.uicr) == before
+
+
+def test_closing_does_not_let_the_firmware_run(probe):
+    chip = nrf52840()
+    chip.core.firmware = Firmware()
+    chip.power_on()
+    assert chip.core.firmware.runs
+    probe(chip)
+    with SwdLink("A1", NRF52840) as link:
+        assert link.halted
+        link.reset_and_halt()
+    assert not chip.core.firmware.runs
+    assert chip.core.halted
+
+
+def test_running_needs_an_order(probe):
+    chip = nrf52840()
+    chip.core.firmware = Firmware()
+    probe(chip)
+    with SwdLink("A1", NRF52840) as link:
+        link.reset_and_run()
+        assert not link.halted
+    assert chip.core.firmware.runs
+
+
+def test_attach_does_not_halt(probe):
+    chip = nrf52840()
+    probe(chip)
+    with SwdLink("A1", NRF52840, connect=ConnectMode.ATTACH) as link:
+        assert not link.halted
+        link.halt()
+        assert link.halted
+
+
+@pytest.mark.parametrize("unique_id", ["A", "a1", "A1-", ""])
+def test_a_part_of_an_id_is_no_id(probe, unique_id):
+    probe(nrf52840(), "A1")
+    probe(nrf52840(), "A12")
+    with pytest.raises(LinkDisconnectedError, match="debug probes have the id"):
+        SwdLink(unique_id, NRF52840)
+
+
+def test_an_address_where_nothing_is(probe):
+    probe(nrf52840())
+    with SwdLink("A1", NRF52840) as link, pytest.raises(TransportError):
+        link.read(0x60000000, 4)
+
+
+def test_configuration_that_lies_about_is_not_read(probe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyocd.yaml").write_text("auto_unlock: true\nresume_on_disconnect: true\n")
+    (tmp_path / "pyocd_user.py").write_text("raise SystemExit('the station runs a stranger')\n")
+    chip = nrf52840("AAD0", 0x00)
+    chip.flash.load(0x1000, b"customer")
+    probe(chip)
+    with pytest.raises(ChipLockedError):
+        SwdLink("A1", NRF52840)
+    assert chip.flash.read(0x1000, 8) == b"customer"
