@@ -1,0 +1,131 @@
+"""A session over SWD in a process of its own, with a deadline for every act.
+
+pyOCD waits for some answers without limit, and sessions of one process share its interpreter lock; so each slot's
+session is a child that can be ended from outside. What ends badly ends with the chip as it was left: halted.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from particle_dev.catalog.chips import Chip
+from particle_dev.errors import LinkDisconnectedError, LinkTimeoutError, ParticleDevError
+
+OPEN_TIMEOUT_S = 20.0
+"""Start of the interpreter, import of pyOCD, connection."""
+DEFAULT_TIMEOUT_S = 10.0
+_END_TIMEOUT_S = 5.0
+_CLOSE = "close"
+
+Progress = Callable[[float], None]
+
+
+def _serve(connection: Connection, probe_id: str, chip: Chip, options: dict[str, Any]) -> None:
+    """The child: opens the link, then does what it is told until it is told to close or the parent is gone."""
+    # Only the child pays for pyOCD.
+    from particle_dev.transport.swd import SwdLink  # noqa: PLC0415
+
+    try:
+        link = SwdLink(probe_id, chip, **options)
+    except ParticleDevError as error:
+        connection.send(("error", error))
+        return
+    connection.send(("result", None))
+    with link:
+        while True:
+            try:
+                method, arguments, wants_progress = connection.recv()
+            except EOFError:
+                return
+            if method == _CLOSE:
+                break
+            if wants_progress:
+                arguments["progress"] = lambda done: connection.send(("progress", done))
+            try:
+                connection.send(("result", getattr(link, method)(**arguments)))
+            except ParticleDevError as error:
+                connection.send(("error", error))
+    connection.send(("result", None))
+
+
+class SwdProcess:
+    """A :class:`particle_dev.transport.swd.SwdLink` in a child process. Use as a context manager.
+
+    Opening raises what that class raises; every act raises LinkTimeoutError when it takes longer than allowed, and the
+    session is over then.
+    """
+
+    def __init__(self, probe_id: str, chip: Chip, **options: Any) -> None:
+        self.chip = chip
+        self.where = probe_id
+        # spawn: a fork would share the parent's threads' locks and open devices.
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs, probe_id, chip, options), name=f"SWD {probe_id}", daemon=True
+        )
+        self._process.start()
+        theirs.close()
+        self._answer("open", OPEN_TIMEOUT_S, None)
+
+    def __enter__(self) -> SwdProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def call(
+        self, method: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, progress: Progress | None = None, **arguments: Any
+    ) -> Any:
+        """What ``SwdLink.<method>`` returns or raises. ``timeout_s`` bounds the whole act."""
+        if not self._process.is_alive():
+            raise LinkDisconnectedError(
+                f"the session has ended; {method} was not sent", where=self.where, hint="open a new session"
+            )
+        self._connection.send((method, arguments, progress is not None))
+        return self._answer(method, timeout_s, progress)
+
+    def close(self) -> None:
+        """End the session; the chip stays as it is. Never raises."""
+        if self._process.is_alive():
+            try:
+                self._connection.send((_CLOSE, {}, False))
+                self._process.join(_END_TIMEOUT_S)
+            except OSError:
+                # The child went first.
+                pass
+        self._end()
+
+    def _answer(self, method: str, timeout_s: float, progress: Progress | None) -> Any:
+        end_s = time.monotonic() + timeout_s
+        while True:
+            try:
+                if not self._connection.poll(max(0.0, end_s - time.monotonic())):
+                    self._end()
+                    raise LinkTimeoutError(
+                        f"{method} took longer than {timeout_s:g} s; its process was ended",
+                        where=self.where,
+                        hint="check probe and wires; the chip may be left in the middle of the act",
+                    )
+                kind, value = self._connection.recv()
+            except (EOFError, ConnectionResetError) as error:
+                self._end()
+                raise LinkDisconnectedError(
+                    f"the process of the session died during {method}", where=self.where, hint="open a new session"
+                ) from error
+            if kind == "error":
+                raise value
+            if kind == "result":
+                return value
+            if progress is not None:
+                progress(value)
+
+    def _end(self) -> None:
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join(_END_TIMEOUT_S)
+        self._connection.close()

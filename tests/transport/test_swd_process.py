@@ -1,0 +1,72 @@
+"""Sessions in child processes, with chips served over TCP."""
+
+import os
+import signal
+import time
+
+import pytest
+from particle_harness.clock import VirtualClock
+from particle_harness.nor_flash import NRF52840 as NRF52840_FLASH
+from particle_harness.nor_flash import NorFlash
+from particle_harness.swd.nrf52840 import Nrf52840, Silicon
+from particle_harness.swd.probe_server import ProbeServer
+
+from particle_dev.catalog.chips import NRF52840
+from particle_dev.errors import ChipLockedError, LinkDisconnectedError, LinkTimeoutError, TransportError
+from particle_dev.transport.swd_process import SwdProcess
+
+
+@pytest.fixture
+def served():
+    """A chip and the id of the probe on it."""
+    chip = Nrf52840(Silicon(bytes(8)), NorFlash(NRF52840_FLASH, VirtualClock(), delays=False))
+    chip.flash.load(0, bytes.fromhex("0010002001010000"))
+    with ProbeServer(chip) as server:
+        yield chip, f"remote:127.0.0.1:{server.port}"
+
+
+def test_memory_and_errors_come_through(served):
+    chip, probe_id = served
+    with SwdProcess(probe_id, NRF52840) as link:
+        link.call("write", address=0x20000000, data=b"across")
+        assert link.call("read", address=0x20000000, size_bytes=6) == b"across"
+        with pytest.raises(TransportError) as caught:
+            link.call("read", address=0x60000000, size_bytes=4)
+        assert caught.value.where == probe_id
+        assert link.call("read", address=0x20000000, size_bytes=2) == b"ac"
+    assert bytes(chip.ram[:6]) == b"across"
+    assert chip.core.halted
+
+
+def test_a_locked_chip(served):
+    chip, probe_id = served
+    chip.uicr[0x208] = 0
+    chip.pin_reset()
+    with pytest.raises(ChipLockedError) as caught:
+        SwdProcess(probe_id, NRF52840)
+    assert "permission" in caught.value.hint
+
+
+def test_a_probe_that_stops_answering_ends_the_session_in_time(served):
+    chip, probe_id = served
+    with SwdProcess(probe_id, NRF52840) as link:
+        start_s = time.monotonic()
+        with chip.lock, pytest.raises(LinkTimeoutError, match="took longer than 1 s"):
+            link.call("read", timeout_s=1.0, address=0x20000000, size_bytes=4)
+        assert time.monotonic() - start_s < 5
+        with pytest.raises(LinkDisconnectedError):
+            link.call("read", address=0x20000000, size_bytes=4)
+
+
+def test_a_session_that_is_killed(served):
+    _, probe_id = served
+    with SwdProcess(probe_id, NRF52840) as link:
+        os.kill(link._process.pid, signal.SIGKILL)
+        link._process.join()
+        with pytest.raises(LinkDisconnectedError):
+            link.call("read", address=0x20000000, size_bytes=4)
+
+
+def test_no_such_probe():
+    with pytest.raises(LinkDisconnectedError, match="debug probes have the id"):
+        SwdProcess("no such probe", NRF52840)
