@@ -7,7 +7,7 @@ Needs the extra ``swd``.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +18,7 @@ from pyocd.core.memory_map import FlashRegion, MemoryMap, RamRegion
 from pyocd.core.session import Session
 from pyocd.core.target import Target
 from pyocd.coresight.coresight_target import CoreSightTarget
+from pyocd.flash.loader import FlashLoader
 from pyocd.probe.aggregator import DebugProbeAggregator
 from pyocd.target import TARGET
 from pyocd.target.builtin import target_nRF52840_xxAA as pyocd_nrf52840
@@ -26,6 +27,7 @@ from pyocd.target.builtin.target_STM32F412xx import FLASH_ALGO as STM32F4_FLASH_
 from particle_dev.catalog.chips import STM32F205, Chip
 from particle_dev.errors import (
     ChipLockedError,
+    FlashRangeError,
     LinkAccessError,
     LinkDisconnectedError,
     LinkTimeoutError,
@@ -33,6 +35,9 @@ from particle_dev.errors import (
 )
 
 DEFAULT_FREQUENCY_HZ = 4_000_000
+PAGE_SIZE_BYTES = 4096
+_CRCS_AT_ONCE = 512
+"""Results lie in the flash algorithm's page buffer, a word each."""
 _APPROTECT_READINGS = 3
 """A glitch of the line reads as "protected"; a lock is believed when every reading says so.
 Source: github.com/pyocd/pyOCD issue 1766."""
@@ -131,6 +136,10 @@ def list_probes_quietly() -> Sequence[ProbeInfo]:
         return list_probes()
     except TransportError:
         return ()
+
+
+def _no_progress(_done: float) -> None:
+    """pyOCD prints a bar of its own when nobody listens."""
 
 
 @contextlib.contextmanager
@@ -236,6 +245,69 @@ class SwdLink:
         """32 bits. Raises TransportError."""
         with _translated(self.where):
             return int(self._target.read32(address))
+
+    # ---- flash ------------------------------------------------------------------------------------------------------
+
+    def page_crcs(self, addresses: Sequence[int]) -> tuple[int, ...]:
+        """CRC-32 of the 4096 bytes at each address, computed by the chip itself. Overwrites some RAM; halts the core.
+
+        Raises TransportError.
+        """
+        if not addresses:
+            return ()
+        crcs: list[int] = []
+        with _translated(self.where):
+            flash = self._target.memory_map.get_boot_memory().flash
+            flash.init(flash.Operation.VERIFY)
+            try:
+                for start in range(0, len(addresses), _CRCS_AT_ONCE):
+                    pages = [(address, PAGE_SIZE_BYTES) for address in addresses[start : start + _CRCS_AT_ONCE]]
+                    crcs += flash.compute_crcs(pages)
+            finally:
+                flash.cleanup()
+        return tuple(crcs)
+
+    def program(
+        self,
+        segments: Sequence[tuple[int, bytes]],
+        *,
+        erase_everything: bool = False,
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
+        """Write (address, bytes) pieces in one pass, erasing the sectors they lie in first; with ``erase_everything``,
+        the whole flash and UICR in one go: **all else is gone**. What lies outside the chip's flash is refused before
+        anything is erased. Nothing is verified here: see :meth:`page_crcs`. ``progress`` hears 0 to 1.
+
+        Raises FlashRangeError, TransportError.
+        """
+        for address, data in segments:
+            self._require_flash(address, len(data))
+        loader = FlashLoader(
+            self._session,
+            progress=progress or _no_progress,
+            chip_erase="chip" if erase_everything else "sector",
+            smart_flash=False,
+            trust_crc=False,
+            keep_unwritten=False,
+        )
+        with _translated(self.where):
+            for address, data in segments:
+                loader.add_data(address, data)
+            loader.commit()
+
+    def _require_flash(self, address: int, size_bytes: int) -> None:
+        region = self._target.memory_map.get_region_for_address(address)
+        end = address
+        while region is not None and region.is_flash and region.end + 1 < address + size_bytes:
+            end = region.end + 1
+            region = self._target.memory_map.get_region_for_address(end)
+        if region is None or not region.is_flash:
+            raise FlashRangeError(
+                f"0x{address:08x}+{size_bytes} is outside the flash of {self.chip.name}",
+                address=address,
+                size_bytes=size_bytes,
+                hint="nothing was erased; is the file for another chip?",
+            )
 
     # ---- core -------------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,8 @@
 """What a session over SWD does not do. The chips are virtual; pyOCD's code runs unchanged."""
 
 import gc
+import os
+import zlib
 
 import pytest
 from particle_harness.clock import VirtualClock
@@ -13,7 +15,7 @@ from particle_harness.swd.plugged import plugged
 from particle_harness.swd.stm32f205 import Stm32f205
 
 from particle_dev.catalog.chips import NRF52840, STM32F205
-from particle_dev.errors import ChipLockedError, LinkDisconnectedError, TransportError
+from particle_dev.errors import ChipLockedError, FlashRangeError, LinkDisconnectedError, TransportError
 from particle_dev.transport.swd import ConnectMode, SwdLink, list_probes
 
 UNIQUE_ID = bytes.fromhex("3a0037000b47343138333038")
@@ -143,6 +145,46 @@ def test_a_part_of_an_id_is_no_id(probe, unique_id):
     probe(nrf52840(), "A12")
     with pytest.raises(LinkDisconnectedError, match="debug probes have the id"):
         SwdLink(unique_id, NRF52840)
+
+
+def test_program_and_crc(probe):
+    chip = nrf52840()
+    probe(chip)
+    image = os.urandom(3 * 4096 + 100)
+    chip.flash.load(0x20000, b"neighbour")
+    heard = []
+    with SwdLink("A1", NRF52840) as link:
+        link.program([(0x10000, image)], progress=heard.append)
+        pages = [image[n : n + 4096].ljust(4096, b"\xff") for n in range(0, len(image), 4096)]
+        assert link.page_crcs([0x10000 + 4096 * n for n in range(4)]) == tuple(zlib.crc32(p) for p in pages)
+        assert chip.flash.read(0x20000, 9) == b"neighbour"
+        link.program([(0x10000, image)], erase_everything=True)
+    assert heard[-1] == 1.0
+    assert chip.flash.read(0x10000, len(image)) == image
+    assert chip.flash.read(0x20000, 9) == b"\xff" * 9
+
+
+def test_photon_sectors(probe):
+    chip = Stm32f205(UNIQUE_ID, NorFlash(STM32F205_FLASH, VirtualClock(), delays=False))
+    probe(chip)
+    image = os.urandom(5000)
+    chip.flash.load(0x0801FFF0, bytes(16))
+    with SwdLink("A1", STM32F205) as link:
+        link.program([(0x08020000, image)])
+        (crc,) = link.page_crcs([0x08020000])
+    assert crc == zlib.crc32(image[:4096])
+    assert chip.flash.read(0x08020000, 5000) == image
+    assert chip.flash.read(0x0801FFF0, 16) == bytes(16)
+
+
+@pytest.mark.parametrize("address", [0x000FFFFC, 0x00100000, 0x20000000, 0x08020000])
+def test_data_outside_the_map_is_refused_before_anything_is_erased(probe, address):
+    chip = nrf52840()
+    probe(chip)
+    before = bytes(chip.flash.cells)
+    with SwdLink("A1", NRF52840) as link, pytest.raises(FlashRangeError, match="outside the flash"):
+        link.program([(0x1000, bytes(16)), (address, bytes(8))])
+    assert bytes(chip.flash.cells) == before
 
 
 def test_an_address_where_nothing_is(probe):
