@@ -5,6 +5,10 @@
  * memory, or a device's flash that is read in pieces. It is never written, nothing outside it is read. Results go to
  * the last parameter and hold offsets, not pointers, so they outlive the input. SPDX-License-Identifier: Apache-2.0
  *
+ * To build it in: put include/ on the include path and compile src/pd_module.c, pd_extension.c, pd_checksum.c and
+ * pd_crc32.c; pd_check.c for pd_module_check(), pd_status.c for names and sentences. Nothing else is needed, also from
+ * C++. It needs at most 1 KiB of stack. Two programs that use it are in firmware/examples.
+ *
  * A module file, integers little-endian:
  *
  *   0                prefix_offset                       suffix             crc_offset = L
@@ -32,6 +36,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* Raised when code written for the version before must be changed. */
+#define PD_MODULE_API_VERSION 1
 
 enum {
     PD_MODULE_PREFIX_SIZE = 24,
@@ -115,8 +122,10 @@ typedef struct pd_source {
 #endif
 
 /*
- * Faster or hardware checksums. NULL in place of the struct or of crc32: pd_crc32_update(). NULL in place of
- * sha256_start: the SHA-256 is not checked. crc32 continues `crc`; the three others are called in their order.
+ * Faster or hardware checksums. NULL in place of the struct or of crc32: pd_crc32_update(). crc32 continues `crc`.
+ *
+ * No SHA-256 is part of this library. NULL in place of sha256_start: it is not checked. Else the three are called in
+ * their order, update as often as there are pieces, with `context`, where the hash keeps its state.
  */
 typedef struct pd_hooks {
     void *context;
@@ -257,6 +266,14 @@ typedef struct pd_extension_value {
 } pd_extension_value;
 
 /*
+ * Walks the TLVs of module.prefix_extensions or module.suffix_extensions:
+ *
+ *   pd_extensions area = module.suffix_extensions;
+ *   pd_extension extension;
+ *   pd_status status;
+ *   while ((status = pd_module_next_extension(&source, &area, &extension)) == PD_OK) ...
+ *   if (status != PD_NO_MORE) ...                      a TLV at area.offset is damaged
+ *
  * Reads the TLV at area->offset and moves on. PD_NO_MORE at END, at type 0xffff and at the end of the area;
  * PD_ERR_BAD_EXTENSION leaves area->offset at the culprit. END itself is not delivered. Unknown types are.
  */
@@ -267,7 +284,11 @@ pd_status pd_extension_read(const pd_source *source, const pd_extension *extensi
 
 /* ---- would a board take it? ------------------------------------------------------------------------------------- */
 
-/* Where a board keeps modules of one kind (module_bounds_t of Device OS). */
+/*
+ * Where a board keeps modules of one kind: module_bounds_t of Device OS, hal/src/<family>/ota_module_bounds.c of the
+ * release. They differ between platforms and between releases. The Python package has them for all:
+ * particle_dev.protocol.board_check.slots_at(platform_by_name("boron"), "2.1.0").
+ */
 typedef struct pd_slot {
     uint8_t function;
     uint8_t index;
