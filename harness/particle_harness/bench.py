@@ -10,9 +10,11 @@ from typing import Any
 
 from particle_dev.errors import BenchError
 from particle_harness import serial_port
+from particle_harness.application import FEATURES
 from particle_harness.board import BoardSettings, VirtualBoard
 from particle_harness.boards import Hardware, hardware
 from particle_harness.clock import Clock, RealClock, VirtualClock
+from particle_harness.factory import known_release, release_stand_ins
 from particle_harness.faults import parse_faults
 from particle_harness.state import SlotStore
 from particle_harness.usb.pyusb_backend import VirtualBackend
@@ -28,15 +30,20 @@ _SLOT_KEYS = frozenset(
         "platform",
         "device_id",
         "bootloader",
+        "device_os",
         "faults",
         "connected",
         "factory",
         "arrives_in",
         "factory_image",
         "semi_automatic_apps",
+        "protected",
+        "service_mode",
+        "application",
     }
 )
 _SLOT_WORDS = {"bootloader": ("release", "old"), "factory": ("new", "online"), "arrives_in": ("app", "dfu")}
+_SLOT_SWITCHES = ("protected", "service_mode")
 _HIGHEST_USB_ADDRESS = 127
 
 
@@ -82,7 +89,7 @@ class VirtualBench:
         ports = []
         for board in self.boards:
             usb = board.hardware.platform.usb_normal
-            if usb and board.on_bus() and board.state.runs != "dfu":
+            if usb and board.on_bus() and board.state.runs != "dfu" and board.state.has_serial_port:
                 ports.append((f"{serial_port.SCHEME}://{board.port_path}", usb.vid, usb.pid, board.state.device_id))
         return ports
 
@@ -113,10 +120,12 @@ def open_bench(
 
     ``options``: ``clock`` "real" (default) or "virtual"; ``delays`` "realistic" (default) or "none";
     ``power_control`` true or false. ``slots``: tables with ``name``, ``platform`` and optionally ``device_id``,
-    ``bootloader`` ("release", "old"), ``faults``, ``connected``, ``factory`` ("new", "online"), ``arrives_in``
-    ("app", "dfu"), ``factory_image``, ``semi_automatic_apps`` (SHA-256 of module files); default: a Boron, a B-SoM,
-    a Tracker and a Photon. ``factory_modules(platform)`` gives bootloader and SoftDevice that new boards leave the
-    factory with. Raises BenchError for an option, key or word that means nothing here.
+    ``bootloader`` ("release", "old"), ``device_os`` (a release whose stand-ins new boards have), ``faults``,
+    ``connected``, ``factory`` ("new", "online"), ``arrives_in`` ("app", "dfu"), ``factory_image``, ``protected`` and
+    ``service_mode`` (true: the board has device protection, in the second case opened for service), ``application``
+    (what it can do, of ``application.FEATURES``), ``semi_automatic_apps`` (SHA-256 of module files);
+    default: a Boron, a B-SoM, a Tracker and a Photon. ``factory_modules(platform)`` gives bootloader and SoftDevice
+    that new boards leave the factory with. Raises BenchError for an option, key or word that means nothing here.
     """
     _check_words("option", options, _OPTIONS, None)
     is_virtual = options.get("clock", "real") == "virtual"
@@ -157,6 +166,8 @@ def _board(
     try:
         kind = hardware(str(table["platform"]))
         faults = parse_faults(table.get("faults", ()))
+        if "device_os" in table:
+            known_release(table["device_os"])
     except ValueError as error:
         raise BenchError(str(error), slot=name) from error
     settings = BoardSettings(
@@ -164,8 +175,12 @@ def _board(
         online=table.get("factory") == "online",
         arrives_in_dfu=table.get("arrives_in") == "dfu",
         old_bootloader=table.get("bootloader") == "old",
+        device_os=table.get("device_os"),
         factory_image=bool(table.get("factory_image", False)),
         power_control=power_control,
+        protected=bool(table.get("protected", False)),
+        service_mode=bool(table.get("service_mode", False)),
+        application=frozenset(table.get("application", ())),
         semi_automatic_apps=frozenset(table.get("semi_automatic_apps", ())),
         faults=faults,
     )
@@ -175,16 +190,26 @@ def _board(
         clock,
         port_path=port_path,
         delays=delays,
-        release_modules=lambda: factory_modules(kind.name),
+        release_modules=lambda: _release_modules(kind, factory_modules),
         next_address=lambda: addresses.next(port_path),
         store=store,
     )
 
 
+def _release_modules(kind: Hardware, factory_modules: Callable[[str], Sequence[bytes]]) -> Sequence[bytes]:
+    """What ``factory_modules`` gives. For kinds whose bootloader nobody publishes a stand-in will do."""
+    try:
+        return factory_modules(kind.name)
+    except BenchError:
+        if kind.is_published:
+            raise
+        return release_stand_ins(kind)
+
+
 def default_device_id(kind: Hardware, slot_name: str) -> str:
     """24 hex digits, the same for the same slot at any time."""
     digits = hashlib.sha256(f"{kind.name} in slot {slot_name}".encode()).hexdigest()
-    return f"e00fce68{digits[:16]}" if kind.is_gen3 else digits[:24]
+    return (kind.layout.device_id_prefix + digits)[:24]
 
 
 class _Addresses:
@@ -217,7 +242,11 @@ def _check_slot(name: str, table: Mapping[str, Any]) -> None:
         )
     if "platform" not in table and table.get("connected", True):
         raise BenchError(f"slot {name!r} names no platform", slot=name)
-    _check_words("slot", table, _SLOT_WORDS, name)
+    _check_words("slot", table, _SLOT_WORDS | dict.fromkeys(_SLOT_SWITCHES, (True, False)), name)
+    if unknown := set(table.get("application", ())) - set(FEATURES):
+        raise BenchError(
+            f"slot {name!r}: no application can do {sorted(unknown)}", slot=name, hint=f"known: {list(FEATURES)}"
+        )
 
 
 def _check_words(what: str, table: Mapping[str, Any], words: Mapping[str, Sequence[Any]], slot: str | None) -> None:

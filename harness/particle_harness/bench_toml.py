@@ -13,10 +13,9 @@ from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.errors import BenchError
 from particle_harness.bench import VirtualBench, open_bench
 from particle_harness.boards import hardware
-from particle_harness.factory import bootloader_stand_in, softdevice_stand_in
-from particle_harness.module_reader import NRF52840_MCU, STM32F2_MCU, read_prefix, reader_of
+from particle_harness.factory import release_stand_ins
+from particle_harness.module_reader import read_prefix, reader_of
 
-_STAND_IN_BOOTLOADER = 1005
 _IN_THE_FACTORY = (ModuleFunction.BOOTLOADER, ModuleFunction.RADIO_STACK)
 
 
@@ -43,24 +42,27 @@ def open_bench_file(path: Path, *, firmware: Path | None = None) -> VirtualBench
 
 def stand_ins(platform: str) -> Sequence[bytes]:
     """Bootloader and SoftDevice of a platform without any firmware file."""
-    kind = hardware(platform)
-    bootloader = bootloader_stand_in(kind, _STAND_IN_BOOTLOADER)
-    return [bootloader, softdevice_stand_in(kind)] if kind.is_gen3 else [bootloader]
+    return release_stand_ins(hardware(platform))
 
 
 def modules_in(folder: Path) -> Callable[[str], Sequence[bytes]]:
-    """Gives, by platform, the newest bootloader and SoftDevice among the module files (``*.bin``) in a folder."""
+    """Gives, by platform, the newest bootloader and SoftDevice among the module files (``*.bin``) in a folder, with
+    stand-ins for what is not there."""
 
     def modules(platform: str) -> Sequence[bytes]:
         kind = hardware(platform)
         newest: dict[int, tuple[int, bytes]] = {}
         for file in sorted(folder.rglob("*.bin")):
             image = file.read_bytes()
-            prefix = read_prefix(reader_of(image), 0, NRF52840_MCU if kind.is_gen3 else STM32F2_MCU)
+            prefix = read_prefix(reader_of(image), 0, kind.mcu)
             if prefix is None or prefix.platform_id != kind.platform_id or prefix.function not in _IN_THE_FACTORY:
                 continue
             if prefix.version > newest.get(prefix.function, (-1, b""))[0]:
                 newest[prefix.function] = prefix.version, image
+        for image in stand_ins(platform):
+            prefix = read_prefix(reader_of(image), 0, kind.mcu)
+            assert prefix is not None
+            newest.setdefault(prefix.function, (prefix.version, image))
         return [image for _, image in newest.values()]
 
     return modules

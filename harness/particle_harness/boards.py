@@ -1,37 +1,23 @@
 """What a board of each kind is made of, as its firmware sources say.
 
-Identity numbers (platform id, USB ids) come from the catalogue; addresses are written again here, from the sources
-of the firmware, so that product and virtual board cannot share a wrong one.
+Identity numbers (platform id, USB ids) come from the catalogue.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from particle_dev.catalog.modules import ModuleFunction, ModuleStore
 from particle_dev.catalog.platforms import Platform, platform_by_name
-from particle_harness.module_reader import NRF52840_MCU, STM32F2_MCU, Mcu
-from particle_harness.nor_flash import NRF52840, STM32F205, FlashChip, qspi_flash
+from particle_harness.layout import FlashLayout
+from particle_harness.layout_nrf52840 import Nrf52840Layout
+from particle_harness.layout_rtl872x import Rtl872xLayout
+from particle_harness.layout_stm32f2 import ELECTRON, PHOTON, Stm32f2Layout
+from particle_harness.module_reader import Mcu
+from particle_harness.nor_flash import FlashChip, qspi_flash
 
 MIB = 1024 * 1024
-FIRST_TWO_USER_SLOTS = 3100
-"""System version from which an nRF52840 has the 256 KiB slot and the older 128 KiB one (Device OS 3.1.0-rc.1)."""
 FIRST_WITHOUT_SETUP_DONE = 4000
 """System version from which the setup-done flag means nothing (Device OS 4.0)."""
-FIRST_LOW_SYSTEM_BOOTLOADER = 3002
-"""Bootloader version that looks for the system part at 0x28000 first (Device OS 6.1.2)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """Where one module may lie; ``end_address`` is exclusive."""
-
-    function: int
-    index: int
-    start_address: int
-    end_address: int
-    store: ModuleStore = ModuleStore.MAIN
-    external: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +25,16 @@ class Hardware:
     """One kind of board. ``radio`` is ``cellular`` or ``wifi`` or ``none``."""
 
     name: str
+    """As the catalogue knows it, except for Photon 2, which has the platform of a P2."""
     product_name: str
-    """As its USB strings spell it."""
+    """As the USB strings of current releases spell it."""
     radio: str
-    is_gen3: bool
-    external_flash_size_bytes: int
+    layout: FlashLayout
+    external_flash_size_bytes: int = 0
+    factory_device_os: str = "2.0.1"
+    """What a new board comes with."""
+    is_published: bool = True
+    """A public package has its bootloader. Boards of other kinds get a stand-in where the store has none."""
 
     @property
     def platform(self) -> Platform:
@@ -59,92 +50,69 @@ class Hardware:
         return int(self.platform.id)
 
     @property
+    def is_gen2(self) -> bool:
+        """It has an STM32F2."""
+        return isinstance(self.layout, Stm32f2Layout)
+
+    @property
+    def is_gen3(self) -> bool:
+        """It has an nRF52840 (a Tracker-M counts as Gen 3 elsewhere, and has not)."""
+        return isinstance(self.layout, Nrf52840Layout)
+
+    @property
+    def is_rtl872x(self) -> bool:
+        """It has an RTL872x."""
+        return isinstance(self.layout, Rtl872xLayout)
+
+    @property
     def mcu(self) -> Mcu:
         """How its code finds module prefixes."""
-        return NRF52840_MCU if self.is_gen3 else STM32F2_MCU
+        return self.layout.mcu
 
     @property
     def internal_chip(self) -> FlashChip:
-        """The controller's own flash."""
-        return NRF52840 if self.is_gen3 else STM32F205
+        """The flash that modules run from."""
+        return self.layout.chip
 
     @property
     def external_chip(self) -> FlashChip | None:
         """The serial flash beside it."""
         return qspi_flash(self.external_flash_size_bytes) if self.external_flash_size_bytes else None
 
-    def bounds(self, system_version: int) -> tuple[Bounds, ...]:
-        """Module places as that system part knows them, in its order."""
-        return self._gen3_bounds(system_version) if self.is_gen3 else _PHOTON_BOUNDS
-
-    def _gen3_bounds(self, system_version: int) -> tuple[Bounds, ...]:
-        # Source: device-os v2.1.0, v3.3.1, v6.2.0 hal/src/nRF52840/ota_module_bounds.c; flash_mal.h for the factory.
-        two_slots = system_version >= FIRST_TWO_USER_SLOTS
-        system_start = 0x28000 if system_version >= 6102 else 0x30000
-        user = (
-            (Bounds(_USER, 1, 0xD4000, 0xF4000), Bounds(_USER, 2, 0xB4000, 0xF4000))
-            if two_slots
-            else (Bounds(_USER, 1, 0xD4000, 0xF4000),)
-        )
-        factory_start = self.factory_address
-        factory_end = factory_start + (0x40000 if two_slots else 0x20000)
-        return (
-            Bounds(_BOOTLOADER, 0, 0xF4000, 0x100000),
-            Bounds(_SYSTEM, 1, system_start, 0xB4000 if two_slots else 0xD4000),
-            *user,
-            Bounds(_USER, 1, factory_start, factory_end, ModuleStore.FACTORY, external=True),
-            Bounds(_RADIO, 0, 0x1000, system_start),
-        )
-
-    @property
-    def factory_address(self) -> int:
-        """Where a factory application lies: serial flash on Gen 3, internal flash on the Photon."""
-        if not self.is_gen3:
-            return 0x080E0000
-        return 0x600000 if self.external_flash_size_bytes > 4 * MIB else 0x200000
-
-    @property
-    def ota_address(self) -> int:
-        """Where the system part of Device OS 2.x and 3.x expects a module that waits to be applied."""
-        if not self.is_gen3:
-            return 0x080C0000
-        return 0x689000 if self.external_flash_size_bytes > 4 * MIB else 0x289000
-
-    @property
-    def ota_size_bytes(self) -> int:
-        """Room in that region."""
-        return 1500 * 1024 if self.is_gen3 else 0x40000
-
     @property
     def bootloader_address(self) -> int:
         """Start of the bootloader's module."""
-        return 0xF4000 if self.is_gen3 else 0x08000000
+        return self.layout.bootloader_address
+
+    @property
+    def factory_address(self) -> int | None:
+        """Where a factory application lies, or None."""
+        return self.layout.factory_address
 
 
-_USER, _SYSTEM = ModuleFunction.USER_PART, ModuleFunction.SYSTEM_PART
-_BOOTLOADER, _RADIO = ModuleFunction.BOOTLOADER, ModuleFunction.RADIO_STACK
-# Source: device-os v2.1.0 hal/src/photon/ota_module_bounds.c
-_PHOTON_BOUNDS = (
-    Bounds(_BOOTLOADER, 0, 0x08000000, 0x08004000),
-    Bounds(_SYSTEM, 1, 0x08020000, 0x08060000),
-    Bounds(_SYSTEM, 2, 0x08060000, 0x080A0000),
-    Bounds(_USER, 1, 0x080A0000, 0x080C0000),
-    Bounds(_USER, 1, 0x080E0000, 0x08100000, ModuleStore.FACTORY),
-)
-
-# Product names: device-os v2.1.0 bootloader/src/nRF52840/usbd_device.cpp, bootloader/src/stm32f2xx/usbd_desc.c.
-# Serial flash sizes: same tag, platform/MCU/nRF52840/inc/flash_mal.h.
+_SMALL, _BIG, _RTL = Nrf52840Layout(big=False), Nrf52840Layout(big=True), Rtl872xLayout()
+# Product names: device-os v6.2.0 hal/src/nRF52840/hal_platform_nrf52840_config.h, hal/src/{tron,trackerm,msom}/
+# hal_platform_config.h, bootloader/src/nRF52840/usbd_device.cpp; v2.1.0 hal/src/{photon,electron}/usbd_desc_device.h.
+# Serial flash sizes: v2.1.0 and v4.0.0 platform/MCU/nRF52840/inc/flash_mal.h.
 _BOARDS = {
     board.name: board
     for board in (
-        Hardware("argon", "Argon", "wifi", True, 4 * MIB),
-        Hardware("boron", "Boron", "cellular", True, 4 * MIB),
-        Hardware("xenon", "Xenon", "none", True, 4 * MIB),
-        Hardware("bsom", "B SoM", "cellular", True, 4 * MIB),
-        Hardware("b5som", "B5 SoM", "cellular", True, 8 * MIB),
-        Hardware("tracker", "Tracker", "cellular", True, 8 * MIB),
-        Hardware("photon", "Photon", "wifi", False, 0),
-        Hardware("p1", "P1", "wifi", False, MIB),
+        Hardware("argon", "Argon", "wifi", _SMALL, 4 * MIB),
+        Hardware("boron", "Boron", "cellular", _SMALL, 4 * MIB),
+        Hardware("xenon", "Xenon", "none", _SMALL, 4 * MIB, "1.5.2"),
+        Hardware("esomx", "E-SoM-X", "cellular", _BIG, 8 * MIB, "4.0.0", is_published=False),
+        Hardware("asom", "A-SoM", "wifi", _SMALL, 4 * MIB, "1.4.4"),
+        Hardware("bsom", "B-SoM", "cellular", _SMALL, 4 * MIB),
+        Hardware("xsom", "X-SoM", "none", _SMALL, 4 * MIB, "1.4.4"),
+        Hardware("b5som", "B5-SoM", "cellular", _BIG, 8 * MIB),
+        Hardware("tracker", "Tracker", "cellular", _BIG, 8 * MIB),
+        Hardware("photon", "Photon", "wifi", PHOTON),
+        Hardware("p1", "P1", "wifi", PHOTON, MIB),
+        Hardware("electron", "Electron", "cellular", ELECTRON),
+        Hardware("trackerm", "TrackerM", "cellular", _RTL, 0, "5.9.0", is_published=False),
+        Hardware("p2", "P2", "wifi", _RTL, 0, "5.9.0", is_published=False),
+        Hardware("photon2", "Photon 2", "wifi", _RTL, 0, "5.9.0", is_published=False),
+        Hardware("msom", "M-SoM", "cellular", _RTL, 0, "5.9.0", is_published=False),
     )
 }
 
@@ -154,3 +122,8 @@ def hardware(name: str) -> Hardware:
     if name not in _BOARDS:
         raise ValueError(f"no virtual board {name!r}; there are {', '.join(sorted(_BOARDS))}")
     return _BOARDS[name]
+
+
+def kinds() -> tuple[str, ...]:
+    """Names of all virtual boards."""
+    return tuple(_BOARDS)

@@ -2,10 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from particle_dev.catalog.modules import ModuleFunction
-from particle_harness.boot import BootView, factory_image, fetch_module
+from particle_harness.boot import BootDecision, decide_boot
+from particle_harness.boot_view import BootView, factory_image, fetch_module, manufacturing_system_part
+from particle_harness.dct import Dct
+from particle_harness.firmware_update import FirmwareUpdate, install_entered_modules
 from particle_harness.module_reader import CRC_SIZE_BYTES
 from particle_harness.nor_flash import NorFlash
+
+_MAX_STEPS_OF_A_BOOT = 6
+
+
+@dataclass(frozen=True, slots=True)
+class BootOutcome:
+    """Where a boot ended after all steps that reset again: how many there were, how many modules were copied."""
+
+    decision: BootDecision
+    resets: int
+    installed: int
+    updated: bool
+    """The system applied an update on the way."""
+
+
+def carry_out_boot(
+    view: Callable[[], BootView],
+    internal: NorFlash,
+    dct: Dct,
+    update: FirmwareUpdate,
+    *,
+    after_reset: Callable[[], None],
+) -> BootOutcome:
+    """Let bootloader and system write what they write before one of them stays. ``after_reset()`` comes after each step
+    that resets the board."""
+
+    def install() -> int:
+        # Modules that wait are copied, unless DFU mode is wanted.
+        now = view()
+        return 0 if now.dfu_requested else install_entered_modules(now, internal, dct)
+
+    update.cancel()
+    installed, resets, updated = install(), 0, False
+    decision = decide_boot(view())
+    for _ in range(_MAX_STEPS_OF_A_BOOT):
+        if decision.runs == "factory_restore":
+            restore_factory_image(view(), internal)
+            dct.factory_reset_requested = False
+        elif decision.runs == "ota_update":
+            dct.clear_ota_update()
+            update.apply()
+            updated = True
+        elif decision.runs == "manufacturing":
+            restore_manufacturing_system(view(), internal)
+        else:
+            break
+        resets += 1
+        after_reset()
+        installed += install()
+        decision = decide_boot(view())
+    return BootOutcome(decision, resets, installed, updated)
 
 
 def restore_factory_image(view: BootView, internal: NorFlash) -> None:
@@ -16,8 +73,17 @@ def restore_factory_image(view: BootView, internal: NorFlash) -> None:
     """
     image = factory_image(view, check_crc=True)
     read = view.external if view.hardware.is_gen3 else view.internal
-    if image is not None and read is not None:
-        internal.load(image.start_address, read(view.hardware.factory_address, image.length + CRC_SIZE_BYTES))
+    address = view.hardware.factory_address
+    if image is not None and read is not None and address is not None:
+        internal.load(image.start_address, read(address, image.length + CRC_SIZE_BYTES))
+
+
+def restore_manufacturing_system(view: BootView, internal: NorFlash) -> None:
+    """Copy the system part of an RTL872x factory image to its place."""
+    found = manufacturing_system_part(view)
+    if found is not None:
+        address, system = found
+        internal.load(system.start_address, view.internal(address, system.length + CRC_SIZE_BYTES))
 
 
 def photon_system_parts_are_intact(view: BootView) -> bool:
@@ -25,6 +91,6 @@ def photon_system_parts_are_intact(view: BootView) -> bool:
 
     Source: device-os v2.1.0 bootloader/src/photon/bootloader_dct.c.
     """
-    parts = [place for place in view.hardware.bounds(0) if place.function == ModuleFunction.SYSTEM_PART]
+    parts = [place for place in view.bounds(0) if place.function == ModuleFunction.SYSTEM_PART]
     modules = [fetch_module(view, part, 0) for part in parts]
     return all(module is not None and module.ok for module in modules)

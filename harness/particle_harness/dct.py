@@ -2,6 +2,8 @@
 
 On nRF52840 it is a file in the external flash that bootloader and system both reach; on the Photon it lies in two
 internal pages behind functions of the system parts. Both look the same through DFU setting 1, so one store serves.
+On RTL872x it is a file in the chip that DFU setting 0 reaches: there a real board loses it when its file system is
+erased, a virtual one does not.
 Source: device-os v2.1.0 platform/MCU/nRF52840/inc/dct.h (offsets), services/inc/dct_file.h (size, 0xFF fill).
 """
 

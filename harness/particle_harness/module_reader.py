@@ -21,14 +21,27 @@ DROP_MODULE_INFO = 0x01
 
 @dataclass(frozen=True, slots=True)
 class Mcu:
-    """Where a chip's code looks for a prefix: after a vector table if the first word looks like a stack pointer."""
+    """Where a chip's code looks for a prefix: after ``head_size_bytes`` if the image begins like one with such a head.
 
-    stack_pointer_mask: int
-    vector_table_size_bytes: int
+    Heads are vector tables, told by a stack pointer in the first word, or vendor headers with a ``signature``.
+    """
+
+    head_size_bytes: int
+    stack_pointer_mask: int = 0
+    signature: bytes = b""
+
+    def prefix_offset(self, read: Reader, address: int) -> int:
+        """Bytes between the module at ``address`` and its prefix. IndexError where there is no memory."""
+        if self.signature:
+            return self.head_size_bytes if read(address, len(self.signature)) == self.signature else 0
+        first_word = int.from_bytes(read(address, 4), "little")
+        return self.head_size_bytes if first_word & self.stack_pointer_mask == 0x20000000 else 0
 
 
-NRF52840_MCU = Mcu(0x2FFC0000, 0x200)
-STM32F2_MCU = Mcu(0x2FF10000, 0x184)
+NRF52840_MCU = Mcu(0x200, 0x2FFC0000)
+STM32F2_MCU = Mcu(0x184, 0x2FF10000)
+RTL872X_MCU = Mcu(0x20, signature=bytes.fromhex("999996963fcc66fc"))
+"""Source: device-os v6.2.0 platform/MCU/rtl872x/inc/rtl_header.h, src/flash_mal.c FLASH_ModuleInfo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +77,7 @@ class Prefix:
 def read_prefix(read: Reader, address: int, mcu: Mcu) -> Prefix | None:
     """The prefix of the module at ``address``, or None where there is no memory."""
     try:
-        first_word = int.from_bytes(read(address, 4), "little")
-        offset = mcu.vector_table_size_bytes if first_word & mcu.stack_pointer_mask == 0x20000000 else 0
-        fields = PREFIX.unpack(read(address + offset, PREFIX_SIZE_BYTES))
+        fields = PREFIX.unpack(read(address + mcu.prefix_offset(read, address), PREFIX_SIZE_BYTES))
     except IndexError:
         return None
     start, end, mcu_target, flags, version, platform_id, function, index, *needs = fields

@@ -34,19 +34,52 @@ class Radio:
         self._truth = truth
         self._schedule = schedule
         self._cancel = cancel
+        self.on_event: Callable[[str], None] = lambda _text: None
+        """Told what a system would log."""
 
     def start(self, at_s: float) -> None:
         """Begin to connect, counted from ``at_s``."""
         if self._timing:
             self._schedule(at_s + self._timing.network_attempt_s, NETWORK_ATTEMPT)
 
+    def power_on(self) -> None:
+        """Power modem or Wi-Fi radio, if it is off. No data session follows from that."""
+        if not self._state.radio_on:
+            self._state.radio_on = self._state.radio_has_run = True
+            self._truth.radio_power_ons += 1
+
+    @property
+    def network_is_up(self) -> bool:
+        """Whether an interface has an address."""
+        return self._state.net_status == _NET_CONNECTED
+
+    def network_comes_up(self, at_s: float) -> None:
+        """The board has joined a network by itself; the cloud follows if the flag says so."""
+        self._state.net_status = _NET_CONNECTED
+        self._state.net_attempts += 1
+        self._truth.network_attempts += 1
+        if self._state.auto_connect and not self._state.listening:
+            self.go_to_cloud(at_s)
+
+    def go_to_cloud(self, at_s: float) -> None:
+        """Begin to connect to the cloud over the network that is up, unless there is a session."""
+        if self._timing and self._state.cloud_status == _CLOUD_DISCONNECTED:
+            self._cancel(EVENTS)
+            self._schedule(at_s + self._timing.cloud_attempt_s - self._timing.network_attempt_s, CLOUD_ATTEMPT)
+
     def stop(self) -> None:
-        """Abort attempts, end a session, bring the interfaces down."""
+        """Abort attempts, end a session, bring the interfaces down and the radio off."""
+        self.leave_cloud()
+        self._state.net_status = _NET_OFF
+        self._state.radio_on = False
+
+    def leave_cloud(self) -> None:
+        """Abort attempts and end a session; a network that is up stays up."""
         self.abort()
         if self._state.cloud_status == _CLOUD_CONNECTED:
             self._state.cloud_disconnects += 1
-        self._state.net_status = _NET_OFF
-        self._state.cloud_status = _CLOUD_DISCONNECTED
+            self._state.cloud_status = _CLOUD_DISCONNECTED
+            self.on_event("Cloud: disconnected")
 
     def abort(self) -> None:
         """Give up attempts that have not succeeded yet."""
@@ -61,17 +94,21 @@ class Radio:
         assert self._timing is not None
         state, truth, timing = self._state, self._truth, self._timing
         if event == NETWORK_ATTEMPT:
+            self.power_on()
             state.net_status = _NET_CONNECTING
             state.net_attempts += 1
             truth.network_attempts += 1
+            self.on_event("State changed: IFACE_DOWN -> IFACE_LINK_UP")
             self._schedule(at_s + timing.cloud_attempt_s - timing.network_attempt_s, CLOUD_ATTEMPT)
         elif event == CLOUD_ATTEMPT:
             state.net_status = _NET_CONNECTED
             state.cloud_status = _CLOUD_CONNECTING
             state.cloud_attempts += 1
             truth.cloud_attempts += 1
+            self.on_event("Cloud: connecting")
             self._schedule(at_s + timing.connected_s - timing.cloud_attempt_s, CLOUD_CONNECTED)
         else:
             state.cloud_status = _CLOUD_CONNECTED
+            self.on_event("Cloud: connected")
             if truth.first_connected_at_s is None:
                 truth.first_connected_at_s = at_s

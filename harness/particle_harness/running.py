@@ -1,20 +1,34 @@
-"""What a board says and does while Device OS runs on it: the device side of control requests."""
+"""What a board says and does while Device OS runs on it: the device side of control requests and console."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from particle_dev.catalog.device_os import releases_by_system_version
+from particle_dev.catalog.modules import ModuleFunction
+from particle_harness.application import Application
 from particle_harness.boards import FIRST_WITHOUT_SETUP_DONE, Hardware
-from particle_harness.boot import BootView, FetchedModule, fetch_modules, system_version
+from particle_harness.boot_view import BootView, FetchedModule, fetch_modules, system_version
 from particle_harness.dct import Dct
+from particle_harness.describe import describe
 from particle_harness.firmware_update import FirmwareUpdate
+from particle_harness.modem import FIRMWARE_VERSION, Modem
+from particle_harness.protection import Protection
 from particle_harness.radio import Radio
 from particle_harness.state import BoardState
+from particle_harness.wifi import Wifi
+
+INVALID_STATE = -210
+_SHA256_BEFORE_END, _SHA256_SIZE_BYTES = 34, 32
+FIRST_WITH_PROTECTION = 6000
+# Device OS 4.0.x and 5.0.0 to 5.3.x: system/src/system_control_internal.cpp of these tags, START_LISTENING.
+_SAYS_THAT_IT_LISTENS = frozenset({*range(4000, 4100), *range(5000, 5400)})
+_CLAIM_CODE_OFFSET, _CLAIM_CODE_SIZE_BYTES = 1762, 63
+_WIFI_BESIDE_CELLULAR, _WIFI_THAT_SCANS = ("msom",), ("tracker", "trackerm")
 
 
 class BoardSystem:
-    """Implements ``RunningSystem`` on the state of a board. ``restart_later(into)`` is the board's."""
+    """The running system on the state of a board. ``restart_later(into)`` is the board's."""
 
     def __init__(
         self,
@@ -23,19 +37,70 @@ class BoardSystem:
         dct: Dct,
         radio: Radio,
         firmware_update: FirmwareUpdate,
+        protection: Protection,
         *,
         view: Callable[[], BootView],
         now_s: Callable[[], float],
         restart_later: Callable[[str], None],
+        application_features: Iterable[str] = (),
     ) -> None:
-        self._hardware = hardware
+        self.hardware = hardware
         self._state = state
-        self._dct = dct
-        self._radio = radio
+        self.dct = dct
+        self.radio = radio
         self._view = view
         self._now_s = now_s
         self.restart = restart_later
         self.firmware_update = firmware_update
+        self.protection = protection
+        self.wifi = Wifi(state, radio, now_s)
+        self.modem = Modem(state, radio)
+        self.application = Application(application_features, state, now_s)
+        radio.on_event = lambda text: self.application.log("system", "INFO", text)
+        self._version: int | None = None
+
+    def begin_boot(self) -> None:
+        """The bootloader starts: what was held in RAM is gone."""
+        self.firmware_update.cancel()
+        self.protection.count_reset()
+        self._version = None
+
+    @property
+    def version(self) -> int:
+        """Number of the running system part."""
+        if self._version is None:
+            self._version = system_version(self._view())
+        return self._version
+
+    @property
+    def has_cellular(self) -> bool:
+        """Whether there is a modem."""
+        return self.hardware.radio == "cellular"
+
+    @property
+    def has_wifi(self) -> bool:
+        """Whether Wi-Fi can connect."""
+        return self.hardware.radio == "wifi" or self.hardware.name in _WIFI_BESIDE_CELLULAR
+
+    @property
+    def has_wifi_scan(self) -> bool:
+        """Whether Wi-Fi can at least scan."""
+        return self.has_wifi or self.hardware.name in _WIFI_THAT_SCANS
+
+    @property
+    def mac_address(self) -> bytes:
+        """Of the Wi-Fi station; zeros on other boards."""
+        return bytes([0x02, *bytes.fromhex(self._state.device_id[-10:])]) if self.has_wifi else bytes(6)
+
+    @property
+    def device_secret(self) -> str:
+        """15 characters, as printed on the board beside the serial number."""
+        return self._state.device_id[::-1].upper()[:15]
+
+    @property
+    def network_is_up(self) -> bool:
+        """Whether an interface has an address."""
+        return self.radio.network_is_up
 
     @property
     def device_id(self) -> str:
@@ -45,31 +110,66 @@ class BoardSystem:
     @property
     def serial_number(self) -> str:
         """15 characters, as printed on the board."""
-        prefixes = self._hardware.platform.serial_prefixes
+        prefixes = self.hardware.platform.serial_prefixes
         digits = str(int(self._state.device_id[-12:], 16)).rjust(15, "0")
         return ((prefixes[0] if prefixes else "") + digits[::-1])[:15]
 
     @property
     def device_os(self) -> str:
         """Release that the running system part belongs to."""
-        version = system_version(self._view())
-        releases = releases_by_system_version(version)
+        releases = releases_by_system_version(self.version)
         # Pre-releases may share a number with their final release, which is the shortest name.
-        return min((release.name for release in releases), key=len, default=f"unknown-{version}")
+        return min((release.name for release in releases), key=len, default=f"unknown-{self.version}")
 
     @property
     def claimed(self) -> bool:
         """Claim flag of the configuration."""
-        return self._dct.claimed
+        return self.dct.claimed
 
     @property
     def listening(self) -> bool:
         """Whether listening mode is on."""
         return self._state.listening
 
+    def set_claim_code(self, code: bytes) -> None:
+        """Store it for the next connection to the cloud."""
+        self.dct.write(_CLAIM_CODE_OFFSET, code.ljust(_CLAIM_CODE_SIZE_BYTES, b"\0"))
+
+    def signal(self, on: bool) -> None:
+        """Let the LED run through all colours, or stop that."""
+        self._state.signalling = on
+
     def modules(self) -> tuple[FetchedModule, ...]:
         """Modules as the system reports them."""
         return fetch_modules(self._view())
+
+    def module_sha256(self, module: FetchedModule) -> bytes:
+        """From the suffix of a module; zeros for a radio stack, whose suffix is looked for elsewhere."""
+        if module.bounds.function == ModuleFunction.RADIO_STACK:
+            return bytes(_SHA256_SIZE_BYTES)
+        view = self._view()
+        read = view.external if module.bounds.external else view.internal
+        assert read is not None
+        end = module.bounds.start_address + module.prefix.length
+        return read(end - _SHA256_BEFORE_END, _SHA256_SIZE_BYTES)
+
+    def properties(self) -> dict[str, str]:
+        """What the console tells beside the Device ID, by the keys of the describe text."""
+        gen2 = self.hardware.is_gen2
+        secret = {} if gen2 else {"ms": self.device_secret}
+        serial = {"sn": self.serial_number} if not gen2 or self.version >= 1500 else {}
+        return secret | serial | self.public_properties()
+
+    def public_properties(self) -> dict[str, str]:
+        """What the describe text tells beside modules."""
+        if not self.has_cellular:
+            return {}
+        ids = self.modem.cached_ids()
+        return {"imei": ids.imei, "iccid": ids.iccid, "cellfw": FIRMWARE_VERSION if ids.imei else ""}
+
+    def describe(self) -> str:
+        """The describe text."""
+        return describe(self.hardware.platform_id, self.public_properties(), self.modules(), self.module_sha256)
 
     def diagnostics(self) -> Mapping[str, int]:
         """Counters of this boot; they start at 0 with each reset."""
@@ -84,33 +184,39 @@ class BoardSystem:
             "cloud:err": 0,
             "cloud:connatt": state.cloud_attempts,
             "cloud:dconn": state.cloud_disconnects,
-        }
+        } | ({"sys:protected": int(self.protection.locked)} if self.version >= FIRST_WITH_PROTECTION else {})
 
     def cloud_status(self) -> int:
         """0 disconnected, 1 connecting, 2 connected."""
         return self._state.cloud_status
+
+    def start_listening(self) -> int:
+        """Request 70. Result code: these releases tell a host that it came too late."""
+        was_listening = self.listening
+        self.set_listening(True)
+        return INVALID_STATE if was_listening and self.version in _SAYS_THAT_IT_LISTENS else 0
 
     def set_listening(self, on: bool) -> None:
         """Enter: all connections go down. Leave: connect again if the flag says so."""
         state = self._state
         if on:
             state.listening = True
-            self._radio.stop()
+            self.radio.stop()
         elif state.listening:
             state.listening = False
             self._connect_if_wanted()
 
     def set_auto_connect(self, on: bool) -> None:
-        """Set or clear the flag; clearing it ends a session."""
+        """Set or clear the flag; clearing it ends a session, and leaves the network up."""
         self._state.auto_connect = on
         if on:
             self._connect_if_wanted()
         else:
-            self._radio.stop()
+            self.radio.leave_cloud()
 
     def abort_connecting(self) -> None:
         """Give up the present attempt; the flag stays."""
-        self._radio.abort()
+        self.radio.abort()
 
     def set_listen_at_next_boot(self, on: bool) -> None:
         """Remember a start-up mode in a backup register."""
@@ -118,19 +224,24 @@ class BoardSystem:
 
     def _connect_if_wanted(self) -> None:
         state = self._state
-        if not state.auto_connect or state.listening or state.net_status:
+        if not state.auto_connect or state.listening:
+            return
+        if self.network_is_up:
+            self.radio.go_to_cloud(self._now_s())
+            return
+        if state.net_status:
             return
         if self._must_listen_instead():
             state.listening = True
             return
-        self._radio.start(self._now_s())
+        self.radio.start(self._now_s())
 
     def _must_listen_instead(self) -> bool:
         state = self._state
-        if self._hardware.radio == "wifi" and not state.wifi_credentials:
+        if self.hardware.radio == "wifi" and not state.wifi_credentials:
             return True
-        if not self._hardware.is_gen3 or state.listen_checked:
+        if not self.hardware.is_gen3 or state.listen_checked:
             return False
         state.listen_checked = True
-        asks_setup_done = system_version(self._view()) < FIRST_WITHOUT_SETUP_DONE
-        return asks_setup_done and not self._dct.setup_done
+        asks_setup_done = self.version < FIRST_WITHOUT_SETUP_DONE
+        return asks_setup_done and not self.dct.setup_done

@@ -58,7 +58,7 @@ class Serial(serial.SerialBase):
         port_path = str(self.portstr).partition("://")[2]
         board = _boards.get(port_path)
         present = board.on_bus() if board else None
-        if board is None or present is None or board.state.runs == "dfu":
+        if board is None or present is None or board.state.runs == "dfu" or not board.state.has_serial_port:
             raise serial.SerialException(f"could not open port {self.portstr}: no such device")
         self._board, self._address, self._sent_baudrate = board, present[0], 0
         self.is_open = True

@@ -1,49 +1,221 @@
-"""Virtual boards for other programs and machines.
+"""``particle-dev sim``: virtual boards for other programs and machines.
 
-``python -m particle_harness.sim serve BENCH.toml`` offers the boards of a bench file over USB/IP on loopback;
-``sudo python -m particle_harness.sim attach`` plugs them into this Linux kernel, again after every mode change.
+Found by the entry point group ``particle_dev.commands``.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
+import json
+import signal
 import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
-from particle_dev.errors import ParticleDevError
-from particle_harness.bench_toml import open_bench_file
-from particle_harness.usbip import PORT, Server
+import click
+import platformdirs
+
+from particle_dev.errors import BenchError
+from particle_harness.bench import DEFAULT_SLOTS, VirtualBench, open_bench
+from particle_harness.bench_toml import modules_in, open_bench_file, stand_ins
+from particle_harness.board import VirtualBoard
+from particle_harness.usbip import PORT, Server, ask
 from particle_harness.vhci import attach_all
 
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
-def main() -> int:
-    """Run until interrupted. Exit status 3 when bench, server or kernel are not usable."""
-    parser = argparse.ArgumentParser(prog="python -m particle_harness.sim", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    serve = commands.add_parser("serve", help="offer the boards of a bench file over USB/IP")
-    serve.add_argument("bench", type=Path)
-    serve.add_argument("--firmware", type=Path, help="folder with bootloaders and SoftDevices for new boards")
-    serve.add_argument("--port", type=int, default=PORT)
-    attach = commands.add_parser("attach", help="plug everything that a server offers into this kernel")
-    attach.add_argument("server", nargs="?", default=f"127.0.0.1:{PORT}", metavar="HOST:PORT")
-    arguments = parser.parse_args()
+
+_DEFAULT_SERVER = f"127.0.0.1:{PORT}"
+
+
+def server_address(text: str) -> tuple[str, int]:
+    """``HOST:PORT`` as sockets take it. ValueError when it is none."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        raise ValueError
+    return host, int(port)
+
+
+def _server_option(command: CommandT) -> CommandT:
+    return click.option(
+        "--server", type=server_address, default=_DEFAULT_SERVER, metavar="HOST:PORT", show_default=True, help="Which."
+    )(command)
+
+
+def _json_option(command: CommandT) -> CommandT:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")(command)
+
+
+@click.group()
+def sim() -> None:
+    """Virtual boards for other programs, over USB/IP.
+
+    In one terminal `particle-dev sim serve`; in another `sudo particle-dev sim attach`, or on any Linux machine
+    `usbip attach -r HOST -b 1-1`. Then they lie on the desk: for particle-dev, dfu-util, particle, a terminal program.
+    `sim unplug` and `sim plug` pull and return their cables.
+    """
+
+
+@sim.command()
+@click.argument("bench_file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--platform", "platforms", multiple=True, metavar="NAME", help="A board of that kind; may be repeated.")
+@click.option("--state", "state_dir", type=click.Path(file_okay=False, path_type=Path), help="Keep the boards there.")
+@click.option(
+    "--store",
+    "store_dir",
+    envvar="PARTICLE_DEV_STORE",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Firmware store, or a folder of modules: new boards get the newest bootloader and SoftDevice of it "
+    "[env: PARTICLE_DEV_STORE].",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on. There is no password.")
+@click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0 takes a free one.")
+@_json_option
+def serve(
+    bench_file: Path | None,
+    platforms: Sequence[str],
+    state_dir: Path | None,
+    store_dir: Path | None,
+    host: str,
+    port: int,
+    as_json: bool,
+) -> None:
+    """Offer virtual boards over USB/IP until interrupted.
+
+    Those of BENCH_FILE, one of each --platform, or else a Boron, a B-SoM, a Tracker and a Photon. New boards at each
+    start, unless --state or the bench file's state_dir keeps them.
+    """
+    bench = _bench(bench_file, platforms, state_dir, store_dir)
     try:
-        if arguments.command == "attach":
-            host, _, port = arguments.server.rpartition(":")
-            attach_all((host, int(port)), threading.Event())
+        server = Server(bench.boards, (host, port), lambda request: answer(bench, request))
+    except OSError as error:
+        raise BenchError(
+            f"cannot listen on {host}:{port}: {error.strerror}", hint="--port 0 takes a free one"
+        ) from error
+    with server:
+        _print_boards(boards_of(bench), as_json)
+        if not as_json:
+            click.echo(f"served on {host}:{server.port}; Ctrl-C ends")
         else:
-            bench = open_bench_file(arguments.bench, firmware=arguments.firmware)
-            with Server(bench.boards, ("127.0.0.1", arguments.port)) as server:
-                print(f"{len(bench.boards)} board(s) on 127.0.0.1:{server.port}", flush=True)  # noqa: T201
-                threading.Event().wait()
-    except KeyboardInterrupt:
-        return 130
-    except (ParticleDevError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        return 3
-    return 0
+            click.echo(json.dumps({"host": host, "port": server.port}))
+        _until_interrupted()
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@sim.command()
+@click.argument("server", type=server_address, default=_DEFAULT_SERVER)
+def attach(server: tuple[str, int]) -> None:
+    """Plug all boards of SERVER (HOST:PORT) into this Linux kernel, until interrupted.
+
+    Again, too, whenever one comes back after a mode change. Needs root and the kernel module vhci_hcd.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        attach_all(server, threading.Event(), click.echo)
+    except OSError as error:
+        raise _nobody_answers(server, error) from error
+
+
+@sim.command("list")
+@_server_option
+@_json_option
+def list_boards(server: tuple[str, int], as_json: bool) -> None:
+    """Boards of a running server, plugged in or not."""
+    _print_boards(_ask(server, {}), as_json)
+
+
+def _cable_command(name: str, text: str) -> None:
+    @sim.command(name, help=text)
+    @click.argument("slot")
+    @_server_option
+    @_json_option
+    def command(slot: str, server: tuple[str, int], as_json: bool) -> None:
+        _print_boards(_ask(server, {"do": name, "slot": slot}), as_json)
+
+
+_cable_command("unplug", "Pull the cable of the board in SLOT: it loses power.")
+_cable_command("plug", "Plug the board in SLOT in again.")
+_cable_command("reset", "Press the reset button of the board in SLOT.")
+
+
+def _plug(board: VirtualBoard) -> None:
+    board.state.unplugged = False
+    board.power_on()
+
+
+_ACTS: Mapping[str, Callable[[VirtualBoard], None]] = {
+    "unplug": VirtualBoard.power_off,
+    "plug": _plug,
+    "reset": VirtualBoard.reset_pin,
+}
+
+
+def answer(bench: VirtualBench, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a server says to ``{"do": "unplug", "slot": "1"}`` and the like: its boards, or an error."""
+    if "do" in request:
+        slot = next((slot for slot in bench.slots if slot.name == request.get("slot") and slot.board), None)
+        act = _ACTS.get(request["do"])
+        if slot is None or slot.board is None or act is None:
+            names = ", ".join(slot.name for slot in bench.slots if slot.board)
+            return {"error": f"no board {request.get('slot')!r}; there are {names}"}
+        act(slot.board)
+    return {"boards": boards_of(bench)}
+
+
+def boards_of(bench: VirtualBench) -> list[dict[str, object]]:
+    """Slot, platform, device id, bus id and mode of each board; mode None is a board without power."""
+    return [
+        {
+            "slot": slot.name,
+            "platform": slot.board.hardware.name,
+            "device_id": slot.board.state.device_id,
+            "bus_id": slot.port_path,
+            "mode": slot.board.state.runs if slot.board.state.powered else None,
+        }
+        for slot in bench.slots
+        if slot.board
+    ]
+
+
+def _bench(file: Path | None, platforms: Sequence[str], state_dir: Path | None, store_dir: Path | None) -> VirtualBench:
+    if file and (platforms or state_dir):
+        raise click.UsageError("a bench file says itself what boards there are and where they are kept")
+    users_own = platformdirs.user_data_path("particle-dev") / "firmware"
+    folder = store_dir or (users_own if users_own.is_dir() else None)
+    if file:
+        return open_bench_file(file, firmware=folder)
+    slots = [{"name": str(number), "platform": platform} for number, platform in enumerate(platforms, start=1)]
+    return open_bench(
+        options={"clock": "real"},
+        slots=slots or DEFAULT_SLOTS,
+        state_dir=state_dir,
+        factory_modules=modules_in(folder) if folder else stand_ins,
+    )
+
+
+def _ask(server: tuple[str, int], request: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    try:
+        reply = ask(server, request)
+    except OSError as error:
+        raise _nobody_answers(server, error) from error
+    if "error" in reply:
+        raise BenchError(str(reply["error"]), hint="particle-dev sim list")
+    boards: Sequence[Mapping[str, Any]] = reply["boards"]
+    return boards
+
+
+def _nobody_answers(server: tuple[str, int], error: OSError) -> BenchError:
+    return BenchError(f"no boards are served on {server[0]}:{server[1]}: {error}", hint="particle-dev sim serve")
+
+
+def _print_boards(boards: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    for board in boards:
+        if as_json:
+            click.echo(json.dumps(board))
+        else:
+            mode = board["mode"] or "unplugged"
+            click.echo(f"{board['slot']:<10}{board['platform']:<10}{board['device_id']:<26}{board['bus_id']:<6}{mode}")
+
+
+def _until_interrupted() -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    threading.Event().wait()

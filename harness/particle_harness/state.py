@@ -11,7 +11,7 @@ from typing import Any
 
 from particle_harness.boot import BootDecision
 from particle_harness.truth import Truth
-from particle_harness.usb.dfu import DfuRegisters
+from particle_harness.usb.dfu_terms import DfuRegisters
 
 STATE_FILE = "board.json"
 
@@ -30,6 +30,8 @@ class BoardState:
     reasons: list[str] = field(default_factory=list)
     """Why the last boot ended where it did."""
     attached: bool = False
+    has_serial_port: bool = True
+    """False on an RTL872x that has just started."""
     address: int = 0
     """USB address, as the host gave it at the last enumeration."""
     booted_at_s: float = 0.0
@@ -40,7 +42,21 @@ class BoardState:
     safe_mode_requested: bool = False
     listen_requested: bool = False
     watchdog_armed: bool = False
-    wifi_credentials: bool = False
+    wifi_networks: list[dict[str, Any]] = field(default_factory=list)
+    """Stored networks, the preferred one first."""
+    access_points: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Cellular access points by SIM, where they are not the default."""
+    active_sim: int = 1
+    radio_has_run: bool = False
+    """In this boot: the system knows what the modem told."""
+    override_resets_left: int = 0
+    """Service mode of a protected board: resets that it still survives, 0 when there is none."""
+    override_until_s: float = 0.0
+    radio_on: bool = False
+    signalling: bool = False
+    """The LED runs through all colours."""
+    log_handlers: dict[str, list[str]] = field(default_factory=dict)
+    """Added by request 80: id to handler type, stream and level."""
     listening: bool = False
     auto_connect: bool = False
     listen_checked: bool = False
@@ -55,10 +71,10 @@ class BoardState:
     fired_faults: list[str] = field(default_factory=list)
     clock_s: float = 0.0
 
-    def start(self, decision: BootDecision, at_s: float, reason: int, *, is_gen3: bool) -> None:
+    def start(self, decision: BootDecision, at_s: float, reason: int, *, is_gen2: bool) -> None:
         """RAM after a boot that ends as decided; requests it has carried out are gone."""
         listening = decision.runs == "listening"
-        if listening and (is_gen3 or self.safe_mode_requested):
+        if listening and (not is_gen2 or self.safe_mode_requested):
             self.listen_requested = False
         self.dfu_requested = self.safe_mode_requested = False
         self.runs, self.reasons, self.safe_mode = decision.runs, list(decision.reasons), decision.safe_mode
@@ -67,6 +83,12 @@ class BoardState:
         self.auto_connect = self.listen_checked = decision.would_connect or listening
         self.net_status = self.cloud_status = 0
         self.net_attempts = self.cloud_attempts = self.cloud_disconnects = 0
+        self._forget_what_the_system_held()
+
+    @property
+    def wifi_credentials(self) -> bool:
+        """Whether there is a network to go to."""
+        return bool(self.wifi_networks)
 
     def lose_power(self) -> None:
         """RAM and backup registers are gone, and with them all that was to come."""
@@ -76,6 +98,11 @@ class BoardState:
         self.runs = "off"
         self.reasons = []
         self.events.clear()
+        self._forget_what_the_system_held()
+
+    def _forget_what_the_system_held(self) -> None:
+        self.radio_on = self.signalling = self.radio_has_run = False
+        self.log_handlers = {}
 
 
 class SlotStore:

@@ -23,12 +23,16 @@ class BoardTiming:
     """One control transfer without data."""
     bytes_per_s: float
     """Control data on a full-speed bus."""
+    rtl872x_leave_s: float
+    """The same wait on RTL872x, which counts 500 passes of its main loop."""
+    serial_port_s: float
+    """An RTL872x comes onto the bus without its serial port; this much later it comes again with it."""
     watchdog_s: float
     """Three watchdog resets of 5 s each, after which a Photon's bootloader gives up and stays in DFU mode."""
 
 
-REALISTIC = BoardTiming(1.0, 0.5, 0.4, 1.2, 2.0, 0.0002, 1e6, 15.0)
-INSTANT = BoardTiming(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, float("inf"), 0.0)
+REALISTIC = BoardTiming(1.0, 0.5, 0.4, 1.2, 2.0, 0.0002, 1e6, 0.1, 0.3, 15.0)
+INSTANT = BoardTiming(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, float("inf"), 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ class Truth:
     app_boots: int = 0
     """Boots in which the user application ran."""
     safe_mode_boots: int = 0
+    radio_power_ons: int = 0
+    """Times a modem or Wi-Fi radio was powered: with an active SIM it may have registered in a mobile network."""
     network_attempts: int = 0
     cloud_attempts: int = 0
     first_connected_at_s: float | None = None

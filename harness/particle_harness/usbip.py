@@ -3,6 +3,8 @@
 ``Server(boards)`` listens on loopback; ``usbip attach -r 127.0.0.1 -b 1-1`` plugs the board of port 1-1 in. A board
 that leaves the bus (reset, power, mode change) ends its connection, which is how a kernel learns of an unplugged
 device; it must be attached again afterwards. Closing the connection on the other side unplugs it there only.
+One operation of our own on the same port, ``ask()``, is for the hand that pulls cables. A port that others can reach
+lets them do that.
 Source: Linux Documentation/usb/usbip_protocol.rst (version 1.1.1), drivers/usb/usbip/usbip_common.h.
 """
 
@@ -10,11 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import socket
 import struct
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from particle_harness.board import VirtualBoard
 from particle_harness.usb.descriptors import INTERFACE, UsbIdentity, descriptors_of
@@ -23,6 +27,8 @@ from particle_harness.usb.urbs import DIRECTION_IN, Urb, UrbQueue
 
 VERSION, PORT = 0x0111, 3240
 _REQUEST_LIST, _REPLY_LIST, _REQUEST_IMPORT, _REPLY_IMPORT = 0x8005, 0x0005, 0x8003, 0x0003
+_REQUEST_OURS, _REPLY_OURS = 0x8F00, 0x0F00
+"""Numbers that USB/IP does not use: each is followed by the length of a JSON object and the object."""
 _SUBMIT, _UNLINK, _SUBMITTED, _UNLINKED = 1, 2, 3, 4
 _OPERATION = struct.Struct(">HHI")
 _DEVICE = struct.Struct(">256s32sIIIHHHBBBBBB")
@@ -35,6 +41,7 @@ _REPLY_FIELDS = struct.Struct(">iiiii8x")
 _BUS_ID_SIZE_BYTES = 32
 _FULL_SPEED = 2
 _LARGEST_TRANSFER_BYTES = 1 << 20
+Answer = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 _LOOK_S = 0.005
 _QUIET_S, _LONGEST_GOODBYE_S = 0.1, 1.0
 """Linux' vhci_hcd forgets URBs that are under way when a connection ends; their drivers wait 5 s for each, and block
@@ -42,10 +49,17 @@ the removal of the device meanwhile. So URBs of a board that left are answered u
 
 
 class Server:
-    """Offers boards at ``address``; a context manager. Port 0 chooses a free one, see :attr:`port`."""
+    """Offers boards at ``address``; a context manager. Port 0 chooses a free one, see :attr:`port`. ``answer`` takes
+    what :func:`ask` sends. OSError when the address is taken."""
 
-    def __init__(self, boards: Iterable[VirtualBoard], address: tuple[str, int] = ("127.0.0.1", PORT)) -> None:
+    def __init__(
+        self,
+        boards: Iterable[VirtualBoard],
+        address: tuple[str, int] = ("127.0.0.1", PORT),
+        answer: Answer | None = None,
+    ) -> None:
         self._boards = {board.port_path: board for board in boards}
+        self._answer = answer
         self._listener = socket.create_server(address)
         self.port: int = self._listener.getsockname()[1]
         self._sessions: set[Session] = set()
@@ -97,9 +111,13 @@ class Server:
                 connection.close()
             elif operation == _REQUEST_IMPORT:
                 self._import(connection)
+            elif operation == _REQUEST_OURS and self._answer:
+                reply = self._answer(_receive_object(connection))
+                connection.sendall(_OPERATION.pack(VERSION, _REPLY_OURS, 0) + _packed_object(reply))
+                connection.close()
             else:
                 connection.close()
-        except (EOFError, OSError):
+        except (EOFError, OSError, ValueError):
             connection.close()
 
     def _list(self) -> bytes:
@@ -230,6 +248,33 @@ def device_record(bus_id: str, address: int, identity: UsbIdentity) -> bytes:
     interfaces = identity.configuration[4]
     numbers = (bus, address, _FULL_SPEED, vid, pid, release)
     return _DEVICE.pack(path, bus_id.encode(), *numbers, *identity.device[4:7], 1, identity.device[17], interfaces)
+
+
+def ask(server: tuple[str, int], request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Send an object to the ``answer`` of a server and return its reply. OSError when nobody answers."""
+    with socket.create_connection(server, timeout=5) as connection:
+        connection.sendall(_OPERATION.pack(VERSION, _REQUEST_OURS, 0) + _packed_object(request))
+        try:
+            _receive(connection, _OPERATION.size)
+            return _receive_object(connection)
+        except (EOFError, ValueError) as error:
+            raise ConnectionError("this is another kind of server") from error
+
+
+def _packed_object(value: Mapping[str, Any]) -> bytes:
+    text = json.dumps(value).encode()
+    return len(text).to_bytes(4, "big") + text
+
+
+def _receive_object(connection: socket.socket) -> Mapping[str, Any]:
+    """ValueError for what is none."""
+    size_bytes = int.from_bytes(_receive(connection, 4), "big")
+    if size_bytes > _LARGEST_TRANSFER_BYTES:
+        raise ValueError(f"an object of {size_bytes} bytes")
+    value = json.loads(_receive(connection, size_bytes))
+    if not isinstance(value, dict):
+        raise ValueError("no object")
+    return value
 
 
 def _receive(connection: socket.socket, size_bytes: int) -> bytes:

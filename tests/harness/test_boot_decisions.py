@@ -6,6 +6,7 @@ import pytest
 from particle_harness.boards import hardware
 from particle_harness.boot import decide_boot, fetch_modules
 from particle_harness.factory import app_stand_in, bootloader_stand_in, build_module, system_stand_ins
+from particle_harness.wifi import FORMER_OWNERS_NETWORK
 
 from particle_dev.catalog.modules import ModuleFunction
 
@@ -45,7 +46,7 @@ def setup_done(board):
 
 
 def credentials(board):
-    board.state.wifi_credentials = True
+    board.state.wifi_networks.append(FORMER_OWNERS_NETWORK)
 
 
 def factory_image(board):
@@ -230,7 +231,7 @@ def test_restored_factory_application_boots(make_board):
 def test_pending_ota_module_is_applied_before_the_network_starts(make_board):
     board = make_board("boron", bootloader="old", factory="online")
     new = bootloader_stand_in(board.hardware, 1005)
-    board.external.load(board.hardware.ota_address, new)
+    board.external.load(board.boot_view().ota_region().start_address, new)
     board.dct.write(1753, b"\xa5")
     assert board.decide_boot().runs == "ota_update"
     before = board.truth.network_attempts
@@ -246,7 +247,7 @@ def test_pending_ota_module_with_a_wrong_crc_is_not_applied(make_board):
     old = board.internal.read(0xF4000, 0xC000)
     new = bytearray(bootloader_stand_in(board.hardware, 1005))
     new[5000] ^= 1
-    board.external.load(board.hardware.ota_address, bytes(new))
+    board.external.load(board.boot_view().ota_region().start_address, bytes(new))
     board.dct.write(1753, b"\xa5")
     board.reset_pin()
     assert board.internal.read(0xF4000, 0xC000) == old

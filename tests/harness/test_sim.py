@@ -1,8 +1,13 @@
 """Bench files for other programs, and the server that offers their boards."""
 
+import json
 import re
+import socket
 import subprocess
 import sys
+import threading
+import time
+from pathlib import Path
 
 import pytest
 from particle_harness.bench_toml import modules_in, open_bench_file
@@ -13,6 +18,15 @@ from particle_harness.vhci import attach_all, devices
 from particle_dev.errors import BenchError
 
 BENCH = '[bench]\ndriver = "virtual"\n[bench.options]\ndelays = "none"\n[[slot]]\nname = "A"\nplatform = "boron"\n'
+
+PARTICLE_DEV = Path(sys.executable).with_name("particle-dev")
+
+
+def until(condition):
+    deadline_s = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -56,17 +70,143 @@ def test_new_boards_get_the_newest_modules_of_their_platform(bench_file, tmp_pat
     bench.close()
 
 
-def test_serve(bench_file):
-    command = [sys.executable, "-m", "particle_harness.sim", "serve", str(bench_file), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            port = int(re.fullmatch(r"1 board\(s\) on 127.0.0.1:(\d+)\n", process.stdout.readline())[1])
-            assert devices(("127.0.0.1", port)) == ["1-1"]
-        finally:
-            process.terminate()
+def test_what_a_folder_lacks_is_a_stand_in(tmp_path):
+    boron = hardware("boron")
+    (tmp_path / "bootloader.bin").write_bytes(bootloader_stand_in(boron, 900))
+    assert modules_in(tmp_path)("boron") == [bootloader_stand_in(boron, 900), softdevice_stand_in(boron)]
+
+
+@pytest.fixture
+def serve():
+    """Start `sim serve` with these arguments in a process of its own; its boards and its address."""
+    processes = []
+
+    def make(*arguments):
+        command = [PARTICLE_DEV, "sim", "serve", "--port", "0", "--json", *map(str, arguments)]
+        processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        boards = []
+        for line in processes[-1].stdout:
+            found = json.loads(line)
+            if "port" in found:
+                return boards, f"{found['host']}:{found['port']}"
+            boards.append(found)
+        pytest.fail("it ended")
+
+    yield make
+    for process in processes:
+        process.terminate()
+        assert process.wait(timeout=10) == 130
+        process.stdout.close()
+
+
+def sim(*arguments):
+    done = subprocess.run([PARTICLE_DEV, "sim", *arguments, "--json"], capture_output=True, text=True, check=False)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_serve_offers_four_boards_of_its_own(serve):
+    boards, address = serve()
+    assert [board["platform"] for board in boards] == ["boron", "bsom", "tracker", "photon"]
+    host, port = address.split(":")
+    assert devices((host, int(port))) == ["1-1", "1-2", "1-3", "1-4"]
+
+
+def test_serve_keeps_boards_in_a_folder(serve, tmp_path):
+    boards, _ = serve("--platform", "boron", "--platform", "photon", "--state", tmp_path)
+    assert [(board["slot"], board["platform"]) for board in boards] == [("1", "boron"), ("2", "photon")]
+    assert (tmp_path / "2" / "internal.bin").stat().st_size == 1 << 20
+
+
+def test_cables_are_pulled_and_plugged_while_it_serves(serve, bench_file):
+    (board,), address = serve(bench_file)
+    server = ("127.0.0.1", int(address.split(":")[1]))
+    assert board["mode"] == "listening"
+    assert devices(server) == ["1-1"]
+    assert sim("unplug", "A", "--server", address) == (0, [{**board, "mode": None}])
+    assert devices(server) == []
+    assert sim("plug", "A", "--server", address)[1][0]["mode"] == "listening"
+    assert sim("reset", "A", "--server", address)[0] == 0
+    assert sim("list", "--server", address) == (0, [board])
+    until(lambda: devices(server) == ["1-1"])
+
+
+def test_a_slot_that_is_not_there(serve, bench_file):
+    _, address = serve(bench_file)
+    status, (error,) = sim("unplug", "B", "--server", address)
+    assert (status, error["error"]["message"]) == (3, "no board 'B'; there are A")
+
+
+def test_no_server_and_another_kind_of_server():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+
+        def hang_up():
+            listener.accept()[0].close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        status, (error,) = sim("list", "--server", address)
+        thread.join()
+        assert (status, error["error"]["hint"]) == (3, "particle-dev sim serve")
+        assert "no boards are served" in error["error"]["message"]
+    assert sim("list", "--server", address)[0] == 3
+
+
+def test_port_that_is_taken(serve):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        status, (error,) = sim("serve", "--port", str(listener.getsockname()[1]))
+    assert (status, error["error"]["hint"]) == (3, "--port 0 takes a free one")
+
+
+@pytest.mark.parametrize("arguments", [("list", "--server", "here:there"), ("serve", "x.toml", "--platform", "boron")])
+def test_usage(arguments):
+    done = subprocess.run([PARTICLE_DEV, "sim", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
 
 
 def test_attach_needs_the_kernel_module(monkeypatch, tmp_path):
     monkeypatch.setattr("particle_harness.vhci._CONTROLLER", tmp_path / "missing")
     with pytest.raises(BenchError, match="modprobe"):
-        attach_all(("127.0.0.1", 1), None)
+        attach_all(("127.0.0.1", 1), threading.Event(), print)
+
+
+@pytest.fixture
+def controller(monkeypatch, tmp_path):
+    """A stand-in for the kernel's files, with one free port for full-speed devices."""
+    monkeypatch.setattr("particle_harness.vhci._CONTROLLER", tmp_path)
+    (tmp_path / "status").write_text(
+        "hub port sta spd dev      sockfd local_busid\n"
+        "hs  0000 006 002 00010002 000003 1-1\nhs  0001 004 000 00000000 000000 0-0\n"
+        "ss  0008 004 000 00000000 000000 0-0\n"
+    )
+    return tmp_path
+
+
+def test_attach_hands_the_connection_to_the_kernel_and_takes_it_back(serve, bench_file, controller):
+    _, address = serve(bench_file)
+    stop, told = threading.Event(), []
+    stop.set()
+    attach_all(("127.0.0.1", int(address.split(":")[1])), stop, told.append)
+    assert re.fullmatch(r"1 \d+ 65538 2", (controller / "attach").read_text())
+    assert told == ["1-1 attached"]
+    # As the stand-in says that the port is free, there is nothing to detach.
+    assert not (controller / "detach").exists()
+
+
+def test_attach_without_the_right_says_so(serve, bench_file, controller, monkeypatch):
+    _, address = serve(bench_file)
+
+    def refuse(self, text):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.write_text", refuse)
+    with pytest.raises(BenchError, match="sudo"):
+        attach_all(("127.0.0.1", int(address.split(":")[1])), threading.Event(), print)
+
+
+def test_attach_to_more_devices_than_there_are_ports(serve, bench_file, controller):
+    _, address = serve(bench_file)
+    text = (controller / "status").read_text().replace("0001 004", "0001 006")
+    (controller / "status").write_text(text)
+    with pytest.raises(BenchError, match="all ports"):
+        attach_all(("127.0.0.1", int(address.split(":")[1])), threading.Event(), print)

@@ -47,9 +47,10 @@ class FlashController:
         self._icache = 0
 
     def read(self, offset: int, _size_bytes: int) -> int:
-        """Always ready: what takes time has passed when the store returns."""
+        """To the core it is always ready: what takes time has passed when the store returns. A debugger sees it busy
+        while the core stands."""
         if offset in (_READY, _READY_NEXT):
-            return 1
+            return int(not (self._chip.core.halted and self._chip.erasing))
         return {_CONFIG: self.config, _ICACHE: self._icache}.get(offset, 0)
 
     def write(self, offset: int, _size_bytes: int, value: int) -> None:
@@ -59,6 +60,8 @@ class FlashController:
         elif offset == _ICACHE:
             self._icache = value
         elif self.config == _ERASE_ENABLED:
+            if self._chip.time is not None and self._chip.core.halted:
+                self._chip.time.core_starts()
             if offset in (_ERASE_PAGE, _ERASE_PAGE_PARTIAL):
                 self._chip.erase_page(value)
             elif offset == _ERASE_ALL and value & 1:

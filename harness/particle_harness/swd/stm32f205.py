@@ -23,7 +23,7 @@ _KEYS = (0x45670123, 0xCDEF89AB)
 _OPTION_KEYS = (0x08192A3B, 0x4C5D6E7F)
 _ACR, _KEYR, _OPTKEYR, _SR, _CR, _OPTCR = 0x00, 0x04, 0x08, 0x0C, 0x10, 0x14
 _PG, _SER, _MER, _STRT, _EOPIE, _LOCK = 1 << 0, 1 << 1, 1 << 2, 1 << 16, 1 << 24, 1 << 31
-_EOP, _WRPERR, _PGPERR, _PGSERR = 1 << 0, 1 << 4, 1 << 6, 1 << 7
+_EOP, _WRPERR, _PGPERR, _PGSERR, _BSY = 1 << 0, 1 << 4, 1 << 6, 1 << 7, 1 << 16
 _OPTLOCK = 1
 OPTION_DEFAULT = 0x0FFFAAED
 """Read protection level 0 (0xAA), no sector write-protected."""
@@ -65,7 +65,8 @@ class FlashInterface:
         """Flash and clock registers; clocks are ready as soon as they are on."""
         word, shift = offset & ~3, 8 * (offset & 3)
         if offset >= 0xC00:
-            registers = {_ACR: self.access_control, _SR: self.status, _CR: self.control, _OPTCR: self.option_control}
+            status = self.status | (_BSY if self._chip.core.halted and self._chip.erasing else 0)
+            registers = {_ACR: self.access_control, _SR: status, _CR: self.control, _OPTCR: self.option_control}
             return registers.get(word - 0xC00, 0) >> shift
         value = self._clock_control.get(word - 0x800, 0) if offset >= 0x800 else 0
         if word == 0x800:
@@ -132,6 +133,8 @@ class FlashInterface:
         if any(sector > 11 or not self.option_control >> 16 + sector & 1 for sector in sectors):
             self.status |= _WRPERR
             return
+        if self._chip.time is not None and self._chip.core.halted:
+            self._chip.time.core_starts()
         self._chip.erase_sectors(list(sectors))
 
 
@@ -203,6 +206,11 @@ class Stm32f205:
         self.ram[:] = bytes(len(self.ram))
         self.debug_port.power_on()
         self.core.power_on()
+
+    @property
+    def erasing(self) -> bool:
+        """Whether an erase that a debugger started still takes time."""
+        return self.time is not None and self.time.core_is_busy
 
     def pin_reset(self) -> None:
         """The reset line."""

@@ -1,4 +1,4 @@
-"""``python -m particle_harness.umockdev [--firmware DIR] BENCH.toml -- COMMAND…``, itself under umockdev-wrapper."""
+"""``python -m particle_harness.umockdev [OPTIONS] BENCH.toml -- COMMAND…``, itself under umockdev-wrapper."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from particle_dev.errors import BenchError, ParticleDevError
 from particle_harness.bench_toml import open_bench_file
 from particle_harness.umockdev.testbed import UmockdevBus
+from particle_harness.usb.trace import trace_to
 
 
 def main() -> int:
@@ -18,12 +19,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="umockdev-wrapper python -m particle_harness.umockdev", description=__doc__)
     parser.add_argument("bench", type=Path, help="bench file of the virtual driver")
     parser.add_argument("--firmware", type=Path, help="folder with bootloaders and SoftDevices for new boards")
+    parser.add_argument("--trace", type=Path, help="write the control transfers of all boards there, as JSON lines")
     parser.add_argument("command", nargs="+")
     arguments = parser.parse_args()
     try:
         if "libumockdev-preload" not in os.environ.get("LD_PRELOAD", ""):
             raise BenchError("this is not under umockdev-wrapper", hint="umockdev-wrapper python -m …")
         bench = open_bench_file(arguments.bench, firmware=arguments.firmware)
+        if arguments.trace:
+            lines = arguments.trace.open("w", encoding="utf-8")
+            for board in bench.boards:
+                trace_to(board, lines)
         with UmockdevBus(bench.boards) as bus:
             return subprocess.run(arguments.command, env={**os.environ, **bus.environment}, check=False).returncode
     except ParticleDevError as error:

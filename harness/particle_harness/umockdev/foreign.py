@@ -10,9 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
-def foreign_command(bench_file: Path, argv: Sequence[str], *, firmware: Path | None = None) -> list[str]:
+def foreign_command(
+    bench_file: Path, argv: Sequence[str], *, firmware: Path | None = None, trace: Path | None = None
+) -> list[str]:
     """The command line that runs ``argv`` with the boards of a bench file on its USB bus."""
     options = ["--firmware", str(firmware)] if firmware else []
+    options += ["--trace", str(trace)] if trace else []
     module = "particle_harness.umockdev"
     return ["umockdev-wrapper", sys.executable, "-m", module, *options, str(bench_file), "--", *argv]
 
@@ -22,6 +25,7 @@ def run_foreign(
     argv: Sequence[str],
     *,
     firmware: Path | None = None,
+    trace: Path | None = None,
     env: Mapping[str, str] | None = None,
     timeout_s: float = 60,
 ) -> subprocess.CompletedProcess[str]:
@@ -30,10 +34,11 @@ def run_foreign(
     The boards live in a process of their own for that time and use the real clock. With a ``state_dir`` in the bench
     file they go on where they were, and their flash can be looked at afterwards (``open_bench`` on the same folder).
     ``firmware``: a folder with bootloaders and SoftDevices for new boards; without it they get stand-ins.
+    ``trace``: a file for all control transfers, see ``particle_harness.usb.trace``.
     TimeoutExpired kills the program with all that it started.
     """
     process = subprocess.Popen(
-        foreign_command(bench_file, argv, firmware=firmware),
+        foreign_command(bench_file, argv, firmware=firmware, trace=trace),
         env={**os.environ, **(env or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -6,15 +6,20 @@ import struct
 from collections.abc import Callable
 from enum import IntEnum
 
-from particle_harness.usb.control_requests import RESTARTS, START_LISTENING, RunningSystem, answer, duration_s
+from particle_harness.running import BoardSystem
+from particle_harness.usb.console import ListeningConsole
+from particle_harness.usb.control_requests import RESTARTS, START_LISTENING, answer, duration_s
 from particle_harness.usb.control_service import ControlService
 from particle_harness.usb.descriptors import UsbIdentity
 from particle_harness.usb.device import UsbDevice
+from particle_harness.usb.requests.protection import is_closed
 from particle_harness.usb.transfer import Setup, StallError
 
 RAW_REQUEST = 0x50
 DFU_TOUCH_BAUD = 14400
 LISTENING_TOUCH_BAUD = 28800
+FIRST_WITHOUT_LISTENING_TOUCH = 6000
+"""Device OS 6.0.0."""
 _LINE_CODING = struct.Struct("<IBBB")
 
 
@@ -28,14 +33,14 @@ class _Cdc(IntEnum):
 class NormalDevice(UsbDevice):
     """Vendor requests on endpoint 0 and one serial port. ``reset_now(into)`` resets without any delay.
 
-    Source: device-os v2.1.0 system/src/usb_control_request_channel.cpp, system/src/system_update.cpp
-    (system_lineCodingBitRateHandler), system/src/system_setup.cpp (console).
+    Source: device-os v2.1.0 to v6.2.0 system/src/usb_control_request_channel.cpp, system/src/system_update.cpp
+    (system_lineCodingBitRateHandler), hal/src/nRF52840/usb_hal.cpp (what protection closes).
     """
 
     def __init__(
         self,
         identity: UsbIdentity,
-        system: RunningSystem,
+        system: BoardSystem,
         *,
         now_s: Callable[[], float],
         reset_now: Callable[[str], None],
@@ -45,9 +50,11 @@ class NormalDevice(UsbDevice):
         self._system = system
         self._reset_now = reset_now
         self._line_coding = _LINE_CODING.pack(9600, 0, 0, 0)
-        self.dtr = False
+        self.port_open = False
         self.output = bytearray()
         """What the device has written to its serial port and the host has not read."""
+        self._console = ListeningConsole(system, lambda text: self._write(text.encode("utf-8")), reset_now)
+        system.application.write_serial = self._write
         self.service = ControlService(
             lambda request_type, payload: answer(system, request_type, payload),
             lambda request_type, payload: duration_s(system, request_type, payload) if delays else 0.0,
@@ -70,7 +77,7 @@ class NormalDevice(UsbDevice):
             case _Cdc.GET_LINE_CODING:
                 return self._line_coding
             case _Cdc.SET_CONTROL_LINE_STATE:
-                self.dtr = bool(setup.w_value & 1)
+                self.port_open = bool(setup.w_value & 1)
                 return b""
             case _Cdc.SEND_BREAK:
                 return b""
@@ -89,10 +96,17 @@ class NormalDevice(UsbDevice):
         self.service.data_stage_done()
 
     def type_keys(self, keys: bytes) -> None:
-        """Bytes that the host sends to the serial port: one key, one command, in listening mode only."""
-        for key in keys.decode("latin-1"):
-            if self._system.listening:
-                self.output += self._console(key).encode()
+        """Bytes that the host sends to the serial port. Only the console of listening mode takes them; a protected
+        board has none."""
+        # Data stand for an open port, too.
+        self.port_open = True
+        if not is_closed(self._system):
+            self._console.type(keys)
+
+    def _write(self, data: bytes) -> None:
+        # Nobody has the port open: what is written is lost.
+        if self.port_open and not is_closed(self._system):
+            self.output += data
 
     def _raw_in(self, setup: Setup) -> bytes:
         texts = {20: self._system.device_id.upper(), 30: self._system.device_os}
@@ -111,6 +125,8 @@ class NormalDevice(UsbDevice):
         return b""
 
     def _on_init(self, request_type: int) -> None:
+        if is_closed(self._system):
+            return
         if request_type in RESTARTS:
             self._system.set_auto_connect(False)
         elif request_type == START_LISTENING:
@@ -119,21 +135,5 @@ class NormalDevice(UsbDevice):
     def _on_baud(self, baud: int) -> None:
         if baud == DFU_TOUCH_BAUD:
             self._reset_now("dfu")
-        elif baud == LISTENING_TOUCH_BAUD:
+        elif baud == LISTENING_TOUCH_BAUD and self._system.version < FIRST_WITHOUT_LISTENING_TOUCH:
             self._system.set_listening(True)
-
-    def _console(self, key: str) -> str:
-        system = self._system
-        match key:
-            case "i":
-                return f"Device ID: {system.device_id}\r\nSerial Number: {system.serial_number}\r\n"
-            case "v":
-                return f"system firmware version: {system.device_os}\n\r\n"
-            case "c":
-                return f"Device claimed: {'yes' if system.claimed else 'no'}\r\n"
-            case "x":
-                system.set_listening(False)
-            case "L":
-                system.set_listen_at_next_boot(True)
-                self._reset_now("safe_mode")
-        return ""

@@ -1,92 +1,21 @@
-"""Answers to control requests, by a board that runs Device OS.
+"""Answers to control requests, by a board that runs Device OS: what does not belong to a subject of its own.
 
-Source: device-os v2.1.0 and v3.3.1 system/src/system_control_internal.cpp,
-system/src/control/{config,storage,cloud}.cpp, system/src/system_info.cpp (diagnostics).
+Source: device-os v2.1.0 to v6.2.0 system/src/system_control_internal.cpp; v2.1.0 and v3.3.1
+system/src/control/{storage,cloud}.cpp, system/src/system_info.cpp (diagnostics).
+The Wi-Fi, network and storage requests of Gen 2 before 2.0.0 (110 to 122, 260 to 264) and those of mesh networks are
+left out: boards answer NOT_SUPPORTED.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from typing import Protocol
 
-from particle_dev.catalog.modules import ModuleFunction, ModuleStore, ModuleValidity
-from particle_harness.boot import FetchedModule
-from particle_harness.firmware_update import CHUNK_SIZE_BYTES, FirmwareUpdate
-from particle_harness.module_reader import Need
+from particle_harness.firmware_update import CHUNK_SIZE_BYTES
+from particle_harness.running import BoardSystem
 from particle_harness.usb.control_service import Outcome
-from particle_harness.usb.wire import bytes_field, first_bytes, first_number, number_field
-
-NOT_SUPPORTED = -120
-# The enumeration of modules_deprecated differs from the module prefix's.
-# Source: device-os v2.1.0 system/src/control/storage.cpp moduleFunctionToPb, control/proto/storage.pb.h.
-_LEGACY_TYPES = {
-    ModuleFunction.BOOTLOADER: 1,
-    ModuleFunction.SYSTEM_PART: 2,
-    ModuleFunction.USER_PART: 3,
-    ModuleFunction.MONO_FIRMWARE: 4,
-    ModuleFunction.NCP_FIRMWARE: 5,
-    ModuleFunction.RADIO_STACK: 6,
-}
-INTEGRITY_CHECK_FAILED, DEPENDENCY_CHECK_FAILED = 1, 2
-CRC_OF_ALL_MODULES_S = 0.06
-"""Assumed time to check the CRC of every module, about 700 KB; not measured."""
-
-
-class RunningSystem(Protocol):
-    """What the answers need from the board."""
-
-    @property
-    def device_id(self) -> str:
-        """24 lower-case hex digits."""
-
-    @property
-    def serial_number(self) -> str:
-        """15 characters, as printed on the board."""
-
-    @property
-    def listening(self) -> bool:
-        """Whether listening mode is on."""
-
-    @property
-    def device_os(self) -> str:
-        """Release name of the running system."""
-
-    @property
-    def claimed(self) -> bool:
-        """Claim flag of the configuration."""
-
-    def modules(self) -> tuple[FetchedModule, ...]:
-        """Modules as the system reports them."""
-
-    def diagnostics(self) -> Mapping[str, int]:
-        """Counters and states by name."""
-
-    def cloud_status(self) -> int:
-        """0 disconnected, 1 connecting, 2 connected."""
-
-    def set_listening(self, on: bool) -> None:
-        """Enter or leave listening mode."""
-
-    def set_auto_connect(self, on: bool) -> None:
-        """Set or clear the flag; clearing ends a session."""
-
-    def abort_connecting(self) -> None:
-        """Give up the present attempt; the flag stays."""
-
-    def set_listen_at_next_boot(self, on: bool) -> None:
-        """Remember a start-up mode."""
-
-    @property
-    def firmware_update(self) -> FirmwareUpdate:
-        """The update that may be under way."""
-
-    @property
-    def restart(self) -> Callable[[str], None]:
-        """Resets one second from now, into ``app``, ``dfu``, ``safe_mode`` or ``update``."""
-
-
-Handler = Callable[[RunningSystem, bytes], Outcome]
+from particle_harness.usb.requests import cellular, config, modules, network, protection, wifi
+from particle_harness.usb.requests.handler import BAD_DATA, NOT_SUPPORTED, Handler, Row, done
+from particle_harness.usb.wire import MalformedError, bytes_field, first_bytes, first_number, number_field
 
 
 def _text(value: str) -> bytes:
@@ -94,43 +23,44 @@ def _text(value: str) -> bytes:
 
 
 def _restart(into: str) -> Handler:
-    def handle(system: RunningSystem, payload: bytes) -> Outcome:  # noqa: ARG001
+    def handle(system: BoardSystem, payload: bytes) -> Outcome:  # noqa: ARG001
         return Outcome(0, completion=lambda _result: system.restart(into))
 
     return handle
 
 
-def _listening(on: bool) -> Handler:
-    def handle(system: RunningSystem, payload: bytes) -> Outcome:  # noqa: ARG001
-        system.set_listening(on)
-        return Outcome(0)
+def _start_listening(system: BoardSystem, payload: bytes) -> Outcome:  # noqa: ARG001
+    return Outcome(system.start_listening())
 
-    return handle
+
+def _stop_listening(system: BoardSystem, payload: bytes) -> Outcome:  # noqa: ARG001
+    system.set_listening(False)
+    return done()
 
 
 def _auto_connect(on: bool) -> Handler:
-    def handle(system: RunningSystem, payload: bytes) -> Outcome:  # noqa: ARG001
+    def handle(system: BoardSystem, payload: bytes) -> Outcome:  # noqa: ARG001
         system.set_auto_connect(on)
-        return Outcome(0)
+        return done()
 
     return handle
 
 
-def _startup_mode(system: RunningSystem, payload: bytes) -> Outcome:
+def _startup_mode(system: BoardSystem, payload: bytes) -> Outcome:
     system.set_listen_at_next_boot(first_number(payload, 1) == 1)
-    return Outcome(0)
+    return done()
 
 
-def _start_update(system: RunningSystem, payload: bytes) -> Outcome:
+def _start_update(system: BoardSystem, payload: bytes) -> Outcome:
     result = system.firmware_update.start(first_number(payload, 1), first_number(payload, 2))
     return Outcome(result, b"" if result else number_field(1, CHUNK_SIZE_BYTES))
 
 
-def _update_data(system: RunningSystem, payload: bytes) -> Outcome:
+def _update_data(system: BoardSystem, payload: bytes) -> Outcome:
     return Outcome(system.firmware_update.data(first_bytes(payload, 1)))
 
 
-def _finish_update(system: RunningSystem, payload: bytes) -> Outcome:
+def _finish_update(system: BoardSystem, payload: bytes) -> Outcome:
     validate_only = bool(first_number(payload, 1))
     result = system.firmware_update.finish(validate_only=validate_only)
     if result or validate_only:
@@ -138,77 +68,76 @@ def _finish_update(system: RunningSystem, payload: bytes) -> Outcome:
     return Outcome(0, completion=lambda _result: system.restart("update"))
 
 
-def _cancel_update(system: RunningSystem, payload: bytes) -> Outcome:  # noqa: ARG001
+def _cancel_update(system: BoardSystem, payload: bytes) -> Outcome:  # noqa: ARG001
     system.firmware_update.cancel()
-    return Outcome(0)
+    return done()
 
 
-def _diagnostics(system: RunningSystem, payload: bytes) -> Outcome:
+def _diagnostics(system: BoardSystem, payload: bytes) -> Outcome:
     if payload:
         return Outcome(NOT_SUPPORTED)
     return Outcome(0, json.dumps(dict(system.diagnostics()), separators=(",", ":")).encode())
 
 
-def _module_info(system: RunningSystem, payload: bytes) -> Outcome:  # noqa: ARG001
-    listed = (m for m in system.modules() if m.bounds.store == ModuleStore.MAIN)
-    return Outcome(0, b"".join(bytes_field(1, _legacy_module(module)) for module in listed))
-
-
-def _legacy_module(module: FetchedModule) -> bytes:
-    prefix = module.prefix
-    validity = 0 if ModuleValidity.INTEGRITY in module.passed else INTEGRITY_CHECK_FAILED
-    validity |= 0 if ModuleValidity.DEPENDENCIES in module.passed else DEPENDENCY_CHECK_FAILED
-    return (
-        number_field(1, _LEGACY_TYPES.get(ModuleFunction(prefix.function), 0))
-        + number_field(2, prefix.index)
-        + number_field(3, prefix.version)
-        + number_field(4, prefix.length)
-        + number_field(5, validity)
-        + b"".join(bytes_field(6, _legacy_need(need)) for need in (prefix.need1, prefix.need2) if need.function)
-    )
-
-
-def _legacy_need(need: Need) -> bytes:
-    kind = _LEGACY_TYPES.get(ModuleFunction(need.function), 0)
-    return number_field(1, kind) + number_field(2, need.index) + number_field(3, need.version)
-
-
-_HANDLERS: dict[int, Handler] = {
-    1: lambda _system, payload: Outcome(0, payload),
-    20: lambda system, _payload: Outcome(0, _text(system.device_id)),
-    21: lambda system, _payload: Outcome(0, _text(system.serial_number)),
-    30: lambda system, _payload: Outcome(0, _text(system.device_os)),
-    40: _restart("app"),
-    50: _restart("dfu"),
-    60: _restart("safe_mode"),
-    70: _listening(True),
-    71: _listening(False),
-    72: lambda system, _payload: Outcome(0, number_field(1, int(system.listening))),
-    75: _startup_mode,
-    90: _module_info,
-    100: _diagnostics,
-    201: lambda system, _payload: Outcome(0, number_field(1, int(system.claimed))),
-    250: _start_update,
-    251: _finish_update,
-    252: _cancel_update,
-    253: _update_data,
-    300: lambda system, _payload: Outcome(0, number_field(1, system.cloud_status())),
-    301: _auto_connect(True),
-    302: _auto_connect(False),
+_GEN2_MERGED = 1100
+_ROWS: dict[int, Row] = {
+    1: Row(lambda _system, payload: Outcome(0, payload), 1500, 1500),
+    10: Row(lambda system, payload: Outcome(*system.application.custom_request(payload))),
+    20: Row(lambda system, _payload: Outcome(0, _text(system.device_id)), _GEN2_MERGED),
+    21: Row(lambda system, _payload: Outcome(0, _text(system.serial_number)), 1500),
+    30: Row(lambda system, _payload: Outcome(0, _text(system.device_os)), _GEN2_MERGED),
+    40: Row(_restart("app")),
+    41: Row(_restart("factory_reset")),
+    50: Row(_restart("dfu")),
+    60: Row(_restart("safe_mode")),
+    70: Row(_start_listening),
+    71: Row(_stop_listening),
+    72: Row(lambda system, _payload: Outcome(0, number_field(1, int(system.listening))), _GEN2_MERGED),
+    75: Row(_startup_mode, _GEN2_MERGED),
+    80: Row(lambda system, payload: Outcome(*system.application.log_config(payload))),
+    100: Row(_diagnostics),
+    250: Row(_start_update),
+    251: Row(_finish_update),
+    252: Row(_cancel_update),
+    253: Row(_update_data),
+    300: Row(lambda system, _payload: Outcome(0, number_field(1, system.cloud_status())), _GEN2_MERGED),
+    301: Row(_auto_connect(True), _GEN2_MERGED),
+    302: Row(_auto_connect(False), _GEN2_MERGED),
+    **config.ROWS,
+    **protection.ROWS,
+    **modules.ROWS,
+    **network.ROWS,
+    **wifi.ROWS,
+    **cellular.ROWS,
 }
-RESTARTS = frozenset({40, 50, 60})
+_DURATIONS_S = {**modules.DURATIONS_S, **wifi.DURATIONS_S, **cellular.DURATIONS_S}
+_SHORTEST_S = 0.002
+RESTARTS = frozenset({40, 41, 50, 60})
 """Requests whose INIT alone ends network connections and clears the auto-connect flag."""
 START_LISTENING, START_FIRMWARE_UPDATE = 70, 250
 
 
-def answer(system: RunningSystem, request_type: int, payload: bytes) -> Outcome:
-    """Carry out a request; those a board does not know get NOT_SUPPORTED."""
-    handler = _HANDLERS.get(request_type)
-    return handler(system, payload) if handler else Outcome(NOT_SUPPORTED)
+def answer(system: BoardSystem, request_type: int, payload: bytes) -> Outcome:
+    """Carry out a request; those that a board does not know get NOT_SUPPORTED, those that cannot be read BAD_DATA."""
+    if protection.is_refused(system, request_type):
+        return Outcome(protection.PROTECTED)
+    row = _ROWS.get(request_type)
+    if row is None or not row.known_to(system):
+        return Outcome(NOT_SUPPORTED)
+    try:
+        return row.handler(system, payload)
+    except MalformedError:
+        return Outcome(BAD_DATA)
 
 
-def duration_s(system: RunningSystem, request_type: int, payload: bytes) -> float:
+def duration_s(system: BoardSystem, request_type: int, payload: bytes) -> float:
     """How long the device works on a request."""
+    row = _ROWS.get(request_type)
+    if row is None or not row.known_to(system) or protection.is_refused(system, request_type):
+        return _SHORTEST_S
     if request_type == START_FIRMWARE_UPDATE:
-        return system.firmware_update.erase_s(first_number(payload, 1))
-    return CRC_OF_ALL_MODULES_S if request_type == 90 else 0.002
+        try:
+            return system.firmware_update.erase_s(first_number(payload, 1))
+        except MalformedError:
+            return _SHORTEST_S
+    return _DURATIONS_S.get(request_type, _SHORTEST_S)

@@ -11,14 +11,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from particle_harness.boards import MIB, Hardware
+from particle_harness.usb.names import NormalNames
 
 DEVICE, CONFIGURATION, STRING, INTERFACE, ENDPOINT = 1, 2, 3, 4, 5
 DFU_FUNCTIONAL = 0x21
 MS_OS_STRING_INDEX = 0xEE
 MS_OS_VENDOR_CODE = 0xEE
 TRANSFER_SIZE_BYTES = 4096
-_LANGUAGES = b"\x04\x03\x09\x04"
-_MS_OS_STRING = b"\x12\x03" + "MSFT100".encode("utf-16-le") + bytes([MS_OS_VENDOR_CODE, 0])
+LANGUAGES = b"\x04\x03\x09\x04"
+MS_OS_STRING = b"\x12\x03" + "MSFT100".encode("utf-16-le") + bytes([MS_OS_VENDOR_CODE, 0])
 NORMAL_GUID = "{20b6cfa4-6dc7-468a-a8db-faa7c23ddea5}"
 DFU_GUID = "{37fb5f90-1a34-4929-933b-8a27e1850033}"
 
@@ -57,11 +58,13 @@ def configuration_descriptor(body: bytes, interfaces: int, *, string: int, attri
     return head + body
 
 
-def _interface(number: int, alt: int, endpoints: int, triple: tuple[int, int, int], string: int) -> bytes:
+def interface(number: int, alt: int, endpoints: int, triple: tuple[int, int, int], string: int) -> bytes:
+    """An interface descriptor; ``triple`` is class, subclass and protocol."""
     return bytes([9, INTERFACE, number, alt, endpoints, *triple, string])
 
 
-def _endpoint(address: int, kind: int, size: int, interval: int) -> bytes:
+def endpoint(address: int, kind: int, size: int, interval: int) -> bytes:
+    """An endpoint descriptor; ``kind`` is 2 for bulk and 3 for interrupt."""
     return struct.pack("<BBBBHB", 7, ENDPOINT, address, kind, size, interval)
 
 
@@ -140,20 +143,20 @@ def dfu_era(hardware: Hardware, bootloader_version: int) -> DfuEra:
     modules/shared/system_module_version.mk), v2.1.0 bootloader/src/stm32f2xx/usbd_desc.c; recordings for 0.8.0 on
     Gen 3, 5.6.0 on Gen 3 and the first Photon bootloaders.
     """
-    if not hardware.is_gen3:
+    if hardware.is_gen2:
         return _GEN2_2X if bootloader_version >= 100 else _GEN2_FIRST
     # The 8 MiB string follows the branch a release was cut from, so 2.3 and 3.1 have it and 3.0 has not.
     eras = ((3100, _GEN3_62), (3001, _GEN3_611), (2200, _GEN3_56), (1006, _GEN3_4X), (300, _GEN3_2X))
     return next((era for first, era in eras if bootloader_version >= first), _GEN3_08)
 
 
-def dfu_identity(hardware: Hardware, serial: str, era: DfuEra) -> UsbIdentity:
+def dfu_identity(hardware: Hardware, name: str, serial: str, era: DfuEra) -> UsbIdentity:
     """Descriptors in DFU mode.
 
     Source: device-os v2.1.0 bootloader/src/nRF52840/usbd_dfu.h and usbd_device.cpp;
     bootloader/src/stm32f2xx/usbd_desc.c, platform/MCU/STM32F2xx/STM32_USB_Device_Driver/src/usbd_dfu_core.c.
     """
-    product = f"{hardware.product_name} DFU Mode"
+    product = f"{name} DFU Mode"
     names = _alternate_names(hardware, era)
     gen2_configuration, gen2_interface = era.gen2_strings
     texts = {
@@ -165,12 +168,12 @@ def dfu_identity(hardware: Hardware, serial: str, era: DfuEra) -> UsbIdentity:
         **{6 + alt: name for alt, name in enumerate(names)},
     }
     strings = {index: string_descriptor(text) for index, text in texts.items()}
-    strings[0] = _LANGUAGES
+    strings[0] = LANGUAGES
     if hardware.is_gen3 and era.ms_os_string_twice:
-        strings[MS_OS_STRING_INDEX] = bytes([len(_MS_OS_STRING) + 2, STRING]) + _MS_OS_STRING
+        strings[MS_OS_STRING_INDEX] = bytes([len(MS_OS_STRING) + 2, STRING]) + MS_OS_STRING
     elif not era.gen2_first_library:
-        strings[MS_OS_STRING_INDEX] = _MS_OS_STRING
-    body = b"".join(_interface(0, alt, 0, (0xFE, 1, 2), 6 + alt) for alt in range(len(names)))
+        strings[MS_OS_STRING_INDEX] = MS_OS_STRING
+    body = b"".join(interface(0, alt, 0, (0xFE, 1, 2), 6 + alt) for alt in range(len(names)))
     body += dfu_functional()
     usb = hardware.platform.usb_dfu
     assert usb is not None
@@ -205,38 +208,38 @@ def _alternate_names(hardware: Hardware, era: DfuEra) -> tuple[str, ...]:
     return (*names, "@Serial Flash   /0x00000000/256*004Kg") if hardware.external_flash_size_bytes else names
 
 
-def normal_identity(hardware: Hardware, serial: str) -> UsbIdentity:
+def normal_identity(hardware: Hardware, names: NormalNames, serial: str) -> UsbIdentity:
     """Descriptors while the application, safe mode or listening mode runs.
 
     Source: a recording of Device OS 4.1.0 on an Argon; device-os v2.1.0
     platform/MCU/STM32F2xx/SPARK_Firmware_Driver/src/{usbd_composite.c,usbd_mcdc.c}, hal/src/photon/usbd_desc_device.h.
     """
-    name = hardware.product_name
+    name = names.function
     texts = {1: "Particle", 3: serial}
     if hardware.is_gen3:
         texts |= {
-            2: f"{name} CDC Mode",
+            2: f"{names.product} CDC Mode",
             4: "Default configuration",
             5: f"{name} Serial",
             6: f"{name} Control Interface",
         }
         function_string, data_string, control_string = 0, 0, 6
-        data = _endpoint(0x81, 2, 64, 0) + _endpoint(0x01, 2, 64, 0)
-        notify, call_capabilities, bcd_device = _endpoint(0x82, 3, 64, 16), 3, 0x0102
+        data = endpoint(0x81, 2, 64, 0) + endpoint(0x01, 2, 64, 0)
+        notify, call_capabilities, bcd_device = endpoint(0x82, 3, 64, 16), 3, 0x0102
         attributes, max_power_ma = 0xC0, 500
     else:
         texts |= {2: name, 4: "Composite", 9: f"{name} Control Interface", 10: f"{name} Serial"}
         function_string, data_string, control_string = 10, 10, 9
-        data = _endpoint(0x01, 2, 64, 16) + _endpoint(0x81, 2, 64, 0)
-        notify, call_capabilities, bcd_device = _endpoint(0x83, 3, 8, 16), 0, 0x0250
+        data = endpoint(0x01, 2, 64, 16) + endpoint(0x81, 2, 64, 0)
+        notify, call_capabilities, bcd_device = endpoint(0x83, 3, 8, 16), 0, 0x0250
         attributes, max_power_ma = 0x80, 100
     body = bytes([8, 0x0B, 0, 2, 2, 2, 1, function_string])
-    body += _interface(0, 0, 1, (2, 2, 1), function_string)
+    body += interface(0, 0, 1, (2, 2, 1), function_string)
     body += bytes([5, 0x24, 0, 0x10, 1, 5, 0x24, 1, call_capabilities, 1, 4, 0x24, 2, 2, 5, 0x24, 6, 0, 1])
-    body += notify + _interface(1, 0, 2, (0x0A, 0, 0), data_string) + data
-    body += _interface(2, 0, 0, (0xFF, 0xFF, 0xFF), control_string)
+    body += notify + interface(1, 0, 2, (0x0A, 0, 0), data_string) + data
+    body += interface(2, 0, 0, (0xFF, 0xFF, 0xFF), control_string)
     strings = {index: string_descriptor(text) for index, text in texts.items()}
-    strings |= {0: _LANGUAGES, MS_OS_STRING_INDEX: _MS_OS_STRING}
+    strings |= {0: LANGUAGES, MS_OS_STRING_INDEX: MS_OS_STRING}
     usb = hardware.platform.usb_normal
     assert usb is not None
     return UsbIdentity(

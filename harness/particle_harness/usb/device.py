@@ -141,9 +141,13 @@ class UsbDevice:
             return self.identity.device[:8] if short else self.identity.device
         if kind == _CONFIGURATION_DESCRIPTOR:
             return self.identity.configuration
-        if kind == _STRING_DESCRIPTOR and index in self.identity.strings:
-            return self.identity.strings[index]
+        if kind == _STRING_DESCRIPTOR and (text := self.string(index)) is not None:
+            return text
         return self.class_descriptor(kind)
+
+    def string(self, index: int) -> bytes | None:
+        """A string descriptor, None where there is none."""
+        return self.identity.strings.get(index)
 
     def class_descriptor(self, kind: int) -> bytes:  # noqa: ARG002
         """A descriptor of another type than device, configuration and string."""

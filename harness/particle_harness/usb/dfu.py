@@ -7,89 +7,38 @@ platform/MCU/STM32F2xx/STM32_USB_Device_Driver/src/usbd_dfu_core.c, usbd_dfu_mal
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import IntEnum
-from typing import Protocol
 
-from particle_harness.usb.descriptors import DFU_FUNCTIONAL, TRANSFER_SIZE_BYTES, DfuEra, UsbIdentity, dfu_functional
+from particle_harness.protection import Protection
+from particle_harness.usb.descriptors import (
+    DFU_FUNCTIONAL,
+    TRANSFER_SIZE_BYTES,
+    DfuEra,
+    UsbIdentity,
+    dfu_functional,
+    string_descriptor,
+)
 from particle_harness.usb.device import UsbDevice
+from particle_harness.usb.dfu_protection import (
+    REFUSED_TEXT,
+    STATE_STRING_INDEX,
+    ProtectedError,
+    closed_name,
+    state_text,
+)
+from particle_harness.usb.dfu_terms import Command, DfuMemory, DfuRegisters, Request, State, Status
 from particle_harness.usb.transfer import Setup, StallError
 
-
-class Request(IntEnum):
-    """bRequest of DFU 1.1."""
-
-    DETACH = 0
-    DNLOAD = 1
-    UPLOAD = 2
-    GETSTATUS = 3
-    CLRSTATUS = 4
-    GETSTATE = 5
-    ABORT = 6
-
-
-class State(IntEnum):
-    """bState of DFU 1.1."""
-
-    IDLE = 2
-    DNLOAD_SYNC = 3
-    DNBUSY = 4
-    DNLOAD_IDLE = 5
-    MANIFEST_SYNC = 6
-    MANIFEST = 7
-    MANIFEST_WAIT_RESET = 8
-    UPLOAD_IDLE = 9
-    ERROR = 10
-
-
-class Status(IntEnum):
-    """bStatus of DFU 1.1, as far as the bootloaders use it."""
-
-    OK = 0
-    TARGET = 1
-    UNKNOWN = 0x0E
-    STALLED_PACKET = 0x0F
-
-
-class Command(IntEnum):
-    """First byte of DNLOAD block 0 (DfuSe)."""
-
-    GET_COMMANDS = 0x00
-    SET_ADDRESS = 0x21
-    ERASE = 0x41
-    READ_UNPROTECT = 0x92
-    ENTER_SAFE_MODE = 0xFA
-
-
-class DfuMemory(Protocol):
-    """What lies behind one alternate setting. ``read`` returns None, the others False, when they refuse."""
-
-    def read(self, address: int, size_bytes: int) -> bytes | None:
-        """Bytes at a DFU address."""
-
-    def write(self, address: int, data: bytes) -> bool:
-        """Program bytes."""
-
-    def erase(self, address: int) -> bool:
-        """Erase the sector that holds the address."""
-
-    def poll_timeout_ms(self, command_is_erase: bool, address: int) -> int | None:
-        """bwPollTimeout before such work; None leaves the old value."""
-
-
-@dataclass(slots=True)
-class DfuRegisters:
-    """RAM of the bootloader that outlives one transfer."""
-
-    state: int = State.IDLE
-    status: int = Status.OK
-    poll_timeout_ms: int = 0
-    reported_state: int = State.IDLE
-    """bState in replies; differs from ``state`` on Gen 2."""
-    address: int = 0
-    block: int = 0
-    data: bytes = b""
-    """Block received and not yet carried out."""
+__all__ = [
+    "Command",
+    "DfuDevice",
+    "DfuMemory",
+    "DfuRegisters",
+    "Gen2Dfu",
+    "Gen3Dfu",
+    "Request",
+    "State",
+    "Status",
+]
 
 
 class DfuDevice(UsbDevice):
@@ -133,7 +82,7 @@ class DfuDevice(UsbDevice):
 
     def _status_reply(self) -> bytes:
         r = self.registers
-        return bytes([r.status]) + r.poll_timeout_ms.to_bytes(3, "little") + bytes([r.reported_state, 0])
+        return bytes([r.status]) + r.poll_timeout_ms.to_bytes(3, "little") + bytes([r.reported_state, r.string_index])
 
     def _block_address(self, block: int) -> int:
         return self.registers.address + (block - 2) * TRANSFER_SIZE_BYTES
@@ -144,6 +93,24 @@ class Gen3Dfu(DfuDevice):
 
     configuration_when_addressed = 1
     configuration_when_set = 0
+    error_string_index = 10
+    protection: Protection | None = None
+    """Set by who builds the device for a bootloader that knows device protection."""
+
+    @property
+    def locked(self) -> bool:
+        """Whether protection closes the board now."""
+        return self.protection is not None and self.protection.locked
+
+    def string(self, index: int) -> bytes | None:
+        """A string descriptor; a locked board spells its alternate settings differently."""
+        if index == STATE_STRING_INDEX and Command.CLEAR_SECURITY_MODE_OVERRIDE in self.era.commands:
+            return string_descriptor(state_text(self.protection))
+        if index == self.error_string_index:
+            return string_descriptor(REFUSED_TEXT) if self.registers.string_index else None
+        found = super().string(index)
+        text = found[2:].decode("utf-16-le") if found else ""
+        return string_descriptor(closed_name(text)) if self.locked and text.startswith("@") else found
 
     def on_configured(self) -> None:
         """The class driver starts anew."""
@@ -204,6 +171,9 @@ class Gen3Dfu(DfuDevice):
             self._enter(State.IDLE)
             return self.era.commands
         self._require(setup.w_value > 1)
+        if self.locked:
+            self._refuse()
+            return b""
         data = self.memory.read(self._block_address(setup.w_value), setup.w_length)
         if data is None:
             self._fail(Status.UNKNOWN)
@@ -217,6 +187,8 @@ class Gen3Dfu(DfuDevice):
         if state == State.DNLOAD_SYNC:
             self._enter(State.DNBUSY)
             self.registers.poll_timeout_ms = 0
+            if self.locked and not self._passes_protection():
+                self._refuse()
         elif state == State.MANIFEST_SYNC:
             self._enter(State.MANIFEST, Status.OK)
         return self._status_reply()
@@ -226,7 +198,10 @@ class Gen3Dfu(DfuDevice):
         if r.block == 0:
             self._command(r.data)
         elif r.block > 1:
-            self._finish(self.memory.write(self._block_address(r.block), r.data))
+            try:
+                self._finish(self.memory.write(self._block_address(r.block), r.data))
+            except ProtectedError:
+                self._refuse()
         else:
             self._fail(Status.TARGET)
 
@@ -247,6 +222,10 @@ class Gen3Dfu(DfuDevice):
                 self._fail(Status.UNKNOWN)
             case command if command == Command.ENTER_SAFE_MODE and command in self.era.commands:
                 self._enter(State.MANIFEST_SYNC, Status.OK)
+            case command if command == Command.CLEAR_SECURITY_MODE_OVERRIDE and command in self.era.commands:
+                if self.protection is not None:
+                    self.protection.lock()
+                self._finish(True)
             case _:
                 self._fail(Status.STALLED_PACKET)
 
@@ -262,7 +241,17 @@ class Gen3Dfu(DfuDevice):
             raise StallError
 
     def _fail(self, status: Status) -> None:
+        self.registers.string_index = 0
         self._enter(State.ERROR, status)
+
+    def _refuse(self) -> None:
+        self._enter(State.ERROR, Status.VENDOR)
+        self.registers.string_index = self.error_string_index
+
+    def _passes_protection(self) -> bool:
+        r = self.registers
+        allowed = {Command.ENTER_SAFE_MODE, Command.CLEAR_SECURITY_MODE_OVERRIDE} & set(self.era.commands)
+        return r.block == 0 and r.data[0] in allowed
 
     def _enter(self, state: State, status: Status | None = None) -> None:
         r = self.registers

@@ -1,0 +1,59 @@
+"""Requests 550 to 554: the modem.
+
+Source: device-os v5.7.0 and v6.2.0 system/src/control/cellular.cpp.
+"""
+
+from __future__ import annotations
+
+from particle_harness.modem import EXTERNAL_SIM, INTERNAL_SIM
+from particle_harness.running import BoardSystem
+from particle_harness.usb.control_service import Outcome
+from particle_harness.usb.requests.handler import INVALID_ARGUMENT, Row, done
+from particle_harness.usb.wire import bytes_field, first_bytes, first_number, first_text, number_field, text_field
+
+FIRST_WITH_IMEI = 5800
+_SIMS = (INTERNAL_SIM, EXTERNAL_SIM)
+_TEXTS = ("apn", "user", "password")
+
+
+def _set_access_point(system: BoardSystem, payload: bytes) -> Outcome:
+    sim, point = first_number(payload, 1), first_bytes(payload, 2)
+    texts = {name: first_text(point, number) for number, name in enumerate(_TEXTS, start=1)}
+    if sim not in _SIMS:
+        return Outcome(INVALID_ARGUMENT)
+    system.modem.set_access_point(sim, None if first_number(point, 4) else texts)
+    return done()
+
+
+def _access_point(system: BoardSystem, payload: bytes) -> Outcome:
+    sim = first_number(payload, 1)
+    if sim not in _SIMS:
+        return Outcome(INVALID_ARGUMENT)
+    texts = system.modem.access_point(sim)
+    if texts is None:
+        return Outcome(0, bytes_field(1, number_field(4, 1)))
+    point = b"".join(text_field(number, texts[name]) for number, name in enumerate(_TEXTS, start=1))
+    return Outcome(0, bytes_field(1, point))
+
+
+def _set_active_sim(system: BoardSystem, payload: bytes) -> Outcome:
+    # Nothing is refused here.
+    system.modem.active_sim = first_number(payload, 1)
+    return done()
+
+
+def _ids(system: BoardSystem, payload: bytes) -> Outcome:  # noqa: ARG001
+    ids = system.modem.power_on_and_identify()
+    imei = text_field(2, ids.imei) if system.version >= FIRST_WITH_IMEI else b""
+    return Outcome(0, text_field(1, ids.iccid) + imei)
+
+
+ROWS = {
+    550: Row(_set_access_point, None, needs="cellular"),
+    551: Row(_access_point, None, needs="cellular"),
+    552: Row(_set_active_sim, None, needs="cellular"),
+    553: Row(lambda system, _payload: Outcome(0, number_field(1, system.modem.active_sim)), None, needs="cellular"),
+    554: Row(_ids, None, needs="cellular"),
+}
+DURATIONS_S = {554: 8.0}
+"""A modem that was off; assumed, not measured."""

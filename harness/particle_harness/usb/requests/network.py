@@ -1,0 +1,84 @@
+"""Requests 400 and 401: network interfaces.
+
+Source: device-os v2.1.0 and v6.2.0 system/src/control/network.cpp, hal/network/lwip/ifapi.cpp,
+hal/src/{argon,boron,tracker,msom}/network/network.cpp (order and names). Addresses are made up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from particle_harness.running import BoardSystem
+from particle_harness.usb.control_service import Outcome
+from particle_harness.usb.requests.handler import Row
+from particle_harness.usb.wire import bytes_field, first_number, fixed32_field, number_field, text_field
+
+FAILED = -1
+_LOOPBACK, _THREAD, _WIFI, _PPP = 1, 2, 8, 16
+_UP, _BROADCAST, _IS_LOOPBACK, _POINT_TO_POINT, _LOWER_UP, _MULTICAST = 1, 2, 8, 16, 0x40, 0x8000
+_MTU = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class _Interface:
+    index: int
+    prefix: str
+    type: int
+    flags: int = 0
+    address: int = 0
+    prefix_length: int = 0
+    hw_address: bytes = b""
+
+    @property
+    def name(self) -> str:
+        return f"{self.prefix}{self.index - 1}"
+
+
+def _interfaces(system: BoardSystem) -> list[_Interface]:
+    found = [_Interface(1, "lo", _LOOPBACK, _UP | _LOWER_UP | _IS_LOOPBACK, 0x7F000001, 8)]
+    if system.hardware.is_gen3 and system.version < 2000:
+        found.append(_Interface(2, "th", _THREAD))
+    up = _UP | _LOWER_UP if system.network_is_up else 0
+    address = 0x0A2A0002 if up else 0
+    if system.has_cellular:
+        found.append(_Interface(4, "pp", _PPP, up | _POINT_TO_POINT, address, 32 if up else 0))
+    if system.has_wifi_scan:
+        index, mac = (5 if system.has_cellular else 4), system.mac_address
+        up = up if not system.has_cellular else 0
+        found.append(
+            _Interface(index, "wl", _WIFI, up | _BROADCAST | _MULTICAST, address if up else 0, 24 if up else 0, mac)
+        )
+    return found
+
+
+def _list(system: BoardSystem, payload: bytes) -> Outcome:  # noqa: ARG001
+    entries = (
+        number_field(1, i.index) + text_field(2, i.name) + number_field(3, i.type)
+        for i in reversed(_interfaces(system))
+    )
+    return Outcome(0, b"".join(bytes_field(1, entry) for entry in entries))
+
+
+def _one(system: BoardSystem, payload: bytes) -> Outcome:
+    wanted = first_number(payload, 1)
+    interface = next((i for i in _interfaces(system) if i.index == wanted), None)
+    if interface is None:
+        return Outcome(FAILED)
+    ipv4 = b""
+    if interface.address:
+        address = bytes_field(1, fixed32_field(1, interface.address))
+        ipv4 = bytes_field(1, bytes_field(1, address) + number_field(2, interface.prefix_length))
+    message = (
+        number_field(1, interface.index)
+        + text_field(2, interface.name)
+        + number_field(3, interface.type)
+        + number_field(4, interface.flags)
+        + bytes_field(6, ipv4)
+        + bytes_field(7, b"")
+        + (bytes_field(8, interface.hw_address) if interface.hw_address else b"")
+        + number_field(9, _MTU)
+    )
+    return Outcome(0, bytes_field(1, message))
+
+
+ROWS = {400: Row(_list, None), 401: Row(_one, None)}
