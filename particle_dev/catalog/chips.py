@@ -47,6 +47,26 @@ class Chip:
         """Bytes of internal flash."""
         return sum(run.count * run.size_bytes for run in self.sectors)
 
+    @property
+    def sector_addresses(self) -> tuple[int, ...]:
+        """Where each sector begins."""
+        addresses, address = [], self.flash_start_address
+        for run in self.sectors:
+            for _ in range(run.count):
+                addresses.append(address)
+                address += run.size_bytes
+        return tuple(addresses)
+
+    def sector(self, address: int) -> tuple[int, int, float]:
+        """Start, size in bytes and erase time of the sector that holds an address of flash. Raises ValueError."""
+        start = self.flash_start_address
+        for run in self.sectors:
+            run_size_bytes = run.count * run.size_bytes
+            if start <= address < start + run_size_bytes:
+                return address - (address - start) % run.size_bytes, run.size_bytes, run.erase_s
+            start += run_size_bytes
+        raise ValueError(f"0x{address:08x} is outside the flash of {self.name}")
+
     def device_id(self, unique_id: bytes) -> str:
         """The Device ID that Device OS makes of the chip's number: 24 hex digits."""
         return (self.device_id_prefix + unique_id).hex()

@@ -24,6 +24,12 @@ FLASH_TIMING: dict[str, FlashTiming] = {
         16e-6 / 4,
         "STM32F205xx data sheet (DocID15818), flash memory programming, x32 parallelism, typical",
     ),
+    "rtl872x": FlashTiming(
+        {4096: 0.040},
+        0.4e-3 / 256,
+        "Macronix MX25R6435F data sheet, tSE and tPP typical (the part: device-os v6.2.0 hal/src/tron/"
+        "hal_platform_config.h)",
+    ),
 }
 """By the platform's family."""
 USB_BYTES_PER_S = 1_000_000

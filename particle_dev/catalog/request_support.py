@@ -37,6 +37,11 @@ _GEN2_KEYS: Spans = (("0.8.0-rc.2", "3.3.x"),)
 _GEN3: Spans = (("0.8.0-rc.25", None),)
 _NEVER: Spans = ()
 _CONFIG = "system/src/control/config.cpp"
+_PARTICLE_USB = "npm particle-usb 4.2.0 src/device.js, src/request.js; no public tag of device-os has it"
+_ENV: Spans = (("6.4.0", None),)
+_LOGGING: Spans = (("6.3.0", None),)
+_NOT_SEEN = "absent up to 6.2.0, and later tags are not public; request LOG_CONFIG is what older releases know"
+_SETUP_DONE = "without effect since 4.0.0, where only true is taken; RTL872x boards before that answer NOT_SUPPORTED"
 _STUB = "stubs that answer NOT_SUPPORTED on nRF52840, on every platform since 5.0.0"
 
 ROWS: tuple[RequestSupport, ...] = (
@@ -62,6 +67,8 @@ ROWS: tuple[RequestSupport, ...] = (
     RequestSupport(_R.START_LISTENING, _GEN2, _GEN3),
     RequestSupport(_R.STOP_LISTENING, _GEN2, _GEN3),
     RequestSupport(_R.GET_DEVICE_MODE, _GEN2_MERGED, _GEN3),
+    RequestSupport(_R.SET_DEVICE_SETUP_DONE, _NEVER, _GEN3, source=_CONFIG, note=_SETUP_DONE),
+    RequestSupport(_R.IS_DEVICE_SETUP_DONE, _NEVER, _GEN3, source=_CONFIG, note=_SETUP_DONE),
     RequestSupport(_R.SET_STARTUP_MODE, _GEN2_MERGED, _GEN3),
     RequestSupport(_R.GET_PROTECTED_STATE, _NEVER, (("6.0.0", None),)),
     RequestSupport(_R.SET_PROTECTED_STATE, _NEVER, (("6.1.1", None),)),
@@ -85,6 +92,7 @@ ROWS: tuple[RequestSupport, ...] = (
     RequestSupport(_R.GET_SERVER_PROTOCOL, _GEN2_KEYS, _NEVER, source=_CONFIG, note=_STUB),
     RequestSupport(_R.START_NYAN_SIGNAL, _GEN2, _GEN3),
     RequestSupport(_R.STOP_NYAN_SIGNAL, _GEN2, _GEN3),
+    RequestSupport(_R.SET_SOFTAP_SSID, _GEN2_KEYS, _NEVER, source=_CONFIG, note=_STUB),
     RequestSupport(_R.START_FIRMWARE_UPDATE, _GEN2, _GEN3),
     RequestSupport(_R.FINISH_FIRMWARE_UPDATE, _GEN2, _GEN3),
     RequestSupport(_R.CANCEL_FIRMWARE_UPDATE, _GEN2, _GEN3),
@@ -113,6 +121,11 @@ ROWS: tuple[RequestSupport, ...] = (
     RequestSupport(_R.CELLULAR_SET_ACTIVE_SIM, _NEVER, _GEN3, "cellular"),
     RequestSupport(_R.CELLULAR_GET_ACTIVE_SIM, _NEVER, _GEN3, "cellular"),
     RequestSupport(_R.CELLULAR_GET_ICCID, _NEVER, _GEN3, "cellular", note="the IMEI is there since 5.8.0"),
+    RequestSupport(_R.ENV_GET, _NEVER, _ENV, source=_PARTICLE_USB),
+    RequestSupport(_R.ENV_CLEAR, _NEVER, _ENV, source=_PARTICLE_USB),
+    RequestSupport(_R.ADD_LOG_HANDLER, _NEVER, _LOGGING, source=_PARTICLE_USB, note=_NOT_SEEN),
+    RequestSupport(_R.REMOVE_LOG_HANDLER, _NEVER, _LOGGING, source=_PARTICLE_USB, note=_NOT_SEEN),
+    RequestSupport(_R.GET_LOG_HANDLERS, _NEVER, _LOGGING, source=_PARTICLE_USB, note=_NOT_SEEN),
 )
 
 _BY_REQUEST = {row.request: row for row in ROWS}

@@ -19,7 +19,15 @@ from particle_dev.catalog.modules import ModuleFlag, ModuleFunction
 from particle_dev.errors import ModuleFormatError
 from particle_dev.protocol.compressed import compress, expand
 from particle_dev.protocol.module import ExtensionType, Module, Product, parse, verify
-from particle_dev.protocol.module_build import ModuleParts, Suffix, Tlv, build, product_data, take_apart
+from particle_dev.protocol.module_build import (
+    ModuleParts,
+    Suffix,
+    Tlv,
+    asset_dependency,
+    build,
+    product_data,
+    take_apart,
+)
 from particle_dev.protocol.module_traits import HASH_SHA256, extension_of
 
 MAX_NAME_BYTES = 255
@@ -139,9 +147,7 @@ def hash_tlv(sha256: bytes) -> Tlv:
 
 def dependency_tlv(asset: Asset) -> Tlv:
     """The TLV by which an application asks for an asset."""
-    return Tlv(
-        ExtensionType.ASSET_DEPENDENCY, bytes([HASH_SHA256, len(asset.sha256)]) + asset.sha256 + asset.name.encode()
-    )
+    return asset_dependency(asset.name, asset.sha256)
 
 
 def _name_and_hash(module: Module) -> tuple[str, bytes]:

@@ -68,8 +68,25 @@ def byte_map(module: Module, data: bytes | memoryview) -> tuple[Region, ...]:
     return tuple(regions)
 
 
+class Picture(NamedTuple):
+    """SVG elements and the size that they need."""
+
+    width: int
+    height: int
+    body: str
+
+
 def byte_map_svg(module: Module, data: bytes | memoryview, *, title: str) -> str:
-    """The byte map as an SVG picture that stands alone or inside an HTML page.
+    """The byte map as an SVG file. ``title`` is escaped."""
+    width, height, body = draw_byte_map(module, data, title=title)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        f'role="img" font-family="sans-serif" font-size="13">\n{body}\n</svg>\n'
+    )
+
+
+def draw_byte_map(module: Module, data: bytes | memoryview, *, title: str) -> Picture:
+    """The byte map as SVG elements.
 
     Widths are to scale, except that no region is too narrow to be seen. ``title`` is escaped.
     """
@@ -77,8 +94,6 @@ def byte_map_svg(module: Module, data: bytes | memoryview, *, title: str) -> str
     width, bar_height, row_height, top = 960, 56, 20, 34
     height = top + bar_height + 16 + row_height * (len(regions) + 1)
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        'role="img" font-family="sans-serif" font-size="13">',
         f"<title>Byte map of {html.escape(title)}</title>",
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
         f'<text x="0" y="20" font-weight="bold">{html.escape(title)}: {module.file_size_bytes} bytes</text>',
@@ -99,7 +114,7 @@ def byte_map_svg(module: Module, data: bytes | memoryview, *, title: str) -> str
         cells = (region.label, f"0x{region.offset:X}", address_text(region), f"{region.size_bytes} bytes")
         lines += [_svg_text(x, y + 9, text) for x, text in zip(columns[1:], cells, strict=True)]
         y += row_height
-    return "\n".join([*lines, "</svg>", ""])
+    return Picture(width, height, "\n".join(lines))
 
 
 def address_text(region: Region) -> str:

@@ -29,6 +29,8 @@ TRANSFER_SIZE_BYTES = 4096
 """wTransferSize of all Particle bootloaders. A longer DNLOAD would overrun the nRF52840 bootloader's buffer."""
 FIRST_DATA_BLOCK = 2
 """wValue of the first data block in DfuSe; 0 carries commands and 1 is reserved."""
+LAST_BLOCK = 0xFFFF - FIRST_DATA_BLOCK
+"""Block that wValue can just hold, counted from 0."""
 BUSY_TIMEOUT_S = 30.0
 """How long one GETSTATUS may take: the flash work runs while the device holds it back."""
 
@@ -181,8 +183,9 @@ def write_block(block: int, data: bytes, address: int, interface: int = 0) -> Ma
 
     ``address`` is only for the error. The flash must have been erased.
     """
-    if len(data) > TRANSFER_SIZE_BYTES:
-        raise ValueError(f"block of {len(data)} bytes exceeds {TRANSFER_SIZE_BYTES}")
+    if not 0 < len(data) <= TRANSFER_SIZE_BYTES:
+        # A DNLOAD without data would boot the application.
+        raise ValueError(f"a block has 1 to {TRANSFER_SIZE_BYTES} bytes, not {len(data)}")
     yield from _download(FIRST_DATA_BLOCK + block, data, interface, "DNLOAD", address)
 
 
@@ -219,3 +222,25 @@ def leave(interface: int = 0) -> Machine[DfuState]:
     ):
         raise _failed("leave", 0, status)
     return status.state
+
+
+def supported_commands(interface: int = 0) -> Machine[frozenset[int]]:
+    """The DfuSe commands that the bootloader names in block 0 of UPLOAD. Changes nothing. Raises DfuProtocolError."""
+    yield from go_idle(interface)
+    reply = yield _in(DfuRequest.UPLOAD, 0, interface, 64)
+    if not isinstance(reply, bytes):
+        raise DfuProtocolError("the bootloader does not tell its commands", hint=_RESUME)
+    return frozenset(reply)
+
+
+def leave_into_safe_mode(interface: int = 0) -> Machine[None]:
+    """Tell the bootloader to reset into safe mode, about 0.5 s later. **Safe mode connects to the cloud, which starts
+    billing.** Needs a bootloader that names the command (Device OS 6.1.1). Must not be followed by another request."""
+    yield from go_idle(interface)
+    yield _out(DfuRequest.DNLOAD, 0, interface, bytes([DfuseCommand.ENTER_SAFE_MODE]))
+    status = yield from get_status(interface)
+    if status.state is DfuState.DFU_DNBUSY:
+        # The command runs after this reply; the next one must be the last.
+        status = yield from get_status(interface)
+    if status.state is not DfuState.DFU_MANIFEST:
+        raise _failed("ENTER_SAFE_MODE", 0, status)

@@ -12,6 +12,8 @@ from particle_dev.protocol.secret import Secret
 
 CLAIM_CODE_LENGTH = 63
 NONCE_SIZE_BYTES = FINGERPRINT_SIZE_BYTES = 32
+SOFTAP_PREFIX_BYTES, SOFTAP_SUFFIX_BYTES = 25, 6
+"""Room in the configuration. Source: device-os v3.3.1 platform/MCU/STM32F2xx/SPARK_Firmware_Driver/inc/dct.h."""
 
 
 class Feature(IntEnum):
@@ -25,6 +27,22 @@ class StartupMode(IntEnum):
 
     NORMAL = 0
     LISTENING = 1
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentVariable:
+    """A variable that the device's firmware can read. ``from_application``: its application brought it."""
+
+    value: str
+    from_application: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Variables by name; ``snapshot_sha256`` names the set that the cloud sent last, None before there was one."""
+
+    variables: dict[str, EnvironmentVariable]
+    snapshot_sha256: bytes | None
 
 
 class SecurityKey(IntEnum):
@@ -63,7 +81,9 @@ class ProtectionAction(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProtectedState:
-    """``protected``: the device has device protection. ``overridden``: it is in service mode, open for a while."""
+    """``protected``: device protection closes the device now. ``overridden``: it has device protection and is in
+    service mode, open for a while; ``protected`` is False then. Source: device-os v6.2.0 system/src/control/config.cpp
+    getProtectedState, services/src/security_mode.cpp."""
 
     protected: bool
     overridden: bool
@@ -109,6 +129,16 @@ def encode_get_feature(feature: Feature) -> bytes:
 def decode_feature(data: bytes) -> bool:
     """Whether the feature is on."""
     return parse_message(ControlRequest.GET_FEATURE, pb.GetFeatureReply(), data).enabled
+
+
+def encode_setup_done(done: bool) -> bytes:
+    """Request 73."""
+    return pb.SetDeviceSetupDoneRequest(done=done).SerializeToString()
+
+
+def decode_setup_done(data: bytes) -> bool:
+    """Answer of request 74."""
+    return parse_message(ControlRequest.IS_DEVICE_SETUP_DONE, pb.IsDeviceSetupDoneReply(), data).done
 
 
 def encode_startup_mode(mode: StartupMode) -> bytes:
@@ -157,6 +187,27 @@ def decode_server_protocol(data: bytes) -> int:
     """A :class:`ServerProtocol`, or a number that it lacks."""
     reply = parse_message(ControlRequest.GET_SERVER_PROTOCOL, pb.GetServerProtocolReply(), data)
     return known_or_number(ServerProtocol, reply.protocol)
+
+
+def encode_softap_ssid(prefix: str, suffix: str) -> bytes:
+    """Request 240. Raises ValueError for more than the device keeps."""
+    for name, text, room in (("prefix", prefix, SOFTAP_PREFIX_BYTES), ("suffix", suffix, SOFTAP_SUFFIX_BYTES)):
+        if len(text.encode()) > room:
+            raise ValueError(f"the {name} has more than {room} bytes")
+    return pb.SetSoftApSsidRequest(prefix=prefix, suffix=suffix).SerializeToString()
+
+
+def decode_environment(data: bytes) -> Environment:
+    """Answer of request 600."""
+    reply = parse_message(ControlRequest.ENV_GET, pb.EnvironmentReply(), data)
+    return Environment(
+        {v.name: EnvironmentVariable(v.value, v.is_app) for v in reply.vars}, reply.snapshot_hash or None
+    )
+
+
+def decode_environment_cleared(data: bytes) -> bool:
+    """Answer of request 601: whether the device must be reset for it to count."""
+    return parse_message(ControlRequest.ENV_CLEAR, pb.ClearEnvironmentReply(), data).need_reset
 
 
 def decode_protected_state(data: bytes) -> ProtectedState:

@@ -1,7 +1,7 @@
-"""Payloads of request 80, which adds and removes log handlers. They are JSON text.
+"""Payloads of request 80, which adds and removes log handlers by JSON text, and of its successors 1100 to 1102.
 
 Source: device-os v6.2.0 wiring/src/spark_wiring_logging.cpp JSONRequestHandler, DefaultLogHandlerFactory,
-DefaultOutputStreamFactory.
+DefaultOutputStreamFactory; npm @particle/device-os-protobuf 2.9.0 control/logging.proto.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from enum import StrEnum
 
 from particle_dev.catalog.requests import ControlRequest
 from particle_dev.errors import ControlProtocolError
+from particle_dev.protocol import messages_pb2 as pb
+from particle_dev.protocol.messages import parse_message
 
 
 class LogLevel(StrEnum):
@@ -89,6 +91,51 @@ def decode_log_handlers(data: bytes) -> tuple[str, ...]:
     if not isinstance(ids, list) or not all(isinstance(i, str) for i in ids):
         raise ControlProtocolError("log handlers are no JSON array of texts", request_type=request)
     return tuple(ids)
+
+
+def encode_add_handler_message(handler: LogHandler) -> bytes:
+    """Request 1100. Raises ValueError for level ``panic``, which it lacks."""
+    kind, index = _STREAM_NUMBERS[handler.stream]
+    return pb.AddLogHandlerRequest(
+        id=handler.id,
+        handler_type=_FORMAT_NUMBERS[handler.format],
+        level=_level_number(handler.level),
+        filters=[
+            pb.AddLogHandlerRequest.Filter(category=category, level=_level_number(level))
+            for category, level in handler.filters.items()
+        ],
+        stream_type=kind,
+        serial=pb.AddLogHandlerRequest.SerialParams(index=index, baud_rate=handler.baud or 0),
+    ).SerializeToString()
+
+
+def encode_remove_handler_message(handler_id: str) -> bytes:
+    """Request 1101."""
+    return pb.RemoveLogHandlerRequest(id=handler_id).SerializeToString()
+
+
+def decode_handlers_message(data: bytes) -> tuple[str, ...]:
+    """Answer of request 1102."""
+    reply = parse_message(ControlRequest.GET_LOG_HANDLERS, pb.LogHandlersReply(), data)
+    return tuple(handler.id for handler in reply.handlers)
+
+
+LEVEL_NUMBERS = {
+    LogLevel.ALL: 1,
+    LogLevel.TRACE: 1,
+    LogLevel.INFO: 30,
+    LogLevel.WARN: 40,
+    LogLevel.ERROR: 50,
+    LogLevel.NONE: 70,
+}
+_FORMAT_NUMBERS = {LogFormat.TEXT: 1, LogFormat.JSON: 2}
+_STREAM_NUMBERS = {LogStream.USB_SERIAL: (1, 0), LogStream.USB_SERIAL_1: (1, 1), LogStream.UART: (2, 1)}
+
+
+def _level_number(level: LogLevel) -> int:
+    if level not in LEVEL_NUMBERS:
+        raise ValueError(f"request ADD_LOG_HANDLER has no level {level}")
+    return LEVEL_NUMBERS[level]
 
 
 def _json(**values: object) -> bytes:

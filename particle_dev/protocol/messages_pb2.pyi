@@ -64,6 +64,18 @@ class DeviceModeReply(_message.Message):
     mode: int
     def __init__(self, mode: _Optional[int] = ...) -> None: ...
 
+class SetDeviceSetupDoneRequest(_message.Message):
+    __slots__ = ("done",)
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    done: bool
+    def __init__(self, done: _Optional[bool] = ...) -> None: ...
+
+class IsDeviceSetupDoneReply(_message.Message):
+    __slots__ = ("done",)
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    done: bool
+    def __init__(self, done: _Optional[bool] = ...) -> None: ...
+
 class SetStartupModeRequest(_message.Message):
     __slots__ = ("mode",)
     MODE_FIELD_NUMBER: _ClassVar[int]
@@ -275,6 +287,84 @@ class GetServerProtocolReply(_message.Message):
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     protocol: int
     def __init__(self, protocol: _Optional[int] = ...) -> None: ...
+
+class SetSoftApSsidRequest(_message.Message):
+    __slots__ = ("prefix", "suffix")
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    SUFFIX_FIELD_NUMBER: _ClassVar[int]
+    prefix: str
+    suffix: str
+    def __init__(self, prefix: _Optional[str] = ..., suffix: _Optional[str] = ...) -> None: ...
+
+class EnvironmentReply(_message.Message):
+    __slots__ = ("vars", "snapshot_hash")
+    class Variable(_message.Message):
+        __slots__ = ("name", "value", "is_app")
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        IS_APP_FIELD_NUMBER: _ClassVar[int]
+        name: str
+        value: str
+        is_app: bool
+        def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ..., is_app: _Optional[bool] = ...) -> None: ...
+    VARS_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_HASH_FIELD_NUMBER: _ClassVar[int]
+    vars: _containers.RepeatedCompositeFieldContainer[EnvironmentReply.Variable]
+    snapshot_hash: bytes
+    def __init__(self, vars: _Optional[_Iterable[_Union[EnvironmentReply.Variable, _Mapping]]] = ..., snapshot_hash: _Optional[bytes] = ...) -> None: ...
+
+class ClearEnvironmentReply(_message.Message):
+    __slots__ = ("need_reset",)
+    NEED_RESET_FIELD_NUMBER: _ClassVar[int]
+    need_reset: bool
+    def __init__(self, need_reset: _Optional[bool] = ...) -> None: ...
+
+class AddLogHandlerRequest(_message.Message):
+    __slots__ = ("id", "handler_type", "level", "filters", "stream_type", "serial")
+    class Filter(_message.Message):
+        __slots__ = ("category", "level")
+        CATEGORY_FIELD_NUMBER: _ClassVar[int]
+        LEVEL_FIELD_NUMBER: _ClassVar[int]
+        category: str
+        level: int
+        def __init__(self, category: _Optional[str] = ..., level: _Optional[int] = ...) -> None: ...
+    class SerialParams(_message.Message):
+        __slots__ = ("index", "baud_rate")
+        INDEX_FIELD_NUMBER: _ClassVar[int]
+        BAUD_RATE_FIELD_NUMBER: _ClassVar[int]
+        index: int
+        baud_rate: int
+        def __init__(self, index: _Optional[int] = ..., baud_rate: _Optional[int] = ...) -> None: ...
+    ID_FIELD_NUMBER: _ClassVar[int]
+    HANDLER_TYPE_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    FILTERS_FIELD_NUMBER: _ClassVar[int]
+    STREAM_TYPE_FIELD_NUMBER: _ClassVar[int]
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    handler_type: int
+    level: int
+    filters: _containers.RepeatedCompositeFieldContainer[AddLogHandlerRequest.Filter]
+    stream_type: int
+    serial: AddLogHandlerRequest.SerialParams
+    def __init__(self, id: _Optional[str] = ..., handler_type: _Optional[int] = ..., level: _Optional[int] = ..., filters: _Optional[_Iterable[_Union[AddLogHandlerRequest.Filter, _Mapping]]] = ..., stream_type: _Optional[int] = ..., serial: _Optional[_Union[AddLogHandlerRequest.SerialParams, _Mapping]] = ...) -> None: ...
+
+class RemoveLogHandlerRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class LogHandlersReply(_message.Message):
+    __slots__ = ("handlers",)
+    class Handler(_message.Message):
+        __slots__ = ("id",)
+        ID_FIELD_NUMBER: _ClassVar[int]
+        id: str
+        def __init__(self, id: _Optional[str] = ...) -> None: ...
+    HANDLERS_FIELD_NUMBER: _ClassVar[int]
+    handlers: _containers.RepeatedCompositeFieldContainer[LogHandlersReply.Handler]
+    def __init__(self, handlers: _Optional[_Iterable[_Union[LogHandlersReply.Handler, _Mapping]]] = ...) -> None: ...
 
 class StartFirmwareUpdateRequest(_message.Message):
     __slots__ = ("size", "format")

@@ -7,7 +7,7 @@ computed. Nothing is written to a device.
 Problem codes are stable. :func:`parse` raises ``empty``, ``no_prefix`` and ``truncated``. In a module that
 can be read it finds ``crc_mismatch``, ``sha256_mismatch``, ``bad_suffix``, ``bad_extension``,
 ``unknown_platform``, ``trailing_data`` (the file goes on behind the module) and ``combined_incomplete`` (the module
-that should follow is missing).
+that should follow is missing). For files of several modules see :mod:`particle_dev.protocol.module_traits`.
 
 Source: device-os v6.2.0 ``dynalib/inc/module_info.h``, ``build/create_module.py`` (payload hash).
 """
@@ -15,8 +15,7 @@ Source: device-os v6.2.0 ``dynalib/inc/module_info.h``, ``build/create_module.py
 from __future__ import annotations
 
 import hashlib
-from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 from isal import isal_zlib
 
@@ -24,122 +23,36 @@ from particle_dev._native import ffi, lib
 from particle_dev.catalog.modules import ModuleFlag, ModuleFunction
 from particle_dev.catalog.platforms import platform_by_id
 from particle_dev.errors import ModuleFormatError
+from particle_dev.protocol.module_values import (
+    Crc32Check,
+    Dependency,
+    Extension,
+    ExtensionType,
+    Module,
+    Problem,
+    Product,
+    Sha256Check,
+)
+
+__all__ = [
+    "Crc32Check",
+    "Dependency",
+    "Extension",
+    "ExtensionType",
+    "Module",
+    "Problem",
+    "Product",
+    "Sha256Check",
+    "describe",
+    "describe_problem",
+    "extension_name",
+    "parse",
+    "verify",
+]
 
 _ERASED = (0xFFFF, 0xFFFFFFFF)
 _HINT_DAMAGED = "take the file from a fresh download or build"
 _HINT_NO_MODULE = "give the .bin file of a build or of a Device OS release"
-
-
-class ExtensionType(IntEnum):
-    """Types of TLV extensions (END and erased flash are not delivered)."""
-
-    PRODUCT_DATA = 0x0001
-    DYNAMIC_LOCATION = 0x0002
-    DEPENDENCY = 0x0003
-    HASH = 0x0010
-    NAME = 0x0011
-    ASSET_DEPENDENCY = 0x0012
-    SECURITY_MODE = 0x0013
-    ASSET_TYPE = 0x0014
-
-
-# Named tuples, because importing and using dataclasses takes a tenth of the run time of `inspect`.
-class Dependency(NamedTuple):
-    """Another module that must be present with at least ``version``."""
-
-    function: ModuleFunction
-    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
-    version: int
-
-
-class Crc32Check(NamedTuple):
-    """CRC-32 of the module without its last 4 bytes, as stored there and as computed."""
-
-    stored: int
-    computed: int
-
-    @property
-    def ok(self) -> bool:
-        """Whether both are equal; a device refuses the module otherwise."""
-        return self.stored == self.computed
-
-
-class Sha256Check(NamedTuple):
-    """SHA-256 of the suffix, as stored and as computed over what such a module hashes.
-
-    Devices never check it, they report it as the firmware's identity.
-    """
-
-    stored: bytes
-    computed: bytes
-
-    @property
-    def ok(self) -> bool:
-        """Whether both are equal."""
-        return self.stored == self.computed
-
-
-class Product(NamedTuple):
-    """Product of a user part or mono firmware; without a product ID of its own, ``id`` is the platform ID."""
-
-    id: int
-    version: int
-
-
-class Extension(NamedTuple):
-    """A TLV of prefix or suffix; ``offset`` is the file offset of its 4-byte header."""
-
-    type: int
-    offset: int
-    payload: bytes
-
-    @property
-    def length_bytes(self) -> int:
-        """Length as the TLV states it, header included."""
-        return len(self.payload) + lib.PD_EXTENSION_HEADER_SIZE  # type: ignore[no-any-return]
-
-
-class Problem(NamedTuple):
-    """Why a file is not an intact module: stable ``code``, file ``offset`` where there is one, a sentence."""
-
-    code: str
-    offset: int | None
-    message: str
-
-
-class Module(NamedTuple):
-    """A module as its file describes it. Trust the fields only when :attr:`ok`.
-
-    ``start_address`` is where file byte 0 belongs, ``end_address`` (exclusive) is where the CRC follows.
-    ``payload_offset`` is where the bytes that go to the start address begin: behind the prefix when the only
-    flag is ``DROP_MODULE_INFO``, else 0. ``sha256`` is None without a suffix; ``product`` is None for other
-    kinds than user part and mono firmware and for firmware that belongs to no product.
-    """
-
-    size_bytes: int
-    file_size_bytes: int
-    prefix_offset: int
-    payload_offset: int
-    start_address: int
-    end_address: int
-    mcu_target: int
-    flags: ModuleFlag
-    version: int
-    platform_id: int
-    function: ModuleFunction
-    index: int  # type: ignore[assignment]  # see Dependency
-    dependencies: tuple[Dependency, ...]
-    crc32: Crc32Check
-    sha256: Sha256Check | None
-    product: Product | None
-    suffix_size_bytes: int
-    extensions: tuple[Extension, ...]
-    problems: tuple[Problem, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether the file is exactly one intact module of a known platform."""
-        return not self.problems
 
 
 def parse(data: bytes | memoryview, *, check_sha256: bool = True) -> Module:
@@ -151,7 +64,7 @@ def parse(data: bytes | memoryview, *, check_sha256: bool = True) -> Module:
     platforms have it; ``truncated`` (``offset`` = first missing byte).
     """
     view = memoryview(data)
-    source = ffi.new("pd_source *", (ffi.from_buffer("uint8_t[]", view), len(view)))
+    source = _source(view)
     raw = _best_candidate(view, source)
     crc32 = Crc32Check(stored=raw.crc_stored, computed=raw.crc_computed)
     sha256 = _check_sha256(view, raw) if raw.suffix_size and check_sha256 else None
@@ -171,9 +84,7 @@ def parse(data: bytes | memoryview, *, check_sha256: bool = True) -> Module:
         platform_id=raw.platform_id,
         function=ModuleFunction(raw.function),
         index=raw.index,
-        dependencies=tuple(
-            Dependency(ModuleFunction(d.function), d.index, d.version) for d in raw.dependencies if d.function
-        ),
+        dependencies=_dependencies(raw),
         crc32=crc32,
         sha256=sha256,
         product=_product(raw),
@@ -192,36 +103,30 @@ def parse(data: bytes | memoryview, *, check_sha256: bool = True) -> Module:
 def verify(module: Module, *, file: str | None = None) -> None:
     """Raise ModuleFormatError for the module's first problem; ``file`` is named in it."""
     for problem in module.problems:
-        raise ModuleFormatError(
-            f"{file}: {problem.message}" if file else problem.message,
-            code=problem.code,
-            file=file,
-            offset=problem.offset,
-            hint=_HINT_DAMAGED,
-        )
+        error = ModuleFormatError(problem.message, code=problem.code, offset=problem.offset, hint=_HINT_DAMAGED)
+        if file:
+            error.name_file(file)
+        raise error
 
 
-def describe(data: bytes, *, file: str) -> dict[str, object]:
-    """Everything about a file in plain values for JSON; one that is no module gets nulls and a problem."""
+def describe(data: bytes, *, file: str, offset: int = 0) -> dict[str, object]:
+    """Everything about a module in plain values for JSON.
+
+    ``offset`` is where ``data`` begins in the file; all offsets count from the start of the file. A module cut short
+    gets what its prefix says, null for checksums, and a problem; what is no module gets null and a problem.
+    """
     try:
         module = parse(data)
     except ModuleFormatError as error:
-        return describe_problem(Problem(error.code, error.offset, error.message), file=file, data=data)
-    platform = platform_by_id(module.platform_id)
+        where = None if error.offset is None else offset + error.offset
+        description = describe_problem(Problem(error.code, where, error.message), file=file, data=data)
+        if error.code == "truncated":
+            raw = _cut_prefix(data)
+            description.update(_prefix_object(raw, _dependencies(raw), offset))
+        return description
     description = describe_problem(file=file, data=data)
+    description.update(_prefix_object(module, module.dependencies, offset))
     description.update(
-        kind=module.function.label,
-        platform={"id": module.platform_id, "name": platform.name if platform else None},
-        prefix_offset=module.prefix_offset,
-        function=int(module.function),
-        index=module.index,
-        version=module.version,
-        start_address=module.start_address,
-        end_address=module.end_address,
-        flags=[flag.name for flag in module.flags],
-        dependencies=[
-            {"function": int(d.function), "index": d.index, "version": d.version} for d in module.dependencies
-        ],
         crc32={"stored": module.crc32.stored, "computed": module.crc32.computed, "ok": module.crc32.ok},
         suffix_sha256=module.sha256
         and {
@@ -234,13 +139,13 @@ def describe(data: bytes, *, file: str) -> dict[str, object]:
             {
                 "type": extension.type,
                 "name": extension_name(extension.type),
-                "offset": extension.offset,
+                "offset": offset + extension.offset,
                 "length": extension.length_bytes,
                 "payload": extension.payload.hex(),
             }
             for extension in module.extensions
         ],
-        problems=[_problem_object(problem) for problem in module.problems],
+        problems=[_problem_object(problem, offset) for problem in module.problems],
     )
     return description
 
@@ -253,6 +158,7 @@ def describe_problem(*problems: Problem, file: str, data: bytes | None = None) -
         "sha256": None if data is None else hashlib.sha256(data).hexdigest(),
         "kind": None,
         "platform": None,
+        "module_offset": None,
         "prefix_offset": None,
         "function": None,
         "index": None,
@@ -277,8 +183,43 @@ def extension_name(extension_type: int) -> str | None:
         return None
 
 
-def _problem_object(problem: Problem) -> dict[str, object]:
-    return {"code": problem.code, "offset": problem.offset, "message": problem.message}
+def _problem_object(problem: Problem, base: int = 0) -> dict[str, object]:
+    offset = None if problem.offset is None else base + problem.offset
+    return {"code": problem.code, "offset": offset, "message": problem.message}
+
+
+def _prefix_object(stated: Any, dependencies: tuple[Dependency, ...], offset: int) -> dict[str, object]:
+    """What the prefix says; ``stated`` is a Module or a pd_module."""
+    platform = platform_by_id(stated.platform_id)
+    return {
+        "kind": ModuleFunction(stated.function).label,
+        "platform": {"id": stated.platform_id, "name": platform.name if platform else None},
+        "module_offset": offset,
+        "prefix_offset": offset + stated.prefix_offset,
+        "function": int(stated.function),
+        "index": stated.index,
+        "version": stated.version,
+        "start_address": stated.start_address,
+        "end_address": stated.end_address,
+        "flags": [flag.name for flag in ModuleFlag(stated.flags)],
+        "dependencies": [{"function": int(d.function), "index": d.index, "version": d.version} for d in dependencies],
+    }
+
+
+def _dependencies(raw: Any) -> tuple[Dependency, ...]:
+    return tuple(Dependency(ModuleFunction(d.function), d.index, d.version) for d in raw.dependencies if d.function)
+
+
+def _source(view: memoryview) -> Any:
+    return ffi.new("pd_source *", (ffi.from_buffer("uint8_t[]", view), len(view)))
+
+
+def _cut_prefix(data: bytes) -> Any:
+    """The prefix of a module cut short."""
+    raw = ffi.new("pd_module *")
+    status = lib.pd_module_next_candidate(_source(memoryview(data)), ffi.new("unsigned *"), raw)
+    assert status == lib.PD_ERR_TRUNCATED, "parse said so"
+    return raw
 
 
 def _best_candidate(view: memoryview, source: Any) -> Any:
@@ -301,7 +242,7 @@ def _best_candidate(view: memoryview, source: Any) -> Any:
     if best:
         return best
     if status == lib.PD_ERR_TRUNCATED:
-        detail = f"It has {len(view)} bytes, the prefix at 0x{raw.prefix_offset:X} asks for {raw.size}."
+        detail = f"It has {len(view)} bytes, its prefix asks for {raw.size}."
         message = f"{_text(status)} {detail}"
         raise ModuleFormatError(message, code=_name(status), offset=len(view), hint=_HINT_DAMAGED)
     raise ModuleFormatError(_text(status), code=_name(status), hint=_HINT_NO_MODULE)
@@ -366,14 +307,24 @@ def _identity_problems(raw: Any) -> list[Problem]:
 
 
 def _length_problems(view: memoryview, raw: Any, flags: ModuleFlag) -> list[Problem]:
-    extra = bytes(view[raw.size :])
-    combined = ModuleFlag.COMBINED in flags
-    if not extra:
+    rest = view[raw.size :]
+    announced = ModuleFlag.COMBINED in flags
+    if not rest:
         message = "The COMBINED flag announces another module, but the file ends."
-        return [Problem("combined_incomplete", raw.size, message)] if combined else []
-    what = "padding" if extra.strip(extra[:1]) == b"" else "data"
-    message = f"{len(extra)} bytes of {'another module' if combined else what} follow the module."
+        return [Problem("combined_incomplete", raw.size, message)] if announced else []
+    if bytes(rest[:1]) * len(rest) == rest:
+        message = f"{len(rest)} bytes of padding follow the module."
+    elif _is_module(rest):
+        message = "Another module follows."
+    else:
+        message = f"{len(rest)} bytes that are no module follow."
     return [Problem("trailing_data", raw.size, message)]
+
+
+def _is_module(view: memoryview) -> bool:
+    """Whether a module begins here, be it damaged or cut. Other data passes for a prefix once in 50 000 times."""
+    status = lib.pd_module_next_candidate(_source(view), ffi.new("unsigned *"), ffi.new("pd_module *"))
+    return bool(status in (lib.PD_OK, lib.PD_ERR_TRUNCATED))
 
 
 def _slice(view: memoryview, offset: int, size: int) -> memoryview:

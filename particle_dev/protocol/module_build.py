@@ -22,8 +22,6 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Any
 
 from construct import (
@@ -42,17 +40,41 @@ from construct import (
 
 from particle_dev.catalog.modules import ModuleFlag, ModuleFunction
 from particle_dev.errors import ModuleFormatError
-from particle_dev.protocol.module import Dependency, ExtensionType, Product
+from particle_dev.protocol.module import Dependency
+from particle_dev.protocol.module_parts import (
+    END,
+    HEAD_SIZES,
+    NO_PRODUCT,
+    PREFIX_SIZE,
+    SUFFIX_BASE_SIZE,
+    HashCover,
+    ModuleParts,
+    Suffix,
+    Tlv,
+    asset_dependency,
+    check_parts,
+    dynamic_location,
+    end_of_extensions,
+    product_data,
+)
 
-NO_PRODUCT = b"\xff\xff\xff\xff"
-"""Product id and version of firmware that belongs to no product."""
-END = 0
-"""Type of the TLV that ends a list; its payload is padding."""
+__all__ = [
+    "END",
+    "NO_PRODUCT",
+    "HashCover",
+    "ModuleParts",
+    "Suffix",
+    "Tlv",
+    "asset_dependency",
+    "build",
+    "dynamic_location",
+    "end_of_extensions",
+    "product_data",
+    "take_apart",
+]
 
 _HINT = "run: particle-dev inspect FILE"
 _INVALID = 0xFFFF
-_NO_FLAGS = ModuleFlag(0)
-_PREFIX_OFFSETS = (0, 0x20, 0xC0, 0x10C, 0x184, 0x200)
 
 _PREFIX = Struct(
     "start_address" / Int32ul,
@@ -72,116 +94,30 @@ _TLV = Struct(
     "payload" / Bytes(this.length - 4),
 )
 _SUFFIX_BASE = Struct("reserved" / Int16ul, "sha256" / Bytes(32), "size" / Int16ul)
-_PREFIX_SIZE: int = _PREFIX.sizeof()
-_BASE_SIZE: int = _SUFFIX_BASE.sizeof()
-_PRODUCT_U16 = Struct("id" / Int16ul, "version" / Int16ul)
-_PRODUCT_U32 = Struct("id" / Int32ul, "version" / Int16ul)
-
-
-@dataclass(frozen=True, slots=True)
-class Tlv:
-    """An extension: type u16, length u16 (header included), payload."""
-
-    type: int
-    payload: bytes = b""
-
-
-class HashCover(StrEnum):
-    """What the SHA-256 of the suffix covers."""
-
-    FILE = "file"
-    """All bytes before the hash: what the linker's output gets."""
-    PAYLOAD = "payload"
-    """The bytes between prefix and suffix: SoftDevice, NCP firmware and other packed binaries."""
-
-
-@dataclass(frozen=True, slots=True)
-class Suffix:
-    """The end of a module. ``extensions`` are all TLVs in file order, END and PRODUCT_DATA included;
-    ``raw_product`` is what stands between them and the base."""
-
-    extensions: tuple[Tlv, ...] = ()
-    raw_product: bytes = NO_PRODUCT
-    reserved: int = 0
-    hash_cover: HashCover = HashCover.FILE
-
-    @property
-    def size_bytes(self) -> int:
-        """What the last field of the base states."""
-        return len(_build_tlvs(self.extensions)) + len(self.raw_product) + _BASE_SIZE
-
-    @property
-    def has_wide_product(self) -> bool:
-        """Whether this is the suffix of 42 bytes, whose product id has 32 bits."""
-        return not self.extensions and self.size_bytes == 42
-
-    def with_product(self, product: Product) -> Suffix:
-        """The suffix with this product id and version where devices read them: in the 4 bytes before the base.
-
-        Raises ValueError when it has no such bytes or the numbers are out of range.
-        """
-        layout = _PRODUCT_U32 if self.has_wide_product else _PRODUCT_U16
-        try:
-            raw = _pack(layout, product._asdict())
-        except ConstructError as error:
-            raise ValueError(f"product {product.id}, version {product.version} are out of range") from error
-        if len(self.raw_product) >= len(raw):
-            return replace(self, raw_product=self.raw_product[: -len(raw)] + raw)
-        if self.extensions and self.extensions[-1].type == ExtensionType.PRODUCT_DATA:
-            last = self.extensions[-1]
-            return replace(
-                self, extensions=(*self.extensions[:-1], replace(last, payload=last.payload[: -len(raw)] + raw))
-            )
-        raise ValueError("this suffix holds no product data")
-
-
-@dataclass(frozen=True, slots=True)
-class ModuleParts:
-    """A module without the numbers that follow from the rest.
-
-    ``head`` is what lies before the prefix: vector table or vendor header. ``prefix_extensions`` includes END; they set
-    the flag PREFIX_EXTENSIONS, which ``flags`` leaves out. Without ``suffix``, the body's last two bytes are where
-    readers look for the suffix size and must be 00 00 or ff ff.
-    """
-
-    function: ModuleFunction
-    index: int
-    version: int
-    platform_id: int
-    start_address: int
-    body: bytes
-    suffix: Suffix | None = Suffix()
-    head: bytes = b""
-    mcu_target: int = 0
-    flags: ModuleFlag = _NO_FLAGS
-    dependencies: tuple[Dependency, ...] = ()
-    prefix_extensions: tuple[Tlv, ...] = ()
-
-    @property
-    def length_bytes(self) -> int:
-        """Length without CRC: end address minus start address."""
-        prefix_size = _PREFIX_SIZE + len(_build_tlvs(self.prefix_extensions))
-        return len(self.head) + prefix_size + len(self.body) + (self.suffix.size_bytes if self.suffix else 0)
-
-    @property
-    def end_address(self) -> int:
-        """Address of the CRC."""
-        return self.start_address + self.length_bytes
 
 
 def build(parts: ModuleParts) -> bytes:
-    """The module's file. Raises ValueError for parts that no file can hold: a number out of range, three dependencies,
-    prefix TLVs without END, a body that would be read as a suffix."""
-    _check_parts(parts)
-    try:
-        start = parts.head + _build_prefix(parts) + parts.body
-        if parts.suffix is None:
-            content = start
-        else:
-            content = start + _build_suffix(parts.suffix, file_start=start, payload=parts.body)
-        return content + zlib.crc32(content).to_bytes(4, "big")
-    except ConstructError as error:
-        raise ValueError(f"no module can hold these values: {error}") from error
+    """The module's file, with lengths, SHA-256 and CRC-32.
+
+        app = ModuleParts(
+            ModuleFunction.USER_PART, 2, version=6, platform_id=13, start_address=0xB4000, body=code,
+            dependencies=(Dependency(ModuleFunction.SYSTEM_PART, 1, 3103),),
+            suffix=Suffix((asset_dependency("logo.png", digest), end_of_extensions())),
+        )
+        Path("app.bin").write_bytes(build(app))
+
+    Raises ValueError for parts that no file can hold, or that would be read as something else; it names the field, its
+    value and the range.
+    """
+    check_parts(parts)
+    content = parts.head + _build_prefix(parts) + parts.body
+    if parts.suffix is not None:
+        content += _build_suffix(parts.suffix, file_start=content, payload=parts.body)
+    data = content + zlib.crc32(content).to_bytes(4, "big")
+    offset, _ = _find_prefix(data)
+    if offset != len(parts.head):
+        raise ValueError(f"head holds a prefix of its own at 0x{offset:x}, which readers would take for the module's")
+    return data
 
 
 def take_apart(data: bytes) -> ModuleParts:
@@ -191,7 +127,7 @@ def take_apart(data: bytes) -> ModuleParts:
     ``protocol.module.parse`` for the reason), ``bad_suffix``, ``bad_extension``.
     """
     offset, prefix = _find_prefix(data)
-    position = offset + _PREFIX_SIZE
+    position = offset + PREFIX_SIZE
     extensions: tuple[Tlv, ...] = ()
     if prefix.flags & ModuleFlag.PREFIX_EXTENSIONS:
         extensions, size = _read_tlvs(data[position:-4], position)
@@ -219,32 +155,7 @@ def take_apart(data: bytes) -> ModuleParts:
     )
 
 
-def product_data(product: Product) -> Tlv:
-    """The PRODUCT_DATA TLV: product id and version in its last four bytes, where raw product data has them too."""
-    return Tlv(ExtensionType.PRODUCT_DATA, b"\xff\xff" + _pack(_PRODUCT_U16, product._asdict()))
-
-
-def end_of_extensions(padding_bytes: int = 0) -> Tlv:
-    """The END TLV."""
-    return Tlv(END, bytes(padding_bytes))
-
-
 # ---- parts to bytes -------------------------------------------------------------------------------------------------
-
-
-def _check_parts(parts: ModuleParts) -> None:
-    if len(parts.dependencies) > 2:
-        raise ValueError("a module holds two dependencies")
-    if ModuleFlag.PREFIX_EXTENSIONS in parts.flags:
-        raise ValueError("the flag PREFIX_EXTENSIONS follows from prefix_extensions")
-    if parts.prefix_extensions and parts.prefix_extensions[-1].type != END:
-        raise ValueError("the last TLV of the prefix must be END")
-    if parts.suffix and not parts.suffix.raw_product and parts.suffix.size_bytes in (40, 42):
-        raise ValueError("a suffix of 40 or 42 bytes would be read as product data, not as TLVs")
-    if parts.suffix and parts.suffix.size_bytes >= _INVALID:
-        raise ValueError("the suffix is too long")
-    if parts.suffix is None and parts.body[-2:] not in (b"\0\0", b"\xff\xff"):
-        raise ValueError("without a suffix the body must end with 00 00 or ff ff")
 
 
 def _build_prefix(parts: ModuleParts) -> bytes:
@@ -287,7 +198,7 @@ def _pack(layout: Struct, values: dict[str, Any]) -> bytes:
 
 
 def _find_prefix(data: bytes) -> tuple[int, Any]:
-    for offset in _PREFIX_OFFSETS:
+    for offset in HEAD_SIZES:
         try:
             prefix = _PREFIX.parse(data[offset:])
         except ConstructError:
@@ -298,7 +209,7 @@ def _find_prefix(data: bytes) -> tuple[int, Any]:
             length == len(data) - 4
             and prefix.function != ModuleFunction.NONE
             and max(functions) <= max(ModuleFunction)
-            and length >= offset + _PREFIX_SIZE
+            and length >= offset + PREFIX_SIZE
             and Int32ub.parse(data[length:]) == zlib.crc32(data[:length])
         ):
             return offset, prefix
@@ -332,10 +243,10 @@ def _read_suffix(data: bytes, body_offset: int) -> tuple[bytes, Suffix | None]:
     size = Int16ul.parse(data[end - 2 : end])
     if size in (0, _INVALID):
         return data[body_offset:end], None
-    if not _BASE_SIZE <= size <= end - body_offset:
+    if not SUFFIX_BASE_SIZE <= size <= end - body_offset:
         message = "The suffix size is impossible."
         raise ModuleFormatError(message, code="bad_suffix", offset=end - 2, hint=_HINT)
-    start, base_offset = end - size, end - _BASE_SIZE
+    start, base_offset = end - size, end - SUFFIX_BASE_SIZE
     base = _SUFFIX_BASE.parse(data[base_offset:])
     body, extra = data[body_offset:start], data[start:base_offset]
     extensions: tuple[Tlv, ...] = ()

@@ -94,11 +94,12 @@ def _range(region: Region, start: int, end: int, only_in: str | None) -> RangeDi
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """The leaves of a description; its file name is no property of the module, problems have their own."""
+    """The leaves of a description; its file name is no property of the module, problems have their own. A product is
+    one value: a version means nothing without its id."""
     for key, item in value.items():
         if prefix == "" and key in ("file", "problems"):
             continue
-        if isinstance(item, dict):
+        if isinstance(item, dict) and key != "product":
             yield from _flat(item, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", item

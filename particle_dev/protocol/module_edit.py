@@ -26,7 +26,8 @@ from particle_dev.protocol.module_build import (
     end_of_extensions,
     take_apart,
 )
-from particle_dev.protocol.module_traits import combined_pieces
+from particle_dev.protocol.module_parts import MAX_SUFFIX_SIZE
+from particle_dev.protocol.module_traits import Piece, intact_piece, module_pieces
 
 MAX_COMBINED_MODULES = 2
 """What a device applies of one file."""
@@ -66,7 +67,7 @@ def add_extensions(data: bytes, extensions: Iterable[Tlv], *, replace_same_type:
     the prefix of an RTL872x user part, whose start address then moves down and is a multiple of 8.
 
     Raises ModuleFormatError: ``compressed``, ``combined``, ``no_suffix``, ``product_u32`` (its wide product id has no
-    TLV form), ``too_large`` for the module's slot; as :func:`take_apart`.
+    TLV form), ``too_large`` for the module's slot or suffix; as :func:`take_apart`.
     """
     parts = _editable(data)
     new = tuple(extensions)
@@ -141,17 +142,19 @@ def combine(modules: Sequence[bytes]) -> bytes:
 
 
 def split(data: bytes) -> tuple[bytes, ...]:
-    """The modules of a combined file, each complete in itself again; a plain module comes back alone.
+    """The modules of a file, each complete in itself; a plain module comes back alone.
 
-    Raises ModuleFormatError as :func:`~particle_dev.protocol.module.parse`, ``combined_incomplete`` when the module
-    announced last is missing, ``trailing_data`` when more follows than was announced.
+    Raises ModuleFormatError for the first problem of any of them, ``combined_incomplete`` when the module announced
+    last is missing, ``trailing_data`` when what follows is no module.
     """
-    return tuple(standalone(piece) for piece in combined_pieces(data))
+    return tuple(standalone(piece) for piece in module_pieces(data))
 
 
-def standalone(piece: bytes) -> bytes:
-    """A module of a combined file as a file of its own."""
-    parts = take_apart(piece)
+def standalone(piece: Piece) -> bytes:
+    """A module of a file as a file of its own. Raises ModuleFormatError when it is not intact."""
+    if ModuleFlag.COMBINED not in intact_piece(piece).flags:
+        return piece.data
+    parts = take_apart(piece.data)
     return build(replace(parts, flags=parts.flags & ~ModuleFlag.COMBINED))
 
 
@@ -160,10 +163,11 @@ def standalone(piece: bytes) -> bytes:
 
 def _editable(data: bytes) -> ModuleParts:
     parts = take_apart(data)
-    for flag, remedy in ((ModuleFlag.COMPRESSED, "expand"), (ModuleFlag.COMBINED, "split")):
+    for flag, command in ((ModuleFlag.COMPRESSED, "expand"), (ModuleFlag.COMBINED, "split")):
         if flag in parts.flags:
             word = str(flag.name).lower()
-            raise ModuleFormatError(f"The module is {word}.", code=word, hint=f"{remedy} it first")
+            hint = f"first run: particle-dev firmware {command}"
+            raise ModuleFormatError(f"The module is {word}.", code=word, hint=hint)
     return parts
 
 
@@ -228,7 +232,13 @@ def _without(extensions: Iterable[Tlv], types: Collection[int]) -> tuple[Tlv, ..
 
 
 def _build_checked(parts: ModuleParts) -> bytes:
-    """The file, unless its slot has no room for it."""
+    """The file, unless its suffix or its slot has no room for it."""
+    if parts.suffix and parts.suffix.size_bytes > MAX_SUFFIX_SIZE:
+        raise ModuleFormatError(
+            f"The module's suffix would have {parts.suffix.size_bytes} bytes, the most is {MAX_SUFFIX_SIZE}.",
+            code="too_large",
+            hint="give it fewer extensions, or assets with shorter names",
+        )
     data = build(parts)
     platform = platform_by_id(parts.platform_id)
     slot = platform.slot_for(parts.function, parts.index) if platform else None

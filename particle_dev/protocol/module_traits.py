@@ -12,11 +12,10 @@ from typing import NamedTuple
 from particle_dev.catalog.modules import ModuleFlag, ModuleFunction
 from particle_dev.errors import ModuleFormatError
 from particle_dev.protocol.extension import AssetReference, extension_value
-from particle_dev.protocol.module import Extension, ExtensionType, Module, parse
+from particle_dev.protocol.module import Extension, ExtensionType, Module, parse, verify
 
 HASH_SHA256 = 0
 _SHA256_SIZE = 32
-_HINT_JOIN = "take the file from a fresh download, or combine its modules again"
 _SECURITY_MODES = {0: "none", 1: "protected"}
 
 
@@ -87,31 +86,55 @@ def notes(module: Module) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def combined_pieces(data: bytes) -> tuple[bytes, ...]:
-    """The modules of a combined file as they stand in it; a file of one module is its only piece.
+class Piece(NamedTuple):
+    """A module as it stands in a file. ``offset`` is where it begins; ``number`` counts from 1, None when it is alone.
+    The last piece holds what follows it and is no module."""
 
-    Raises ModuleFormatError as :func:`~particle_dev.protocol.module.parse` (offsets count from the start of ``data``);
-    ``combined_incomplete`` when an announced module is missing; ``trailing_data`` when more follows than announced.
-    """
-    pieces = []
-    position = 0
+    offset: int
+    data: bytes
+    number: int | None
+    is_last: bool
+
+    def name_in(self, file: str) -> str:
+        """``file``, or ``file#2`` for the second of several."""
+        return file if self.number is None else f"{file}#{self.number}"
+
+
+def module_pieces(data: bytes) -> tuple[Piece, ...]:
+    """The modules in a file, announced by the COMBINED flag or just one behind the other, damaged and cut ones
+    included. A file that begins with no module is one piece. Raises nothing."""
+    view = memoryview(data)
+    starts = [0]
+    end = 0
     while True:
         try:
-            module = parse(memoryview(data)[position:])
+            end += parse(view[end:], check_sha256=False).size_bytes
         except ModuleFormatError as error:
-            if position and error.code == "empty":
-                message = "The module announced last is missing."
-                error = ModuleFormatError(message, code="combined_incomplete", offset=0, hint=_HINT_JOIN)
-            offset = None if error.offset is None else position + error.offset
-            raise ModuleFormatError(error.message, code=error.code, offset=offset, hint=error.hint) from error
-        pieces.append(data[position : position + module.size_bytes])
-        position += module.size_bytes
-        if ModuleFlag.COMBINED not in module.flags:
+            if error.code != "truncated" and len(starts) > 1:
+                starts.pop()
             break
-    if position < len(data):
-        message = f"{len(data) - position} bytes follow the last module."
-        raise ModuleFormatError(message, code="trailing_data", offset=position, hint=_HINT_JOIN)
-    return tuple(pieces)
+        if end == len(data):
+            break
+        starts.append(end)
+    ends = [*starts[1:], len(data)]
+    return tuple(
+        Piece(start, data[start:stop], number if len(starts) > 1 else None, number == len(starts))
+        for number, (start, stop) in enumerate(zip(starts, ends, strict=True), start=1)
+    )
+
+
+def intact_piece(piece: Piece) -> Module:
+    """The module in a piece. Raises ModuleFormatError for its first problem, with the offset in the file."""
+    try:
+        module = parse(piece.data)
+        if not piece.is_last:
+            module = module._replace(problems=tuple(p for p in module.problems if p.code != "combined_incomplete"))
+        verify(module)
+    except ModuleFormatError as error:
+        if error.offset is not None:
+            error.offset += piece.offset
+        raise
+    return module
 
 
 def _asset_dependency(extension: Extension) -> AssetDependency:

@@ -26,6 +26,7 @@ _ALWAYS: dict[int, tuple[Effect, ...]] = {
     ControlRequest.WIFI_REMOVE_KNOWN_NETWORK: (Effect.ERASE,),
     ControlRequest.WIFI_CLEAR_KNOWN_NETWORKS: (Effect.ERASE,),
     ControlRequest.SET_SECURITY_KEY: (Effect.ERASE,),
+    ControlRequest.ENV_CLEAR: (Effect.ERASE,),
 }
 
 

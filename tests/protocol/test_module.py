@@ -205,8 +205,11 @@ def test_problem_codes_and_offsets(data, code, offset):
     [
         (0, b"\xff" * 100, "100 bytes of padding"),
         (0, b"\0", "1 bytes of padding"),
-        (0, b"\xff\x00", "2 bytes of data"),
-        (ModuleFlag.COMBINED, build(), "another module"),
+        (0, b"\xff\x00", "2 bytes that are no module follow."),
+        (ModuleFlag.COMBINED, b"\xff\x00", "2 bytes that are no module follow."),
+        (ModuleFlag.COMBINED, build(), "Another module follows."),
+        (0, build(), "Another module follows."),
+        (0, build()[:40], "Another module follows."),
     ],
 )
 def test_trailing_data_is_named_but_the_module_is_still_checked(flags, extra, word):
@@ -318,6 +321,27 @@ def test_describe_a_module():
     assert description["dependencies"] == [{"function": 4, "index": 1, "version": 1502}]
     assert description["product"] == {"id": 13, "version": 3}
     assert description["problems"] == []
+
+
+def test_describe_a_module_cut_short_says_what_its_prefix_says():
+    whole = describe(build(), file="x")
+    cut = describe(build()[:60], file="x")
+    told = ("kind", "platform", "module_offset", "prefix_offset", "function", "index", "version")
+    told += ("start_address", "end_address", "flags", "dependencies")
+    assert {key: cut[key] for key in told} == {key: whole[key] for key in told}
+    assert [cut[key] for key in ("crc32", "suffix_sha256", "product", "extensions")] == [None] * 4
+    assert [(p["code"], p["offset"]) for p in cut["problems"]] == [("truncated", 60)]
+
+
+def test_offsets_of_a_description_count_from_the_start_of_the_file():
+    data = build(prefix_offset=0x200, suffix_extra=tlv(0x777, b"hi") + END + bytes(4))
+    data = data[:-1] + bytes([data[-1] ^ 1])
+    alone, inside = describe(data, file="x"), describe(data, file="x", offset=1000)
+    assert (alone["module_offset"], inside["module_offset"]) == (0, 1000)
+    assert inside["prefix_offset"] == alone["prefix_offset"] + 1000 == 0x200 + 1000
+    assert inside["extensions"][0]["offset"] == alone["extensions"][0]["offset"] + 1000
+    assert inside["problems"][0]["offset"] == alone["problems"][0]["offset"] + 1000
+    assert describe(data[:-9], file="x", offset=1000)["problems"][0]["offset"] == len(data) - 9 + 1000
 
 
 def test_describe_unknown_platform_and_extension():

@@ -12,13 +12,16 @@ from hypothesis import strategies as st
 from particle_dev.catalog.modules import ModuleFlag, ModuleFunction
 from particle_dev.catalog.platforms import PLATFORMS
 from particle_dev.errors import ModuleFormatError
+from particle_dev.protocol.extension import AssetReference, DynamicLocation, extension_value
 from particle_dev.protocol.module import Dependency, Product, parse
 from particle_dev.protocol.module_build import (
     HashCover,
     ModuleParts,
     Suffix,
     Tlv,
+    asset_dependency,
     build,
+    dynamic_location,
     end_of_extensions,
     product_data,
     take_apart,
@@ -223,6 +226,73 @@ PLAIN = ModuleParts(ModuleFunction.USER_PART, 1, 6, 13, 0xB4000, bytes(64))
 def test_impossible_parts_are_refused(change):
     with pytest.raises(ValueError):
         build(replace(PLAIN, **change))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"function": 77}, "function is 77, not a ModuleFunction from 1 to 9"),
+        ({"function": ModuleFunction.NONE}, "from 1 to 9"),
+        ({"version": 65536}, "version is 65536, not a number from 0 to 65535"),
+        ({"version": 1.5}, "version is 1.5"),
+        ({"flags": 0x20}, "flags is 32, not a number from 0 to 31"),
+        ({"head": bytes(5)}, "head has 5 bytes"),
+        ({"head": build(PLAIN)[:24] + bytes(8), "body": bytes(32)}, "prefix of its own at 0x0"),
+        ({"body": None}, "body is NoneType, not bytes"),
+        ({"body": "text"}, "body is str, not bytes"),
+        ({"start_address": 0xFFFFFFF0}, "end_address 0x1"),
+        ({"dependencies": (Dependency(12, 1, 1),)}, r"dependencies\[0\].function is 12"),
+        ({"dependencies": ((4, 1, 1),)}, r"dependencies\[0\] is \(4, 1, 1\), no Dependency"),
+        ({"suffix": b""}, "suffix is b''"),
+        ({"suffix": Suffix(raw_product=bytes(5))}, "raw_product has 5 bytes"),
+        ({"suffix": Suffix(raw_product=None)}, "raw_product is NoneType"),
+        ({"suffix": Suffix((Tlv(3, bytes(8)),), bytes(4))}, "without END"),
+        ({"suffix": Suffix((end_of_extensions(), Tlv(3, bytes(8))))}, r"extensions\[0\] is END"),
+        ({"suffix": Suffix((Tlv(0xFFFF),))}, r"extensions\[0\].type is 65535"),
+        ({"suffix": Suffix((Tlv(3, bytes(65532)),))}, "the most is 65531"),
+        ({"suffix": Suffix(hash_cover="file")}, "no HashCover"),
+        ({"suffix": Suffix(reserved=-1)}, "suffix.reserved is -1"),
+    ],
+)
+def test_refusals_name_field_value_and_range(change, message):
+    with pytest.raises(ValueError, match=message):
+        build(replace(PLAIN, **change))
+
+
+SCALARS = st.one_of(st.integers(-2, 2**33), st.none(), st.text(max_size=2), st.binary(max_size=70))
+FIELDS = st.sampled_from([*PLAIN.__dataclass_fields__])
+SUFFIX_FIELDS = st.sampled_from([*Suffix.__dataclass_fields__])
+
+
+@given(st.dictionaries(FIELDS, SCALARS, min_size=1), st.dictionaries(SUFFIX_FIELDS, SCALARS))
+def test_whatever_is_given_is_refused_by_our_error_or_read_back(changes, suffix_changes):
+    changes.setdefault("suffix", replace(Suffix(), **suffix_changes))
+    parts = replace(PLAIN, **changes)
+    try:
+        data = build(parts)
+    except ValueError as error:
+        assert "module can hold" not in str(error)
+        assert not isinstance(error, UnicodeError)
+        return
+    assert build(take_apart(data)) == data
+    assert parse(data).crc32.ok
+
+
+def test_extensions_by_kind_are_read_as_they_were_given():
+    given_ = (dynamic_location(0xB4000, 0x1000, 0x2000), asset_dependency("logo.png", bytes(range(32))))
+    module = parse(build(replace(PLAIN, suffix=Suffix((*given_, end_of_extensions())))))
+    assert [extension_value(extension) for extension in module.extensions] == [
+        DynamicLocation(0xB4000, 0x1000, 0x2000),
+        AssetReference(0, bytes(range(32)), "logo.png"),
+    ]
+    for refused in (
+        lambda: dynamic_location(2**32),
+        lambda: asset_dependency("logo.png", b"short"),
+        lambda: asset_dependency("", bytes(32)),
+        lambda: product_data(Product(65536, 1)),
+    ):
+        with pytest.raises(ValueError):
+            refused()
 
 
 @pytest.mark.parametrize(

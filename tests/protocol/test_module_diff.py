@@ -29,7 +29,7 @@ def test_fields_and_ranges_with_addresses():
     other = set_product(APP, Product(1234, 7))
     difference = diff_modules(APP, other)
     assert not difference.identical
-    assert {field.name for field in difference.fields} == CHECKSUMS | {"product.id", "product.version"}
+    assert {field.name for field in difference.fields} == CHECKSUMS | {"product"}
     assert [(r.region, r.offset, r.address) for r in difference.ranges] == [
         ("product id and version", len(APP) - 44, 0xB4000 + len(APP) - 44),
         ("suffix with SHA-256", len(APP) - 40 + 2, 0xB4000 + len(APP) - 38),

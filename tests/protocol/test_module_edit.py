@@ -131,6 +131,8 @@ def test_extensions_are_refused_where_they_do_not_fit():
     )
     full = build(replace(take_apart(BORON_APP), body=bytes(262144 - 24 - 44)))
     assert error_of(add_extensions, full, [Tlv(0x11)]).code == "too_large"
+    too_many = [Tlv(0x12, bytes(300))] * 220
+    assert error_of(add_extensions, BORON_APP, too_many).code == "too_large"
     with pytest.raises(ValueError):
         remove_extensions(P2_APP, [ExtensionType.PRODUCT_DATA])
 

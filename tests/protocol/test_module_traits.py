@@ -5,6 +5,8 @@ import sys
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from particle_dev.catalog.modules import ModuleFlag, ModuleFunction
 from particle_dev.errors import ModuleFormatError
@@ -14,8 +16,9 @@ from particle_dev.protocol.module_build import ModuleParts, Suffix, Tlv, build, 
 from particle_dev.protocol.module_edit import combine, protect_bootloader
 from particle_dev.protocol.module_traits import (
     asset_dependencies,
-    combined_pieces,
+    intact_piece,
     is_application,
+    module_pieces,
     notes,
     security_mode,
 )
@@ -94,14 +97,59 @@ def test_hash_types_that_are_not_known_give_no_hash():
     assert (dependency.name, dependency.sha256) == ("name", b"")
 
 
-def test_pieces_of_a_combined_file():
-    one, two = build(APP), build(replace(APP, version=7))
-    combined = combine([one, two])
-    assert combined_pieces(combined) == (combined[: len(one)], two)
-    assert combined_pieces(one) == (one,)
+ONE, TWO = build(APP), build(replace(APP, version=7))
+COMBINED = combine([ONE, TWO])
+
+
+@pytest.mark.parametrize("data", [COMBINED, ONE + TWO, COMBINED[:-1], ONE + TWO[:-10], COMBINED + b"junk"])
+def test_pieces_of_a_file_of_several_modules(data):
+    first, second = module_pieces(data)
+    assert (first.offset, first.data, first.number, first.is_last) == (0, data[: len(ONE)], 1, False)
+    assert (second.offset, second.data, second.number, second.is_last) == (len(ONE), data[len(ONE) :], 2, True)
+    assert (first.name_in("a.bin"), second.name_in("a.bin")) == ("a.bin#1", "a.bin#2")
+    assert intact_piece(first)._replace(flags=0, crc32=None, sha256=None) == parse(ONE)._replace(
+        flags=0, crc32=None, sha256=None
+    )
+
+
+@pytest.mark.parametrize("data", [b"", b"text", ONE, ONE[:-1], ONE + b"junk", COMBINED[: len(ONE) + 10]])
+def test_what_is_one_piece(data):
+    (piece,) = module_pieces(data)
+    assert piece == (0, data, None, True)
+    assert piece.name_in("a.bin") == "a.bin"
+
+
+@given(st.lists(st.one_of(st.sampled_from([ONE, TWO, COMBINED]), st.binary(max_size=60)), max_size=5))
+def test_pieces_together_are_the_file(parts):
+    data = b"".join(parts)
+    pieces = module_pieces(data)
+    assert b"".join(piece.data for piece in pieces) == data
+    assert [piece.offset for piece in pieces] == [sum(len(p.data) for p in pieces[:n]) for n in range(len(pieces))]
+    assert [piece.is_last for piece in pieces] == [False] * (len(pieces) - 1) + [True]
+
+
+def test_three_modules_and_the_first_problem_with_its_offset_in_the_file():
+    pieces = module_pieces(COMBINED + TWO[:-1] + b"?")
+    assert [piece.number for piece in pieces] == [1, 2, 3]
+    assert [intact_piece(piece).version for piece in pieces[:2]] == [APP.version, 7]
     with pytest.raises(ModuleFormatError) as caught:
-        combined_pieces(combined[: len(one) + 10])
-    assert (caught.value.code, caught.value.offset) == ("no_prefix", None)
+        intact_piece(pieces[2])
+    assert (caught.value.code, caught.value.offset) == ("crc_mismatch", len(COMBINED) + len(TWO) - 4)
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "offset"),
+    [
+        (COMBINED + b"junk", "trailing_data", len(COMBINED)),
+        (COMBINED[:-5], "truncated", len(COMBINED) - 5),
+        (COMBINED[: len(ONE)], "combined_incomplete", len(ONE)),
+        (COMBINED[: len(ONE)] + b"junk", "trailing_data", len(ONE)),
+    ],
+)
+def test_the_last_piece_has_the_problem(data, code, offset):
+    with pytest.raises(ModuleFormatError) as caught:
+        intact_piece(module_pieces(data)[-1])
+    assert (caught.value.code, caught.value.offset) == (code, offset)
 
 
 def test_an_error_in_a_garbage_cycle_does_no_harm():
