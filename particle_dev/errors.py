@@ -17,12 +17,14 @@
     │   ├── DeviceAmbiguousError      … more than one matches
     │   ├── WrongDeviceError          … another Device ID than expected
     │   ├── DeviceModeError           … not in the mode the act needs
+    │   ├── ChipLockedError           … its debug port is closed; opening it erases everything
     │   └── RequestRefusedError       … result code of a control request
     │       └── RequestUnsupportedError … not sent, since this platform or Device OS does not know it
     ├── FlashError
     │   ├── PlanRefusedError          … reasons, before anything is erased
     │   ├── FlashRangeError           … an address no plan may touch
-    │   └── VerifyError               … read-back differs: address, expected, actual
+    │   ├── VerifyError               … read-back differs: address, expected, actual
+    │   └── UpdateNotAppliedError     … the device was to install a module and does not have it: expected, actual
     ├── FirmwareStoreError          store, download or index
     │   └── ProductVersionError       … a version that a product cannot take
     ├── StationError
@@ -59,6 +61,16 @@ class ParticleDevError(Exception):
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Constructors take keywords, which the default of exceptions cannot give: errors cross process borders.
+        return _revive, (type(self), dict(vars(self)))
+
+
+def _revive(kind: type[ParticleDevError], state: dict[str, object]) -> ParticleDevError:
+    error = kind.__new__(kind, state["message"])
+    error.__dict__.update(state)
+    return error
+
 
 class FormatError(ParticleDevError):
     """Bytes do not follow their format; ``file`` and ``offset`` (bytes from the start) where known."""
@@ -76,6 +88,13 @@ class FormatError(ParticleDevError):
         self.code = code
         self.file = file
         self.offset = offset
+
+    def name_file(self, file: str) -> None:
+        """Say which file this is about, in front of the message; an error that names one already stays as it is."""
+        if self.file is None:
+            self.file = file
+            self.message = f"{file}: {self.message}"
+            self.args = (self.message,)
 
 
 class ModuleFormatError(FormatError):
@@ -149,6 +168,14 @@ class LinkAccessError(TransportError):
 
 class DeviceError(ParticleDevError):
     """The device, or the choice of device."""
+
+
+class ChipLockedError(DeviceError):
+    """The chip's debug port is protected; ``where`` names the probe. Nothing was erased."""
+
+    def __init__(self, message: str, *, where: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.where = where
 
 
 class DeviceNotFoundError(DeviceError):
@@ -229,6 +256,18 @@ class VerifyError(FlashError):
     def __init__(self, message: str, *, address: int, expected: int, actual: int, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.address = address
+        self.expected = expected
+        self.actual = actual
+
+
+class UpdateNotAppliedError(FlashError):
+    """A module was handed to the device, which was to install it, and afterwards it is not there.
+
+    ``expected`` and ``actual`` say what the device should and does report or hold.
+    """
+
+    def __init__(self, message: str, *, expected: str, actual: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
         self.expected = expected
         self.actual = actual
 

@@ -6,6 +6,7 @@ from particle_dev.catalog.requests import ControlRequest
 from particle_dev.device.requester import Requester
 from particle_dev.protocol import messages_config as messages
 from particle_dev.protocol.messages_config import (
+    Environment,
     Feature,
     ProtectedState,
     ProtectionChallenge,
@@ -32,6 +33,16 @@ class ConfigRequests:
         """Whether the device believes to have an owner. The cloud may know better."""
         return messages.decode_is_claimed(self._session.request(ControlRequest.IS_CLAIMED))
 
+    def is_setup_done(self) -> bool:
+        """Whether the set-up flag is set. A Gen3 device before 4.0.0 without it listens instead of connecting; later
+        releases always say yes."""
+        return messages.decode_setup_done(self._session.request(ControlRequest.IS_DEVICE_SETUP_DONE))
+
+    def set_setup_done(self, done: bool) -> None:
+        """Set or clear the set-up flag. **Set, it lets a Gen3 device before 4.0.0 connect from its next boot on, or
+        when it leaves listening mode.** From 4.0.0 on clearing it is refused, and setting it does nothing."""
+        self._session.request(ControlRequest.SET_DEVICE_SETUP_DONE, messages.encode_setup_done(done))
+
     def set_startup_mode(self, mode: StartupMode) -> None:
         """What the next boot does. LISTENING is consumed once: by safe mode, or on Gen3 and later by the first attempt
         to connect of any boot; power loss forgets it."""
@@ -45,6 +56,19 @@ class ConfigRequests:
         """Whether a feature is on."""
         data = self._session.request(ControlRequest.GET_FEATURE, messages.encode_get_feature(feature))
         return messages.decode_feature(data)
+
+    def set_softap_ssid(self, prefix: str, suffix: str) -> None:
+        """Name of the Wi-Fi network that a Gen2 device opens in listening mode. Raises ValueError beyond 25 and 6
+        bytes."""
+        self._session.request(ControlRequest.SET_SOFTAP_SSID, messages.encode_softap_ssid(prefix, suffix))
+
+    def environment(self) -> Environment:
+        """Environment variables of the device."""
+        return messages.decode_environment(self._session.request(ControlRequest.ENV_GET))
+
+    def clear_environment(self) -> bool:
+        """**Erase** all environment variables. True when it counts only after a reset. Needs ``may_erase``."""
+        return messages.decode_environment_cleared(self._session.request(ControlRequest.ENV_CLEAR))
 
     def protected_state(self) -> ProtectedState:
         """Device protection and service mode. Devices before 6.0.0 have neither and raise RequestUnsupportedError."""

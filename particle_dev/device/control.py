@@ -11,6 +11,7 @@ from particle_dev.catalog.request_support import depends_on_version, support_row
 from particle_dev.catalog.requests import ControlRequest, RawRequest, result_name
 from particle_dev.device.config_requests import ConfigRequests
 from particle_dev.device.exchange import run
+from particle_dev.device.log_requests import LogRequests
 from particle_dev.device.model import Device
 from particle_dev.device.network_requests import CellularRequests, NetworkRequests, WifiRequests
 from particle_dev.errors import (
@@ -54,7 +55,7 @@ class ControlSession:
 
     What a request may do beyond the harmless needs a permission, and the methods say so; :meth:`request` checks it for
     whatever is sent. A request that the device's platform or Device OS does not know is refused before it is sent.
-    ``config``, ``network``, ``wifi`` and ``cellular`` hold the requests of their subject.
+    ``config``, ``network``, ``wifi``, ``cellular`` and ``logs`` hold the requests of their subject.
     """
 
     def __init__(self, host: Host, device: Device, permissions: Permissions = NOTHING) -> None:
@@ -75,6 +76,7 @@ class ControlSession:
         self.network = NetworkRequests(self)
         self.wifi = WifiRequests(self)
         self.cellular = CellularRequests(self)
+        self.logs = LogRequests(self)
         run(control.reset_requests(), self._link, self._clock)
 
     def __enter__(self) -> ControlSession:

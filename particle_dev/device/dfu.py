@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from particle_dev.catalog.modules import ModuleFunction
+from particle_dev.catalog.ota_region import update_area
 from particle_dev.catalog.platforms import Platform, UsbMode
 from particle_dev.device.exchange import run
 from particle_dev.device.model import Device
 from particle_dev.errors import DeviceModeError, DfuProtocolError, FlashRangeError
-from particle_dev.protocol import dfu
-from particle_dev.protocol.dfuse import MemoryLayout, Sector, parse_memory_layout
+from particle_dev.protocol import dct, dfu
+from particle_dev.protocol.dfuse import DfuseCommand, MemoryLayout, Sector, parse_memory_layout
 from particle_dev.protocol.usb import Machine
 from particle_dev.transport.base import Host
 
@@ -20,6 +21,14 @@ _FUNCTIONAL_DESCRIPTOR = 0x21
 _WRITABLE_FUNCTIONS = (ModuleFunction.SYSTEM_PART, ModuleFunction.USER_PART, ModuleFunction.MONO_FIRMWARE)
 INTERNAL_FLASH_ALT = 0
 DCT_ALT = 1
+EXTERNAL_SECTOR_SIZE_BYTES = 4096
+"""One ERASE clears that much of external flash. Bootloaders before 3.x announce 8 KiB for 8 MiB parts and still do so.
+Source: device-os v2.1.0 bootloader/src/nRF52840/usbd_dfu_mal.h, usbd_dfu_mal.cpp ExternalFlashMal::erase."""
+_PAGE_BYTES = 4096
+_ERASE_MOVES_POINTER = "stm32f2xx"
+"""Family whose ERASE moves the address pointer, too; elsewhere it stands until the next SET_ADDRESS. Source: device-os
+v2.1.0 platform/MCU/STM32F2xx/STM32_USB_Device_Driver/src/usbd_dfu_core.c; v6.2.0 bootloader/src/{nRF52840,rtl872x}/
+usbd_dfu.cpp."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +73,21 @@ def writable_ranges(platform: Platform) -> tuple[tuple[int, int], ...]:
     )
 
 
+def writable_dct_ranges(platform: Platform) -> tuple[tuple[int, int], ...]:
+    """[start, end) of the configuration that a session writes: update slots 1–4 and the flag for the OTA region. Keys,
+    claim and factory slot lie beside them and are refused."""
+    if update_area(platform) is None:
+        return ()
+    flag = dct.OTA_UPDATE_FLAG_OFFSET
+    return (flag, flag + 1), (dct.slot_offset(1), dct.slot_offset(dct.MODULE_SLOT_COUNT))
+
+
 class DfuSession:
     """Reads, erases and writes flash of a device in DFU mode. Use as a context manager.
 
-    ``memories`` gives the layout of each alternate setting as the device announces it. Nothing here boots the
-    application, except :meth:`leave`.
+    ``memories`` gives the layout of each alternate setting as the device announces it. What was read of internal flash
+    is not read again until the session erases or writes there: nobody else can. Nothing here boots the application,
+    except :meth:`leave`.
     """
 
     def __init__(self, host: Host, device: Device) -> None:
@@ -82,6 +101,7 @@ class DfuSession:
         self._clock = host.clock
         self.device = device
         self._writable = writable_ranges(device.platform)
+        self._writable_dct = writable_dct_ranges(device.platform)
         self._link = host.usb.open(device.usb)
         try:
             descriptors = parse_descriptors(self._link.configuration_descriptor())
@@ -93,6 +113,8 @@ class DfuSession:
                 for alt, index in descriptors.alternate_strings.items()
             }
             self._alt: int | None = None
+            self._pointer: int | None = None
+            self._pages: dict[int, bytes] = {}
             run(dfu.go_idle(self._interface), self._link, self._clock)
         except BaseException:
             self._link.close()
@@ -114,12 +136,27 @@ class DfuSession:
         if alt not in self.memories:
             raise DfuProtocolError(f"{self.device} has no alternate setting {alt}")
         self._link.set_interface_altsetting(self._interface, alt)
-        self._alt = alt
+        self._alt, self._pointer = alt, None
 
     def read(self, alt: int, address: int, size_bytes: int) -> bytes:
         """``size_bytes`` bytes from ``address`` on; changes nothing. Raises DfuProtocolError, TransportError."""
+        pages = range(address // _PAGE_BYTES, -(-(address + size_bytes) // _PAGE_BYTES))
+        if alt == INTERNAL_FLASH_ALT and all(page in self._pages for page in pages):
+            start = address - pages.start * _PAGE_BYTES
+            return b"".join(self._pages[page] for page in pages)[start : start + size_bytes]
         self._select(alt)
-        return run(dfu.upload(address, size_bytes, self._interface), self._link, self._clock)
+        self._pointer = None
+        data = run(dfu.upload(address, size_bytes, self._interface), self._link, self._clock)
+        if alt == INTERNAL_FLASH_ALT:
+            for page in pages:
+                piece = data[max(0, page * _PAGE_BYTES - address) :][:_PAGE_BYTES]
+                if page * _PAGE_BYTES >= address and len(piece) == _PAGE_BYTES:
+                    self._pages[page] = piece
+        return data
+
+    def _forget(self, address: int, size_bytes: int) -> None:
+        for page in range(address // _PAGE_BYTES, -(-(address + size_bytes) // _PAGE_BYTES)):
+            self._pages.pop(page, None)
 
     def sectors(self, address: int, size_bytes: int) -> tuple[Sector, ...]:
         """Erase units of internal flash that hold a range."""
@@ -130,24 +167,91 @@ class DfuSession:
         system and user parts, DfuProtocolError when the device refuses."""
         self._check_range(sector.address, sector.size_bytes)
         self._select(INTERNAL_FLASH_ALT)
-        run(dfu.erase_sector(sector.address, self._interface), self._link, self._clock)
+        self._forget(sector.address, sector.size_bytes)
+        self._erase(sector.address)
 
     def write(self, address: int, data: bytes) -> None:
         """Program one block (at most ``transfer_size_bytes``) of erased internal flash. Raises as
         :meth:`erase_sector`; STM32F2 hides failed writes, so read back."""
         self._check_range(address, len(data))
         self._select(INTERNAL_FLASH_ALT)
+        self._forget(address, len(data))
         run(self._write(address, data), self._link, self._clock)
 
+    def erase_external(self, address: int) -> None:
+        """Erase the 4 KiB of external flash at ``address`` (0x80000000 and up). Raises FlashRangeError outside of the
+        update area, where files, assets and the factory application lie, DfuProtocolError when the device refuses."""
+        alt = self._check_external(address - address % EXTERNAL_SECTOR_SIZE_BYTES, EXTERNAL_SECTOR_SIZE_BYTES)
+        self._select(alt)
+        self._erase(address)
+
+    def write_external(self, address: int, data: bytes) -> None:
+        """Program one block (at most ``transfer_size_bytes``) of erased external flash. Raises as
+        :meth:`erase_external`."""
+        alt = self._check_external(address, len(data))
+        self._select(alt)
+        run(self._write(address, data), self._link, self._clock)
+
+    def write_dct(self, offset: int, data: bytes) -> None:
+        """Replace bytes of the configuration; no erase is needed. **What an armed slot names is installed at the next
+        boot.** Raises FlashRangeError outside of the update slots and their flag, DfuProtocolError."""
+        if not any(start <= offset and offset + len(data) <= end for start, end in self._writable_dct):
+            raise FlashRangeError(
+                f"{offset}+{len(data)} of the configuration of {self.device.platform.display_name} is not written",
+                address=offset,
+                size_bytes=len(data),
+                hint="only update slots and their flag are; keys and claim lie beside them",
+            )
+        self._select(DCT_ALT)
+        run(self._write(offset, data), self._link, self._clock)
+
+    def _check_external(self, address: int, size_bytes: int) -> int:
+        area = update_area(self.device.platform)
+        if area is None or address < area.dfu_address or address + size_bytes > area.dfu_address + area.safe_size_bytes:
+            raise FlashRangeError(
+                f"0x{address:08x}+{size_bytes} is outside the update area of {self.device.platform.display_name}",
+                address=address,
+                size_bytes=size_bytes,
+                hint="files, assets and the factory application lie around it",
+            )
+        return area.dfu_alt
+
+    def _erase(self, address: int) -> None:
+        if self.device.platform.family == _ERASE_MOVES_POINTER:
+            self._pointer = None
+        run(dfu.erase_sector(address, self._interface), self._link, self._clock)
+
     def _write(self, address: int, data: bytes) -> Machine[None]:
-        yield from dfu.set_address(address, self._interface)
-        yield from dfu.write_block(0, data, address, self._interface)
+        base, self._pointer = self._pointer, None
+        block, rest = (0, 1) if base is None else divmod(address - base, self.transfer_size_bytes)
+        if base is None or rest or not 0 <= block <= dfu.LAST_BLOCK:
+            yield from dfu.set_address(address, self._interface)
+            base, block = address, 0
+        yield from dfu.write_block(block, data, address, self._interface)
+        self._pointer = base
 
     def leave(self) -> None:
         """Reset into the application. **It may connect to the cloud, which starts billing**: callers must hold the
         permission ``may_connect``. The device is gone afterwards."""
         run(dfu.go_idle(self._interface), self._link, self._clock)
         run(dfu.leave(self._interface), self._link, self._clock)
+
+    def commands(self) -> frozenset[int]:
+        """Numbers of the DfuSe commands that the bootloader knows (protocol.dfuse.DfuseCommand). Changes nothing."""
+        return run(dfu.supported_commands(self._interface), self._link, self._clock)
+
+    def leave_into_safe_mode(self) -> None:
+        """Reset into safe mode, **which connects to the cloud and starts billing**: callers must hold the permission
+        ``may_connect``. The device is gone afterwards. Raises DeviceModeError, before anything is sent that changes it,
+        for a bootloader before Device OS 6.1.1, which does not know the command."""
+        if DfuseCommand.ENTER_SAFE_MODE not in self.commands():
+            raise DeviceModeError(
+                f"the bootloader of {self.device} has no way into safe mode",
+                expected="safe",
+                actual=self.device.mode,
+                hint="bootloaders since Device OS 6.1.1 have; else leave DFU mode and use control request 60",
+            )
+        run(dfu.leave_into_safe_mode(self._interface), self._link, self._clock)
 
     def _check_range(self, address: int, size_bytes: int) -> None:
         if any(start <= address and address + size_bytes <= end for start, end in self._writable):

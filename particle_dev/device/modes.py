@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
-from particle_dev.catalog.console import DFU_SPEED
+from particle_dev.catalog.console import DFU_SPEED, LISTENING_SPEED
 from particle_dev.catalog.platforms import UsbMode
+from particle_dev.catalog.requests import ControlRequest, RawRequest
 from particle_dev.device.control import ControlSession
 from particle_dev.device.discovery import POLL_INTERVAL_S, wait_for_mode
 from particle_dev.device.model import Device
 from particle_dev.errors import ControlProtocolError, DeviceModeError, DeviceNotFoundError, LinkTimeoutError
+from particle_dev.protocol.dfuse import DfuseCommand
 from particle_dev.transport.base import Host
 
 DFU_TOUCH_BAUD = DFU_SPEED.baud
@@ -23,25 +25,139 @@ class DfuEntry(StrEnum):
     SERIAL_TOUCH = "14400 baud"
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """One row of the mode table. ``delay_s`` passes on the device before it acts; ``boots_application`` means that
-    the application may run afterwards and, if it connects by itself, start billing."""
+class Target(StrEnum):
+    """What a host can ask a board for. RESET keeps the mode it would boot into."""
 
+    DFU = "dfu"
+    SAFE = "safe"
+    LISTENING = "listening"
+    NORMAL = "normal"
+    RESET = "reset"
+
+
+class Way(StrEnum):
+    """By what it asks."""
+
+    CONTROL = "control"
+    """A control request that the system answers."""
+    RAW = "raw"
+    """A control transfer that acts at once, even when the system is blocked."""
+    TOUCH = "touch"
+    """A serial speed that is a command."""
+    DFU = "dfu"
+    """A command to the bootloader."""
+
+
+class Evidence(StrEnum):
+    """What proves that a board arrived."""
+
+    PRODUCT_ID = "same Device ID at the same port, new enumeration, product id of the mode"
+    DEVICE_MODE = "control request 72"
+    CONSOLE = "the listening console answered"
+    UPTIME = "uptime began anew"
+    RESET_REASON = "reset reason"
+
+
+class Transition(NamedTuple):
+    """One row of the mode table.
+
+    ``delay_s`` passes on the device before it acts. ``boots_application`` means that the application may run
+    afterwards; ``may_connect`` that the board can go online, by the application or by the system itself.
+    """
+
+    target: Target
     source: UsbMode
-    target: UsbMode
-    how: str
+    way: Way
+    code: int
     delay_s: float
     boots_application: bool
+    may_connect: bool
+    evidence: tuple[Evidence, ...]
+    note: str = ""
 
 
-TRANSITIONS = (
-    Transition(UsbMode.NORMAL, UsbMode.DFU, DfuEntry.CONTROL_REQUEST, 1.0, boots_application=False),
-    Transition(UsbMode.NORMAL, UsbMode.DFU, DfuEntry.SERIAL_TOUCH, 0.0, boots_application=False),
-    Transition(UsbMode.DFU, UsbMode.NORMAL, "DNLOAD of length 0", 0.5, boots_application=True),
+_NORMAL, _DFU = UsbMode.NORMAL, UsbMode.DFU
+_BUS = (Evidence.PRODUCT_ID,)
+_MODE = (Evidence.DEVICE_MODE,)
+_RESET = (Evidence.PRODUCT_ID, Evidence.UPTIME)
+_R = ControlRequest
+_DNLOAD = 1
+
+TRANSITIONS: tuple[Transition, ...] = (
+    Transition(Target.DFU, _NORMAL, Way.CONTROL, _R.DFU_MODE, 1.0, False, False, _BUS, "refused by protected boards"),
+    Transition(Target.DFU, _NORMAL, Way.TOUCH, DFU_TOUCH_BAUD, 0.0, False, False, _BUS, "works while the system hangs"),
+    Transition(
+        Target.SAFE,
+        _NORMAL,
+        Way.CONTROL,
+        _R.SAFE_MODE,
+        1.0,
+        False,
+        True,
+        (*_RESET, Evidence.RESET_REASON),
+        "the system connects, whatever the application wants",
+    ),
+    Transition(
+        Target.SAFE,
+        _DFU,
+        Way.DFU,
+        DfuseCommand.ENTER_SAFE_MODE,
+        0.5,
+        False,
+        True,
+        _BUS,
+        "bootloaders since Device OS 6.1.1; nothing on the board tells safe mode from normal mode afterwards",
+    ),
+    Transition(
+        Target.LISTENING,
+        _NORMAL,
+        Way.CONTROL,
+        _R.START_LISTENING,
+        0.0,
+        False,
+        False,
+        _MODE,
+        "no new enumeration; since Device OS 4.0.0 the answer comes when it listens",
+    ),
+    Transition(
+        Target.LISTENING,
+        _NORMAL,
+        Way.TOUCH,
+        LISTENING_SPEED.baud,
+        0.0,
+        False,
+        False,
+        _MODE,
+        f"no new enumeration; Device OS up to {LISTENING_SPEED.until}",
+    ),
+    Transition(
+        Target.NORMAL,
+        _NORMAL,
+        Way.CONTROL,
+        _R.STOP_LISTENING,
+        0.0,
+        False,
+        True,
+        _MODE,
+        "out of listening mode; no new enumeration; connects if it wanted to before",
+    ),
+    Transition(Target.NORMAL, _DFU, Way.DFU, _DNLOAD, 0.5, True, True, _BUS, "DNLOAD of length 0"),
+    Transition(Target.RESET, _NORMAL, Way.CONTROL, _R.RESET, 1.0, True, True, _RESET),
+    Transition(
+        Target.RESET,
+        _NORMAL,
+        Way.RAW,
+        RawRequest.RESET,
+        0.0,
+        True,
+        True,
+        _RESET,
+        "Device OS 2.0.0 and later; works while the system hangs",
+    ),
 )
-"""Source: device-os v6.2.0 system/src/system_control_internal.cpp (1 s before the reset), system_update.cpp
-system_lineCodingBitRateHandler, bootloader/src/nRF52840/usbd_dfu.cpp (500 ms after manifest)."""
+"""In the order of preference. Source: device-os v6.2.0 system/src/system_control_internal.cpp (1 s before a reset),
+system_update.cpp system_lineCodingBitRateHandler, system/src/control/common.cpp and system_mode.cpp (what connects),
+bootloader/src/nRF52840/usbd_dfu.cpp (500 ms after manifest; 0xFA), v6.0.0 without it, v6.1.1 with it."""
 
 
 def enter_dfu(

@@ -28,8 +28,13 @@ class Clock(Protocol):
 class UsbDeviceInfo:
     """One enumeration of one device on a bus.
 
-    ``port_path`` is the chain of hub ports (``1-2.3``) and survives re-enumeration; ``address`` does not: it changes
-    each time a device enumerates, so an unchanged pair (port_path, address) proves that it never left.
+    ``port_path`` is ``<bus>-<port>.<port>…``, the chain of hub ports from the root hub on, as Linux names the folder in
+    /sys/bus/usb/devices: ``1-2.3`` is port 3 of the hub in port 2 of bus 1. It names the socket on the bench, so it
+    survives re-enumeration and the exchange of boards; ``address`` does not: it changes each time a device enumerates,
+    so an unchanged pair (port_path, address) proves that it never left.
+
+    ``access_problem`` says why the device cannot be opened and what to do; then ``serial_number`` and ``product`` are
+    empty where the system tells them to nobody else.
     """
 
     vid: int
@@ -39,6 +44,7 @@ class UsbDeviceInfo:
     port_path: str
     serial_number: str
     product: str
+    access_problem: str = ""
 
 
 class UsbLink(Protocol):
@@ -89,7 +95,8 @@ class UsbHost(Protocol):
     """What is on the bus, and how to open it."""
 
     def enumerate(self) -> Sequence[UsbDeviceInfo]:
-        """Particle devices (by VID/PID) that are on the bus now and whose strings can be read."""
+        """Particle devices (by VID/PID) that are on the bus now: those whose strings can be read, and those that the
+        system refuses to open, with their ``access_problem``."""
         ...
 
     def open(self, info: UsbDeviceInfo) -> UsbLink:
@@ -134,11 +141,29 @@ class SerialHost(Protocol):
         ...
 
     def open(self, url: str) -> SerialLink:
-        """The port as a stream. Raises LinkDisconnectedError, LinkAccessError."""
+        """The port as a stream, for one reader at a time. Raises LinkDisconnectedError; LinkAccessError, also when
+        another program reads it."""
         ...
 
     def touch(self, url: str, baud: int) -> None:
         """Open the port at ``baud`` and close it again. A device that vanishes meanwhile is no error."""
+        ...
+
+
+class WakeUp(Protocol):
+    """Ends the wait of somebody who looks at the bus again and again."""
+
+    @property
+    def name(self) -> str:
+        """``udev`` or ``polling``."""
+        ...
+
+    def wait(self, timeout_s: float) -> None:
+        """Return when it is time to look again, after ``timeout_s`` at the latest."""
+        ...
+
+    def close(self) -> None:
+        """Give the source back; never raises."""
         ...
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import serial
@@ -49,27 +50,53 @@ def _translate(error: Exception, url: str) -> TransportError:
     number = _errno(error)
     if number == errno.EACCES:
         return LinkAccessError(f"{url}: access denied", where=url, hint="add your user to the group dialout")
-    if number == errno.EBUSY:
-        return LinkAccessError(f"{url}: in use by another program", where=url, hint="close that program")
+    # EAGAIN: another program holds the lock that pyserial asks for; EBUSY: it has closed the port to all others.
+    if number in (errno.EBUSY, errno.EAGAIN):
+        holders = ", ".join(port_holders(url)) or "another program"
+        return LinkAccessError(f"{url}: in use by {holders}", where=url, hint="close that program")
     if number in _GONE:
         return _gone(url)
     return TransportError(f"{url}: {error}", where=url)
 
 
-def _open(url: str) -> Any:
+def port_holders(url: str, proc: Path = Path("/proc")) -> tuple[str, ...]:
+    """Programs that have the port open, as ``minicom (process 4711)``; only those that the system shows to this user,
+    and none where there is no /proc."""
+    wanted = Path(url).resolve()
+    return tuple(
+        f"{name} (process {folder.name})"
+        for folder in sorted(proc.glob("[0-9]*"))
+        if (name := _name_if_holding(folder, wanted))
+    )
+
+
+def _name_if_holding(process: Path, wanted: Path) -> str:
+    # A process that ended meanwhile, or belongs to somebody else, tells nothing.
+    with contextlib.suppress(OSError):
+        if any(fd.readlink() == wanted for fd in (process / "fd").iterdir()):
+            return (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
+    return ""
+
+
+def _open(url: str, *, exclusive: bool | None = None) -> Any:
     try:
-        return serial.serial_for_url(url, baudrate=OPEN_BAUD, timeout=0, write_timeout=_WRITE_TIMEOUT_S)
+        return serial.serial_for_url(
+            url, baudrate=OPEN_BAUD, timeout=0, write_timeout=_WRITE_TIMEOUT_S, exclusive=exclusive
+        )
     except _PORT_ERRORS as e:
         raise _translate(e, url) from e
 
 
 class PyserialLink:
     """One open port. Opening raises DTR, which tells a device that somebody reads; it resets none. Neither opening nor
-    closing sends a rate that is a command."""
+    closing sends a rate that is a command.
+
+    The port is locked meanwhile, against those who ask for the lock: two readers would each get half of the bytes.
+    """
 
     def __init__(self, url: str) -> None:
         self.where = url
-        self._port = _open(url)
+        self._port = _open(url, exclusive=True)
 
     def read(self, timeout_s: float) -> bytes:
         """What has arrived, at least one byte, or nothing after ``timeout_s``. Raises LinkDisconnectedError."""
@@ -112,14 +139,16 @@ class PyserialHost:
         return tuple(SerialPortInfo(url, vid, pid, number.lower()) for url, vid, pid, number in self._lister())
 
     def open(self, url: str) -> PyserialLink:
-        """The port as a stream. Raises LinkDisconnectedError when it is not there, LinkAccessError."""
+        """The port as a stream. Raises LinkDisconnectedError when it is not there; LinkAccessError when it may not be
+        opened or another program reads it, by name where the system tells."""
         return PyserialLink(url)
 
     def touch(self, url: str, baud: int) -> None:
         """Open, change to ``baud`` and close. Raises LinkDisconnectedError when the port is not there to begin with,
         LinkAccessError when it may not be opened; a device that leaves while the port is open is no error.
 
-        The rate is changed after opening: a driver that has sent the same one before sends nothing.
+        The rate is changed after opening: a driver that has sent the same one before sends nothing. A reader's lock is
+        no obstacle.
         """
         port = _open(url)
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -19,6 +19,9 @@ OPEN_TIMEOUT_S = 20.0
 """Start of the interpreter, import of pyOCD, connection."""
 DEFAULT_TIMEOUT_S = 10.0
 _END_TIMEOUT_S = 5.0
+_SLOWEST_BYTES_PER_S = 8_000
+"""Of any probe: a quarter of the slowest that was ever reported for programming. Source: github.com/pyocd/pyOCD issue
+23 (24 to 32 kB/s)."""
 _CLOSE = "close"
 
 Progress = Callable[[float], None]
@@ -88,6 +91,67 @@ class SwdProcess:
             )
         self._connection.send((method, arguments, progress is not None))
         return self._answer(method, timeout_s, progress)
+
+    # ---- as SwdLink, with a deadline for each -------------------------------------------------------------------------
+
+    def read(self, address: int, size_bytes: int) -> bytes:
+        """Bytes of memory or flash."""
+        timeout_s = DEFAULT_TIMEOUT_S + size_bytes / _SLOWEST_BYTES_PER_S
+        return bytes(self.call("read", timeout_s=timeout_s, address=address, size_bytes=size_bytes))
+
+    def write(self, address: int, data: bytes) -> None:
+        """Store into RAM or registers."""
+        self.call("write", address=address, data=data)
+
+    def read_word(self, address: int) -> int:
+        """32 bits."""
+        return int(self.call("read_word", address=address))
+
+    def write_word(self, address: int, value: int) -> None:
+        """32 bits of RAM or a register."""
+        self.call("write_word", address=address, value=value)
+
+    def page_crcs(self, addresses: Sequence[int]) -> tuple[int, ...]:
+        """CRC-32 of the 4096 bytes at each address."""
+        return tuple(self.call("page_crcs", timeout_s=30.0, addresses=addresses))
+
+    def erase_sectors(self, addresses: Sequence[int]) -> None:
+        """**Erase** the sectors that begin there."""
+        self.call("erase_sectors", timeout_s=DEFAULT_TIMEOUT_S + 4.0 * len(addresses), addresses=addresses)
+
+    def erase_everything(self) -> None:
+        """**Erase the whole flash and UICR** of an nRF52840."""
+        self.call("erase_everything")
+
+    def erase_user_information(self) -> None:
+        """**Erase UICR** of an nRF52840."""
+        self.call("erase_user_information")
+
+    def write_user_information(self, words: Mapping[int, int]) -> None:
+        """Clear bits of UICR, by address. **APPROTECT can lock the chip.**"""
+        self.call("write_user_information", words=dict(words))
+
+    def write_pages(self, pages: Sequence[tuple[int, bytes]], *, progress: Progress | None = None) -> None:
+        """Program erased pages of 4096 bytes."""
+        timeout_s = DEFAULT_TIMEOUT_S + sum(len(data) for _, data in pages) / _SLOWEST_BYTES_PER_S
+        self.call("write_pages", timeout_s=timeout_s, progress=progress, pages=pages)
+
+    @property
+    def halted(self) -> bool:
+        """Whether the core stands still."""
+        return bool(self.call("is_halted"))
+
+    def halt(self) -> None:
+        """Stop the core."""
+        self.call("halt")
+
+    def reset_and_halt(self) -> None:
+        """Reset; the core stands at its first instruction."""
+        self.call("reset_and_halt")
+
+    def reset_and_run(self) -> None:
+        """Reset and let the firmware run. **It may connect, which starts billing.**"""
+        self.call("reset_and_run")
 
     def close(self) -> None:
         """End the session; the chip stays as it is. Never raises."""

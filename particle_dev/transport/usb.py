@@ -6,6 +6,7 @@ import contextlib
 import errno
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import usb.core
@@ -22,7 +23,9 @@ from particle_dev.errors import (
 from particle_dev.transport.base import UsbDeviceInfo
 
 _GONE = {errno.ENODEV, errno.ENXIO, errno.ESHUTDOWN}
-_UDEV_HINT = "give your user access to USB devices of vendor 2b04 (udev rule) or run as root"
+_UDEV_HINT = "type `sudo particle-dev doctor --install` for the udev rules, or run as root; then plug it in again"
+_SYSFS = Path("/sys/bus/usb/devices")
+_Key = tuple[int, int, int, int, str]
 
 
 @functools.cache
@@ -127,14 +130,16 @@ class PyusbLink:
 
 
 class PyusbHost:
-    """The bus behind one pyusb backend; None is libusb."""
+    """The bus behind one pyusb backend; None is libusb. ``sysfs`` is where the system tells serial numbers without
+    opening devices; by default Linux' own folder, and none for another backend."""
 
-    def __init__(self, backend: Any | None = None) -> None:
+    def __init__(self, backend: Any | None = None, sysfs: Path | None = None) -> None:
         self._backend: Callable[[], Any] = _libusb_backend if backend is None else lambda: backend
+        self._sysfs = sysfs or (_SYSFS if backend is None else None)
         # Strings are read once per enumeration: polling the bus must not disturb a board that another thread flashes.
-        self._known: dict[tuple[int, int, int, int, str], UsbDeviceInfo] = {}
+        self._known: dict[_Key, UsbDeviceInfo] = {}
 
-    def _devices(self) -> Iterator[tuple[Any, tuple[int, int, int, int, str]]]:
+    def _devices(self) -> Iterator[tuple[Any, _Key]]:
         found = usb.core.find(find_all=True, backend=self._backend())
         for device in found or ():
             if platform_by_usb_id(device.idVendor, device.idProduct) is None:
@@ -144,30 +149,46 @@ class PyusbHost:
             yield device, key
 
     def enumerate(self) -> Sequence[UsbDeviceInfo]:
-        """Particle devices on the bus whose strings can be read. One that vanishes meanwhile is left out; one that
-        may not be opened raises LinkAccessError."""
-        present: dict[tuple[int, int, int, int, str], UsbDeviceInfo] = {}
+        """Particle devices on the bus. One that vanishes meanwhile is left out; one that may not be opened says so in
+        its ``access_problem``."""
+        present: dict[_Key, UsbDeviceInfo] = {}
         for device, key in self._devices():
             info = self._known.get(key) or self._read_info(device, key)
             if info is not None:
                 present[key] = info
-        self._known = present
+        # A right to open may come later: udev grants it some milliseconds after the device appeared.
+        self._known = {key: info for key, info in present.items() if not info.access_problem}
         return tuple(present.values())
 
-    def _read_info(self, device: Any, key: tuple[int, int, int, int, str]) -> UsbDeviceInfo | None:
-        vid, pid, bus, address, port_path = key
-        link = PyusbLink(device, UsbDeviceInfo(vid, pid, bus, address, port_path, "", ""))
+    def _read_info(self, device: Any, key: _Key) -> UsbDeviceInfo | None:
+        link = PyusbLink(device, UsbDeviceInfo(*key, "", ""))
         try:
             serial_number = link.string_descriptor(device.iSerialNumber).strip().lower()
             product = link.string_descriptor(device.iProduct).strip()
-        except LinkAccessError:
-            raise
+        except LinkAccessError as e:
+            return UsbDeviceInfo(
+                *key, self._from_sysfs(key, "serial").lower(), self._from_sysfs(key, "product"), str(e)
+            )
         except TransportError:
             # It just appeared or just left; the next enumeration tells.
             return None
         finally:
             link.close()
-        return UsbDeviceInfo(vid, pid, bus, address, port_path, serial_number, product)
+        return UsbDeviceInfo(*key, serial_number, product)
+
+    def _from_sysfs(self, key: _Key, name: str) -> str:
+        """A string that the kernel read at enumeration, empty when it is not to be had."""
+        if self._sysfs is None:
+            return ""
+        *_, address, port_path = key
+        folder = self._sysfs / port_path
+        try:
+            if int((folder / "devnum").read_text(encoding="ascii")) != address:
+                return ""
+            return (folder / name).read_text(encoding="utf-8", errors="replace").strip()
+        except (OSError, ValueError):
+            # Without sysfs, or of a device that just left.
+            return ""
 
     def open(self, info: UsbDeviceInfo) -> PyusbLink:
         """A link to exactly that enumeration. Raises LinkDisconnectedError when it is gone."""

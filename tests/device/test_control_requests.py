@@ -19,8 +19,16 @@ from particle_dev.errors import (
 )
 from particle_dev.permissions import NOTHING, Permissions
 from particle_dev.protocol import messages_pb2 as pb
-from particle_dev.protocol.messages_config import Feature, SecurityKey, ServerAddress, ServerProtocol, StartupMode
-from particle_dev.protocol.messages_logging import LogHandler
+from particle_dev.protocol.messages_config import (
+    Environment,
+    EnvironmentVariable,
+    Feature,
+    SecurityKey,
+    ServerAddress,
+    ServerProtocol,
+    StartupMode,
+)
+from particle_dev.protocol.messages_logging import LogHandler, LogLevel
 from particle_dev.protocol.messages_radio import AccessPoint, Sim, WifiCredentials, WifiSecurity
 from particle_dev.protocol.secret import Secret
 from particle_dev.transport.base import Host, UsbDeviceInfo
@@ -130,6 +138,8 @@ REQUESTS = [
     ("boron", lambda s: s.start_listening(), 70, "", b"", None),
     ("boron", lambda s: s.stop_listening(), 71, "", b"", None),
     ("boron", lambda s: s.device_mode(), 72, "", b"\x08\x01", "listening"),
+    ("boron", lambda s: s.config.set_setup_done(True), 73, "0801", b"", None),
+    ("boron", lambda s: s.config.is_setup_done(), 74, "", b"\x08\x01", True),
     ("boron", lambda s: s.config.set_startup_mode(StartupMode.LISTENING), 75, "0801", b"", None),
     ("boron", lambda s: s.config.protected_state().locked, 76, "", bytes.fromhex("0801"), True),
     ("boron", lambda s: s.config.end_service_mode(), 77, "", b"", None),
@@ -159,6 +169,7 @@ REQUESTS = [
     ("photon", lambda s: s.config.server_protocol(), 223, "", b"\x08\x01", ServerProtocol.TCP),
     ("boron", lambda s: s.signal(True), 230, "", b"", None),
     ("boron", lambda s: s.signal(False), 231, "", b"", None),
+    ("photon", lambda s: s.config.set_softap_ssid("Bench", "A1"), 240, "0a0542656e636812024131", b"", None),
     ("boron", lambda s: s.cloud_status().name, 300, "", b"\x08\x02", "CONNECTED"),
     ("boron", lambda s: s.connect_to_cloud(), 301, "", b"", None),
     ("boron", lambda s: s.disconnect_from_cloud(), 302, "", b"", None),
@@ -180,12 +191,20 @@ REQUESTS = [
     ("boron", lambda s: s.cellular.set_active_sim(Sim.EXTERNAL), 552, "0802", b"", None),
     ("boron", lambda s: s.cellular.active_sim(), 553, "", b"\x08\x02", Sim.EXTERNAL),
     ("boron", lambda s: s.cellular.ids().imei, 554, "", message("IccidReply", iccid="89", imei="35"), "35"),
+    ("boron", lambda s: s.config.environment(), 600, "",
+     message("EnvironmentReply", vars=[{"name": "A", "value": "1", "is_app": True}], snapshot_hash=b"h"),
+     Environment({"A": EnvironmentVariable("1", True)}, b"h")),
+    ("boron", lambda s: s.config.clear_environment(), 601, "", b"\x08\x01", True),
+    ("boron", lambda s: s.logs.add(LogHandler("h", filters={"app": LogLevel.TRACE})), 1100,
+     "0a01681001181e22070a03617070100128013200", b"", None),
+    ("boron", lambda s: s.logs.remove("h"), 1101, "0a0168", b"", None),
+    ("boron", lambda s: s.logs.handlers(), 1102, "", bytes.fromhex("0a030a0168"), ("h",)),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("platform", "call", "request_type", "payload", "answer", "result"), REQUESTS)
 def test_requests(platform, call, request_type, payload, answer, result):
-    device_os = "3.3.1" if platform == "photon" else "6.2.0"
+    device_os = "3.3.1" if platform == "photon" else "6.4.0"
     session, link = open_session(platform, device_os, ALL, {request_type: (0, answer)})
     assert call(session) == result
     assert link.sent == [(request_type, payload)]
@@ -196,12 +215,12 @@ def test_every_request_has_a_typed_call():
     assert {r[2] for r in REQUESTS} | updates == {int(r) for r in ControlRequest}
 
 
-PERMITTED = {40, 60, 71, 301, 500, 501, 503, 504, 210}
+PERMITTED = {40, 60, 71, 301, 500, 501, 503, 504, 210, 601}
 
 
 @pytest.mark.parametrize(("platform", "call", "request_type", "payload", "answer", "result"), REQUESTS)
 def test_without_permission_nothing_is_sent(platform, call, request_type, payload, answer, result):
-    device_os = "3.3.1" if platform == "photon" else "6.2.0"
+    device_os = "3.3.1" if platform == "photon" else "6.4.0"
     session, link = open_session(platform, device_os, NOTHING, {request_type: (0, answer)})
     if request_type in (*PERMITTED, 41) or (request_type, payload) in ((77, ""), (10, b'{"BURN_DATA":{}}'.hex())):
         with pytest.raises(PermissionMissingError):

@@ -10,8 +10,9 @@ from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import UsbMode, platform_by_name
 from particle_dev.device.control import ControlSession
 from particle_dev.device.dfu import DCT_ALT, INTERNAL_FLASH_ALT, DfuSession, parse_descriptors, writable_ranges
-from particle_dev.device.discovery import list_devices, select_device, wait_for_device
+from particle_dev.device.discovery import list_devices, wait_for_device
 from particle_dev.device.modes import DfuEntry, enter_dfu
+from particle_dev.device.selectors import select_device
 from particle_dev.errors import (
     DeviceAmbiguousError,
     DeviceModeError,

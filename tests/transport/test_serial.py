@@ -3,6 +3,8 @@
 import errno
 import os
 import pty
+import subprocess
+import sys
 import termios
 import tty
 
@@ -11,7 +13,7 @@ import serial
 
 from particle_dev.errors import LinkAccessError, LinkDisconnectedError, TransportError
 from particle_dev.transport import serial as transport
-from particle_dev.transport.serial import PyserialHost
+from particle_dev.transport.serial import PyserialHost, port_holders
 
 
 @pytest.fixture
@@ -145,3 +147,43 @@ def test_device_that_leaves_while_touched_is_no_error(monkeypatch):
 def test_speed_that_the_driver_refuses(monkeypatch):
     with pytest.raises(TransportError, match="custom baud rate"):
         touching(monkeypatch, Port(OSError(errno.EINVAL, "no")))
+
+
+READER = """
+import sys, time
+from particle_dev.transport.serial import PyserialHost
+link = PyserialHost().open(sys.argv[1])
+print("open", flush=True)
+time.sleep(60)
+"""
+
+
+def test_second_reader_is_told_who_the_first_one_is(terminal):
+    _, path = terminal
+    with subprocess.Popen([sys.executable, "-c", READER, path], stdout=subprocess.PIPE, text=True) as reader:
+        try:
+            assert reader.stdout.readline() == "open\n"
+            with pytest.raises(LinkAccessError, match=rf"in use by .*python\S* \(process {reader.pid}\)") as error:
+                PyserialHost().open(path)
+            assert error.value.hint == "close that program"
+            PyserialHost().touch(path, 19200)
+        finally:
+            reader.kill()
+    PyserialHost().open(path).close()
+
+
+def test_second_reader_in_the_same_program(terminal):
+    _, path = terminal
+    link = PyserialHost().open(path)
+    with pytest.raises(LinkAccessError, match="in use"):
+        PyserialHost().open(path)
+    link.close()
+
+
+def test_holders_where_the_system_does_not_tell(tmp_path):
+    assert port_holders("/dev/ttyACM0", proc=tmp_path) == ()
+    (tmp_path / "7" / "fd").mkdir(parents=True)
+    (tmp_path / "7" / "fd" / "3").symlink_to("/dev/ttyACM0")
+    assert port_holders("/dev/ttyACM0", proc=tmp_path) == (), "a process without a name has just ended"
+    (tmp_path / "7" / "comm").write_text("minicom\n")
+    assert port_holders("/dev/ttyACM0", proc=tmp_path) == ("minicom (process 7)",)

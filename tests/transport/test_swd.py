@@ -53,6 +53,10 @@ def probe():
     gc.collect()
 
 
+def pages_of(address, image):
+    return [(address + n, image[n : n + 4096].ljust(4096, b"\xff")) for n in range(0, len(image), 4096)]
+
+
 class Firmware:
     def __init__(self):
         self.runs = False
@@ -154,11 +158,13 @@ def test_program_and_crc(probe):
     chip.flash.load(0x20000, b"neighbour")
     heard = []
     with SwdLink("A1", NRF52840) as link:
-        link.program([(0x10000, image)], progress=heard.append)
-        pages = [image[n : n + 4096].ljust(4096, b"\xff") for n in range(0, len(image), 4096)]
-        assert link.page_crcs([0x10000 + 4096 * n for n in range(4)]) == tuple(zlib.crc32(p) for p in pages)
+        pages = pages_of(0x10000, image)
+        link.erase_sectors([address for address, _ in pages])
+        link.write_pages(pages, progress=heard.append)
+        assert link.page_crcs([address for address, _ in pages]) == tuple(zlib.crc32(data) for _, data in pages)
         assert chip.flash.read(0x20000, 9) == b"neighbour"
-        link.program([(0x10000, image)], erase_everything=True)
+        link.erase_everything()
+        link.write_pages(pages)
     assert heard[-1] == 1.0
     assert chip.flash.read(0x10000, len(image)) == image
     assert chip.flash.read(0x20000, 9) == b"\xff" * 9
@@ -170,20 +176,26 @@ def test_photon_sectors(probe):
     image = os.urandom(5000)
     chip.flash.load(0x0801FFF0, bytes(16))
     with SwdLink("A1", STM32F205) as link:
-        link.program([(0x08020000, image)])
+        link.erase_sectors([0x08020000])
+        link.write_pages(pages_of(0x08020000, image))
         (crc,) = link.page_crcs([0x08020000])
     assert crc == zlib.crc32(image[:4096])
     assert chip.flash.read(0x08020000, 5000) == image
     assert chip.flash.read(0x0801FFF0, 16) == bytes(16)
 
 
-@pytest.mark.parametrize("address", [0x000FFFFC, 0x00100000, 0x20000000, 0x08020000])
+@pytest.mark.parametrize("address", [0x00100000, 0x10001000, 0x20000000, 0x08020000])
 def test_data_outside_the_map_is_refused_before_anything_is_erased(probe, address):
     chip = nrf52840()
     probe(chip)
     before = bytes(chip.flash.cells)
     with SwdLink("A1", NRF52840) as link, pytest.raises(FlashRangeError, match="outside the flash"):
-        link.program([(0x1000, bytes(16)), (address, bytes(8))])
+        link.write_pages([(0x1000, bytes(4096)), (address, bytes(4096))])
+    assert bytes(chip.flash.cells) == before
+    with SwdLink("A1", NRF52840) as link, pytest.raises(FlashRangeError, match="no sector"):
+        link.erase_sectors([0x1000, address])
+    with SwdLink("A1", NRF52840) as link, pytest.raises(FlashRangeError, match="is no page"):
+        link.write_pages([(0x1004, bytes(4096))])
     assert bytes(chip.flash.cells) == before
 
 

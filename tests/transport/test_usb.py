@@ -108,3 +108,47 @@ def test_serial_port_of_a_board(bench):
 def test_serial_port_that_is_not_there(bench):
     with pytest.raises(TransportError):
         PyserialHost().touch("/dev/ttyACM99", 14400)
+
+
+class Refusing:
+    """A backend whose devices are there and cannot be opened until ``allowed``."""
+
+    def __init__(self, backend):
+        self.backend, self.allowed = backend, False
+
+    def __getattr__(self, name):
+        return getattr(self.backend, name)
+
+    def open_device(self, device):
+        if not self.allowed:
+            raise usb.core.USBError("Access denied (insufficient permissions)", -3, errno.EACCES)
+        return self.backend.open_device(device)
+
+
+def test_board_without_permission_is_listed_with_what_to_do(bench, tmp_path):
+    refusing = Refusing(bench.usb_backend)
+    host = PyusbHost(refusing, sysfs=tmp_path)
+    (info,) = host.enumerate()
+    assert (info.vid, info.port_path, info.serial_number) == (0x2B04, "1-1", "")
+    assert "doctor --install" in info.access_problem
+    with pytest.raises(LinkAccessError):
+        host.open(info).control_in(0x80, 6, 0x0100, 0, 18, 1.0)
+    refusing.allowed = True
+    (info,) = host.enumerate()
+    assert (info.serial_number, info.access_problem) == (bench.board("1").state.device_id, "")
+
+
+def test_kernel_tells_the_serial_number_of_a_board_without_permission(bench, tmp_path):
+    refusing = Refusing(bench.usb_backend)
+    (before,) = PyusbHost(refusing).enumerate()
+    folder = tmp_path / "1-1"
+    folder.mkdir()
+    (folder / "devnum").write_text(f"{before.address}\n")
+    (folder / "serial").write_text("E00FCE68AAAAAAAAAAAAAAAA\n")
+    (folder / "product").write_text("Boron CDC Mode\n")
+    (info,) = PyusbHost(refusing, sysfs=tmp_path).enumerate()
+    assert (info.serial_number, info.product) == ("e00fce68aaaaaaaaaaaaaaaa", "Boron CDC Mode")
+    assert info.access_problem
+    (folder / "devnum").write_text(f"{before.address + 1}\n")
+    (info,) = PyusbHost(refusing, sysfs=tmp_path).enumerate()
+    assert info.serial_number == "", "that is another enumeration's"
