@@ -4,9 +4,8 @@ Metering starts the first time a device comes online. Evidence covers stretches 
 ``not_started`` only when evidence without a gap covers the whole window, from the boot in which the unit was first
 seen until it was parked. What happened before that window only the cloud's records can tell.
 
-Evidence ids: D2 the device's own counters, D4 held in DFU mode. Source: device-os v6.2.0
-system/src/system_cloud_connection.cpp and services/inc/diagnostics.h (counters; they start at 0 at each boot and
-again after a session that connected and dropped, so the disconnect counters count too).
+Source: device-os v6.2.0 system/src/system_cloud_connection.cpp and services/inc/diagnostics.h (counters; they start at
+0 at each boot and again after a session that connected and dropped, so the disconnect counters count too).
 """
 
 from __future__ import annotations
@@ -20,6 +19,11 @@ GAP_TOLERANCE_S = 2.0
 """Largest gap between two pieces of evidence: less than any board needs from reset to a network."""
 ZERO_COUNTERS = ("cloud:stat", "cloud:connatt", "cloud:dconn", "net:connatt", "net:dconn")
 """Diagnostics that are all 0 on a device that has not tried to connect since it booted."""
+EVIDENCE_IDS = {
+    "D2": "the device's own counters since its boot: sessions, attempts to connect, disconnects",
+    "D4": "in DFU mode, or unable to boot anything but the bootloader: no application, no connection",
+}
+"""Kinds of evidence by id."""
 NETWORK_CONNECTING = frozenset({3, 4})
 """``net:stat`` values connecting and connected."""
 

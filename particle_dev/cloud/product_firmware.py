@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from particle_dev.errors import ProductVersionError
 from particle_dev.protocol.module import Module
 
+MAX_PRODUCT_VERSION = 0xFFFF
+
 
 def check_product_version(module: Module, existing: Sequence[tuple[int, str | None]]) -> None:
     """Check that a product can take this firmware beside what it has: (version, SHA-256 as hex, None if not known).
@@ -21,7 +23,7 @@ def check_product_version(module: Module, existing: Sequence[tuple[int, str | No
     if module.product is None or module.product.version == 0:
         raise ProductVersionError(
             "The module states no product version of 1 or more.",
-            hint="set one with: particle-dev firmware set-product ID VERSION IN OUT",
+            hint="set one with: particle-dev firmware set-product PRODUCT_ID PRODUCT_VERSION IN OUT",
         )
     version = module.product.version
     digest = module.sha256.stored.hex() if module.sha256 else None
@@ -33,11 +35,17 @@ def check_product_version(module: Module, existing: Sequence[tuple[int, str | No
         raise ProductVersionError(
             f"The product has another file under version {version} already.",
             version=version,
-            hint=f"raise PRODUCT_VERSION to {newest + 1} or more",
+            hint=_raise_above(newest),
         )
     if existing and version < newest:
         raise ProductVersionError(
             f"Product version {version} is not higher than {newest}, which the product has.",
             version=version,
-            hint=f"raise PRODUCT_VERSION to {newest + 1} or more",
+            hint=_raise_above(newest),
         )
+
+
+def _raise_above(newest: int) -> str:
+    if newest >= MAX_PRODUCT_VERSION:
+        return f"{MAX_PRODUCT_VERSION} is the highest version there is: this product can take no more firmware"
+    return f"raise PRODUCT_VERSION to {newest + 1} or more"

@@ -149,7 +149,7 @@ def _unmet(platform: Platform, part: Part, need: Need, present: Part | None) -> 
     if release is not None:
         hint = f"flash Device OS {release.name} or later, or build for the Device OS that the board has"
     elif need.function in (ModuleFunction.BOOTLOADER, ModuleFunction.RADIO_STACK, ModuleFunction.NCP_FIRMWARE):
-        hint = f"let Device OS update {module_title(need.function, need.index)} first (particle update)"
+        hint = f"offer {module_title(need.function, need.index)} too, or install it first (particle-dev flash)"
     else:
         hint = f"put {need.title} or later on the board too"
     return Finding(

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from particle_dev.errors import FirmwareStoreError, ModuleFormatError
-from particle_dev.flash.firmware_sources import read_file, read_zip_members
+from particle_dev.flash.firmware_sources import Source, read_file, read_zip_members
 from particle_dev.protocol.asset import Asset
 from particle_dev.protocol.bundle import Bundle, is_junk, read_bundle
 
@@ -17,9 +17,9 @@ _ZIP_TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 """The oldest that a zip can state: the same contents make the same archive."""
 
 
-def read_bundle_file(path: Path) -> Bundle:
+def read_bundle_file(source: Source) -> Bundle:
     """The bundle in a zip file. Raises FirmwareStoreError when it cannot be read, FormatError when it is no bundle."""
-    return read_bundle(read_zip_members(path))
+    return read_bundle(read_zip_members(source))
 
 
 def pack_zip(members: Mapping[str, bytes]) -> bytes:

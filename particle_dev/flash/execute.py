@@ -90,6 +90,18 @@ def flash(plan: FlashPlan, session: DfuSession, read_file: ReadFile) -> Iterator
                 yield BlockWritten(work.write.file.file_name, event, done_bytes, total_bytes)
 
 
+def set_brake(plan: FlashPlan, session: DfuSession) -> Iterator[FlashEvent]:
+    """Only the first step of :func:`flash`: **erase the sector** without which no system part starts; nothing else is
+    touched. A plan without a brake has no such step. Raises as :func:`flash`."""
+    _check_device(plan, session)
+    if plan.brake_address is None:
+        return
+    sector = session.sectors(plan.brake_address, 1)[0]
+    if not _is_blank(session, sector.address):
+        yield from _erase(sector, session)
+    yield BrakeSet(sector.address)
+
+
 def verify(plan: FlashPlan, session: DfuSession, read_file: ReadFile) -> Iterator[ModuleVerified]:
     """Read back every byte that the plan puts on the board and compare. Changes nothing.
 
@@ -99,16 +111,17 @@ def verify(plan: FlashPlan, session: DfuSession, read_file: ReadFile) -> Iterato
     done_bytes = 0
     for write in plan.writes:
         image = image_of(write.file.module, read_file(write.file.sha256))
-        digest = hashlib.sha256()
-        for offset in range(0, len(image), BLOCK_SIZE_BYTES * 16):
-            wanted = image[offset : offset + BLOCK_SIZE_BYTES * 16]
-            actual = session.read(INTERNAL_FLASH_ALT, write.address + offset, len(wanted))
-            if actual != wanted:
-                raise _difference(write, offset, wanted, actual)
-            digest.update(actual)
+        actual = session.read(INTERNAL_FLASH_ALT, write.address, len(image))
+        if actual != image:
+            raise _difference(write, 0, image, actual)
         done_bytes += len(image)
         yield ModuleVerified(
-            write.file.file_name, write.address, len(image), digest.hexdigest(), done_bytes, plan.size_bytes
+            write.file.file_name,
+            write.address,
+            len(image),
+            hashlib.sha256(actual).hexdigest(),
+            done_bytes,
+            plan.size_bytes,
         )
 
 

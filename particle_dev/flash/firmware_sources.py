@@ -5,24 +5,31 @@ Archives are read member by member and never unpacked, so names and links inside
 
 from __future__ import annotations
 
+import lzma
 import os
 import re
 import subprocess
+import sys
 import tarfile
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 from particle_dev.errors import FirmwareStoreError
 
 _MAX_FILE_BYTES = 64 * 1024 * 1024
 """No firmware file comes near; keeps a disk image or an archive bomb out of memory."""
+STANDARD_INPUT = "-"
+"""In place of a file name."""
+Source: TypeAlias = Path | IO[bytes]
+"""A file or folder, or what came on standard input as a stream that can seek."""
 _NPM_TIMEOUT_S = 600
+_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 _NPM_NAME = r"((?:@[a-z0-9][\w.-]*/)?[a-z0-9][\w.-]*)"
 _NPM_SPEC = re.compile(rf"npm:{_NPM_NAME}@(\d+\.\d+\.\d+(?:[-+][\w.+-]+)?)", re.ASCII)
 
@@ -66,30 +73,40 @@ def parse_npm_spec(spec: str) -> NpmPackage:
     return NpmPackage(*match.groups())
 
 
-def is_container(path: Path) -> bool:
-    """Tell whether a path holds several files: a folder, or a zip or tar archive in any compression.
+def is_container(source: Source) -> bool:
+    """Tell whether this holds several files: a folder, or a zip or tar archive in any compression.
 
     Raises FirmwareStoreError when the path does not exist or cannot be read.
     """
-    with _reading(path):
-        return path.is_dir() or zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+    with _reading(source):
+        if isinstance(source, Path) and source.is_dir():
+            return True
+        with _opened(source) as stream:
+            if zipfile.is_zipfile(stream):
+                return True
+            stream.seek(0)
+            return tarfile.is_tarfile(stream)
 
 
-def read_sources(path: Path) -> Iterator[SourceFile]:
-    """Deliver the file at ``path``, or every ``.bin`` file of a folder or archive in the order of names.
+def read_sources(source: Source) -> Iterator[SourceFile]:
+    """Deliver the file, or every ``.bin`` file of a folder or archive in the order of names.
 
     Raises FirmwareStoreError for what cannot be read.
     """
-    with _reading(path):
-        if not is_container(path):
-            yield SourceFile(path.name, str(path), _read(path.open("rb"), str(path)))
-        elif path.is_dir():
-            for file in sorted(p for p in path.rglob("*.bin") if p.is_file()):
+    with _reading(source) as label:
+        if isinstance(source, Path) and source.is_dir():
+            for file in sorted(p for p in source.rglob("*.bin") if p.is_file()):
                 yield SourceFile(file.name, str(file), _read(file.open("rb"), str(file)))
-        elif zipfile.is_zipfile(path):
-            yield from _read_zip(path, str(path))
-        else:
-            yield from _read_tar(path, str(path))
+            return
+        is_archive = is_container(source)
+        with _opened(source) as stream:
+            if not is_archive:
+                yield SourceFile(Path(label).name, label, _read(stream, label))
+            elif zipfile.is_zipfile(stream):
+                yield from _read_zip(stream, label)
+            else:
+                stream.seek(0)
+                yield from _read_tar(stream, label)
 
 
 def read_file(path: Path) -> bytes:
@@ -98,36 +115,46 @@ def read_file(path: Path) -> bytes:
         return _read(path.open("rb"), str(path))
 
 
-def zip_member_names(path: Path) -> list[str]:
-    """Names of the files in a zip archive; empty for a path that is none. Raises FirmwareStoreError."""
+def read_input(path: Path) -> bytes:
+    """As :func:`read_file`; ``-`` stands for standard input."""
+    if str(path) != STANDARD_INPUT:
+        return read_file(path)
     with _reading(path):
-        if not zipfile.is_zipfile(path):
+        return _read_limited(sys.stdin.buffer, STANDARD_INPUT)
+
+
+def zip_member_names(source: Source) -> list[str]:
+    """Names of the files in a zip archive; empty for what is none. Raises FirmwareStoreError."""
+    if isinstance(source, Path) and source.is_dir():
+        return []
+    with _reading(source), _opened(source) as stream:
+        if not zipfile.is_zipfile(stream):
             return []
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(stream) as archive:
             return [info.filename for info in archive.infolist() if not info.is_dir()]
 
 
-def read_zip_members(path: Path) -> dict[str, bytes]:
+def read_zip_members(source: Source) -> dict[str, bytes]:
     """Every file of a zip archive by name. Raises FirmwareStoreError, also when a name occurs twice."""
     members: dict[str, bytes] = {}
-    with _reading(path), zipfile.ZipFile(path) as archive:
+    with _reading(source) as label, _opened(source) as stream, zipfile.ZipFile(stream) as archive:
         for info in archive.infolist():
             if info.is_dir():
                 continue
             if info.filename in members or sum(map(len, members.values())) > _MAX_FILE_BYTES:
                 raise FirmwareStoreError(
-                    f"{path} holds {info.filename} twice, or more data than any device",
-                    path=str(path),
+                    f"{label} holds {info.filename} twice, or more data than any device",
+                    path=label,
                     hint="make the archive anew",
                 )
-            members[info.filename] = _read(archive.open(info), f"{path}:{info.filename}")
+            members[info.filename] = _read(archive.open(info), f"{label}:{info.filename}")
     return members
 
 
 def read_npm_tarball(path: Path, package: NpmPackage) -> Iterator[SourceFile]:
     """Deliver every ``.bin`` file of an npm package. Raises FirmwareStoreError when it cannot be read."""
-    with _reading(path):
-        yield from _read_tar(path, package.spec)
+    with _reading(path), _opened(path) as stream:
+        yield from _read_tar(stream, package.spec)
 
 
 def npm_tarball(package: NpmPackage, cache_dir: Path) -> Path:
@@ -176,31 +203,41 @@ def npm_tarball(package: NpmPackage, cache_dir: Path) -> Path:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _reading(source: Source) -> Iterator[str]:
+    """The source's name for people, and FirmwareStoreError for whatever goes wrong while it is read."""
+    label = str(source) if isinstance(source, Path) else STANDARD_INPUT
     try:
-        yield
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        yield label
+    except (*_DAMAGE, OSError) as error:
+        # Errors of bz2 and gzip are OSErrors that no operating system raised.
+        if not isinstance(error, OSError) or error.errno is None:
+            raise FirmwareStoreError(
+                f"{label} is a damaged archive: {error}", path=label, hint="delete it and fetch it again"
+            ) from error
         raise FirmwareStoreError(
-            f"{path} is a damaged archive: {error}", path=str(path), hint="delete it and fetch it again"
-        ) from error
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise FirmwareStoreError(
-            f"{path} cannot be read: {reason}", path=str(path), hint="check path and permissions"
+            f"{label} cannot be read: {os.strerror(error.errno)}", path=label, hint="check path and permissions"
         ) from error
 
 
-def _read_tar(path: Path, label: str) -> Iterator[SourceFile]:
-    with tarfile.open(path) as archive:
+def _opened(source: Source) -> AbstractContextManager[IO[bytes]]:
+    """The source from its start; a stream stays open behind it."""
+    if isinstance(source, Path):
+        return source.open("rb")
+    source.seek(0)
+    return nullcontext(source)
+
+
+def _read_tar(stream: IO[bytes], label: str) -> Iterator[SourceFile]:
+    with tarfile.open(fileobj=stream) as archive:
         members = [m for m in archive.getmembers() if m.isfile() and m.name.endswith(".bin")]
         for member in sorted(members, key=lambda m: m.name):
-            stream = archive.extractfile(member)
-            assert stream is not None, "members are regular files"
-            yield _member(stream, member.name.removeprefix("package/"), label)
+            content = archive.extractfile(member)
+            assert content is not None, "members are regular files"
+            yield _member(content, member.name.removeprefix("package/"), label)
 
 
-def _read_zip(path: Path, label: str) -> Iterator[SourceFile]:
-    with zipfile.ZipFile(path) as archive:
+def _read_zip(stream: IO[bytes], label: str) -> Iterator[SourceFile]:
+    with zipfile.ZipFile(stream) as archive:
         for name in sorted(n for n in archive.namelist() if n.endswith(".bin")):
             yield _member(archive.open(name), name, label)
 
@@ -212,7 +249,11 @@ def _member(stream: IO[bytes], name: str, label: str) -> SourceFile:
 
 def _read(stream: IO[bytes], source: str) -> bytes:
     with stream:
-        data = stream.read(_MAX_FILE_BYTES + 1)
+        return _read_limited(stream, source)
+
+
+def _read_limited(stream: IO[bytes], source: str) -> bytes:
+    data = stream.read(_MAX_FILE_BYTES + 1)
     if len(data) > _MAX_FILE_BYTES:
         raise FirmwareStoreError(
             f"{source} has more than {_MAX_FILE_BYTES} bytes",

@@ -12,11 +12,14 @@ from particle_dev.errors import DfuProtocolError, ModuleFormatError
 from particle_dev.flash.board_modules import Inventory
 from particle_dev.protocol import dct
 from particle_dev.protocol.messages import InstalledModule
-from particle_dev.protocol.module import parse
+from particle_dev.protocol.module import ExtensionType, parse
 
 __all__ = ["Inventory", "inventory_by_control", "inventory_by_dfu", "pending_updates"]
 
 PREFIX_SIZE_BYTES = 24
+CRC_SIZE_BYTES = 4
+SUFFIX_BASE_SIZE_BYTES = 36
+MAX_SUFFIX_SIZE_BYTES = 4096
 SOFTDEVICE_FWID_ADDRESS = 0x300C
 """Source: device-os v2.1.0 hal/src/nRF52840/platform_radio_stack.cpp (FWID of Nordic's SoftDevice information
 structure, 0x2000 + 0x0C behind its start at 0x1000); Device OS reports it as the radio stack's module version."""
@@ -34,22 +37,35 @@ def inventory_by_dfu(session: DfuSession) -> Inventory:
     platform = session.device.platform
     found: dict[tuple[int, int], InstalledModule] = {}
     for slot in platform.module_slots:
-        if (
-            slot.storage != "internal_flash"
-            or slot.start_address is None
-            or slot.function == ModuleFunction.MONO_FIRMWARE
-        ):
+        if slot.storage != "internal_flash" or slot.function == ModuleFunction.MONO_FIRMWARE:
             continue
-        module = _radio_stack(session) if slot.drop_module_info else _module_in_slot(session, slot)
+        start_address = _floating_start(session, slot) if slot.fixed_end else slot.start_address
+        if start_address is None:
+            continue
+        module = _radio_stack(session) if slot.drop_module_info else _module_in_slot(session, slot, start_address)
         if module is not None and ((slot.function, slot.index) not in found or module.valid):
             found[slot.function, slot.index] = module
     return Inventory(session.device.device_id, platform, "DFU read", tuple(found.values()))
 
 
-def _module_in_slot(session: DfuSession, slot: ModuleSlot) -> InstalledModule | None:
+def _floating_start(session: DfuSession, slot: ModuleSlot) -> int | None:
+    """Where a module starts that ends at a fixed address: its suffix has an extension for that. None without one.
+
+    Source: device-os v6.2.0 hal/src/rtl872x/core_hal.c, dynalib/inc/module_info.h module_info_dynamic_location_ext_t.
+    """
+    assert slot.end_address is not None
+    end = slot.end_address - CRC_SIZE_BYTES
+    (suffix_size,) = struct.unpack("<H", session.read(INTERNAL_FLASH_ALT, end - 2, 2))
+    if not SUFFIX_BASE_SIZE_BYTES < suffix_size <= MAX_SUFFIX_SIZE_BYTES:
+        return None
+    kind, _, start_address = struct.unpack("<HHI", session.read(INTERNAL_FLASH_ALT, end - suffix_size, 8))
+    lowest = slot.end_address - slot.max_size_bytes
+    is_there = kind == ExtensionType.DYNAMIC_LOCATION and lowest <= start_address < end
+    return int(start_address) if is_there else None
+
+
+def _module_in_slot(session: DfuSession, slot: ModuleSlot, start_address: int) -> InstalledModule | None:
     """The module whose prefix names this slot; with a failed INTEGRITY when its bytes are damaged."""
-    start_address = slot.start_address
-    assert start_address is not None
     prefix = session.read(INTERNAL_FLASH_ALT, start_address + slot.prefix_offset, PREFIX_SIZE_BYTES)
     module_start, module_end = struct.unpack_from("<II", prefix)
     size_bytes = module_end - module_start + 4

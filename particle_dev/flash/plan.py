@@ -29,7 +29,10 @@ NRF52840_BRAKE_ADDRESS = 0x30000
 NO_BRAKE = (
     "note: a board that loses power meanwhile may boot into safe mode and connect; a system part in the set helps"
 )
-_DFU_FUNCTIONS = (ModuleFunction.SYSTEM_PART, ModuleFunction.USER_PART)
+DFU_FUNCTIONS = (ModuleFunction.SYSTEM_PART, ModuleFunction.USER_PART, ModuleFunction.MONO_FIRMWARE)
+"""What is written to its place over DFU."""
+_STARTED = (ModuleFunction.SYSTEM_PART, ModuleFunction.MONO_FIRMWARE)
+"""What a bootloader validates and jumps to."""
 _OTHER_WAYS = (ModuleFunction.BOOTLOADER, ModuleFunction.RADIO_STACK, ModuleFunction.NCP_FIRMWARE)
 
 
@@ -86,7 +89,12 @@ class FlashPlan:
         steps = [f"already there, not written: {f.title}" for f in self.satisfied]
         if not self.writes:
             return tuple(steps)
-        steps.append("enter DFU mode")
+        end = "leave DFU mode: the application boots and may connect" if self.leave else "stay in DFU mode"
+        return (*steps, "enter DFU mode", *self.work_lines(), end)
+
+    def work_lines(self) -> tuple[str, ...]:
+        """The steps in DFU mode."""
+        steps = []
         if self.brake_address is not None:
             steps.append(f"erase the sector at 0x{self.brake_address:08x}: from here on every boot ends in DFU mode")
         steps += [f"erase the sector at 0x{s.address:08x}: {s.reason}" for s in self.invalidate]
@@ -96,7 +104,6 @@ class FlashPlan:
         if self.brake_address is None:
             steps.append(NO_BRAKE)
         steps.append(f"read back {self.size_bytes} bytes and compare")
-        steps.append("leave DFU mode: the application boots and may connect" if self.leave else "stay in DFU mode")
         return tuple(steps)
 
 
@@ -117,12 +124,12 @@ def make_plan(
     if leave:
         permissions.require_connect("leaving DFU mode")
     platform = inventory.platform
-    reasons = [problem for file in files for problem in _file_problems(file, platform)]
+    reasons = [problem for file in files for problem in file_problems(file, platform)]
     if not files:
         reasons.append("no module was given")
     _refuse(inventory, reasons, hint=f"give intact modules for {platform.display_name}: see particle-dev inspect")
 
-    by_dfu = [f for f in files if f.module.function in _DFU_FUNCTIONS]
+    by_dfu = [f for f in files if f.module.function in DFU_FUNCTIONS]
     others = [f for f in files if f.module.function in _OTHER_WAYS]
     reasons += [f"{f.title} cannot be written over DFU" for f in files if f not in by_dfu and f not in others]
     for file in others:
@@ -131,9 +138,23 @@ def make_plan(
     reasons += [finding.message for finding in resolution.findings]
     _refuse(inventory, reasons, resolution.findings)
 
-    brake = _braked_part(by_dfu)
+    return flash_plan(inventory, by_dfu, resolution.invalidate, satisfied=others, leave=leave)
+
+
+def flash_plan(
+    inventory: Inventory,
+    files: Sequence[ModuleFile],
+    invalidate: Sequence[int],
+    *,
+    satisfied: Sequence[ModuleFile] = (),
+    leave: bool = False,
+) -> FlashPlan:
+    """The DFU part of a plan whose modules were checked by :func:`~particle_dev.flash.dependencies.resolve`, which also
+    gives ``invalidate``. Checks nothing itself."""
+    platform = inventory.platform
+    brake = braked_part(files)
     ordered = sorted(
-        by_dfu,
+        files,
         key=lambda f: (f is brake, f.module.function != ModuleFunction.USER_PART, -f.module.start_address),
     )
     brake_address = _brake_address(platform, brake) if brake else None
@@ -151,9 +172,9 @@ def make_plan(
         inventory.device_id,
         platform,
         brake_address,
-        tuple(InvalidateSlot(address, reason) for address in resolution.invalidate),
+        tuple(InvalidateSlot(address, reason) for address in invalidate),
         writes,
-        tuple(others),
+        tuple(satisfied),
         leave,
         _expected_duration_s(platform, writes),
     )
@@ -170,7 +191,8 @@ def _refuse(inventory: Inventory, reasons: Sequence[str], findings: Sequence[Fin
         )
 
 
-def _file_problems(file: ModuleFile, platform: Platform) -> list[str]:
+def file_problems(file: ModuleFile, platform: Platform) -> list[str]:
+    """Why a file cannot be written over DFU to that platform, one sentence each."""
     problems = [f"{file.file_name} at offset {p.offset}: {p.message}" for p in file.module.problems]
     if file.module.flags & ModuleFlag.COMPRESSED:
         problems.append(f"{file.file_name} is compressed, DFU needs the plain module (particle-dev firmware expand)")
@@ -178,9 +200,10 @@ def _file_problems(file: ModuleFile, platform: Platform) -> list[str]:
     return problems + ([finding.message] if finding else [])
 
 
-def _braked_part(files: Sequence[ModuleFile]) -> ModuleFile | None:
-    """The system part at the lowest address, which is the one that the bootloader validates and jumps to."""
-    parts = [f for f in files if f.module.function == ModuleFunction.SYSTEM_PART]
+def braked_part(files: Sequence[ModuleFile]) -> ModuleFile | None:
+    """The system part at the lowest address, which is the one that the bootloader validates and jumps to: part 1 on
+    all families (the file of an Electron is called system-part2). None when none is among ``files``."""
+    parts = [f for f in files if f.module.function in _STARTED]
     return min(parts, key=lambda f: f.module.start_address, default=None)
 
 
@@ -198,7 +221,7 @@ def _not_satisfied(file: ModuleFile, inventory: Inventory) -> list[str]:
     has = f"v{installed.version}" if installed and installed.valid else "no valid one"
     return [
         f"the board has {has} of {module_title(module.function, module.index)}, the set brings v{module.version}, and "
-        "it is not written over DFU: update it through Device OS first (particle update)"
+        "it is not written over DFU: install it first (particle-dev flash)"
     ]
 
 

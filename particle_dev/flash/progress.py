@@ -52,4 +52,36 @@ class ModuleVerified:
     total_bytes: int
 
 
-FlashEvent = ModuleCompared | BrakeSet | SectorErased | BlockWritten | ModuleVerified
+@dataclass(frozen=True, slots=True)
+class ModuleStaged:
+    """A module lies in the update area, was read back, and is marked for the next boot outside DFU mode: the bootloader
+    installs what ``slot`` names, the running system what has none."""
+
+    file_name: str
+    slot: int | None
+    source_address: int
+    size_bytes: int
+
+
+FlashEvent = ModuleCompared | BrakeSet | SectorErased | BlockWritten | ModuleVerified | ModuleStaged
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseStarted:
+    """Phase ``number`` of ``count`` of an update plan begins; ``title`` says what it is."""
+
+    number: int
+    count: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleProven:
+    """A module of an update plan is on the board. ``evidence`` says by what."""
+
+    file_name: str
+    sha256: str
+    evidence: str
+
+
+UpdateEvent = FlashEvent | PhaseStarted | ModuleProven

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 
 from particle_dev.catalog.device_os import RELEASES, DeviceOsRelease, version_key
@@ -137,6 +138,22 @@ def is_for(release: DeviceOsRelease, platform: Platform) -> bool:
     return not any(
         family == platform.family and version_key(start) <= key <= version_key(end) for family, start, end in _GAPS
     )
+
+
+def nearest_releases(name: str, platform: Platform | None = None) -> tuple[str, ...]:
+    """Names of releases, of the platform if there is one, to suggest in place of ``name``: the one before and the one
+    behind it, rather final ones than pre-releases; for what is no version those that begin
+    with it or are spelled like it."""
+    known = [release.name for release in RELEASES if platform is None or is_for(release, platform)]
+    try:
+        key = version_key(name.removeprefix("v"))
+    except ValueError:
+        begins_so = [n for n in known if n.startswith(name)]
+        return tuple(begins_so[:2] or difflib.get_close_matches(name, known, n=2))
+    before = [n for n in known if version_key(n) <= key]
+    behind = [n for n in known if version_key(n) > key]
+    # The latest final one before, the first final one behind.
+    return tuple(next((n for n in names if "-" not in n), names[0]) for names in (before[::-1], behind) if names)
 
 
 def first_release_with(platform: Platform, system_version: int) -> DeviceOsRelease | None:

@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import tempfile
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from particle_dev.catalog.device_os import DeviceOsRelease, release_by_name, ver
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import Platform, platform_by_name
 from particle_dev.errors import FirmwareStoreError, ModuleFormatError
+from particle_dev.flash.files import take_module
 from particle_dev.flash.firmware_sources import (
     SourceFile,
     is_container,
@@ -42,7 +44,7 @@ from particle_dev.flash.stored_module import (
     module_from_json,
     module_to_json,
 )
-from particle_dev.protocol.module import parse, verify
+from particle_dev.protocol.module_traits import module_pieces
 
 __all__ = ["AddResult", "DeviceOsSet", "FirmwareStore", "Refusal", "StoredModule"]
 
@@ -61,20 +63,29 @@ _NPM_PACKAGES = {
 
 
 class FirmwareStore:
-    """Modules in the folder ``root``, which the first ``add`` creates.
+    """Modules in the folder ``root``, which the first ``add`` creates; ``is_default``: commands need not name it.
 
     Methods raise FirmwareStoreError when the folder, its index or a file in it cannot be used.
     """
 
-    def __init__(self, root: Path, utc_now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self, root: Path, utc_now: Callable[[], datetime] = lambda: datetime.now(UTC), *, is_default: bool = False
+    ) -> None:
         self.root = root
         self._utc_now = utc_now
+        self._is_default = is_default
+
+    def add_command(self, source: str) -> str:
+        """The command line that adds ``source`` to this store, for hints."""
+        option = "" if self._is_default else f" --store {shlex.quote(str(self.root))}"
+        return f"particle-dev firmware add{option} {source}"
 
     def add_path(self, path: Path) -> AddResult:
         """Add the module file at ``path``, or every ``.bin`` file of a folder or of a zip or tar archive.
 
         In a folder or archive, files that are no modules at all are listed in ``not_modules``; a single file
-        that is no module is refused. Damaged modules are refused in both; the others are added all the same.
+        that is no module is refused. Damaged modules are refused in both; the others are added all the same. Several
+        modules in one file are added each by itself, as ``FILE#1`` and ``FILE#2``.
         """
         return self._add(read_sources(path), in_container=is_container(path))
 
@@ -99,7 +110,7 @@ class FirmwareStore:
     def read(self, sha256: str) -> bytes:
         """Return a module's bytes, checked against its hash: a file altered on disk is refused."""
         path = self._module_path(sha256)
-        hint = "add it again from its source with: particle-dev firmware add"
+        hint = f"add it again from its source with: {self.add_command('SOURCE')}"
         try:
             data = path.read_bytes()
         except OSError as error:
@@ -158,7 +169,7 @@ class FirmwareStore:
                 f"the firmware store has not all of Device OS {release} for {board.name}: "
                 f"{', '.join(missing) or 'system part'} missing",
                 path=str(self.root),
-                hint=f"run: particle-dev firmware add {source}",
+                hint=f"run: {self.add_command(source)}",
             )
         return DeviceOsSet(board, wanted, bootloaders, radio_stack, system_parts)
 
@@ -185,7 +196,7 @@ class FirmwareStore:
         raise FirmwareStoreError(
             f"the firmware store has no application {reference} for {board.name}",
             path=str(self.root),
-            hint=f"add it with: particle-dev firmware add FILE (stored for {board.name}: {names})",
+            hint=f"add it with: {self.add_command('FILE')} (stored for {board.name}: {names})",
         )
 
     def _add(self, sources: Iterable[SourceFile], *, in_container: bool) -> AddResult:
@@ -194,31 +205,31 @@ class FirmwareStore:
         refused: list[Refusal] = []
         not_modules: list[str] = []
         self._load_index()  # a damaged index is refused before anything is written
-        for file in sources:
+        for file, piece in ((f, p) for f in sources for p in module_pieces(f.data)):
+            source = piece.name_in(file.source)
             try:
-                module = parse(file.data)
-                verify(module)
+                data, module = take_module(piece)
             except ModuleFormatError as error:
                 if in_container and error.code == "no_prefix":
-                    not_modules.append(file.source)
+                    not_modules.append(source)
                 else:
-                    refused.append(Refusal(file.source, error.code, error.offset, error.message))
+                    refused.append(Refusal(source, error.code, error.offset, error.message))
                 continue
-            sha256 = hashlib.sha256(file.data).hexdigest()
-            self._write_module(sha256, file.data)
+            sha256 = hashlib.sha256(data).hexdigest()
+            self._write_module(sha256, data)
             taken.setdefault(
                 sha256,
                 StoredModule(
                     sha256=sha256,
-                    size_bytes=len(file.data),
+                    size_bytes=len(data),
                     platform_id=module.platform_id,
                     function=module.function,
                     index=module.index,
                     version=module.version,
                     dependencies=module.dependencies,
                     product=module.product,
-                    file_name=file.name,
-                    source=file.source,
+                    file_name=piece.name_in(file.name),
+                    source=source,
                     added_at=self._utc_now().isoformat(timespec="seconds"),
                 ),
             )

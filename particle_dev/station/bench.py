@@ -17,6 +17,9 @@ from particle_dev.transport.serial import PortLister, PyserialHost
 from particle_dev.transport.usb import PyusbHost
 
 ENTRY_POINT_GROUP = "particle_dev.benches"
+FACTORY_SOURCE = "npm:particle-cli@2.12.0"
+"""A public package with bootloaders and SoftDevices."""
+_ADD_COMMAND = f"particle-dev firmware add {FACTORY_SOURCE}"
 FactoryModules = Callable[[str], Sequence[bytes]]
 """Gives, by platform name, the bootloader and radio stack modules of the release that will be flashed: what a bench
 that makes its own boards puts into them. Benches with real boards have no use for it."""
@@ -131,11 +134,11 @@ def bench_drivers() -> tuple[str, ...]:
     return tuple(sorted(e.name for e in entry_points(group=ENTRY_POINT_GROUP)))
 
 
-def no_factory_modules(platform_name: str) -> Sequence[bytes]:
-    """For commands that bring no firmware."""
+def no_factory_modules(platform_name: str, add_command: str = _ADD_COMMAND) -> Sequence[bytes]:
+    """For commands that bring no firmware. Raises BenchError."""
     raise BenchError(
         f"no firmware at hand to make a virtual {platform_name}",
-        hint="run `particle-dev firmware add npm:particle-cli@2.12.0` first",
+        hint=f"first run: {add_command}",
     )
 
 

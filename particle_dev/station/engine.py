@@ -12,7 +12,7 @@ from pathlib import Path
 
 from particle_dev import __version__
 from particle_dev.device.discovery import device_at
-from particle_dev.errors import BenchError, JournalError, RunFinishedError, WrongDeviceError
+from particle_dev.errors import BenchError, FirmwareStoreError, JournalError, RunFinishedError, WrongDeviceError
 from particle_dev.flash.store import FirmwareStore
 from particle_dev.station.bench import Bench, Slot
 from particle_dev.station.events import EventType, JsonObject, StationEvent, Verdict, new_event, timestamp
@@ -28,7 +28,8 @@ class Station:
     """One run of a recipe on a bench, kept in ``folder``. A folder with an unfinished run is resumed.
 
     ``show`` gets every event, in the order of the journal, from several threads but never at the same time. Raises
-    JournalError when the folder cannot be written or belongs to a run with another recipe or bench.
+    JournalError when the folder cannot be written or belongs to a run with another recipe or bench, FirmwareStoreError
+    when the store lacks something that the recipe names for any platform.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Station:
                 if prior.verdict == "pass":
                     return self._finished_before()
                 self._check_same_boards(prior)
+            self._check_store()
             self._run_id = prior.run_id if prior else uuid.uuid4().hex
             self._publish(EventType.RUN_RESUMED if prior else EventType.RUN_STARTED, data=self._start_data())
             units = {u.device_id: u for u in prior.units if u.device_id} if prior else {}
@@ -163,6 +165,23 @@ class Station:
             )
         return record
 
+    def _check_store(self) -> None:
+        """Everything that the recipe names must be there before a board is looked at. Whether it is unharmed is found
+        when it is read, for the slots that need it."""
+        lacking: list[FirmwareStoreError] = []
+        for name, choice in self._recipe.firmware.items():
+            for find, wanted in ((self._store.device_os_set, choice.device_os), (self._store.app, choice.app)):
+                try:
+                    find(name, wanted)
+                except FirmwareStoreError as error:
+                    lacking.append(error)
+        if lacking:
+            raise FirmwareStoreError(
+                f"no board was touched: {'; '.join(dict.fromkeys(error.message for error in lacking))}",
+                path=str(self._store.root),
+                hint="; ".join(dict.fromkeys(error.hint for error in lacking)),
+            )
+
     def _check_same_boards(self, prior: RunRecord) -> None:
         """A slot whose unit has passed is left alone, so it must not hold another board."""
         passed = {u.slot: u.device_id for u in prior.units if u.verdict is Verdict.PASS}
@@ -184,5 +203,5 @@ class Station:
             database.write_run(record)
         finally:
             database.close()
-        write_report(record, self._folder / REPORT_NAME)
+        write_report(record, self._folder / REPORT_NAME, self._store.read)
         return record

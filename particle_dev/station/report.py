@@ -10,11 +10,14 @@ from pathlib import Path
 
 import jinja2
 
+from particle_dev.cloud.metering import EVIDENCE_IDS
 from particle_dev.errors import JournalError
 from particle_dev.station.events import JsonObject
+from particle_dev.station.module_maps import ReadModule, module_maps, no_modules
 from particle_dev.station.run_record import RunRecord
 from particle_dev.station.timeline import layout
 from particle_dev.station.wording import (
+    STEP_TEXTS,
     duration_text,
     evidence_text,
     name_text,
@@ -29,8 +32,11 @@ from particle_dev.station.wording import (
 REPORT_NAME = "report.html"
 
 
-def render_report(record: RunRecord) -> str:
-    """The report as HTML; everything that came off devices or files is escaped."""
+def render_report(record: RunRecord, read_module: ReadModule = no_modules) -> str:
+    """The report as HTML; everything that came off devices or files is escaped.
+
+    Modules that ``read_module`` has (raises FirmwareStoreError for others) are shown as byte maps.
+    """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters.update(
         duration=duration_text,
@@ -45,15 +51,21 @@ def render_report(record: RunRecord) -> str:
         json=_json,
     )
     source = resources.files("particle_dev.station").joinpath("templates/report.html").read_text("utf-8")
-    return environment.from_string(source).render(run=record, timeline=layout(record))
+    return environment.from_string(source).render(
+        run=record,
+        timeline=layout(record),
+        maps=module_maps(record, read_module),
+        evidence_ids={id_: text for id_, text in EVIDENCE_IDS.items() if id_ in _evidence_ids(record)},
+        step_texts={name: text for name, text in STEP_TEXTS.items() if name in _step_names(record)},
+    )
 
 
-def write_report(record: RunRecord, path: Path) -> None:
+def write_report(record: RunRecord, path: Path, read_module: ReadModule = no_modules) -> None:
     """Write the report; a reader sees the old file or the new one, never half of one.
 
     JournalError: the file cannot be written.
     """
-    content = render_report(record).encode("utf-8", errors="replace")
+    content = render_report(record, read_module).encode("utf-8", errors="replace")
     try:
         with tempfile.NamedTemporaryFile(prefix=f".{path.name}.", dir=path.parent, delete=False) as file:
             unfinished = Path(file.name)
@@ -76,3 +88,11 @@ def write_report(record: RunRecord, path: Path) -> None:
 
 def _json(value: JsonObject) -> str:
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+
+
+def _evidence_ids(record: RunRecord) -> set[str]:
+    return {item.id for unit in record.units for item in unit.billing.evidence}
+
+
+def _step_names(record: RunRecord) -> set[str]:
+    return {step.name for unit in record.units for step in unit.steps}

@@ -12,6 +12,16 @@ from particle_dev.station.events import timestamp
 from particle_dev.station.run_record import ModuleRecord, RunRecord, UnitRecord
 
 UNKNOWN = "-"
+STEP_TEXTS = {
+    "identify": "which board is in the slot; attempts to connect are stopped",
+    "check": "what is on it, and whether it has been online since it booted",
+    "plan": "which modules go where; every file is read and checked",
+    "enter_dfu": "into DFU mode (firmware upgrade over USB), where no application runs",
+    "flash": "erase and write what is not right yet",
+    "verify": "read every byte back and compare",
+    "park": "end in DFU mode, without power where the bench can switch it",
+}
+"""What the steps of a unit do."""
 _OUTCOMES = {"fail": "failed", "refused": "refused", "interrupted": "interrupted"}
 
 

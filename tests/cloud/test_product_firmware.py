@@ -48,3 +48,9 @@ def test_a_lower_version_is_refused():
 def test_firmware_without_a_product_version_is_refused(module):
     with pytest.raises(ProductVersionError, match="no product version"):
         check_product_version(module, [])
+
+
+def test_behind_the_last_version_there_is_none():
+    with pytest.raises(ProductVersionError) as caught:
+        check_product_version(firmware(7), [(65535, None)])
+    assert "65536" not in caught.value.hint

@@ -139,7 +139,7 @@ def test_findings_name_who_needs_what():
     )
     assert finding.hint == "flash Device OS 3.1.0 or later, or build for the Device OS that the board has"
     (finding,) = resolve(BORON, [system(2302, 1006)], BOARD_2).findings
-    assert "let Device OS update bootloader 0 first" in finding.hint
+    assert "offer bootloader 0 too, or install it first" in finding.hint
 
 
 def photon(part1, part2, bootloader=1005, app_needs=None):

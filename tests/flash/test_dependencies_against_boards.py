@@ -4,10 +4,11 @@ Sets of modules, sound and unsound ones, are put into the flash of a board; then
 """
 
 import dataclasses
+import hashlib
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from particle_harness.bench import open_bench
 from particle_harness.factory import (
@@ -19,10 +20,18 @@ from particle_harness.factory import (
 )
 
 from particle_dev.catalog.modules import ModuleFunction
+from particle_dev.device.dfu import DfuSession
+from particle_dev.device.discovery import wait_for_device
+from particle_dev.errors import PlanRefusedError
 from particle_dev.flash.board_modules import ModuleFile
 from particle_dev.flash.boot_outcome import BootEnd, boot_outcome
+from particle_dev.flash.carry_out import carry_out
 from particle_dev.flash.dependencies import resolve
+from particle_dev.flash.inventory import inventory_by_dfu
+from particle_dev.flash.progress import BlockWritten, BrakeSet, SectorErased
+from particle_dev.flash.update_plan import make_update_plan
 from particle_dev.protocol.module import parse
+from particle_dev.station.bench import open_bench as open_desk
 
 BOOT, RADIO, SYSTEM, USER = (
     ModuleFunction.BOOTLOADER,
@@ -187,6 +196,24 @@ def any_set(board):
     )
 
 
+def sound_set(board, version):
+    """A set that fits together, and that no board refuses."""
+    if board.hardware.is_gen3:
+        needs = ((BOOT, 0, 501), (RADIO, 0, SOFTDEVICE_FIRMWARE_ID))
+        return [
+            Spec(BOOT, 0, 1005, 0xF4000, 0x2000),
+            Spec(RADIO, 0, SOFTDEVICE_FIRMWARE_ID, 0x1000),
+            Spec(SYSTEM, 1, version, 0x30000, 0x9000, needs),
+            Spec(USER, 1, 6, 0xD4000, 0x1000, ((SYSTEM, 1, version),)),
+        ]
+    return [
+        Spec(BOOT, 0, 1005, 0x08000000),
+        Spec(SYSTEM, 1, version, 0x08020000, needs=((SYSTEM, 2, 207),)),
+        Spec(SYSTEM, 2, version, 0x08060000, needs=((SYSTEM, 1, version), (BOOT, 0, 501))),
+        Spec(USER, 1, 3, 0x080A0000, needs=((SYSTEM, 2, version),)),
+    ]
+
+
 PLATFORMS = pytest.mark.parametrize("name", ["boron", "tracker", "argon", "photon"])
 PROPERTY = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
@@ -244,6 +271,68 @@ def test_what_is_called_safe_runs_and_what_runs_is_called_safe(boards, name):
     compare()
     assert (True, BootEnd.APPLICATION) in verdicts
     assert any(not ok and end is BootEnd.SAFE_MODE for ok, end in verdicts)
+
+
+@pytest.fixture(scope="module")
+def desks():
+    """Hosts with one board each, by platform."""
+    made = {
+        name: open_desk(
+            "virtual",
+            options={"clock": "virtual", "delays": "none"},
+            slots=[{"name": "1", "platform": name, "factory": "online"}],
+            factory_modules=lambda _: (),
+        )
+        for name in ("boron", "tracker", "argon", "photon")
+    }
+    yield made
+    for bench in made.values():
+        bench.close()
+
+
+@PLATFORMS
+def test_plan_without_permission_never_lets_anything_run(desks, name):
+    """Whatever was on the board and whatever is offered: until the set is complete every boot would end in DFU mode."""
+    slot, board = desks[name].slots[0], desks[name].driver.board("1")
+    outcomes = []
+
+    @settings(PROPERTY, max_examples=40)
+    @given(old=any_set(board), new=any_set(board))
+    # Random sets may all be refused: one that must be installed.
+    @example(old=sound_set(board, 1512), new=sound_set(board, 2101))
+    def carry(old, new):
+        fill(board, [spec.build(board.hardware) for spec in old])
+        board.dct.write(0, b"\xff" * 0x1800)
+        board.state.dfu_requested = True
+        board.reset_pin()
+        device = wait_for_device(slot.host, slot.port_path, 10)
+        contents = {hashlib.sha256(m).hexdigest(): m for m in (spec.build(board.hardware) for spec in new)}
+        files = [ModuleFile(parse(m), sha256, sha256[:8]) for sha256, m in contents.items()]
+        with DfuSession(slot.host, device) as session:
+            inventory = inventory_by_dfu(session)
+        try:
+            plan = make_update_plan(inventory, files, mode=device.mode)
+        except PlanRefusedError:
+            outcomes.append("refused")
+            return
+        if plan.permissions_needed or not plan.harmless_if_interrupted or not plan.phases:
+            outcomes.append("not of this kind")
+            return
+        ran = board.truth.app_boots, board.truth.safe_mode_boots
+        is_braked = False
+        ends = []
+        for event in carry_out(slot.host, device, plan, contents.__getitem__):
+            is_braked |= isinstance(event, BrakeSet)
+            if is_braked and isinstance(event, BrakeSet | SectorErased | BlockWritten):
+                ends.append(end_of(board))
+        assert set(ends[:-1]) <= {BootEnd.DFU}
+        assert end_of(board) is BootEnd.APPLICATION, board.decide_boot().reasons
+        assert (board.truth.app_boots, board.truth.safe_mode_boots) == ran
+        outcomes.append("installed")
+
+    carry()
+    assert "refused" in outcomes
+    assert "installed" in outcomes, outcomes
 
 
 REAL = {

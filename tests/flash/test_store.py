@@ -351,7 +351,7 @@ def test_missing_modules_are_named_with_what_to_run(store: FirmwareStore, tmp_pa
     with pytest.raises(FirmwareStoreError) as caught:
         store.device_os_set("boron", "2.1.0")
     assert caught.value.message.endswith("2.1.0 for boron: bootloader 0 v1005, radio stack 0 missing")
-    assert caught.value.hint == "run: particle-dev firmware add npm:particle-cli@2.12.0"
+    assert caught.value.hint == f"run: particle-dev firmware add --store {store.root} npm:particle-cli@2.12.0"
 
 
 def test_two_files_for_one_place_are_an_error_not_a_guess(store: FirmwareStore, tmp_path: Path) -> None:
@@ -442,3 +442,15 @@ def test_without_npm_client_the_error_says_how_to_go_on(tmp_path: Path, monkeypa
     assert "install the npm client" in caught.value.hint
     assert str(tmp_path / "cache" / "particle-cli-2.12.0.tgz") in caught.value.hint
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_each_module_of_a_file_is_kept_by_itself(store: FirmwareStore, tmp_path: Path) -> None:
+    system, app = build(ModuleFunction.SYSTEM_PART, version=2101), build()
+    damaged = app[:-1] + bytes([app[-1] ^ 1])
+    path = write(tmp_path, "both.bin", system + app + damaged)
+    result = store.add_path(path)
+    assert [(m.file_name, m.source) for m in result.added] == [(f"both.bin#{n}", f"{path}#{n}") for n in (1, 2)]
+    assert [store.read(m.sha256) for m in result.added] == [system, app]
+    (refusal,) = result.refused
+    assert (refusal.name, refusal.code) == (f"{path}#3", "crc_mismatch")
+    assert refusal.offset == len(system + app + damaged) - 4

@@ -1,5 +1,6 @@
 """The report and its time-line: every fact is in it, nothing outside is needed, nothing hostile gets through."""
 
+import hashlib
 import html.parser
 import re
 from collections import Counter
@@ -7,7 +8,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from particle_dev.errors import JournalError
+from particle_dev.catalog.modules import ModuleFunction
+from particle_dev.cloud.metering import EVIDENCE_IDS
+from particle_dev.errors import FirmwareStoreError, JournalError
+from particle_dev.protocol.module_build import ModuleParts, build
 from particle_dev.station.events import EventType
 from particle_dev.station.report import render_report, write_report
 from particle_dev.station.run_record import fold
@@ -102,6 +106,58 @@ def test_the_file_needs_nothing_else(mixed):
     assert set(re.findall(r'href="([^"]*)"', page)) == {f"#unit-{number}" for number in (1, 2, 3, 4)}
     ids = re.findall(r'id="([^"]*)"', page)
     assert len(ids) == len(set(ids)) == 4
+
+
+APP = build(ModuleParts(ModuleFunction.USER_PART, 2, 6, 13, 0xB4000, bytes(2000)))
+SHA256 = hashlib.sha256(APP).hexdigest()
+
+
+def test_modules_that_the_store_has_are_drawn_once_and_shown_by_each_unit(run_script):
+    script = run_script(("1", "2"))
+    modules = [script.module(), script.module("user part", 6, sha256=SHA256, file_name="<app>.bin")]
+    for slot, unit in zip("12", OTHERS, strict=False):
+        script.unit(slot, unit, "boron")
+        script.finish(slot, unit, modules=modules)
+    asked = []
+
+    def read(sha256):
+        asked.append(sha256)
+        if sha256 != SHA256:
+            raise FirmwareStoreError("not there")
+        return APP
+
+    page = render_report(fold(script.build()), read)
+
+    assert sorted(asked) == sorted({module["sha256"] for module in modules})
+    name = f"map-{SHA256[:16]}"
+    assert (page.count("Byte maps of the modules"), page.count(f'href="#{name}"')) == (2, 2)
+    (symbol,) = re.findall(rf'(?s)<symbol id="{name}".*?</symbol>', page)
+    drawing = ElementTree.fromstring(symbol)
+    assert drawing.get("viewBox").startswith("0 0 960 ")
+    texts = ["".join(text.itertext()) for text in drawing.iter("text")]
+    assert {"prefix", "body", "product id and version", "0x000B4000"} <= set(texts)
+    assert texts[0] == f"<app>.bin: {len(APP)} bytes"
+    assert not re.search(r"https?:|\bsrc\s*=", page)
+
+
+def test_names_of_modules_that_are_no_hash_reach_no_store(run_script):
+    script = run_script(("1",))
+    script.unit("1", UNIT, "boron")
+    script.finish("1", UNIT, modules=[script.module(sha256="../../" + "a" * 58)])
+
+    def read(sha256):
+        raise AssertionError(sha256)
+
+    assert "Byte maps" not in render_report(fold(script.build()), read)
+
+
+def test_abbreviations_are_explained(mixed, run_script):
+    text = text_of(render_report(mixed))
+    assert "D4 in DFU mode, or unable to boot anything but the bootloader" in text
+    assert "enter DFU into DFU mode (firmware upgrade over USB)" in text
+    assert "D2 the device" not in text, "only what the report says"
+    assert {"D2", "D4"} == set(EVIDENCE_IDS)
+    assert "Words" not in text_of(render_report(fold(run_script(("1",)).build())))
 
 
 def test_one_bar_per_step_and_labels_that_do_not_overlap(mixed):

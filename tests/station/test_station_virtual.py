@@ -6,11 +6,12 @@ what a board knows about itself and the product cannot see.
 
 import resource
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from particle_dev.catalog.modules import ModuleFunction
-from particle_dev.errors import JournalError, RunFinishedError, WrongDeviceError
+from particle_dev.errors import FirmwareStoreError, JournalError, RunFinishedError, WrongDeviceError
 from particle_dev.flash.store import FirmwareStore
 from particle_dev.station.bench import open_bench
 from particle_dev.station.engine import Station
@@ -235,6 +236,24 @@ def test_altered_firmware_in_the_store(line, release_store, tmp_path):
     assert (str(passed.verdict), str(refused.verdict)) == ("pass", "refused")
     assert str(path) in failed_step(refused).error["message"]
     assert_untouched(shop.board("2"))
+
+
+def test_firmware_that_the_store_lacks_is_told_before_any_board_is_touched(line, tmp_path):
+    shop = line("boron", "photon")
+    firmware = dict(shop.recipe.firmware)
+    firmware["photon"] = replace(firmware["photon"], app="nosuch.bin")
+    firmware["bsom"] = replace(firmware["bsom"], device_os="2.2.0")
+    complete = shop.recipe
+    shop.recipe = replace(complete, firmware=firmware)
+    with pytest.raises(FirmwareStoreError) as caught:
+        shop.run()
+    assert "no application nosuch.bin for photon" in caught.value.message
+    assert "not all of Device OS 2.2.0 for bsom" in caught.value.message
+    assert f"--store {shop.store.root}" in caught.value.hint
+    assert shop.events == []
+    assert_untouched(shop.board("1"))
+    shop.recipe = complete
+    assert shop.run().verdict == "pass"
 
 
 def test_platform_without_firmware_in_the_recipe(line):

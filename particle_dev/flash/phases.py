@@ -1,0 +1,174 @@
+"""The steps of an update of one board, as values that can be printed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from particle_dev.catalog.modules import ModuleFunction
+from particle_dev.catalog.platforms import Platform
+from particle_dev.flash.board_modules import ModuleFile
+from particle_dev.flash.plan import FlashPlan
+from particle_dev.permissions import Effect, Permissions
+from particle_dev.protocol.module_traits import security_mode
+
+ENTER_DFU_S, LEAVE_DFU_S, COPY_S, INSTALL_S = 3.0, 5.0, 10.0, 20.0
+"""Estimates: one second until the board resets, enumeration, the start of the system; page copies of a bootloader;
+a reset with copy, start and the question whether it has worked."""
+CONTROL_BYTES_PER_S = 50_000
+"""Estimate for control updates: a request of 1 KiB about every 20 ms."""
+
+
+class PhaseKind(StrEnum):
+    """What happens in a phase."""
+
+    CONTROL_UPDATE = "control update"
+    ENTER_DFU = "enter DFU mode"
+    BOOTLOADER_COPIES = "copies by the bootloader"
+    FLASH = "flash"
+    INSTALL_BY_FLAG = "installation by Device OS at its start"
+    PROVE = "prove"
+    LEAVE_DFU = "leave DFU mode"
+
+
+_RUNS_APPLICATION = {
+    PhaseKind.CONTROL_UPDATE: "the running system resets into the application",
+    PhaseKind.INSTALL_BY_FLAG: "Device OS starts and installs it, then the application runs",
+    PhaseKind.LEAVE_DFU: "the application boots",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One step. ``files`` are the modules that it installs or proves; ``flash`` is the DFU part, of which copies by the
+    bootloader use only the parking brake."""
+
+    kind: PhaseKind
+    files: tuple[ModuleFile, ...] = ()
+    flash: FlashPlan | None = None
+
+    @property
+    def may_connect(self) -> bool:
+        """Whether the application, or safe mode, may run in this phase or after it."""
+        return self.kind in _RUNS_APPLICATION
+
+    @property
+    def resets(self) -> int:
+        """How often the board resets, at least."""
+        return 0 if self.kind in (PhaseKind.FLASH, PhaseKind.PROVE) else 1
+
+    @property
+    def transport(self) -> str:
+        """What it runs over."""
+        by_control = self.kind in (PhaseKind.CONTROL_UPDATE, PhaseKind.ENTER_DFU)
+        return "control requests" if by_control else "any" if self.kind is PhaseKind.PROVE else "DFU"
+
+    @property
+    def expected_duration_s(self) -> float:
+        """An estimate."""
+        size_bytes = sum(f.module.size_bytes for f in self.files)
+        match self.kind:
+            case PhaseKind.ENTER_DFU:
+                return ENTER_DFU_S
+            case PhaseKind.LEAVE_DFU:
+                return LEAVE_DFU_S
+            case PhaseKind.CONTROL_UPDATE:
+                return INSTALL_S + size_bytes / CONTROL_BYTES_PER_S
+            case PhaseKind.BOOTLOADER_COPIES:
+                return COPY_S + size_bytes / CONTROL_BYTES_PER_S
+            case PhaseKind.INSTALL_BY_FLAG:
+                return INSTALL_S + size_bytes / CONTROL_BYTES_PER_S
+            case PhaseKind.FLASH:
+                return self.flash.expected_duration_s if self.flash else 0.0
+            case PhaseKind.PROVE:
+                return 1.0
+
+    def lines(self) -> tuple[str, ...]:
+        """For people."""
+        names = ", ".join(f.title for f in self.files)
+        match self.kind:
+            case PhaseKind.ENTER_DFU:
+                return ("enter DFU mode (reset; nothing but the bootloader runs)",)
+            case PhaseKind.LEAVE_DFU:
+                return ("leave DFU mode (reset): the application boots and may connect",)
+            case PhaseKind.CONTROL_UPDATE:
+                return (f"control update (reset, the application boots and may connect): {names}",)
+            case PhaseKind.BOOTLOADER_COPIES:
+                address = self.flash.brake_address if self.flash else None
+                brake = "" if address is None else f"erase the sector at 0x{address:08x}: no system part can start; "
+                return (f"{brake}lay into the update area, read back, arm, reset: the bootloader copies {names}",)
+            case PhaseKind.INSTALL_BY_FLAG:
+                return (f"lay into the OTA region, leave DFU mode: Device OS installs it, then may connect: {names}",)
+            case PhaseKind.PROVE:
+                return (f"prove {len(self.files)} modules: read back, or reported by the device where they cannot be",)
+            case PhaseKind.FLASH:
+                return self.flash.work_lines() if self.flash else ()
+
+
+@dataclass(frozen=True, slots=True)
+class UpdatePlan:
+    """Everything that will happen to one board, in order. ``satisfied`` is on the board already; ``notes`` are worth
+    knowing and hinder nothing. Without phases there is nothing to do. ``brake_may_fail``: the parking brake does not
+    hold on every board of that kind, and this one cannot be told from them.
+    """
+
+    device_id: str
+    platform: Platform
+    phases: tuple[Phase, ...]
+    satisfied: tuple[ModuleFile, ...]
+    notes: tuple[str, ...] = ()
+    brake_may_fail: bool = False
+
+    @property
+    def permissions_needed(self) -> tuple[Effect, ...]:
+        """What carrying it out needs."""
+        locks = any(
+            f.module.function == ModuleFunction.BOOTLOADER and security_mode(f.module) == "protected"
+            for phase in self.phases
+            for f in phase.files
+        )
+        connects = any(phase.may_connect for phase in self.phases)
+        return (*((Effect.CONNECT,) if connects else ()), *((Effect.LOCK,) if locks else ()))
+
+    @property
+    def expected_duration_s(self) -> float:
+        """An estimate of the whole."""
+        return sum(phase.expected_duration_s for phase in self.phases)
+
+    @property
+    def harmless_if_interrupted(self) -> bool:
+        """Whether a board that loses power in between ends in DFU mode, or as it was."""
+        flashes = [phase.flash for phase in self.phases if phase.flash]
+        braked = all(f.harmless_if_interrupted for f in flashes) and not self.brake_may_fail
+        return braked and Effect.CONNECT not in self.permissions_needed
+
+    @property
+    def installs(self) -> tuple[ModuleFile, ...]:
+        """Every module that has a phase, once."""
+        kinds = (PhaseKind.PROVE,)
+        return tuple(dict.fromkeys(f for phase in self.phases if phase.kind not in kinds for f in phase.files))
+
+    def require(self, permissions: Permissions) -> None:
+        """Raise PermissionMissingError, which names the first phase that needs what the caller does not hold."""
+        for effect in self.permissions_needed:
+            permissions.require(effect, self._why(effect))
+
+    def _why(self, effect: Effect) -> str:
+        if effect is not Effect.CONNECT:
+            return "a bootloader that protects the device"
+        phase = next(phase for phase in self.phases if phase.may_connect)
+        if not phase.files:
+            return phase.kind.value
+        names = ", ".join(f.title for f in phase.files)
+        return (
+            f"{phase.kind.value} of {names} ({_RUNS_APPLICATION[phase.kind]}; without that: install it over a debug "
+            "probe, take a board that has it already, or leave it out)"
+        )
+
+    def lines(self) -> tuple[str, ...]:
+        """The plan for people, one step a line."""
+        return (
+            *(f"already there, not written: {f.title}" for f in self.satisfied),
+            *(line for phase in self.phases for line in phase.lines()),
+            *(f"note: {note}" for note in self.notes),
+        )
