@@ -18,8 +18,10 @@ class ExitCode(IntEnum):
     NO_DEVICE = 4
     """No device, several devices, or another device than the one meant."""
     REFUSED = 5
-    """Nothing was changed: the plan was refused or a permission is missing."""
+    """Nothing was changed: a plan or a product's version rule forbids it, or a permission is missing."""
     INCOMPLETE = 6
     """Nothing failed, but a slot was skipped or a run was not finished."""
     INTERRUPTED = 130
     """Ctrl-C."""
+    OUTPUT_CLOSED = 141
+    """Whoever read the output stopped early, as ``head`` does: 128 + SIGPIPE, as other programs end then."""

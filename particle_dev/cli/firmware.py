@@ -13,6 +13,7 @@ _COMMANDS = {
     "expand": "particle_dev.cli.firmware_edit:expand_file",
     "list": "particle_dev.cli.firmware_store:list_modules",
     "set-product": "particle_dev.cli.firmware_edit:set_product_file",
+    "split": "particle_dev.cli.firmware_split:split_file",
 }
 
 

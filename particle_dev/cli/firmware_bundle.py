@@ -7,25 +7,25 @@ from pathlib import Path
 
 import click
 
+from particle_dev.cli.file_types import NAMED_FILE
 from particle_dev.cli.options import json_option
 from particle_dev.errors import FirmwareStoreError
 from particle_dev.flash.bundle_files import collect_assets, pack_zip, write_file
-from particle_dev.flash.firmware_sources import read_file
+from particle_dev.flash.files import about_file, read_module_file
 from particle_dev.protocol.bundle import make_bundle
 
 
 @click.command("build-bundle")
-@click.argument("application", metavar="APP", type=click.Path(path_type=Path))
-@click.argument("assets", metavar="ASSET...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--out", "target", type=click.Path(dir_okay=False, path_type=Path), help="The bundle; else APP with .zip."
-)
+@click.argument("application", metavar="APP", type=NAMED_FILE)
+@click.argument("assets", metavar="ASSET...", nargs=-1, required=True, type=NAMED_FILE)
+@click.option("--out", "target", type=NAMED_FILE, help="The bundle; else APP with .zip.")
 @json_option
 def build_bundle(application: Path, assets: tuple[Path, ...], target: Path | None, as_json: bool) -> None:
     """Put an application and its assets into one zip.
 
-    ASSET is a file or a folder of files. The application gets dependencies on exactly these assets; size limits are
-    those of its platform. The exit code is 3, and nothing is written, when a device would not take the bundle.
+    ASSET is a file or a folder of files. Names count, so - (standard input) is not taken. The application gets
+    dependencies on exactly these assets; size limits are those of its platform. The exit code is 3, and nothing is
+    written, when a device would not take the bundle.
     """
     target = target or application.with_suffix(".zip")
     found = collect_assets(assets)
@@ -35,10 +35,14 @@ def build_bundle(application: Path, assets: tuple[Path, ...], target: Path | Non
             path=str(assets[0]),
             hint="give at least one file to carry along",
         )
-    members = make_bundle(read_file(application), found, application_name=application.name)
+    data = read_module_file(application)
+    with about_file(str(application)):
+        members = make_bundle(data, found, application_name=application.name)
     write_file(target, pack_zip(members), made_from=[application, *assets])
     if as_json:
         contents = [{"name": a.name, "size_bytes": len(a.data), "sha256": a.sha256.hex()} for a in found]
         click.echo(json.dumps({"bundle": str(target), "application": application.name, "assets": contents}))
     else:
-        click.echo(f"{click.format_filename(target)}: {application.name} with {len(found)} assets")
+        click.echo(
+            f"{click.format_filename(target)}: {application.name} with {len(found)} asset{'s' * (len(found) != 1)}"
+        )

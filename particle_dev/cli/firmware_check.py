@@ -6,24 +6,33 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
 from particle_dev.catalog.device_os import DeviceOsRelease, release_by_name
-from particle_dev.catalog.modules import ModuleFlag, ModuleFunction, ModuleStore, ModuleValidity
-from particle_dev.catalog.platforms import Platform, platform_by_name
+from particle_dev.catalog.modules import ModuleFlag, ModuleFunction
+from particle_dev.catalog.platforms import PLATFORMS, Platform, platform_by_id, platform_by_name
+from particle_dev.cli.board_file import read_board
+from particle_dev.cli.error_text import error_text
+from particle_dev.cli.escape import escaped
 from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.cli.file_types import MODULE_FILE
 from particle_dev.cli.options import json_option
-from particle_dev.errors import FormatError, PlanRefusedError
+from particle_dev.errors import ModuleFormatError, PlanRefusedError
 from particle_dev.flash.board_modules import Inventory, ModuleFile, Part, module_title
 from particle_dev.flash.boot_outcome import BootEnd, Finding, started_by_bootloader
 from particle_dev.flash.dependencies import Resolution, resolve
-from particle_dev.flash.files import read_module_files
-from particle_dev.flash.releases import first_release_with, is_for, release_for_layout, release_modules
+from particle_dev.flash.files import about_file, read_module_files
+from particle_dev.flash.releases import (
+    first_release_with,
+    is_for,
+    nearest_releases,
+    release_for_layout,
+    release_modules,
+)
 from particle_dev.protocol.compressed import expand
-from particle_dev.protocol.messages import InstalledModule
 from particle_dev.protocol.module import ExtensionType, parse
+from particle_dev.station.toml_file import suggestion
 
 _APPLICATIONS = (ModuleFunction.USER_PART, ModuleFunction.MONO_FIRMWARE)
 _MISFITS = ("wrong_platform", "not_an_application")
@@ -62,8 +71,8 @@ class Checked:
 
 
 @click.command()
-@click.argument("files", metavar="APP...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--platform", "platform_name", metavar="NAME", help="For which board: boron, tracker, p2, ...")
+@click.argument("files", metavar="APP...", nargs=-1, required=True, type=MODULE_FILE)
+@click.option("--platform", "platform_name", metavar="NAME", help="Board: boron, tracker, p2, ... Else the files say.")
 @click.option("--device-os", "release_name", metavar="RELEASE", help="With which Device OS, such as 2.1.0.")
 @click.option(
     "--on-board",
@@ -83,23 +92,44 @@ def check(
 ) -> None:
     """Tell whether an application would run on a Device OS release, and if not, what to do.
 
-    Knows every release without downloading one. Each APP is looked at by itself. The exit code is 5 when one would not
-    run, 3 when one is damaged.
+    Knows every release without downloading one. Each APP (- is standard input) is looked at by itself; in a file of
+    several modules, its applications are. The exit code is 5 when one would not run, 3 when one is damaged or no
+    module.
     """
-    board = read_board(board_file) if board_file else None
-    platform = _platform(platform_name, board)
-    release = _release(release_name, platform)
-    if release is None and board is None:
+    if release_name is None and board_file is None:
         raise click.UsageError("Give --device-os, or a board by --on-board.")
-    modules, contents = read_module_files(files)
-    modules = [_expanded(file, contents[file.sha256]) for file in modules]
-    answers = [check_application(platform, module, release, board) for module in modules]
+    board = read_board(board_file) if board_file else None
+    modules, unusable = _read_modules(files)
+    platform = _platform(platform_name, board, modules)
+    release = _release(release_name, platform) if release_name else None
+    answers = [check_application(platform, module, release, board) for module in modules] if platform else []
     if as_json:
-        click.echo(json.dumps(_document(platform, release, board, answers)))
+        click.echo(json.dumps(_document(platform, release, board, answers, unusable)))
     else:
-        click.echo("\n\n".join("\n".join(_lines(platform, answer)) for answer in answers))
+        if platform and answers:
+            click.echo("\n\n".join("\n".join(_lines(platform, answer)) for answer in answers))
+        for error in unusable:
+            click.echo(error_text(error), err=True)
+    if unusable:
+        ctx.exit(ExitCode.BAD_INPUT)
     if not all(answer.ok for answer in answers):
         ctx.exit(ExitCode.REFUSED)
+
+
+def _read_modules(files: Sequence[Path]) -> tuple[list[ModuleFile], list[ModuleFormatError]]:
+    """The modules, and why the other files are none."""
+    modules: list[ModuleFile] = []
+    unusable = []
+    for path in files:
+        try:
+            found, contents = read_module_files([path])
+            # Of several modules in one file, the applications are the ones in question.
+            found = [file for file in found if file.module.function in _APPLICATIONS] or found
+            with about_file(str(path)):
+                modules += [_expanded(file, contents[file.sha256]) for file in found]
+        except ModuleFormatError as error:
+            unusable.append(error)
+    return modules, unusable
 
 
 def _expanded(file: ModuleFile, data: bytes) -> ModuleFile:
@@ -132,66 +162,49 @@ def check_application(
     return Checked(file, resolution, findings, device_os)
 
 
-def read_board(path: Path) -> Inventory:
-    """The board in a file that ``id --json`` printed. Raises FormatError."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        platform = platform_by_name(document["platform"]["name"])
-        modules = tuple(_installed(module) for module in document["modules"])
-        device_id = str(document["device_id"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        detail = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
-        raise FormatError(
-            f"{path} does not describe a board: {detail}",
-            code="no_board",
-            file=str(path),
-            hint=f"make it by: particle-dev id --json > {path}",
-        ) from error
-    if platform is None:
-        name = document["platform"]["name"]
-        raise FormatError(f"{path}: no platform {name!r} is known", code="unknown_platform", file=str(path))
-    return Inventory(device_id, platform, str(path), modules)
-
-
-def _installed(module: dict[str, Any]) -> InstalledModule:
-    failed = ModuleValidity(0)
-    for name in module["failed_checks"]:
-        failed |= ModuleValidity[name]
-    return InstalledModule(
-        int(module["function"]),
-        int(module["index"]),
-        int(module["version"]),
-        int(module.get("store", ModuleStore.MAIN)),
-        int(module["size_bytes"]),
-        tuple((int(f), int(i), int(v)) for f, i, v in module.get("dependencies", ())),
-        failed,
-    )
-
-
-def _platform(name: str | None, board: Inventory | None) -> Platform:
+def _platform(name: str | None, board: Inventory | None, modules: Sequence[ModuleFile]) -> Platform | None:
+    """What --platform, the board or the files name; None when there is no file either."""
     if name is None:
-        if board is None:
-            raise click.UsageError("Give --platform, or a board by --on-board.")
-        return board.platform
+        return board.platform if board else _platform_of(modules)
     platform = platform_by_name(name)
     if platform is None:
-        raise click.BadParameter(f"no platform {name!r} is known.", param_hint="--platform")
+        hint = suggestion(name, (known.name for known in PLATFORMS))
+        raise click.BadParameter(f"no platform {name!r} is known; {hint}", param_hint="--platform")
     if board is not None and platform is not board.platform:
         raise click.UsageError(f"The board is a {board.platform.display_name}, not a {platform.display_name}.")
     return platform
 
 
-def _release(name: str | None, platform: Platform) -> DeviceOsRelease | None:
-    if name is None:
-        return None
+def _platform_of(modules: Sequence[ModuleFile]) -> Platform | None:
+    named = [
+        None if file.module.function == ModuleFunction.ASSET else platform_by_id(file.module.platform_id)
+        for file in modules
+    ]
+    platforms = {platform.id: platform for platform in named if platform}
+    platform = next(iter(platforms.values())) if len(platforms) == 1 else None
+    if modules and platform is None:
+        told = ", ".join(
+            f"{file.file_name} for {found.name if found else 'no known one'}"
+            for file, found in zip(modules, named, strict=True)
+        )
+        raise click.UsageError(f"Give --platform, or files for one known platform: {told}.")
+    return platform
+
+
+def _release(name: str, platform: Platform | None) -> DeviceOsRelease:
     release = release_by_name(name)
+    nearest = " and ".join(nearest_releases(name, platform))
     if release is None:
-        raise click.BadParameter(f"no Device OS release {name!r} is known.", param_hint="--device-os")
-    if not is_for(release, platform):
+        of = f" of {platform.display_name}" if platform else ""
+        hint = f"the nearest{of}: {nearest}" if nearest else "write it as 2.1.0"
+        raise click.BadParameter(f"no Device OS release {name!r} is known; {hint}", param_hint="--device-os")
+    if platform is not None and not is_for(release, platform):
         first, last = platform.first_device_os, platform.last_device_os
         reason = f"Device OS {name} was not made for {platform.display_name}"
         span = f"{first or 'the first'} to {last or 'the newest'}"
-        hint = f"it has releases from {span}" if first or last else "no public source lists its releases"
+        hint = (
+            f"it has releases from {span}; the nearest: {nearest}" if nearest else "no public source lists its releases"
+        )
         raise PlanRefusedError(reason, reasons=(reason,), hint=hint)
     return release
 
@@ -253,7 +266,7 @@ def _lines(platform: Platform, answer: Checked) -> list[str]:
     rows = [] if answer.is_misfit else _board_rows(platform, answer)
     for finding in answer.findings:
         rows += [(finding.code, finding.message), ("what to do", finding.hint)]
-    heading = f"{click.format_filename(answer.file.file_name)} for {platform.display_name}{on}: {answer.end}"
+    heading = f"{escaped(answer.file.file_name)} for {platform.display_name}{on}: {answer.end}"
     return [heading, *(f"  {label:<20}{text}" for label, text in rows)]
 
 
@@ -271,17 +284,22 @@ def _board_rows(platform: Platform, answer: Checked) -> list[tuple[str, str]]:
 
 
 def _document(
-    platform: Platform, release: DeviceOsRelease | None, board: Inventory | None, answers: Sequence[Checked]
+    platform: Platform | None,
+    release: DeviceOsRelease | None,
+    board: Inventory | None,
+    answers: Sequence[Checked],
+    unusable: Sequence[ModuleFormatError],
 ) -> dict[str, object]:
     return {
-        "platform": platform.name,
+        "platform": platform.name if platform else None,
         "device_os": release.name if release else None,
         "release_modules": [
             {"function": function, "index": index, "version": version, "title": module_title(function, index, version)}
-            for function, index, version in (release_modules(platform, release) if release else ())
+            for function, index, version in (release_modules(platform, release) if platform and release else ())
         ],
         "device_id": board.device_id if board else None,
-        "applications": [_answer_object(platform, answer) for answer in answers],
+        "applications": [_answer_object(platform, answer) for answer in answers] if platform else [],
+        "unusable": [{"message": e.message, "hint": e.hint, **e.fields()} for e in unusable],
     }
 
 

@@ -8,53 +8,60 @@ from pathlib import Path
 
 import click
 
+from particle_dev.cli.file_types import MODULE_FILE, NAMED_FILE
 from particle_dev.cli.options import json_option
-from particle_dev.cloud.product_firmware import check_product_version
+from particle_dev.cloud.product_firmware import MAX_PRODUCT_VERSION, check_product_version
 from particle_dev.flash.bundle_files import write_file
-from particle_dev.flash.files import read_module_files
+from particle_dev.flash.files import about_file, read_module_file
 from particle_dev.protocol.compressed import compress, expand
 from particle_dev.protocol.module import Product, describe, parse
 from particle_dev.protocol.module_edit import set_product
 
-_PATH = click.Path(path_type=Path)
-_EXISTING = re.compile(r"(\d{1,5})(?::([0-9a-fA-F]{64}))?", re.ASCII)
+_EXISTING = re.compile(r"(\d{1,9})(?::([0-9a-fA-F]{64}))?", re.ASCII)
+_NO_PRODUCT = Product(0xFFFF, 0xFFFF)
 
 
 class _ExistingVersion(click.ParamType["tuple[int, str | None]"]):
-    name = "VERSION[:SHA256]"
+    name = "PRODUCT_VERSION[:SHA256]"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, str | None]:
         match = _EXISTING.fullmatch(value)
         if match is None:
-            self.fail(f"{value!r} is not VERSION or VERSION:SHA256 (64 hex digits).", param, ctx)
+            self.fail(f"{value!r} is not PRODUCT_VERSION or PRODUCT_VERSION:SHA256 (64 hex digits).", param, ctx)
+        if not 1 <= int(match[1]) <= MAX_PRODUCT_VERSION:
+            self.fail(f"{match[1]} is no product version: they go from 1 to {MAX_PRODUCT_VERSION}.", param, ctx)
         return int(match[1]), match[2]
 
 
 @click.command("compress")
-@click.argument("source", metavar="IN", type=_PATH)
-@click.argument("target", metavar="OUT", type=_PATH)
+@click.argument("source", metavar="IN", type=MODULE_FILE)
+@click.argument("target", metavar="OUT", type=NAMED_FILE)
 @json_option
 def compress_file(source: Path, target: Path, as_json: bool) -> None:
-    """Compress a module, for updates over the air or USB. DFU needs the plain file."""
-    data = _read(source)
-    _write(source, target, compress(data), len(data), as_json)
+    """Compress a module, for updates over the air or USB. DFU needs the plain file. IN may be - (standard input)."""
+    data = read_module_file(source)
+    with about_file(str(source)):
+        changed = compress(data)
+    _write(source, target, changed, len(data), as_json)
 
 
 @click.command("expand")
-@click.argument("source", metavar="IN", type=_PATH)
-@click.argument("target", metavar="OUT", type=_PATH)
+@click.argument("source", metavar="IN", type=MODULE_FILE)
+@click.argument("target", metavar="OUT", type=NAMED_FILE)
 @json_option
 def expand_file(source: Path, target: Path, as_json: bool) -> None:
-    """Expand a compressed module as a device does, and check the result."""
-    data = _read(source)
-    _write(source, target, expand(data), len(data), as_json)
+    """Expand a compressed module as a device does, and check the result. IN may be - (standard input)."""
+    data = read_module_file(source)
+    with about_file(str(source)):
+        changed = expand(data)
+    _write(source, target, changed, len(data), as_json)
 
 
 @click.command("set-product")
-@click.argument("product_id", metavar="ID", type=click.IntRange(0, 0xFFFF))
-@click.argument("version", metavar="VERSION", type=click.IntRange(1, 0xFFFF))
-@click.argument("source", metavar="IN", type=_PATH)
-@click.argument("target", metavar="OUT", type=_PATH)
+@click.argument("product_id", metavar="PRODUCT_ID", type=click.IntRange(0, 0xFFFF))
+@click.argument("product_version", metavar="PRODUCT_VERSION", type=click.IntRange(1, MAX_PRODUCT_VERSION))
+@click.argument("source", metavar="IN", type=MODULE_FILE)
+@click.argument("target", metavar="OUT", type=NAMED_FILE)
 @click.option(
     "--existing",
     type=_ExistingVersion(),
@@ -64,27 +71,39 @@ def expand_file(source: Path, target: Path, as_json: bool) -> None:
 @json_option
 def set_product_file(
     product_id: int,
-    version: int,
+    product_version: int,
     source: Path,
     target: Path,
     existing: tuple[tuple[int, str | None], ...],
     as_json: bool,
 ) -> None:
-    """Give an application another product id and version.
+    """Give an application another product id and version. IN may be - (standard input).
 
-    Refused (exit code 3) when --existing names a version that is as high or higher, unless it is this same firmware.
+    The exit code is 5, and nothing is written, when --existing names a version that is as high or higher, unless it is
+    this same firmware; 3 when IN is no application or damaged.
     """
-    data = _read(source)
-    changed = set_product(data, Product(product_id, version))
+    product = Product(product_id, product_version)
+    if product == _NO_PRODUCT:
+        raise click.UsageError(
+            f"Product id {product.id} with version {product.version} is how firmware says that it belongs to no "
+            "product: choose a lower PRODUCT_VERSION."
+        )
+    data = read_module_file(source)
+    with about_file(str(source)):
+        changed = set_product(data, product)
     check_product_version(parse(changed), existing)
-    _write(source, target, changed, len(data), as_json)
-
-
-def _read(path: Path) -> bytes:
-    """The bytes of an intact module. Raises ModuleFormatError with file and offset."""
-    _modules, contents = read_module_files([path])
-    (data,) = contents.values()
-    return data
+    write_file(target, changed, made_from=[source])
+    before = parse(data).product
+    if as_json:
+        click.echo(
+            json.dumps(describe(changed, file=str(target)) | {"product_before": before._asdict() if before else None})
+        )
+    else:
+        old = f"{before.id} version {before.version}" if before else "none"
+        click.echo(
+            f"{click.format_filename(target)}: product {old} -> {product.id} version {product.version}, "
+            "SHA-256 and CRC-32 made anew"
+        )
 
 
 def _write(source: Path, target: Path, data: bytes, size_before: int, as_json: bool) -> None:

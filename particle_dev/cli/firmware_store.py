@@ -8,14 +8,18 @@ from pathlib import Path
 import click
 import platformdirs
 
+from particle_dev.cli.error_text import error_text
+from particle_dev.cli.escape import escaped
 from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.cli.file_types import NAMED_SOURCE
 from particle_dev.cli.options import json_option, open_store, store_option
+from particle_dev.errors import FirmwareStoreError
 from particle_dev.flash.store import AddResult, FirmwareStore, StoredModule
 from particle_dev.flash.stored_module import module_to_json
 
 
 @click.command()
-@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=NAMED_SOURCE)
 @click.option(
     "--cache",
     "cache_dir",
@@ -34,19 +38,22 @@ def add(
 ) -> None:
     """Check firmware modules and put them into the store.
 
-    SOURCE is a .bin file, a folder, a zip or tar archive, or npm:NAME@VERSION, such as
-    npm:particle-cli@2.12.0 (needs the npm client). The exit code is 3 when a module is damaged or a source
-    holds none.
+    SOURCE is a .bin file, a folder, a zip or tar archive, or npm:NAME@VERSION, such as npm:particle-cli@2.12.0 (needs
+    the npm client); not -, since recipes go by file names. Several modules in one file are added each by itself. The
+    exit code is 3 when a module is damaged, or a source cannot be read or holds none; the others are added.
     """
     store = open_store(store_dir)
     cache_dir = cache_dir or platformdirs.user_cache_path("particle-dev") / "npm"
-    results = {source: _add(store, source, cache_dir) for source in sources}
+    results = [(source, _add(store, source, cache_dir, is_only=len(sources) == 1)) for source in sources]
     if as_json:
-        click.echo(json.dumps([_result_object(source, result) for source, result in results.items()]))
+        click.echo(json.dumps([_result_object(source, result) for source, result in results]))
     else:
-        for source, result in results.items():
-            click.echo("\n".join(_result_lines(source, result)))
-    if not all(result.ok for result in results.values()):
+        for source, result in results:
+            if isinstance(result, FirmwareStoreError):
+                click.echo(error_text(result), err=True)
+            else:
+                click.echo("\n".join(_result_lines(source, result)))
+    if not all(isinstance(result, AddResult) and result.ok for _, result in results):
         ctx.exit(ExitCode.BAD_INPUT)
 
 
@@ -62,24 +69,35 @@ def list_modules(store_dir: Path | None, as_json: bool) -> None:
     elif modules:
         _print_table(modules)
     else:
-        click.echo(f"The firmware store {store.root} is empty. Fill it with: particle-dev firmware add")
+        what = f"The firmware store {store.root} is empty." if store.root.exists() else f"There is no {store.root}."
+        click.echo(f"{what}\n  what to do: {store.add_command('npm:particle-cli@2.12.0')}")
 
 
-def _add(store: FirmwareStore, source: str, cache_dir: Path) -> AddResult:
-    if source.startswith("npm:"):
-        return store.add_npm(source, cache_dir)
-    return store.add_path(Path(source))
+def _add(store: FirmwareStore, source: str, cache_dir: Path, *, is_only: bool) -> AddResult | FirmwareStoreError:
+    """What came of a source. One of several that cannot be read does not stop the others."""
+    try:
+        if source.startswith("npm:"):
+            return store.add_npm(source, cache_dir)
+        if "://" in source:
+            raise FirmwareStoreError(
+                f"{source} is no file", path=source, hint="download it first and give the file, or npm:NAME@VERSION"
+            )
+        return store.add_path(Path(source))
+    except FirmwareStoreError as error:
+        if is_only:
+            raise
+        return error
 
 
 def _result_lines(source: str, result: AddResult) -> list[str]:
     counts = f"{len(result.added)} added, {len(result.present)} already there, {len(result.refused)} refused"
     if result.not_modules:
         counts += f", {len(result.not_modules)} no firmware modules"
-    lines = [f"{source}: {counts}"]
+    lines = [f"{escaped(source)}: {counts}"]
     for refusal in result.refused:
         where = "" if refusal.offset is None else f" at offset 0x{refusal.offset:X}"
-        lines.append(f"  refused {refusal.name}: {refusal.code}{where}: {refusal.message}")
-    lines += [f"  no firmware module: {name}" for name in result.not_modules]
+        lines.append(escaped(f"  refused {refusal.name}: {refusal.code}{where}: {refusal.message}"))
+    lines += [f"  no firmware module: {escaped(name)}" for name in result.not_modules]
     if result.refused:
         lines.append(
             "  what to do: `particle-dev inspect FILE` tells more; take refused files from a fresh download or build"
@@ -89,7 +107,9 @@ def _result_lines(source: str, result: AddResult) -> list[str]:
     return lines
 
 
-def _result_object(source: str, result: AddResult) -> dict[str, object]:
+def _result_object(source: str, result: AddResult | FirmwareStoreError) -> dict[str, object]:
+    if isinstance(result, FirmwareStoreError):
+        return {"source": source, "error": {"message": result.message, "hint": result.hint, **result.fields()}}
     return {
         "source": source,
         "added": [_module_object(m) for m in result.added],

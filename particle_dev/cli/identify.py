@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from particle_dev.catalog.platforms import UsbMode
+from particle_dev.cli.devices import choose_device
 from particle_dev.cli.list_devices import device_object
 from particle_dev.cli.options import (
     bench_option,
@@ -21,7 +22,6 @@ from particle_dev.cli.options import (
 )
 from particle_dev.device.control import ControlSession
 from particle_dev.device.dfu import DfuSession
-from particle_dev.device.discovery import list_devices, select_device
 from particle_dev.device.model import Device
 from particle_dev.flash.inventory import Inventory, inventory_by_control, inventory_by_dfu
 from particle_dev.flash.plan import module_title
@@ -53,7 +53,7 @@ def _module_objects(inventory: Inventory) -> list[dict[str, object]]:
             "version": m.version,
             "store": m.store,
             "dependencies": m.dependencies,
-            "size_bytes": m.size_bytes,
+            "size_bytes": m.size_bytes or None,  # a radio stack in flash has lost its prefix, which tells it
             "valid": m.valid,
             "failed_checks": [flag.name for flag in m.failed],
             "title": module_title(m.function, m.index, m.version),
@@ -74,7 +74,7 @@ def identify(device: str | None, bench_spec: str, store_dir: Path | None, as_jso
     and no --device it lists them and stops.
     """
     with opened_bench(read_bench(bench_spec), newest_factory_modules(open_store(store_dir))) as bench:
-        chosen = select_device(list_devices(bench.host), device)
+        chosen = choose_device(bench.host, device)
         identity = identity_object(bench.host, chosen)
     if as_json:
         click.echo(json.dumps(identity))
@@ -88,4 +88,5 @@ def identify(device: str | None, bench_spec: str, store_dir: Path | None, as_jso
     assert isinstance(modules, list)
     for module in modules:
         verdict = "ok" if module["valid"] else f"failed: {', '.join(module['failed_checks'])}"
-        click.echo(f"  {module['title']:<28}{module['size_bytes']:>8} bytes  {verdict}")
+        size = f"{module['size_bytes']} bytes" if module["size_bytes"] else "size unknown"
+        click.echo(f"  {module['title']:<28}{size:>14}  {verdict}")

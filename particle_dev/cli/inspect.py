@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.cli.file_types import NAMED_FILE
 from particle_dev.cli.inspect_files import inspect_files
 
 
@@ -13,25 +16,30 @@ from particle_dev.cli.inspect_files import inspect_files
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line and module.")
 @click.option("--verify-only", is_flag=True, help="Print nothing but the problems, to standard error.")
 @click.option("--map", "show_map", is_flag=True, help="Draw which bytes of a module are what.")
-@click.option("--svg", "svg_path", type=click.Path(dir_okay=False), help="Write that drawing of one module as SVG.")
+@click.option("--svg", "svg_path", type=NAMED_FILE, help="Write that drawing of one module as SVG.")
 @click.pass_context
 def inspect(
-    ctx: click.Context, files: tuple[str, ...], as_json: bool, verify_only: bool, show_map: bool, svg_path: str | None
+    ctx: click.Context, files: tuple[str, ...], as_json: bool, verify_only: bool, show_map: bool, svg_path: Path | None
 ) -> None:
     """Show what firmware modules (.bin) are for, and check their length, CRC-32 and SHA-256.
 
     FILE is a module, a folder, an archive (each .bin file in it), an application bundle, whose assets are checked too,
-    or - for standard input. The modules of a combined file are FILE#1 and FILE#2. The exit code is 3 when one is
-    damaged or no firmware module.
+    or - for one of these, but a folder, on standard input. Several modules in one file are FILE#1 and FILE#2; offsets
+    count from the start of the file. The exit code is 3 when one is damaged or no firmware module.
     """
-    if as_json and (verify_only or show_map):
-        raise click.UsageError("--json goes without --verify-only and --map.")
+    if as_json + verify_only + show_map > 1:
+        raise click.UsageError("Give one of --json, --verify-only and --map; --svg goes with each of them.")
+    if svg_path and len(files) > 1:
+        raise click.UsageError(f"--svg draws one module, not {len(files)} files: give one FILE, or use --map.")
     good, modules = inspect_files(files, as_json=as_json, verify_only=verify_only, show_map=show_map)
     if svg_path and len(modules) > 1:
-        raise click.UsageError("--svg draws one module.")
+        raise click.UsageError("--svg draws one module, FILE has several: use --map, or first `firmware split`.")
     if svg_path and modules:
-        from particle_dev.cli.inspect_map import write_svg  # noqa: PLC0415  slow to import
+        if modules[0].is_whole:
+            from particle_dev.cli.inspect_map import write_svg  # noqa: PLC0415  slow to import
 
-        write_svg(modules[0], svg_path)
+            write_svg(modules[0], svg_path)
+        else:
+            click.echo(f"{click.format_filename(svg_path)}: not written, there is no whole module to draw", err=True)
     if not good:
         ctx.exit(ExitCode.BAD_INPUT)

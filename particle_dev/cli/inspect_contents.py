@@ -1,4 +1,4 @@
-"""Modules inside modules, for ``particle-dev inspect``: combined, compressed and asset modules."""
+"""Modules inside modules, for ``particle-dev inspect``: several in one file, compressed and asset modules."""
 
 from __future__ import annotations
 
@@ -12,41 +12,33 @@ from particle_dev.protocol.asset import read_asset_module
 from particle_dev.protocol.compressed import expand
 from particle_dev.protocol.module import describe
 from particle_dev.protocol.module_edit import standalone
-from particle_dev.protocol.module_traits import combined_pieces
+from particle_dev.protocol.module_traits import Piece, module_pieces
+
+_NOTE_UNANNOUNCED = "no COMBINED flag announces the next module: a device that gets this file takes only this one"
 
 
 def inspect_contents(description: dict[str, Any], data: bytes) -> Iterator[Inspected]:
-    """The modules of a combined file, or the one of ``description`` with the problems of what is packed in it."""
-    if "COMBINED" in description["flags"]:
-        try:
-            pieces = combined_pieces(data)
-        except ModuleFormatError:
-            pieces = ()
-        for number, piece in enumerate(pieces, start=1):
-            part = describe(piece, file=f"{description['file']}#{number}")
-            part["problems"] = [p for p in _problems(part) if p["code"] != "combined_incomplete"]
-            if not part["problems"]:
-                _check_packed(part, standalone(piece))
-            yield Inspected(part, piece)
-        if pieces:
-            return
-    if not description["problems"]:
-        _check_packed(description, data)
-    yield Inspected(description, data)
+    """The modules of a file, with the problems of what is packed in them. ``description`` is that of the whole file."""
+    pieces = module_pieces(data)
+    for piece in pieces:
+        part, note = description, ""
+        if len(pieces) > 1:
+            part = describe(piece.data, file=piece.name_in(description["file"]), offset=piece.offset)
+        if not piece.is_last:
+            part["problems"] = [p for p in part["problems"] if p["code"] != "combined_incomplete"]
+            note = "" if "COMBINED" in part["flags"] else _NOTE_UNANNOUNCED
+        if not part["problems"]:
+            _check_packed(part, piece)
+        yield Inspected(part, piece.data, piece.number is not None, note)
 
 
-def _check_packed(description: dict[str, Any], data: bytes) -> None:
+def _check_packed(description: dict[str, Any], piece: Piece) -> None:
     """Add the problem that a device would have with what is packed in an intact module."""
     try:
         if description["function"] == ModuleFunction.ASSET:
-            read_asset_module(data)
+            read_asset_module(standalone(piece))
         elif "COMPRESSED" in description["flags"]:
-            expand(data)
+            expand(standalone(piece))
     except ModuleFormatError as error:
         # Offsets of the expanded module are not those of this file.
         description["problems"] = [{"code": error.code, "offset": None, "message": error.message}]
-
-
-def _problems(description: dict[str, Any]) -> list[dict[str, Any]]:
-    problems: list[dict[str, Any]] = description["problems"]
-    return problems

@@ -3,17 +3,21 @@ at every start. ``cli/inspect.py`` declares the command, ``cli/main.py`` comes h
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, BinaryIO, NamedTuple
 
 from particle_dev.catalog.modules import ModuleFunction
+from particle_dev.cli.escape import escaped
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.protocol.module import Problem, describe, describe_problem, parse
 
 # No firmware file comes near; keeps a disk image or an endless device out of memory.
 _MAX_FILE_BYTES = 64 * 1024 * 1024
+# Of an archive on standard input, which must be in memory to seek in it.
+_MAX_ARCHIVE_BYTES = 512 * 1024 * 1024
 _WIDTH = 80
 # What to do about a problem; everything else is damage.
 _REMEDIES = {
@@ -34,10 +38,18 @@ _TAR_MAGIC = slice(257, 262)
 
 
 class Inspected(NamedTuple):
-    """One module or file: the object of ``--json``, and its bytes when they were read."""
+    """One module or file: the object of ``--json``, its bytes when they were read, whether it is one of several in its
+    file, and a note for people."""
 
     description: dict[str, Any]
     data: bytes | None = None
+    is_piece: bool = False
+    note: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether a module was read to its end, damaged or not."""
+        return self.description["crc32"] is not None
 
 
 def inspect_files(
@@ -67,30 +79,37 @@ def plain_call(arguments: Sequence[str]) -> ExitCode | None:
 
 
 def inspect_data(data: bytes, *, file: str) -> Iterator[Inspected]:
-    """Describe the module or combined modules in ``data``, and check what is compressed."""
-    description = describe(data, file=file)
-    flags: Any = description["flags"] or ()
-    if "COMBINED" in flags or "COMPRESSED" in flags or description["function"] == ModuleFunction.ASSET:
+    """Describe the module or modules in ``data``, and check what is compressed."""
+    item = Inspected(describe(data, file=file), data)
+    description = item.description
+    more = any(p["code"] == "trailing_data" for p in description["problems"])
+    packed = item.is_whole and ("COMPRESSED" in description["flags"] or description["function"] == ModuleFunction.ASSET)
+    if more or packed:
         from particle_dev.cli.inspect_contents import inspect_contents  # noqa: PLC0415  slow to import
 
         yield from inspect_contents(description, data)
     else:
-        yield Inspected(description, data)
+        yield item
 
 
 def render(item: Inspected) -> str:
     """Text for people, at most 80 columns as long as the file name is short."""
     description = item.description
-    name = _printable(description["file"])
+    name = escaped(description["file"])
+    rows: list[tuple[str, str]] = []
     if description["function"] is None:
         heading = f"{name}: no readable firmware module"
-        rows: list[tuple[str, str]] = []
-    else:
+    elif item.is_whole:
         heading = f"{name}: {_module_title(description)}"
         rows = _module_rows(description)
         rows += _note_rows(item)
+    else:
+        heading = f"{name}: cut short, by its prefix {_module_title(description)}"
     if description["sha256"]:
-        rows[:0] = [("size", f"{description['size_bytes']} bytes"), ("file SHA-256", description["sha256"])]
+        label = "its SHA-256" if item.is_piece else "file SHA-256"
+        rows[:0] = [("size", f"{description['size_bytes']} bytes"), (label, description["sha256"])]
+    if item.is_piece:
+        rows.insert(0, ("begins", f"at offset 0x{description['module_offset']:X}; offsets are those of the file"))
     rows += [(f"problem {n}", text) for n, text in enumerate(_problem_texts(description), start=1)]
     rows += [("what to do", text) for text in _remedies(description)]
     return "\n".join([heading, *(_render_row(label, text) for label, text in rows)])
@@ -99,26 +118,35 @@ def render(item: Inspected) -> str:
 def _inspect_all(files: Sequence[str]) -> Iterator[Inspected | str]:
     """Each module; and lines for people on what archives and folders hold as a whole."""
     for file in files:
+        archive: BinaryIO | None = None
         try:
             with _opened(file) as stream:
                 start = stream.read(_TAR_MAGIC.stop)
-                is_archive = file != "-" and (start.startswith(_ARCHIVE_STARTS) or start[_TAR_MAGIC] == b"ustar")
-                data = b"" if is_archive else start + stream.read(_MAX_FILE_BYTES + 1 - len(start))
+                is_archive = start.startswith(_ARCHIVE_STARTS) or start[_TAR_MAGIC] == b"ustar"
+                data = start
+                if not is_archive:
+                    data += stream.read(_MAX_FILE_BYTES + 1 - len(start))
+                elif file == "-":
+                    data += stream.read(_MAX_ARCHIVE_BYTES + 1 - len(start))
+                    archive = io.BytesIO(data)
         except IsADirectoryError:
-            is_archive = True
+            is_archive, data = True, b""
         except FileNotFoundError:
             yield _unread(file, Problem("not_found", None, "There is no such file."))
             continue
         except OSError as error:
             yield _unread(file, Problem("unreadable", None, f"The file cannot be read: {error.strerror}."))
             continue
-        if is_archive:
+        limit = _MAX_ARCHIVE_BYTES if is_archive else _MAX_FILE_BYTES
+        if len(data) > limit:
+            message = (
+                f"The file has more than {limit} bytes, no firmware {'archive' if archive else 'module'} is that large."
+            )
+            yield _unread(file, Problem("too_large", limit, message))
+        elif is_archive:
             from particle_dev.cli.inspect_container import inspect_container  # noqa: PLC0415  slow to import
 
-            yield from inspect_container(file)
-        elif len(data) > _MAX_FILE_BYTES:
-            message = f"The file has more than {_MAX_FILE_BYTES} bytes, no firmware module is that large."
-            yield _unread(file, Problem("too_large", _MAX_FILE_BYTES, message))
+            yield from inspect_container(file, archive)
         else:
             yield from inspect_data(data, file=file)
 
@@ -134,14 +162,14 @@ def _print(
         return
     if verify_only:
         if isinstance(item, Inspected):
-            name = _printable(item.description["file"])
+            name = escaped(item.description["file"])
             for text in _problem_texts(item.description):
                 print(f"{name}: {text}", file=sys.stderr)
         return
     if previous is not None:
         print()
     print(item if isinstance(item, str) else render(item))
-    if show_map and isinstance(item, Inspected) and item.description["function"] is not None:
+    if show_map and isinstance(item, Inspected) and item.is_whole:
         import click  # noqa: PLC0415  it drops colours where there is no terminal
 
         from particle_dev.cli.inspect_map import render_map  # noqa: PLC0415  start-up time counts here
@@ -186,12 +214,13 @@ def _module_rows(description: dict[str, Any]) -> list[tuple[str, str]]:
 def _note_rows(item: Inspected) -> list[tuple[str, str]]:
     """What flags, extensions and rare functions mean; plain modules need no second look."""
     description = item.description
+    rows = [("note", item.note)] if item.note else []
     rare = (ModuleFunction.NCP_FIRMWARE, ModuleFunction.RADIO_STACK)
     if item.data is None or not (description["flags"] or description["extensions"] or description["function"] in rare):
-        return []
+        return rows
     from particle_dev.protocol.module_traits import notes  # noqa: PLC0415  start-up time counts here
 
-    return [("note", text) for text in notes(parse(item.data))]
+    return rows + [("note", text) for text in notes(parse(item.data))]
 
 
 def _verdict(check: dict[str, Any]) -> str:
@@ -207,7 +236,7 @@ def _problem_texts(description: dict[str, Any]) -> list[str]:
     texts = []
     for problem in description["problems"]:
         where = "" if problem["offset"] is None else f" at offset 0x{problem['offset']:X}"
-        texts.append(f"{problem['code']}{where}: {problem['message']}")
+        texts.append(escaped(f"{problem['code']}{where}: {problem['message']}"))
     return texts
 
 
@@ -231,8 +260,3 @@ def _render_row(label: str, text: str) -> str:
 
 def _opened(file: str) -> AbstractContextManager[BinaryIO]:
     return nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb")  # noqa: PTH123  pathlib costs 2 ms
-
-
-def _printable(file: str) -> str:
-    """The name with a question mark for bytes that are no UTF-8."""
-    return file.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -33,25 +33,27 @@ def render_map(item: Inspected) -> str:
     """
     data = item.data or b""
     regions = byte_map(parse(data), data)
+    base = item.description["module_offset"]
     cell_size = max(1, -(-len(data) // (_COLUMNS * _MAX_ROWS)))
     cells = [_cell(data, regions, start, cell_size) for start in range(0, len(data), cell_size)]
     rows = [cells[i : i + _COLUMNS] for i in range(0, len(cells), _COLUMNS)]
-    grid = [f"  0x{i * _COLUMNS * cell_size:06X}  {''.join(row)}" for i, row in enumerate(rows)]
+    grid = [f"  0x{base + i * _COLUMNS * cell_size:06X}  {''.join(row)}" for i, row in enumerate(rows)]
     legend = [f"  one cell is {cell_size} bytes; - is erased (FF), 0 is zero"]
     for region in regions:
         letter, colour = _STYLES[region.kind]
         mark = click.style(letter, bg=colour, fg="black" if colour else None)
-        label = f"{region.label:<28} 0x{region.offset:06X}  {address_text(region):>10}  {region.size_bytes:>8} bytes"
+        where = f"0x{base + region.offset:06X}  {address_text(region):>10}"
+        label = f"{region.label:<28} {where}  {region.size_bytes:>8} bytes"
         legend.append(f"  {mark} {label}")
     return "\n".join([*grid, *legend])
 
 
-def write_svg(item: Inspected, path: str) -> None:
+def write_svg(item: Inspected, path: Path) -> None:
     """Write the map as SVG. Raises ModuleFormatError for a file that is no module, FirmwareStoreError."""
     data = item.data or b""
     title = Path(item.description["file"]).name
     svg = byte_map_svg(parse(data), data, title=title).encode()
-    write_file(Path(path), svg, made_from=[Path(item.description["file"])])
+    write_file(path, svg, made_from=[Path(item.description["file"])])
 
 
 def _cell(data: bytes, regions: tuple[Region, ...], start: int, size: int) -> str:

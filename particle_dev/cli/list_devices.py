@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import click
 
+from particle_dev.cli.devices import wake_up_for
+from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.options import (
     bench_option,
+    duration_option,
     json_option,
     newest_factory_modules,
     open_store,
@@ -18,6 +23,8 @@ from particle_dev.cli.options import (
 )
 from particle_dev.device.discovery import list_devices as find_devices
 from particle_dev.device.model import Device
+from particle_dev.device.watch import BoardEvent, Watch
+from particle_dev.station.bench import Bench
 
 
 def device_object(device: Device) -> dict[str, object]:
@@ -33,25 +40,87 @@ def device_object(device: Device) -> dict[str, object]:
             "serial_number": device.usb.serial_number,
             "product": device.usb.product,
         },
+        **({"access_problem": device.usb.access_problem} if device.usb.access_problem else {}),
     }
 
 
+def time_stamp(at: datetime) -> str:
+    """Time of day in UTC with milliseconds."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _slot_of(device: Device, slots: dict[str, str]) -> dict[str, object]:
+    return {"slot": slots.get(device.usb.port_path)}
+
+
+def _device_line(device: Device, slots: dict[str, str]) -> str:
+    name = device.device_id or f"({device.usb.serial_number or 'unknown'})"
+    slot = f"slot {slots[device.usb.port_path]}" if device.usb.port_path in slots else ""
+    line = f"{name:<26}{device.platform.display_name:<29}{device.mode:<8}{device.usb.port_path:<12}{slot}".rstrip()
+    return f"{line}\n  cannot be opened: {device.usb.access_problem}" if device.usb.access_problem else line
+
+
 @click.command("list")
+@click.option("--watch", is_flag=True, help="Go on, with a line for each board that comes, goes or changes its mode.")
+@duration_option
 @bench_option
 @store_option
 @json_option
-def list_devices(bench_spec: str, store_dir: Path | None, as_json: bool) -> None:
-    """List the Particle devices that are plugged in.
+def list_devices(
+    watch: bool, duration_s: float | None, bench_spec: str, store_dir: Path | None, as_json: bool
+) -> ExitCode:
+    """List the Particle devices that are plugged in: Device ID, platform, mode, USB port and slot of the bench.
 
-    With --json one object a line. Sends nothing but the reading of USB descriptors.
+    With --json one object a line. Sends nothing but the reading of USB descriptors. A board that the system refuses to
+    open is listed with what to do, and the exit status is 6. --watch ends by Ctrl-C with exit status 130, or after
+    --duration with 0.
     """
+    if duration_s is not None and not watch:
+        raise click.UsageError("--duration goes with --watch")
     with opened_bench(read_bench(bench_spec), newest_factory_modules(open_store(store_dir))) as bench:
+        slots = {slot.port_path: slot.name for slot in bench.slots}
+        if watch:
+            for line in _watch_lines(bench, slots, duration_s, as_json):
+                click.echo(line)
+            return ExitCode.OK
         devices = find_devices(bench.host)
     for device in devices:
         if as_json:
-            click.echo(json.dumps(device_object(device)))
+            click.echo(json.dumps(device_object(device) | _slot_of(device, slots)))
         else:
-            name = device.device_id or f"({device.usb.serial_number})"
-            click.echo(f"{name:<26}{device.platform.display_name:<29}{device.mode:<8}{device.usb.port_path}")
+            click.echo(_device_line(device, slots))
     if not devices and not as_json:
         click.echo("no Particle device is connected", err=True)
+    return ExitCode.INCOMPLETE if any(d.usb.access_problem for d in devices) else ExitCode.OK
+
+
+def _watch_lines(bench: Bench, slots: dict[str, str], duration_s: float | None, as_json: bool) -> Iterator[str]:
+    clock = bench.host.clock
+    end_s = None if duration_s is None else clock.monotonic_s() + duration_s
+    wake_up, why_polling = wake_up_for(bench)
+    try:
+        if why_polling:
+            message = f"boards are looked for by polling: {why_polling}"
+            at = time_stamp(clock.utc_now())
+            yield json.dumps({"at": at, "event": "notice", "message": message}) if as_json else f"{at}  {message}"
+        watch = Watch(bench.host, wake_up)
+        while end_s is None or clock.monotonic_s() < end_s:
+            for event in watch.wait(3600.0 if end_s is None else end_s - clock.monotonic_s()):
+                at = time_stamp(clock.utc_now())
+                yield (
+                    json.dumps({"at": at} | event_object(event) | _slot_of(event.device, slots))
+                    if as_json
+                    else f"{at}  {event.change:<14}{_device_line(event.device, slots)}"
+                )
+    finally:
+        wake_up.close()
+
+
+def event_object(event: BoardEvent) -> dict[str, object]:
+    """A board's event for ``--json``; ``identity`` stays the same for a board."""
+    return {
+        "event": event.change.name.lower(),
+        "identity": event.identity,
+        "previous_mode": str(event.previous.mode) if event.previous else None,
+        **device_object(event.device),
+    }

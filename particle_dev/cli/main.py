@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import os
 import sys
+from typing import TYPE_CHECKING
 
+from particle_dev.cli.error_text import error_text
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.errors import (
     BenchError,
@@ -18,15 +20,21 @@ from particle_dev.errors import (
     ParticleDevError,
     PermissionMissingError,
     PlanRefusedError,
+    ProductVersionError,
     RunFinishedError,
     WrongDeviceError,
 )
+
+if TYPE_CHECKING:
+    import click
+    from _typeshed import ReadableBuffer
 
 _EXIT_CODES: tuple[tuple[type[ParticleDevError], ExitCode], ...] = (
     (FormatError, ExitCode.BAD_INPUT),
     (ConfigError, ExitCode.BAD_INPUT),
     (BenchError, ExitCode.BAD_INPUT),
     (JournalError, ExitCode.BAD_INPUT),
+    (ProductVersionError, ExitCode.REFUSED),
     (FirmwareStoreError, ExitCode.BAD_INPUT),
     (DeviceNotFoundError, ExitCode.NO_DEVICE),
     (DeviceAmbiguousError, ExitCode.NO_DEVICE),
@@ -38,7 +46,7 @@ _EXIT_CODES: tuple[tuple[type[ParticleDevError], ExitCode], ...] = (
 
 
 def exit_code_of(error: ParticleDevError) -> ExitCode:
-    """The exit status for an error: that of its most general class that has one, else FAILED."""
+    """The exit status for an error: that of the first class above that it belongs to, else FAILED."""
     return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), ExitCode.FAILED)
 
 
@@ -55,6 +63,19 @@ def error_object(error: ParticleDevError) -> dict[str, object]:
     }
 
 
+def _usage_object(error: click.ClickException) -> dict[str, object]:
+    context = getattr(error, "ctx", None)
+    page = context.command_path if context else "particle-dev"
+    return {
+        "error": {
+            "type": "UsageError",
+            "message": error.format_message(),
+            "hint": f"see: {page} --help",
+        },
+        "exit_code": error.exit_code,
+    }
+
+
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit."""
     _make_output_safe()
@@ -65,7 +86,7 @@ def main(argv: list[str] | None = None) -> None:
         status = ExitCode.INTERRUPTED
     except BrokenPipeError:
         # Whoever reads has seen enough.
-        status = ExitCode.FAILED
+        status = ExitCode.OUTPUT_CLOSED
         _drop_output()
     except OSError as error:
         # What commands do with files, devices and folders has errors of its own; what is left is the output.
@@ -76,12 +97,28 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _make_output_safe() -> None:
-    """A name that the terminal's encoding lacks, or a closed stdout, is no reason to stop."""
+    """A name that the terminal's encoding lacks, a closed stdout or a stderr that is full is no reason to stop."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  for the rest of the process
+    stderr = sys.__stderr__
+    if stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  likewise
+    elif sys.stderr is stderr:
+        raw = _Stderr(stderr.fileno(), "wb", closefd=False)
+        sys.stderr = io.TextIOWrapper(io.BufferedWriter(raw), stderr.encoding, line_buffering=True)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+class _Stderr(io.FileIO):
+    """The exit status must not change because nobody can be told why."""
+
+    def write(self, data: ReadableBuffer) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
 
 
 def _drop_output() -> None:
@@ -114,7 +151,10 @@ def _run(arguments: list[str]) -> int:
     try:
         return root.main(args=arguments, prog_name="particle-dev", standalone_mode=False) or ExitCode.OK
     except click.ClickException as error:
-        error.show()
+        if "--json" in arguments:
+            print(json.dumps(_usage_object(error)))
+        else:
+            error.show()
         return error.exit_code
     except click.Abort:
         print("interrupted", file=sys.stderr)
@@ -123,7 +163,5 @@ def _run(arguments: list[str]) -> int:
         if "--json" in arguments:
             print(json.dumps(error_object(error), default=str))
         else:
-            print(f"error: {error.message}", file=sys.stderr)
-            if error.hint:
-                print(f"  what to do: {error.hint}", file=sys.stderr)
+            print(error_text(error), file=sys.stderr)
         return exit_code_of(error)

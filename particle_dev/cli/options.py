@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import platformdirs
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import platform_by_name
+from particle_dev.cli.store_option import open_store as open_store  # noqa: PLC0414  commands look for options here
+from particle_dev.cli.store_option import store_option as store_option  # noqa: PLC0414
 from particle_dev.flash.store import FirmwareStore
-from particle_dev.station.bench import Bench, FactoryModules, no_factory_modules, open_bench
+from particle_dev.station.bench import FACTORY_SOURCE, Bench, FactoryModules, no_factory_modules, open_bench
 from particle_dev.station.bench_file import BenchFile, bench_named, load_bench_file
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+SELECTOR_HELP = "Device ID or its beginning, name, platform, port, e00fce*, or terms such as platform:boron,mode:dfu"
 
 
 def json_option(command: CommandT) -> CommandT:
@@ -37,25 +39,20 @@ def bench_option(command: CommandT) -> CommandT:
 
 def device_option(command: CommandT) -> CommandT:
     """``--device``."""
-    return click.option("--device", metavar="ID", help="Device ID, platform name or port, when there are several.")(
+    return click.option("--device", metavar="SELECTOR", help=f"Which board, when there are several: {SELECTOR_HELP}.")(
         command
     )
 
 
-def store_option(command: CommandT) -> CommandT:
-    """``--store``, or the environment's PARTICLE_DEV_STORE."""
+def duration_option(command: CommandT) -> CommandT:
+    """``--duration``."""
     return click.option(
-        "--store",
-        "store_dir",
-        envvar="PARTICLE_DEV_STORE",
-        type=click.Path(file_okay=False, path_type=Path),
-        help="Folder of the firmware store [env: PARTICLE_DEV_STORE].",
+        "--duration",
+        "duration_s",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help="Stop after this time; default: at Ctrl-C.",
     )(command)
-
-
-def open_store(store_dir: Path | None) -> FirmwareStore:
-    """The firmware store at ``store_dir``, or the user's own."""
-    return FirmwareStore(store_dir or platformdirs.user_data_path("particle-dev") / "firmware")
 
 
 def factory_modules(store: FirmwareStore, releases: dict[str, str]) -> FactoryModules:
@@ -78,7 +75,9 @@ def newest_factory_modules(store: FirmwareStore) -> FactoryModules:
         functions = (ModuleFunction.BOOTLOADER, ModuleFunction.RADIO_STACK)
         found = [store.find(platform.id, f, 0) for f in functions] if platform else []
         newest = [versions[-1] for versions in found if versions]
-        return [store.read(m.sha256) for m in newest] or no_factory_modules(platform_name)
+        if not newest:
+            return no_factory_modules(platform_name, store.add_command(FACTORY_SOURCE))
+        return [store.read(m.sha256) for m in newest]
 
     return modules
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from particle_dev.cli.store_option import open_store, store_option
 from particle_dev.station.journal import JOURNAL_NAME, read_journal
 from particle_dev.station.run_record import fold
 
@@ -21,18 +22,20 @@ from particle_dev.station.run_record import fold
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the report here instead of DIR/report.html.",
 )
-def report(directory: Path, as_json: bool, html_path: Path | None) -> None:
+@store_option
+def report(directory: Path, as_json: bool, html_path: Path | None, store_dir: Path | None) -> None:
     """Show what a station run did, and write its report anew.
 
     DIR is the folder of the run (--out of 'station run'). Its journal is read, also while the run goes on, and
-    is not changed. The exit status speaks of this command, not of the run.
+    is not changed. Modules that are in the firmware store are drawn as byte maps. The exit status speaks of this
+    command, not of the run.
     """
     events, _torn = read_journal(directory / JOURNAL_NAME)
     record = fold(events)
     from particle_dev.station.report import REPORT_NAME, write_report  # noqa: PLC0415  jinja2 is slow to import
 
     html_path = html_path or directory / REPORT_NAME
-    write_report(record, html_path)
+    write_report(record, html_path, open_store(store_dir).read)
     if as_json:
         click.echo(json.dumps(record.to_data() | {"report": str(html_path)}))
     else:

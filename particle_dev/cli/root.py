@@ -14,12 +14,14 @@ _COMMANDS = {
     "id": "particle_dev.cli.identify:identify",
     "inspect": "particle_dev.cli.inspect:inspect",
     "list": "particle_dev.cli.list_devices:list_devices",
+    "mode": "particle_dev.cli.mode:mode",
+    "monitor": "particle_dev.cli.monitor:monitor",
     "report": "particle_dev.cli.report:report",
     "station": "particle_dev.cli.station:station",
 }
 
 
-@lazy_group(_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@lazy_group(_COMMANDS, plugin_group="particle_dev.commands", context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="particle-dev")
 def root() -> None:
     """Take Particle devices from the tray to the customer.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from particle_dev.doctor.finding import Finding, Status
-from particle_dev.errors import LinkAccessError, TransportError
+from particle_dev.errors import TransportError
 from particle_dev.transport.base import UsbHost
 
 
@@ -11,9 +11,6 @@ def check_usb_library(host: UsbHost) -> Finding:
     """Whether libusb loads and lists devices."""
     try:
         devices = host.enumerate()
-    except LinkAccessError as error:
-        # The library works; which device refuses is said by the check of the boards.
-        return Finding("libusb", Status.OK, f"loads; {error.message}")
     except TransportError as error:
         return Finding("libusb", Status.PROBLEM, error.message, error.hint)
     count = len(devices)

@@ -15,6 +15,7 @@ from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.main import main
 from particle_dev.cli.root import root
 from particle_dev.errors import FormatError, PlanRefusedError
+from particle_dev.protocol.asset import Asset, make_asset_module
 from particle_dev.protocol.compressed import compress
 
 USER, SYSTEM, BOOT = ModuleFunction.USER_PART, ModuleFunction.SYSTEM_PART, ModuleFunction.BOOTLOADER
@@ -165,14 +166,20 @@ def test_device_os_itself_is_no_application(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--device-os", "2.1.0"], "--platform"),
         (["--platform", "boron"], "--device-os"),
-        (["--platform", "borun", "--device-os", "2.1.0"], "no platform 'borun'"),
-        (["--platform", "boron", "--device-os", "2.1.7"], "no Device OS release '2.1.7'"),
+        (["--platform", "borun", "--device-os", "2.1.0"], "no platform 'borun' is known; did you mean 'boron'?"),
+        (["--platform", "zzz", "--device-os", "2.1.0"], "known are argon, "),
+        (
+            ["--platform", "boron", "--device-os", "2.1.7"],
+            "no Device OS release '2.1.7' is known; the nearest of Boron:",
+        ),
+        (["--device-os", "2.1.7"], "2.1.0 and 2.2.0"),
+        (["--device-os", "latest"], "write it as 2.1.0"),
+        (["--device-os", "6.2"], "6.2.0 and 6.2.1"),
     ],
 )
 def test_usage(app, arguments, words):
-    assert words in run(*arguments, app(), exit_code=ExitCode.USAGE)
+    assert words in " ".join(run(*arguments, app(), exit_code=ExitCode.USAGE).split())
 
 
 def test_a_release_that_was_not_made_for_the_platform(app):
@@ -181,6 +188,47 @@ def test_a_release_that_was_not_made_for_the_platform(app):
     )
     assert isinstance(result.exception, PlanRefusedError)
     assert "0.4.0 to 3.3.1" in result.exception.hint
+
+
+def test_a_release_in_a_gap_of_the_platform(app):
+    result = CliRunner().invoke(
+        root, ["firmware", "check", "--platform", "p2", "--device-os", "4.0.0", app(platform="boron")]
+    )
+    assert isinstance(result.exception, PlanRefusedError)
+    assert result.exception.hint.endswith("the nearest: 3.2.1-p2.4 and 5.0.0")
+
+
+def test_the_file_names_the_platform(app):
+    assert answers("--device-os", "2.1.0", app())["platform"] == "boron"
+    assert answers("--device-os", "2.1.0", app(platform="photon", needs=326))["platform"] == "photon"
+
+
+def test_files_for_several_platforms_need_one_that_is_meant(app):
+    files = app(name="a.bin"), app(platform="photon", name="b.bin")
+    text = run("--device-os", "2.1.0", *files, exit_code=ExitCode.USAGE)
+    assert "a.bin for boron, b.bin for photon" in " ".join(text.split())
+    document = answers("--platform", "boron", "--device-os", "2.1.0", *files, exit_code=ExitCode.REFUSED)
+    assert codes(document) == [[], ["wrong_platform"]]
+
+
+def test_an_asset_names_no_platform(tmp_path):
+    path = tmp_path / "asset.bin"
+    path.write_bytes(make_asset_module(Asset("logo.png", b"pixels"), compressed=False))
+    text = run("--device-os", "6.2.0", str(path), exit_code=ExitCode.USAGE)
+    assert "asset.bin for no known one" in " ".join(text.split())
+
+
+def test_a_damaged_file_does_not_stop_the_others(app, tmp_path):
+    good, bad, none = app(name="good.bin"), app(name="bad.bin"), str(tmp_path / "none.bin")
+    Path(bad).write_bytes(Path(bad).read_bytes()[:-5])
+    too_new = app(9999, name="new.bin")
+    document = answers("--device-os", "2.1.0", bad, good, none, too_new, exit_code=ExitCode.BAD_INPUT)
+    assert [(a["file"], a["runs"]) for a in document["applications"]] == [("good.bin", True), ("new.bin", False)]
+    assert [(e["file"], e["code"]) for e in document["unusable"]] == [(bad, "truncated"), (none, "unreadable")]
+    text = run("--device-os", "2.1.0", bad, good, exit_code=ExitCode.BAD_INPUT)
+    assert "good.bin for Boron on Device OS 2.1.0: runs" in text
+    assert f"error: {bad}: " in text
+    assert answers("--device-os", "2.1.0", bad, exit_code=ExitCode.BAD_INPUT)["platform"] is None
 
 
 def test_a_damaged_file_is_bad_input(app, capsys):
@@ -239,16 +287,48 @@ def test_board_and_platform_must_agree(app, board):
     assert "is a Boron" in run("--on-board", board(), "--platform", "argon", app(), exit_code=ExitCode.USAGE)
 
 
+MODULE = '{"function": 4, "index": 1, "version": 2101, "failed_checks": []}'
+
+
+def board_text(modules, platform="boron"):
+    return f'{{"platform": {{"name": "{platform}"}}, "device_id": "", "modules": {modules}}}'
+
+
 @pytest.mark.parametrize(
-    "content",
-    ["", "[]", "{}", '{"platform": {"name": "boron"}}', '{"platform": {"name": "zz"}, "modules": [], "device_id": ""}'],
+    ("content", "code", "message"),
+    [
+        ("", "no_board", "is not JSON"),
+        (b"\x90\xff", "no_board", "is not JSON"),
+        ("[]", "no_board", "is no object"),
+        ("{}", "no_board", "platform is missing"),
+        ('{"platform": "boron"}', "no_board", "platform has another type"),
+        ('{"platform": {"name": "boron"}}', "no_board", "modules is missing"),
+        (board_text("[]", "borun"), "unknown_platform", "no platform 'borun'"),
+        (board_text("[1]"), "no_board", "modules[0] is no object"),
+        (board_text("[{}]"), "no_board", "modules[0].function is missing"),
+        (board_text("[" + MODULE.replace("[]", '["NO"]') + "]"), "no_board", "failed_checks names 'NO'"),
+        (board_text("[" + MODULE[:-1] + ', "dependencies": [[4, 1]]}]'), "no_board", "modules[0].dependencies"),
+        ('{"error": {"message": "3 devices match"}, "exit_code": 4}', "failed_command", "failed: 3 devices match"),
+    ],
 )
-def test_a_file_that_is_no_board(app, tmp_path, content):
+def test_a_file_that_is_no_board(app, tmp_path, content, code, message):
     path = tmp_path / "board.json"
-    path.write_text(content)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
     result = CliRunner().invoke(root, ["firmware", "check", "--on-board", str(path), app()])
     assert isinstance(result.exception, FormatError)
-    assert "board.json" in result.exception.message
+    assert result.exception.code == code
+    assert str(path) in result.exception.message
+    assert message in result.exception.message
+    assert "Error" not in result.exception.message
+    if code != "unknown_platform":
+        assert f"particle-dev id --device ID --json > {path}" in result.exception.hint
+
+
+def test_the_hint_does_not_overwrite_an_application(app, tmp_path):
+    path = app()
+    result = CliRunner().invoke(root, ["firmware", "check", "--on-board", path, path])
+    assert isinstance(result.exception, FormatError)
+    assert path not in result.exception.hint
 
 
 @pytest.mark.firmware

@@ -10,8 +10,10 @@ from click.testing import CliRunner
 
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.firmware import firmware
+from particle_dev.cli.main import main
 from particle_dev.cli.root import root
 from particle_dev.errors import FirmwareStoreError
+from particle_dev.flash.store import FirmwareStore
 
 
 def app(version: int = 6) -> bytes:
@@ -84,11 +86,82 @@ def test_errors_reach_the_caller_who_maps_them(runner: CliRunner, tmp_path: Path
     assert result.exception.path == str(tmp_path / "nosuch.bin")
 
 
+def test_a_source_that_cannot_be_read_does_not_stop_the_others(
+    runner: CliRunner, app_file: Path, tmp_path: Path
+) -> None:
+    missing = str(tmp_path / "nosuch.bin")
+    result = runner.invoke(firmware, ["add", missing, str(app_file), str(app_file)])
+    assert result.exit_code == ExitCode.BAD_INPUT
+    assert result.stdout.splitlines() == [
+        f"{app_file}: 1 added, 0 already there, 0 refused",
+        f"{app_file}: 0 added, 1 already there, 0 refused",
+    ]
+    assert result.stderr.startswith(f"error: {missing} cannot be read")
+    document = json.loads(runner.invoke(firmware, ["add", "--json", missing, str(app_file)]).stdout)
+    assert [entry["source"] for entry in document] == [missing, str(app_file)]
+    assert document[0]["error"]["path"] == missing
+
+
+def test_an_address_is_no_source(runner: CliRunner) -> None:
+    result = runner.invoke(firmware, ["add", "https://example.com/app.bin"])
+    assert isinstance(result.exception, FirmwareStoreError)
+    assert "download it first" in result.exception.hint
+
+
+def test_virtual_boards_say_how_to_fill_the_store_that_was_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["id", "--bench", "virtual", "--device", "boron", "--store", str(tmp_path / "none")])
+    assert exit_.value.code == ExitCode.BAD_INPUT
+    assert f"particle-dev firmware add --store {tmp_path / 'none'} npm:" in capsys.readouterr().err
+
+
 def test_an_empty_store_says_what_to_do(runner: CliRunner, tmp_path: Path) -> None:
     result = runner.invoke(firmware, ["list"])
     assert result.exit_code == ExitCode.OK
-    assert f"{tmp_path / 'store'} is empty" in result.output
-    assert "firmware add" in result.output
+    assert f"There is no {tmp_path / 'store'}." in result.output
+    assert f"particle-dev firmware add --store {tmp_path / 'store'} npm:" in result.output
+    (tmp_path / "store").mkdir()
+    assert f"{tmp_path / 'store'} is empty" in runner.invoke(firmware, ["list"]).output
+
+
+def test_hints_name_the_store_unless_it_is_the_users_own(tmp_path: Path) -> None:
+    own = FirmwareStore(tmp_path, is_default=True)
+    other = FirmwareStore(tmp_path / "my store")
+    with pytest.raises(FirmwareStoreError) as caught:
+        own.app("boron", "tinker.bin")
+    assert "particle-dev firmware add FILE" in caught.value.hint
+    for look in (lambda: other.app("boron", "tinker.bin"), lambda: other.device_os_set("boron", "2.1.0")):
+        with pytest.raises(FirmwareStoreError) as caught:
+            look()
+        assert f"particle-dev firmware add --store '{tmp_path}/my store' " in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["firmware", "ad"], "No such command 'ad'. Did you mean 'add'?"),
+        (["inspct"], "No such command 'inspct'. Did you mean 'inspect'?"),
+        (["zzz"], "No such command 'zzz'."),
+    ],
+)
+def test_a_command_that_is_spelled_wrong(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(root, arguments)
+    assert result.exit_code == ExitCode.USAGE
+    assert message in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("arguments", [["firmware", "check"], ["firmware", "nosuch"], ["--nosuch"]])
+def test_usage_errors_respect_json(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main([*arguments, "--json"])
+    assert exit_.value.code == ExitCode.USAGE
+    output = capsys.readouterr()
+    document = json.loads(output.out)
+    assert (document["error"]["type"], document["exit_code"]) == ("UsageError", 2)
+    assert document["error"]["hint"].startswith("see: particle-dev")
+    assert output.err == ""
 
 
 def test_store_option_wins_over_the_environment(runner: CliRunner, app_file: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import random
 import subprocess
 import sys
 import tarfile
@@ -130,9 +131,95 @@ def test_combined_modules_have_a_line_each(write):
     assert [d["file"] for d in descriptions] == [f"{path}#1", f"{path}#2"]
     assert [d["flags"] for d in descriptions] == [["COMBINED"], ["COMPRESSED"]]
     cut = write("cut.bin", combine([SYSTEM_PART, APP])[:-50])
-    assert problems(cut) == [["trailing_data"]]
+    assert problems(cut) == [[], ["truncated"]]
     alone = write("alone.bin", combine([SYSTEM_PART, APP])[: len(SYSTEM_PART)])
     assert problems(alone) == [["combined_incomplete"]]
+
+
+def test_modules_one_behind_the_other_need_no_flag(write):
+    path = write("both.bin", SYSTEM_PART + APP)
+    descriptions = run_json(path)
+    assert [(d["file"], d["module_offset"], d["problems"]) for d in descriptions] == [
+        (f"{path}#1", 0, []),
+        (f"{path}#2", len(SYSTEM_PART), []),
+    ]
+    assert descriptions[1]["prefix_offset"] == len(SYSTEM_PART)
+    text = run(path).output
+    assert text.count("no COMBINED flag announces the next module") == 1
+    assert f"begins        at offset 0x{len(SYSTEM_PART):X}; offsets are those of the file" in text
+    assert "no COMBINED" not in run(write("combined.bin", combine([SYSTEM_PART, APP]))).output
+
+
+def test_offsets_of_the_second_module_are_those_of_the_file(write):
+    data = SYSTEM_PART + DAMAGED
+    path = write("both.bin", data)
+    second = run_json(path, exit_code=ExitCode.BAD_INPUT)[1]
+    assert [p["offset"] for p in second["problems"]] == [len(data) - 4, len(data) - 38]
+    assert f"0x{len(data) - 4:06X}  0x000B4" in run("--map", path, exit_code=ExitCode.BAD_INPUT).output
+
+
+def test_junk_is_not_called_a_module(write):
+    for data in (combine([SYSTEM_PART, APP]) + b"junk", SYSTEM_PART + APP + b"junk"):
+        path = write("junk.bin", data)
+        first, second = run_json(path, exit_code=ExitCode.BAD_INPUT)
+        assert first["problems"] == []
+        (problem,) = second["problems"]
+        assert problem == {
+            "code": "trailing_data",
+            "offset": len(data) - 4,
+            "message": "4 bytes that are no module follow.",
+        }
+
+
+def test_a_module_cut_short_is_named(write):
+    path = write("cut.bin", SYSTEM_PART[:600])
+    assert f"{path}: cut short, by its prefix system part 1, version 2101, boron (13)" in (
+        run(path, exit_code=ExitCode.BAD_INPUT).output
+    )
+    assert "--map" not in run("--map", path, exit_code=ExitCode.BAD_INPUT).output
+    assert problems(write("b.bin", SYSTEM_PART[:600]), path) == [["truncated"], ["truncated"]]
+
+
+def test_archives_and_modules_on_standard_input():
+    def names(data):
+        result = CliRunner().invoke(inspect, ["-", "--json"], input=data)
+        assert result.exit_code == ExitCode.OK, result.output
+        return [json.loads(line)["file"] for line in result.stdout.splitlines()]
+
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w:xz") as archive:
+        info = tarfile.TarInfo("package/app.bin")
+        info.size = len(APP)
+        archive.addfile(info, io.BytesIO(APP))
+    assert names(APP) == ["-"]
+    assert names(combine([SYSTEM_PART, APP])) == ["-#1", "-#2"]
+    assert names(pack_zip({"a.bin": APP, "b.bin": SYSTEM_PART})) == ["-:a.bin", "-:b.bin"]
+    assert names(pack_zip(MEMBERS)) == ["-:app.bin"]
+    assert names(tar.getvalue()) == ["-:app.bin"]
+    damaged = CliRunner().invoke(inspect, ["-", "--json"], input=pack_zip(MEMBERS)[:90])
+    assert damaged.exit_code == ExitCode.BAD_INPUT
+    assert json.loads(damaged.stdout)["problems"][0]["code"] == "damaged_archive"
+
+
+def test_an_xz_archive_damaged_in_the_middle(write):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:xz") as archive:
+        info = tarfile.TarInfo("app.bin")
+        info.size = 200_000
+        archive.addfile(info, io.BytesIO(random.Random(1).randbytes(200_000)))
+    data = bytearray(buffer.getvalue())
+    data[len(data) // 2] ^= 0xFF
+    assert problems(write("release.tar.xz", bytes(data))) == [["unreadable"]]
+
+
+def test_a_name_of_several_lines_stays_on_its_line(write):
+    path = write("new\nline\x1b[31m.bin", DAMAGED)
+    result = run("--verify-only", path, exit_code=ExitCode.BAD_INPUT)
+    lines = result.stderr.splitlines()
+    assert len(lines) == 2
+    assert all("new\\nline\\x1b[31m.bin: " in line for line in lines)
+    assert "\x1b" not in run(path, exit_code=ExitCode.BAD_INPUT).output
+    assert run_json(path, exit_code=ExitCode.BAD_INPUT)[0]["file"] == str(path)
 
 
 def test_what_is_packed_is_checked_too(write):
@@ -176,9 +263,50 @@ def test_an_svg_of_one_module(write, tmp_path):
     assert ET.parse(target).getroot().tag.endswith("svg")
 
 
-@pytest.mark.parametrize("options", [["--json", "--map"], ["--json", "--verify-only"]])
-def test_options_that_exclude_each_other(options):
-    assert CliRunner().invoke(inspect, [*options, "x"]).exit_code == ExitCode.USAGE
+def test_no_svg_of_what_is_not_one_whole_module(write, tmp_path):
+    target = tmp_path / "map.svg"
+    for path in (write("cut.bin", APP[:60]), tmp_path / "missing.bin"):
+        assert "no whole module to draw" in run("--svg", target, path, exit_code=ExitCode.BAD_INPUT).stderr
+    run("--svg", target, write("both.bin", SYSTEM_PART + APP), exit_code=ExitCode.USAGE)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--json", "--map", "x"], "one of --json, --verify-only and --map"),
+        (["--json", "--verify-only", "x"], "one of --json"),
+        (["--map", "--verify-only", "x"], "one of --json"),
+        (["--svg", "map.svg", "x", "y"], "give one FILE, or use --map"),
+        (["--svg", "-", "x"], "give a file"),
+    ],
+)
+def test_options_that_exclude_each_other(options, words):
+    result = CliRunner().invoke(inspect, options)
+    assert result.exit_code == ExitCode.USAGE
+    assert words in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("arguments", ["--verify-only {bad}", "--verify-only {bad} {good} --svg {good}.svg", "{bad}"])
+@pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-"])
+def test_a_stderr_that_takes_nothing_changes_no_exit_status(write, arguments, redirection):
+    good, bad = write("good.bin", APP), write("bad.bin", DAMAGED)
+    expected = ExitCode.USAGE if "--svg" in arguments else ExitCode.BAD_INPUT
+    command = f"{sys.executable} -m particle_dev inspect {arguments.format(good=good, bad=bad)} {redirection}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stdout) == (expected, False)
+
+
+def test_a_reader_that_stops_early(write, tmp_path):
+    for number in range(3000):
+        write(f"fw/{number}.bin", APP)
+    for options in ("", "--json"):
+        command = (
+            f"{sys.executable} -m particle_dev inspect {options} {tmp_path / 'fw'} | head -1; exit ${{PIPESTATUS[0]}}"
+        )
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+        assert done.returncode == ExitCode.OUTPUT_CLOSED == 141
+        assert (done.stdout.count("\n"), done.stderr) == (1, "")
 
 
 def test_plain_files_load_nothing_heavy(write):

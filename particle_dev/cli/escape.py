@@ -1,0 +1,12 @@
+"""Names of files in output that is read line by line."""
+
+from __future__ import annotations
+
+
+def escaped(text: str) -> str:
+    r"""``text`` with control characters and bytes that are no UTF-8 as ``\n``, ``\x1b``: one line, and no command to a
+    terminal."""
+    if text.isprintable():
+        return text
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

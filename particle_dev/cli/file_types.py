@@ -1,0 +1,24 @@
+"""Types of file arguments: which commands read standard input, and which cannot."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class _NamedFile(click.Path):
+    def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if str(value) == "-":
+            self.fail("standard input and output (-) do not go here: give a file.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+MODULE_FILE = click.Path(path_type=Path)
+"""A module to read; ``-`` is standard input."""
+NAMED_FILE = _NamedFile(path_type=Path)
+"""A path whose name matters, or that is written; never ``-``."""
+NAMED_SOURCE = _NamedFile()
+"""Likewise, as text."""

@@ -1,0 +1,116 @@
+"""What ``particle-dev flash`` prints."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from particle_dev.flash.phases import PhaseKind, UpdatePlan
+from particle_dev.flash.progress import BlockWritten, ModuleProven, ModuleVerified, PhaseStarted, UpdateEvent
+from particle_dev.permissions import Effect
+
+
+class FlashView:
+    """A plan, its progress (on a terminal only, on standard error) and its result, as text or JSON."""
+
+    def __init__(self, plan: UpdatePlan, *, as_json: bool) -> None:
+        self._plan = plan
+        self._as_json = as_json
+        self._verified: dict[str, ModuleVerified] = {}
+        self._proven: list[ModuleProven] = []
+
+    def print_plan(self) -> None:
+        """The plan, which is not carried out."""
+        plan = self._plan
+        if self._as_json:
+            click.echo(json.dumps(_plan_object(plan)))
+            return
+        for number, line in enumerate(plan.lines(), 1):
+            click.echo(f"{number}. {line}")
+        if not plan.phases:
+            click.echo("nothing to write; the device was left as it is")
+            return
+        if Effect.CONNECT in plan.permissions_needed:
+            billing = "may bill: needs --may-connect"
+        else:
+            billing = "cannot bill" if plan.harmless_if_interrupted else "cannot bill unless it loses power meanwhile"
+        click.echo(f"about {plan.expected_duration_s:.0f} s, {sum(p.resets for p in plan.phases)} resets; {billing}")
+
+    def take(self, event: UpdateEvent) -> None:
+        """Something happened."""
+        match event:
+            case PhaseStarted():
+                if sys.stderr.isatty():
+                    click.echo(f"[{event.number}/{event.count}] {event.title}", err=True)
+            case BlockWritten():
+                self.progress("write", event.done_bytes, event.total_bytes)
+            case ModuleVerified():
+                self._verified[event.file_name] = event
+                self.progress("verify", event.done_bytes, event.total_bytes)
+            case ModuleProven():
+                self._proven.append(event)
+            case _:
+                pass
+
+    def progress(self, activity: str, done_bytes: int, total_bytes: int) -> None:
+        """A line that is written over itself."""
+        if sys.stderr.isatty():
+            end = "\n" if done_bytes == total_bytes else ""
+            percent = done_bytes * 100 // total_bytes
+            click.echo(f"\r{activity:<7}{percent:3d} %  {done_bytes} bytes ", err=True, nl=False)
+            click.echo(end, err=True, nl=False)
+
+    def print_result(self) -> None:
+        """What was done and what proves it."""
+        plan = self._plan
+        left = plan.phases[-1].kind is not PhaseKind.PROVE
+        if self._as_json:
+            flashed = [
+                {"file": v.file_name, "address": v.address, "size_bytes": v.size_bytes, "read_back_sha256": v.sha256}
+                for v in self._verified.values()
+            ]
+            proven = [{"file": p.file_name, "sha256": p.sha256, "evidence": p.evidence} for p in self._proven]
+            result = {"device_id": plan.device_id, "modules": flashed, "proven": proven, "left_dfu_mode": left}
+            click.echo(json.dumps(result))
+            return
+        for file in plan.satisfied:
+            click.echo(f"{file.title}: already there, not written")
+        for proof in self._proven:
+            v = self._verified.get(proof.file_name)
+            if v is not None:
+                click.echo(f"{v.file_name}: {v.size_bytes} bytes at 0x{v.address:08x} read back and equal")
+            else:
+                click.echo(f"{proof.file_name}: installed; {proof.evidence}")
+        if left:
+            click.echo("left DFU mode: the application boots now")
+        else:
+            click.echo("stays in DFU mode; unplug it to keep it offline (a reset boots the application)")
+
+
+def _plan_object(plan: UpdatePlan) -> dict[str, object]:
+    flashes = [phase.flash for phase in plan.phases if phase.kind is PhaseKind.FLASH and phase.flash]
+    return {
+        "device_id": plan.device_id,
+        "platform": plan.platform.name,
+        "steps": plan.lines(),
+        "phases": [
+            {
+                "kind": phase.kind,
+                "transport": phase.transport,
+                "files": [f.file_name for f in phase.files],
+                "resets": phase.resets,
+                "may_connect": phase.may_connect,
+                "expected_duration_s": round(phase.expected_duration_s, 1),
+            }
+            for phase in plan.phases
+        ],
+        "satisfied": [f.file_name for f in plan.satisfied],
+        "notes": plan.notes,
+        "size_bytes": sum(f.size_bytes for f in flashes),
+        "expected_duration_s": round(plan.expected_duration_s, 1),
+        "permissions_needed": [str(effect) for effect in plan.permissions_needed],
+        "may_connect": Effect.CONNECT in plan.permissions_needed,
+        "harmless_if_interrupted": plan.harmless_if_interrupted,
+    }

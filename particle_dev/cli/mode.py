@@ -1,0 +1,110 @@
+"""``particle-dev mode``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from particle_dev.cli.devices import choose_device
+from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.cli.list_devices import device_object
+from particle_dev.cli.options import (
+    bench_option,
+    device_option,
+    json_option,
+    newest_factory_modules,
+    open_store,
+    opened_bench,
+    read_bench,
+    store_option,
+)
+from particle_dev.device.mode_changes import ARRIVAL_TIMEOUT_S, ModeChange, change_mode
+from particle_dev.device.modes import Target, Way
+from particle_dev.permissions import Permissions
+
+_WAYS = [Way.CONTROL.value, Way.RAW.value, Way.TOUCH.value]
+
+
+def _result_object(change: ModeChange, target: Target) -> dict[str, object]:
+    return {
+        **device_object(change.device),
+        "target": str(target),
+        "changed": change.transition is not None,
+        "way": str(change.transition.way) if change.transition else None,
+        "proven": not change.missing,
+        "evidence": [e.name.lower() for e in change.evidence],
+        "missing_evidence": [e.name.lower() for e in change.missing],
+        "device_mode": str(change.device_mode) if change.device_mode else None,
+    }
+
+
+def _print_result(change: ModeChange, target: Target) -> None:
+    if change.transition is None:
+        click.echo(f"{change.device}: nothing to do")
+    else:
+        click.echo(f"{change.device}: {target}, by {change.transition.way}")
+    if change.device_mode and str(change.device_mode) != str(target):
+        click.echo(f"  it answers that it is in {change.device_mode} mode")
+    for evidence in change.evidence:
+        click.echo(f"  proof: {evidence}")
+    for evidence in change.missing:
+        click.echo(f"  not proven: {evidence}")
+
+
+@click.command("mode")
+@click.argument("target", type=click.Choice([t.value for t in Target]))
+@device_option
+@click.option("--may-connect", is_flag=True, help="Allow what can bring the device online and start billing.")
+@click.option(
+    "--by", type=click.Choice(_WAYS), help="Way; default: a control request, and touch when unanswered (dfu)."
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=ARRIVAL_TIMEOUT_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the board may take to come back.",
+)
+@bench_option
+@store_option
+@json_option
+def mode(
+    target: str,
+    device: str | None,
+    may_connect: bool,
+    by: str | None,
+    timeout_s: float,
+    bench_spec: str,
+    store_dir: Path | None,
+    as_json: bool,
+) -> ExitCode:
+    """Bring one device into another mode, and prove that it arrived.
+
+    \b
+    dfu        stay in the bootloader; runs nothing, stays offline
+    listening  end all connections and wait for set-up
+    normal     out of listening mode, or out of DFU mode into the application
+    safe       Device OS without the application; always connects
+    reset      boot again
+
+    normal, safe and reset can bring the device online and are refused without --may-connect before anything is sent.
+    Exit status 6: the change was made, and nothing on the device proves the mode.
+    """
+    with opened_bench(read_bench(bench_spec), newest_factory_modules(open_store(store_dir))) as bench:
+        change = change_mode(
+            bench.host,
+            choose_device(bench.host, device),
+            Target(target),
+            Permissions(may_connect=may_connect),
+            way=Way(by) if by else None,
+            timeout_s=timeout_s,
+        )
+    if as_json:
+        click.echo(json.dumps(_result_object(change, Target(target))))
+    else:
+        _print_result(change, Target(target))
+    return ExitCode.INCOMPLETE if change.missing else ExitCode.OK

@@ -1,0 +1,31 @@
+"""``--store``, for commands that need nothing else of a bench."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import platformdirs
+
+from particle_dev.flash.store import FirmwareStore
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+
+def store_option(command: CommandT) -> CommandT:
+    """``--store``, or the environment's PARTICLE_DEV_STORE."""
+    return click.option(
+        "--store",
+        "store_dir",
+        envvar="PARTICLE_DEV_STORE",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Folder of the firmware store [env: PARTICLE_DEV_STORE].",
+    )(command)
+
+
+def open_store(store_dir: Path | None) -> FirmwareStore:
+    """The firmware store at ``store_dir``, or the user's own."""
+    root = store_dir or platformdirs.user_data_path("particle-dev") / "firmware"
+    return FirmwareStore(root, is_default=store_dir is None)
