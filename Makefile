@@ -20,7 +20,7 @@ PEERS := binary-version-reader@3.1.3 @particle/device-constants@4.2.1 @particle/
 help:
 	@echo "make demo    four virtual boards get real Device OS firmware; ends with a report"
 	echo "make test    everything that CI runs"
-	echo "make judges  dfu-util, particle-cli and others, unmodified, on virtual boards; in work"
+	echo "make judges  dfu-util, particle-cli and others, unmodified, and a Linux kernel in QEMU, on virtual boards"
 	echo "make bench   speed, as ratios against peers"
 	echo "make clean   remove build output and the virtual environment"
 
@@ -93,8 +93,7 @@ demo-damaged: $(VENV)/.ready $(STORE)/.ready
 	[ $$status = 1 ] || { echo "expected exit status 1, got $$status" >&2; exit 1; }
 
 # ---- checks -----------------------------------------------------------------------------------------------------
-# Not the judges: they are in work, and two of their tests do not pass every time yet.
-test: firmware-check check unit
+test: firmware-check check unit judges
 
 check: lint types imports generated
 
@@ -114,19 +113,19 @@ generated: $(VENV)/.ready
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out="$$out" --pyi_out="$$out" particle_dev/protocol/messages.proto
 	for f in messages_pb2.py messages_pb2.pyi; do cmp "$$out/particle_dev/protocol/$$f" particle_dev/protocol/$$f; done
 
-# USB/IP, the kernel in QEMU and the tools on a mocked bus: `make judges` runs them.
-IN_WORK := tests/judges/usb tests/harness/test_usbip.py tests/harness/test_sim.py
+# `make judges` runs what needs a mocked bus or QEMU.
+USB_JUDGES := tests/judges/usb
 unit: $(VENV)/.ready $(TEST_FIRMWARE)/.ready
-	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) $(BIN)/python -m pytest $(addprefix --ignore=,$(IN_WORK))
+	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) $(BIN)/python -m pytest --ignore=$(USB_JUDGES)
 
 # Unmodified programs on virtual boards: dfu-util, lsusb, udev, npm's usb, particle-cli on a mocked bus; a kernel in QEMU.
 JUDGES := $(CACHE)/judges
-JUDGE_PACKAGES := umockdev dfu-util usbutils udev qemu-system-x86 busybox-static kmod
+JUDGE_PACKAGES := umockdev dfu-util usbutils udev usbip qemu-system-x86 busybox-static kmod
 # particle-cli uses execa without naming it among its dependencies.
 JUDGE_NPM := particle-cli@3.43.1 execa@5 usb@2.18.0
 .PHONY: judges judges-setup judge-packages
 judges: $(VENV)/.ready $(TEST_FIRMWARE)/.ready judges-setup
-	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) PARTICLE_DEV_JUDGES=$(JUDGES) $(BIN)/python -m pytest $(IN_WORK)
+	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) PARTICLE_DEV_JUDGES=$(JUDGES) $(BIN)/python -m pytest $(USB_JUDGES)
 
 judges-setup: judge-packages $(JUDGES)/.ready
 $(JUDGES)/.ready: tests/judges/usb/guest/setup.py tests/judges/usb/guest/init
@@ -163,8 +162,8 @@ firmware-check:
 	$(MAKE) -C firmware check
 	$(MAKE) -C firmware fuzz SECONDS=$${FUZZ_SECONDS:-60}
 
-bench: $(BENCH_VENV)/.ready $(TEST_FIRMWARE)/.ready bench-peers
-	@for b in tests/bench/bench_*.py; do $(BENCH_VENV)/bin/python $$b $(TEST_FIRMWARE); done
+bench: $(BENCH_VENV)/.ready $(TEST_FIRMWARE)/.ready bench-peers judges-setup
+	@for b in tests/bench/bench_*.py; do $(BENCH_VENV)/bin/python $$b $(TEST_FIRMWARE) $(JUDGES); done
 
 clean:
 	rm -rf build dist *.egg-info $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -45,9 +45,10 @@ class ForeignBench:
     file: Path
     firmware: Path
 
-    def run(self, *argv, timeout_s=60, **env):
+    def run(self, *argv, timeout_s=60, trace=None, **env):
         """Run a program that must succeed."""
-        done = run_foreign(self.file, [str(a) for a in argv], firmware=self.firmware, timeout_s=timeout_s, env=env)
+        argv = [str(a) for a in argv]
+        done = run_foreign(self.file, argv, firmware=self.firmware, trace=trace, timeout_s=timeout_s, env=env)
         assert done.returncode == 0, f"{argv} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 

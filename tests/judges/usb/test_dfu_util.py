@@ -4,16 +4,28 @@ import random
 import re
 
 import pytest
-from particle_harness.boards import hardware
+from particle_harness.boards import hardware, kinds
 
-GEN3 = ("boron", "bsom", "tracker", "argon", "xenon", "b5som")
-GEN2 = ("photon", "p1")
-WRITE_AT = {**dict.fromkeys(GEN3, 0x30000), **dict.fromkeys(GEN2, 0x08020000)}
+KINDS = kinds()
+ONE_OF_EACH_GENERATION = ("tracker", "photon", "p2")
+EIGHT = ("boron", "bsom", "tracker", "argon", "electron", "photon", "p2", "msom")
+ROUNDS = 50
 
 
 @pytest.fixture
 def bench(foreign_bench):
-    return foreign_bench(*GEN3, *GEN2, arrives_in="dfu")
+    """One board of that platform, or all of them, in DFU mode."""
+    return lambda *platforms: foreign_bench(*platforms, arrives_in="dfu")
+
+
+def write_at(platform):
+    """Where a system part begins."""
+    kind = hardware(platform)
+    return 0x30000 if kind.is_gen3 else 0x08060000 if kind.is_rtl872x else 0x08020000
+
+
+def offset_of(platform):
+    return write_at(platform) - hardware(platform).internal_chip.base_address
 
 
 def select(bench, platform):
@@ -27,72 +39,82 @@ def image(size_bytes, seed):
 
 
 def test_list_shows_every_alternate_setting(bench):
+    boards = bench(*KINDS)
     found = re.findall(
-        r'Found DFU: \[2b04:(\w+)].* alt=(\d), name="(.*?)", serial="(\w+)"', bench.run("dfu-util", "-l")
+        r'Found DFU: \[2b04:(\w+)].* alt=(\d), name="(.*?)", serial="(\w+)"', boards.run("dfu-util", "-l")
     )
-    listed = {(serial, int(alt)): name.split("/")[0].strip() for _, alt, name, serial in found}
-    for platform in GEN3 + GEN2:
-        names = [listed[bench.device_id(platform), 0], listed[bench.device_id(platform), 1]]
-        assert names == ["@Internal Flash", "@DCD Flash" if platform in GEN3 else "@DCT Flash"]
-    with_third = {serial for serial, alt in listed if alt == 2}
-    assert with_third == {bench.device_id(p) for p in (*GEN3, "p1")}
-    assert len(found) == 6 * 3 + 2 + 3
+    listed = {(serial, int(alt)): (pid, name.split("/")[0].strip()) for pid, alt, name, serial in found}
+    expected = {}
+    for platform in KINDS:
+        kind = hardware(platform)
+        names = ["@Internal Flash", "@DCD Flash" if kind.is_gen3 else "@DCT Flash"]
+        if kind.external_chip:
+            names.append("@External Flash" if kind.is_gen3 else "@Serial Flash")
+        pid = f"{kind.platform.usb_dfu.pid:04x}"
+        expected.update({(boards.device_id(platform), alt): (pid, name) for alt, name in enumerate(names)})
+    assert listed == expected
+    assert len(found) == len(listed)
 
 
-@pytest.mark.parametrize("platform", GEN3 + GEN2)
+@pytest.mark.parametrize("platform", KINDS)
 def test_download_and_upload_are_byte_identical(bench, platform, tmp_path):
-    sent, address = image(70_000, platform), WRITE_AT[platform]
+    board, sent = bench(platform), image(70_000, platform)
     (tmp_path / "sent.bin").write_bytes(sent)
-    command = f"{select(bench, platform)} -s 0x{address:x}"
-    bench.shell(f"{command} -D $1/sent.bin; {command}:{len(sent)} -U $1/read.bin", tmp_path)
+    command = f"{select(board, platform)} -s 0x{write_at(platform):x}"
+    board.shell(f"{command} -D $1/sent.bin; {command}:{len(sent)} -U $1/read.bin", tmp_path)
     assert (tmp_path / "read.bin").read_bytes() == sent
-    offset = address - hardware(platform).internal_chip.base_address
-    assert bench.flash(platform)[offset : offset + len(sent)] == sent
+    offset = offset_of(platform)
+    assert board.flash(platform)[offset : offset + len(sent)] == sent
 
 
-def test_fifty_rounds(bench, tmp_path):
+@pytest.mark.parametrize("platform", ONE_OF_EACH_GENERATION)
+def test_fifty_rounds(bench, tmp_path, platform):
     """Each round writes other bytes and reads them back."""
-    rounds = 50
-    for number in range(rounds):
+    board = bench(platform)
+    for number in range(ROUNDS):
         (tmp_path / f"sent{number}.bin").write_bytes(image(16_384, number))
-    command = f"{select(bench, 'tracker')} -s 0x30000"
+    command = f"{select(board, platform)} -s 0x{write_at(platform):x}"
     script = (
-        f"for n in $(seq 0 {rounds - 1}); do {command} -D $1/sent$n.bin; {command}:16384 -U $1/read$n.bin; "
+        f"for n in $(seq 0 {ROUNDS - 1}); do {command} -D $1/sent$n.bin; {command}:16384 -U $1/read$n.bin; "
         "cmp $1/sent$n.bin $1/read$n.bin; rm $1/read$n.bin; done"
     )
-    bench.shell(script, tmp_path, timeout_s=110)
-    assert bench.flash("tracker")[0x30000:0x34000] == image(16_384, rounds - 1)
-    assert bench.truth("tracker").erases == rounds * 4
+    board.shell(script, tmp_path, timeout_s=110)
+    offset = offset_of(platform)
+    assert board.flash(platform)[offset : offset + 16_384] == image(16_384, ROUNDS - 1)
+    sectors = 1 if hardware(platform).is_gen2 else 4
+    assert board.truth(platform).erases == ROUNDS * sectors
 
 
-@pytest.mark.parametrize("platform", GEN3 + GEN2)
-def test_leave_boots_the_board(bench, platform, tmp_path, assets):
-    kind = hardware(platform)
+@pytest.mark.parametrize("platform", KINDS)
+def test_leave_boots_the_board(bench, platform, tmp_path):
+    kind, board = hardware(platform), bench(platform)
     # The stand-in of the factory is written once more, so that there is something sound to boot.
-    bench.run("true")
-    offset = WRITE_AT[platform] - kind.internal_chip.base_address
-    (tmp_path / "system.bin").write_bytes(bench.flash(platform)[offset : offset + 0x40000])
+    board.run("true")
+    offset = offset_of(platform)
+    (tmp_path / "system.bin").write_bytes(board.flash(platform)[offset : offset + 0x20000])
     usb = kind.platform.usb_normal
     script = (
-        f"{select(bench, platform)} -s 0x{WRITE_AT[platform]:x}:leave -D $1/system.bin; "
+        f"{select(board, platform)} -s 0x{write_at(platform):x}:leave -D $1/system.bin; "
         f"for n in $(seq 100); do lsusb -d {usb.vid:04x}:{usb.pid:04x} && exit; sleep 0.05; done; exit 1"
     )
-    bench.shell(script, tmp_path)
-    assert bench.state(platform).runs in ("app", "listening")
-    assert bench.truth(platform).dfu_entries == 1
+    board.shell(script, tmp_path)
+    assert board.state(platform).runs in ("app", "listening")
+    assert board.truth(platform).dfu_entries == 1
 
 
 def test_eight_boards_at_once_by_serial_number(bench, tmp_path):
-    for platform in GEN3 + GEN2:
+    boards = bench(*EIGHT)
+    for platform in EIGHT:
         (tmp_path / f"{platform}.bin").write_bytes(image(40_000, platform))
-    commands = [f"{select(bench, p)} -s 0x{WRITE_AT[p]:x} -D $1/{p}.bin & pids+=($!)" for p in GEN3 + GEN2]
-    bench.shell("pids=(); " + "; ".join(commands) + '; for p in "${pids[@]}"; do wait $p; done', tmp_path)
-    for platform in GEN3 + GEN2:
-        offset = WRITE_AT[platform] - hardware(platform).internal_chip.base_address
-        assert bench.flash(platform)[offset : offset + 40_000] == image(40_000, platform)
+    commands = [f"{select(boards, p)} -s 0x{write_at(p):x} -D $1/{p}.bin & pids+=($!)" for p in EIGHT]
+    boards.shell("pids=(); " + "; ".join(commands) + '; for p in "${pids[@]}"; do wait $p; done', tmp_path)
+    for platform in EIGHT:
+        offset = offset_of(platform)
+        assert boards.flash(platform)[offset : offset + 40_000] == image(40_000, platform)
 
 
 def test_external_flash_and_configuration(bench, tmp_path):
+    bench = bench("tracker")
     (tmp_path / "sent.bin").write_bytes(image(8192, "external"))
     (tmp_path / "flag.bin").write_bytes(b"\x01")
     tracker = select(bench, "tracker").removesuffix("-a 0")

@@ -6,19 +6,21 @@ Boards live in this process, so what a test looks at afterwards is the board its
 import importlib.util
 import json
 import random
+import re
 import sys
 import time
 from pathlib import Path
 
 import pytest
 from particle_harness.bench import open_bench
-from particle_harness.bench_toml import modules_in
+from particle_harness.bench_toml import modules_in, stand_ins
 from particle_harness.usbip import Server
 
 # An emulated CPU on a busy machine.
 pytestmark = pytest.mark.timeout(300)
 HERE = Path(__file__).parent
 PYTHON = sys.executable
+PARTICLE_DEV = Path(PYTHON).with_name("particle-dev")
 FAMILIES = ("boron", "bsom", "tracker", "argon", "xenon", "b5som", "photon", "p1")
 
 SPEC = importlib.util.spec_from_file_location("guest_machine", HERE / "guest" / "machine.py")
@@ -44,13 +46,13 @@ def plug(guest, assets):
         )
         server = Server(bench.boards, ("127.0.0.1", 0))
         opened.extend((server, bench))
-        attach = f"{PYTHON} -m particle_harness.sim attach 10.0.2.2:{server.port}"
-        guest.run(f"{attach} > /run/attach.log 2>&1 & echo $! > /run/attach")
+        guest.run(f"{PARTICLE_DEV} sim attach 10.0.2.2:{server.port} > /run/attach.log 2>&1 & echo $! > /run/attach")
         guest.run(wait_for(f"[ $(lsusb -d 2b04: | wc -l) = {len(platforms)} ]"))
         return bench
 
     yield make
-    guest.run("kill $(cat /run/attach); cat /run/attach.log >&2")
+    if opened:
+        guest.run("kill $(cat /run/attach); cat /run/attach.log >&2")
     for closable in opened:
         closable.close()
     guest.run(wait_for("! lsusb -d 2b04:"))
@@ -96,7 +98,7 @@ print(json.dumps([port.device, port.serial_number, port.product, text.decode()])
     guest.run(wait_for("[ -e /dev/ttyACM0 ]"))
     device, serial_number, product, text = json.loads(guest.run(f"{PYTHON} -c '{script}'"))
     assert (device, serial_number, product) == ("/dev/ttyACM0", board.state.device_id, "Boron CDC Mode")
-    assert text == f"Device ID: {board.state.device_id}\r\nSerial Number"
+    assert text.startswith(f"Device ID: {board.state.device_id}\r\n")
     until(lambda: board.state.runs == "dfu")
     guest.run(wait_for("lsusb -d 2b04:d00d") + wait_for("[ ! -e /dev/ttyACM0 ]"))
     # cdc_acm raises DTR and RTS before it sends the speed, and drops them when the port is closed.
@@ -178,15 +180,58 @@ def test_eight_boards_at_once_by_serial_number(guest, plug, tmp_path):
 def test_our_command_line_unchanged(guest, plug, assets):
     bench = plug("boron", delays="none")
     board = bench.boards[0]
-    cli = Path(PYTHON).with_name("particle-dev")
-    listed = json.loads(guest.run(f"{cli} list --json"))
+    listed = json.loads(guest.run(f"{PARTICLE_DEV} list --json"))
     assert (listed["device_id"], listed["platform"]["name"]) == (board.state.device_id, "boron")
     tinker = assets / "binaries" / "tinker-0.8.0-rc.27-boron.bin"
     system = assets / "updates" / "boron-system-part1@2.1.0.bin"
-    guest.run(f"{cli} flash {system} {tinker}")
+    guest.run(wait_for("[ -e /dev/ttyACM0 ]") + f"{PARTICLE_DEV} flash --enter-dfu-by touch {system} {tinker}")
     assert board.internal.read(0xD4000, tinker.stat().st_size) == tinker.read_bytes()
     assert board.internal.read(0x30000, system.stat().st_size) == system.read_bytes()
     assert board.state.runs == "dfu"
+    guest.run(
+        f"{PARTICLE_DEV} mode normal --may-connect; " + wait_for("[ -e /dev/ttyACM0 ]") + f"{PARTICLE_DEV} mode dfu"
+    )
+    assert board.truth.app_boots == 2
+    assert board.state.runs == "dfu"
+
+
+def test_pulled_in_the_middle_of_a_flash(guest, plug, assets):
+    bench = plug("tracker")
+    board = bench.boards[0]
+    system = assets / "updates" / "tracker-system-part1@2.1.0.bin"
+    guest.run(f"{{ s=0; {PARTICLE_DEV} flash {system} || s=$?; echo $s > /run/flashed; }} > /run/flash.log 2>&1 &")
+    until(lambda: board.truth.programs > 40, timeout_s=60)
+    bench.slots[0].power.off()
+    status = guest.run(wait_for("[ -s /run/flashed ]") + "cat /run/flashed /run/flash.log")
+    assert status.startswith("1\n")
+    assert "left the bus" in status
+    bench.slots[0].power.on()
+    # The brake is set: it waits in DFU mode.
+    guest.run(wait_for("lsusb -d 2b04:d01a"))
+    programs = board.truth.programs
+    guest.run(f"{PARTICLE_DEV} flash {system}")
+    assert board.internal.read(0x30000, system.stat().st_size) == system.read_bytes()
+    assert 0 < board.truth.programs - programs < system.stat().st_size // 4096
+    assert board.truth.app_boots == board.truth.safe_mode_boots + 1 == 1
+
+
+def test_stock_usbip_attaches(guest, assets):
+    slots = [{"name": platform, "platform": platform} for platform in ("boron", "photon")]
+    bench = open_bench(options={"delays": "none"}, slots=slots, state_dir=None, factory_modules=stand_ins)
+    with Server(bench.boards, ("127.0.0.1", 0)) as server:
+        usbip = f"usbip --tcp-port {server.port}"
+        listed = guest.run(f"{usbip} list -r 10.0.2.2")
+        assert re.findall(r"1-\d: .*\(2b04:(\w+)\)", listed) == ["c00d", "c006"]
+        guest.run(f"{usbip} attach -r 10.0.2.2 -b 1-2; " + wait_for("[ -e /dev/ttyACM0 ]"))
+        found = json.loads(guest.run(f"{PARTICLE_DEV} id --json"))
+        assert found["device_id"] == bench.boards[1].state.device_id
+        assert "2b04:c006" in guest.run(f"lsusb; {usbip} port")
+        port = guest.run(f"{usbip} port | sed -n 's/^Port 0*\\([0-9][0-9]*\\):.*/\\1/p'").strip()
+        guest.run(f"{usbip} detach -p {port}; " + wait_for("! lsusb -d 2b04:"))
+        # It can be attached again after it was detached.
+        guest.run(f"{usbip} attach -r 10.0.2.2 -b 1-2; " + wait_for("lsusb -d 2b04:c006"))
+    guest.run(wait_for("! lsusb -d 2b04:"))
+    bench.close()
 
 
 def test_power_off_unplugs(guest, plug):

@@ -5,9 +5,9 @@ import re
 import sys
 
 import pytest
-from particle_harness.boards import hardware
+from particle_harness.boards import hardware, kinds
 
-PLATFORMS = ("boron", "bsom", "tracker", "argon", "xenon", "b5som", "photon", "p1")
+PLATFORMS = kinds()
 NODE_USB = """
 const { usb, getDeviceList } = require('usb');
 (async () => {
@@ -52,9 +52,12 @@ def test_lsusb_reads_all_descriptors_without_complaint(foreign_bench, arrives_in
         usb = identity.usb_normal if arrives_in == "app" else identity.usb_dfu
         assert re.search(rf"ID 2b04:{usb.pid:04x} ", text)
         assert re.search(rf"iSerial +3 {bench.device_id(platform)}\n", text)
-    interfaces = 3 * 8 if arrives_in == "app" else 6 * 3 + 2 + 3
-    assert text.count("Interface Descriptor:") == interfaces + (8 if arrives_in == "dfu" else 0)
-    assert text.count("Device Firmware Upgrade Interface Descriptor") == (8 if arrives_in == "dfu" else 0)
+    alternates = sum(3 if hardware(platform).external_chip else 2 for platform in PLATFORMS)
+    in_dfu = len(PLATFORMS) if arrives_in == "dfu" else 0
+    interfaces = alternates if in_dfu else 3 * len(PLATFORMS)
+    # One more heading of the functional descriptor holds the same words.
+    assert text.count("Interface Descriptor:") == interfaces + in_dfu
+    assert text.count("Device Firmware Upgrade Interface Descriptor") == in_dfu
 
 
 def test_udev_knows_a_board_and_its_serial_port(foreign_bench):
@@ -95,7 +98,7 @@ def test_pyserial_console_and_touch(foreign_bench):
     bench = foreign_bench("boron")
     ports, text = json.loads(bench.run(sys.executable, "-c", PYSERIAL))
     assert ports == [["/dev/ttyACM0", 0x2B04, 0xC00D, bench.device_id("boron"), "Boron CDC Mode"]]
-    assert text == f"Device ID: {bench.device_id('boron')}\r\nSerial Number"
+    assert text.startswith(f"Device ID: {bench.device_id('boron')}\r\n")
     assert bench.state("boron").runs == "dfu"
     assert bench.truth("boron").dfu_entries == 1
 
