@@ -115,12 +115,13 @@ generated: $(VENV)/.ready
 
 # `make judges` runs what needs a mocked bus or QEMU.
 USB_JUDGES := tests/judges/usb
-unit: $(VENV)/.ready $(TEST_FIRMWARE)/.ready
+# Debian's OpenOCD is among the judges that run here.
+unit: $(VENV)/.ready $(TEST_FIRMWARE)/.ready judge-packages
 	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) $(BIN)/python -m pytest --ignore=$(USB_JUDGES)
 
 # Unmodified programs on virtual boards: dfu-util, lsusb, udev, npm's usb, particle-cli on a mocked bus; a kernel in QEMU.
 JUDGES := $(CACHE)/judges
-JUDGE_PACKAGES := umockdev dfu-util usbutils udev usbip qemu-system-x86 busybox-static kmod
+JUDGE_PACKAGES := umockdev dfu-util openocd usbutils udev usbip qemu-system-x86 busybox-static kmod
 # particle-cli uses execa without naming it among its dependencies.
 JUDGE_NPM := particle-cli@3.43.1 execa@5 usb@2.18.0
 .PHONY: judges judges-setup judge-packages
@@ -153,7 +154,7 @@ $(BENCH_VENV)/.ready: $(VENV)/.ready $(shell find particle_dev harness firmware/
 	@rm -rf $(BENCH_VENV) build/wheel
 	"$(PYTHON)" -m venv $(BENCH_VENV)
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .
-	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check build/wheel/*.whl
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo build/wheel/*.whl)[swd,emulator]"
 	touch $@
 
 # The C library on all machines it is for, and a minute of fuzzing. FUZZ_SECONDS=600 for ten.

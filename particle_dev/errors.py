@@ -26,7 +26,8 @@
     │   ├── VerifyError               … read-back differs: address, expected, actual
     │   └── UpdateNotAppliedError     … the device was to install a module and does not have it: expected, actual
     ├── FirmwareStoreError          store, download or index
-    │   └── ProductVersionError       … a version that a product cannot take
+    ├── CloudError                  what the Particle cloud does not take
+    │   └── ProductVersionError       … a version for a product
     ├── StationError
     │   ├── ConfigError               recipe or bench file: file, line, key
     │   ├── JournalError              journal or record cannot be written or read
@@ -280,7 +281,11 @@ class FirmwareStoreError(ParticleDevError):
         self.path = path
 
 
-class ProductVersionError(FirmwareStoreError):
+class CloudError(ParticleDevError):
+    """What the Particle cloud does not take, known without asking it."""
+
+
+class ProductVersionError(CloudError):
     """A product cannot take firmware under this ``version``: it is taken, or not higher than those it has."""
 
     def __init__(self, message: str, *, version: int | None = None, hint: str = "") -> None:

@@ -23,7 +23,7 @@ _CONSEQUENCES = {
     Effect.LOCK: "closes the device to USB and debuggers; only the cloud account that owns it can open it again",
     Effect.BURN: "writes one-time fuses; a mistake cannot be undone by anybody",
 }
-_GRANTS = {Effect.CONNECT: "--may-connect"}
+_GRANTS = {Effect.CONNECT: "--may-connect", Effect.ERASE: "--may-erase", Effect.LOCK: "--may-lock"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,3 +47,9 @@ def release_store(particle_cli_firmware: Path, tmp_path_factory: pytest.TempPath
     store = FirmwareStore(tmp_path_factory.mktemp("store"))
     assert store.add_path(particle_cli_firmware / "particle-cli-2.12.0" / "package" / "assets").ok
     return store
+
+
+@pytest.fixture
+def own_probes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Virtual debug probes of another test run may have the same ids: who uses which is kept apart."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -36,6 +36,7 @@ def test_commands_at_the_bench(test_firmware, tmp_path):
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         outputs[" ".join(command[1:3])] = done.stdout
     assert "50 added" in outputs["firmware add"]
+    assert re.search(r"^1\. .*^about \d+ s, \d+ resets?; ", outputs["flash --bench"], re.DOTALL | re.MULTILINE)
     assert "PASS: 4 of 4 units passed" in outputs["station run"]
     assert (tmp_path / "run" / "report.html").exists()
 

@@ -1,4 +1,4 @@
-/* Prints the extensions of a module, and which assets it wants. Needs the parser's files only.
+/* Prints the extensions of a module, and which assets it wants. Needs the parser's files and pd_status.c.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "read_file.h"
 
@@ -11,12 +11,16 @@ static bool walk(const pd_source *source, pd_extensions area)
 
     while ((status = pd_module_next_extension(source, &area, &extension)) == PD_OK) {
         printf("0x%x: type 0x%04x, %u bytes\n", (unsigned)extension.offset, extension.type, (unsigned)extension.length);
-        if (pd_extension_read(source, &extension, &value) != PD_OK) {
-            return false; /* too short for its type */
+        status = pd_extension_read(source, &extension, &value);
+        if (status != PD_OK) {
+            break; /* too short for its type */
         }
         if (extension.type == PD_EXTENSION_ASSET_DEPENDENCY) {
             printf("  wants %.*s\n", (int)value.name.size, (const char *)source->data + value.name.offset);
         }
+    }
+    if (status != PD_NO_MORE) {
+        puts(pd_status_text(status));
     }
     return status == PD_NO_MORE;
 }
@@ -29,7 +33,9 @@ int main(int argc, char **argv)
     }
     const pd_source source = read_file(argv[1]);
     pd_module module;
-    if (pd_module_parse(&source, NULL, &module) != PD_OK) {
+    const pd_status status = pd_module_parse(&source, NULL, &module);
+    if (status != PD_OK) {
+        puts(pd_status_text(status));
         return 1;
     }
     const bool prefix_ok = walk(&source, module.prefix_extensions);

@@ -21,6 +21,10 @@ class Agenda:
         """Forget every event of these names."""
         self._events[:] = [event for event in self._events if event[1] not in names]
 
+    def shift(self, by_s: float) -> None:
+        """Everything that is to come comes later by that."""
+        self._events[:] = [(at_s + by_s, name, argument) for at_s, name, argument in self._events]
+
     def clear(self) -> None:
         """Forget everything."""
         self._events.clear()

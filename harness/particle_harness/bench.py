@@ -6,7 +6,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from particle_dev.errors import BenchError
 from particle_harness import serial_port
@@ -17,7 +17,11 @@ from particle_harness.clock import Clock, RealClock, VirtualClock
 from particle_harness.factory import known_release, release_stand_ins
 from particle_harness.faults import parse_faults
 from particle_harness.state import SlotStore
+from particle_harness.usb.bus_device import BusDevice
 from particle_harness.usb.pyusb_backend import VirtualBackend
+
+if TYPE_CHECKING:
+    from particle_harness.probes import SlotProbe
 
 DEFAULT_SLOTS: tuple[Mapping[str, Any], ...] = tuple(
     {"name": str(number), "platform": name}
@@ -39,11 +43,19 @@ _SLOT_KEYS = frozenset(
         "semi_automatic_apps",
         "protected",
         "service_mode",
+        "blank",
+        "probe",
+        "silicon",
         "application",
     }
 )
-_SLOT_WORDS = {"bootloader": ("release", "old"), "factory": ("new", "online"), "arrives_in": ("app", "dfu")}
-_SLOT_SWITCHES = ("protected", "service_mode")
+_SLOT_WORDS = {
+    "bootloader": ("release", "old"),
+    "factory": ("new", "online"),
+    "arrives_in": ("app", "dfu"),
+    "silicon": ("AAD0", "AAF0"),
+}
+_SLOT_SWITCHES = ("protected", "service_mode", "blank", "probe")
 _HIGHEST_USB_ADDRESS = 127
 
 
@@ -65,12 +77,20 @@ class PowerSwitch:
 class VirtualSlot:
     """One place on the bench. ``board`` is for tests and None in an empty slot."""
 
-    def __init__(self, name: str, port_path: str, clock: Clock, board: VirtualBoard | None, power: bool) -> None:
+    def __init__(
+        self, name: str, port_path: str, clock: Clock, board: VirtualBoard | None, power: bool, probe: SlotProbe | None
+    ) -> None:
         self.name = name
         self.port_path: str | None = port_path
         self.clock: Clock | None = clock
         self.board = board
         self.power = PowerSwitch(board) if board and power else None
+        self.probe = probe
+
+    @property
+    def probe_id(self) -> str | None:
+        """What pyOCD calls the debug probe of this slot."""
+        return self.probe.unique_id if self.probe else None
 
 
 class VirtualBench:
@@ -81,6 +101,9 @@ class VirtualBench:
     def __init__(self, slots: Sequence[VirtualSlot]) -> None:
         self.slots = tuple(slots)
         self.boards = tuple(slot.board for slot in self.slots if slot.board)
+        probes = tuple(slot.probe.usb for slot in self.slots if slot.probe)
+        self.bus_devices: tuple[BusDevice, ...] = (*self.boards, *probes)
+        """What is plugged into USB: boards, and the debug probes beside them."""
         self.usb_backend = VirtualBackend(self.boards)
         serial_port.register(self.boards)
 
@@ -105,8 +128,13 @@ class VirtualBench:
         return board
 
     def close(self) -> None:
-        """Take the serial ports away. Boards keep their state in the state folder, if there is one."""
+        """Take serial ports and probes away. Boards keep their state in the state folder, if there is one."""
         serial_port.unregister(self.boards)
+        for slot in self.slots:
+            if slot.probe is not None:
+                slot.probe.close()
+        for board in self.boards:
+            board.keep()
 
 
 def open_bench(
@@ -123,7 +151,9 @@ def open_bench(
     ``bootloader`` ("release", "old"), ``device_os`` (a release whose stand-ins new boards have), ``faults``,
     ``connected``, ``factory`` ("new", "online"), ``arrives_in`` ("app", "dfu"), ``factory_image``, ``protected`` and
     ``service_mode`` (true: the board has device protection, in the second case opened for service), ``application``
-    (what it can do, of ``application.FEATURES``), ``semi_automatic_apps`` (SHA-256 of module files);
+    (what it can do, of ``application.FEATURES``), ``semi_automatic_apps`` (SHA-256 of module files), ``blank`` (true:
+    nothing was ever programmed), ``probe`` (true: a debug probe is connected; needs the emulator), ``silicon``
+    (build code of an nRF52840: "AAD0", or "AAF0" with hardened protection);
     default: a Boron, a B-SoM, a Tracker and a Photon. ``factory_modules(platform)`` gives bootloader and SoftDevice
     that new boards leave the factory with. Raises BenchError for an option, key or word that means nothing here.
     """
@@ -136,7 +166,7 @@ def open_bench(
     for number, table in enumerate(slots or DEFAULT_SLOTS, start=1):
         name = str(table.get("name", number))
         if any(slot.name == name for slot in built):
-            raise BenchError(f"two slots are called {name!r}", slot=name)
+            raise BenchError(f"two slots are called {name!r}", slot=name, hint="give each a name of its own")
         _check_slot(name, table)
         store = SlotStore(state_dir / name) if state_dir else None
         kept = store.load() if store else None
@@ -148,7 +178,8 @@ def open_bench(
             if kept:
                 addresses.seen(port_path, kept[0].address)
             board = _board(name, table, clock, port_path, delays, power_control, factory_modules, addresses, store)
-        built.append(VirtualSlot(name, port_path, clock, board, power_control))
+        probe = _probe(name, board, number) if table.get("probe") and board else None
+        built.append(VirtualSlot(name, port_path, clock, board, power_control, probe))
     return VirtualBench(built)
 
 
@@ -169,7 +200,7 @@ def _board(
         if "device_os" in table:
             known_release(table["device_os"])
     except ValueError as error:
-        raise BenchError(str(error), slot=name) from error
+        raise BenchError(str(error), slot=name, hint="correct the slot in the bench file") from error
     settings = BoardSettings(
         device_id=str(table.get("device_id") or default_device_id(kind, name)),
         online=table.get("factory") == "online",
@@ -182,6 +213,8 @@ def _board(
         service_mode=bool(table.get("service_mode", False)),
         application=frozenset(table.get("application", ())),
         semi_automatic_apps=frozenset(table.get("semi_automatic_apps", ())),
+        blank=bool(table.get("blank", False)),
+        silicon=str(table.get("silicon", "AAD0")),
         faults=faults,
     )
     return VirtualBoard(
@@ -196,10 +229,27 @@ def _board(
     )
 
 
-def _release_modules(kind: Hardware, factory_modules: Callable[[str], Sequence[bytes]]) -> Sequence[bytes]:
-    """What ``factory_modules`` gives. For kinds whose bootloader nobody publishes a stand-in will do."""
+def _probe(name: str, board: VirtualBoard, number: int) -> SlotProbe:
     try:
-        return factory_modules(kind.name)
+        # Boards without a probe need no emulator.
+        from particle_harness.probes import SlotProbe  # noqa: PLC0415
+
+        return SlotProbe(board, number)
+    except ImportError as error:
+        raise BenchError(
+            f"slot {name!r} has a debug probe, and the emulator is not installed: {error}",
+            slot=name,
+            hint="pip install 'particle-dev[emulator]'",
+        ) from error
+    except ValueError as error:
+        raise BenchError(str(error), slot=name, hint="correct the slot in the bench file") from error
+
+
+def _release_modules(kind: Hardware, factory_modules: Callable[[str], Sequence[bytes]]) -> Sequence[bytes]:
+    """What ``factory_modules`` gives. Stand-ins will do where that is nothing, or nobody publishes a bootloader:
+    without one nothing starts."""
+    try:
+        return factory_modules(kind.name) or release_stand_ins(kind)
     except BenchError:
         if kind.is_published:
             raise
@@ -241,7 +291,7 @@ def _check_slot(name: str, table: Mapping[str, Any]) -> None:
             f"slot {name!r} has unknown keys {sorted(unknown)}", slot=name, hint=f"known: {sorted(_SLOT_KEYS)}"
         )
     if "platform" not in table and table.get("connected", True):
-        raise BenchError(f"slot {name!r} names no platform", slot=name)
+        raise BenchError(f"slot {name!r} names no platform", slot=name, hint='add platform = "boron"')
     _check_words("slot", table, _SLOT_WORDS | dict.fromkeys(_SLOT_SWITCHES, (True, False)), name)
     if unknown := set(table.get("application", ())) - set(FEATURES):
         raise BenchError(
@@ -254,4 +304,8 @@ def _check_words(what: str, table: Mapping[str, Any], words: Mapping[str, Sequen
         raise BenchError(f"unknown bench options {sorted(unknown)}", hint=f"known: {sorted(words)}")
     for key, allowed in words.items():
         if key in table and table[key] not in allowed:
-            raise BenchError(f"{what} {key} = {table[key]!r} is none of {list(allowed)}", slot=slot)
+            raise BenchError(
+                f"{what} {key} = {table[key]!r} is none of {list(allowed)}",
+                slot=slot,
+                hint=f"correct {key}, or leave it out",
+            )

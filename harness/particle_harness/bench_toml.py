@@ -26,9 +26,14 @@ def open_bench_file(path: Path, *, firmware: Path | None = None) -> VirtualBench
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         bench = table["bench"]
     except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
-        raise BenchError(f"{path} is no bench file: {error}") from error
+        raise BenchError(
+            f"{path} is no bench file: {error}", hint='it begins with [bench] and driver = "virtual"'
+        ) from error
     if bench.get("driver") != "virtual":
-        raise BenchError(f"{path}: driver is {bench.get('driver')!r}, only virtual boards can be served")
+        raise BenchError(
+            f"{path}: driver is {bench.get('driver')!r}, only virtual boards can be served",
+            hint='set driver = "virtual"',
+        )
     options = {"clock": "real", **bench.get("options", {})}
     if options["clock"] != "real":
         raise BenchError(f"{path}: other programs live in real time", hint='set clock = "real"')

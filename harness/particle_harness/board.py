@@ -8,22 +8,30 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from particle_harness import radio as radio_events
 from particle_harness.agenda import Agenda
 from particle_harness.board_settings import BoardSettings
 from particle_harness.boards import Hardware
 from particle_harness.boot import BootDecision, BootView, decide_boot, system_version
-from particle_harness.boot_steps import carry_out_boot, photon_system_parts_are_intact
+from particle_harness.boot_steps import (
+    carry_out_boot,
+    configure_user_information,
+    photon_system_parts_are_intact,
+)
+from particle_harness.boot_view import bootloader_protects
 from particle_harness.clock import Clock
-from particle_harness.factory import furnish
+from particle_harness.debug_side import BoardActs, DebugSide
 from particle_harness.faults import FaultScript
 from particle_harness.firmware_update import FirmwareUpdate
 from particle_harness.host_side import HostSide
 from particle_harness.memories import Memories
 from particle_harness.module_reader import read_prefix
+from particle_harness.new_board import leave_factory
 from particle_harness.protection import Protection
 from particle_harness.radio import Radio
+from particle_harness.resets import RESET_PIN, RESET_POWER_DOWN, RESET_REASONS, RESET_UNKNOWN, RESET_UPDATE, Boot
 from particle_harness.running import BoardSystem
 from particle_harness.state import BoardState, SlotStore
 from particle_harness.timing import INSTANT, REALISTIC
@@ -33,20 +41,14 @@ from particle_harness.usb.cdc import NormalDevice
 from particle_harness.usb.device import UsbDevice
 from particle_harness.usb.dfu import DfuDevice
 from particle_harness.usb.port import UsbPort
-from particle_harness.wifi import FORMER_OWNERS_NETWORK
+from particle_harness.user_information import firmware_opens_debug_port
+
+if TYPE_CHECKING:
+    # The emulator is an extra of its own.
+    from particle_harness.swd.chip import Chip
 
 __all__ = ["BoardSettings", "VirtualBoard"]
 
-RESET_POWER_DOWN, RESET_PIN, RESET_UNKNOWN = 40, 20, 10
-RESET_UPDATE, RESET_FACTORY, RESET_SAFE_MODE, RESET_DFU, RESET_USER = 70, 100, 110, 120, 140
-"""Source: device-os v2.1.0 services/inc/system_defs.h System_Reset_Reason."""
-_RESET_REASONS = {
-    "app": RESET_USER,
-    "dfu": RESET_DFU,
-    "safe_mode": RESET_SAFE_MODE,
-    "update": RESET_UPDATE,
-    "factory_reset": RESET_FACTORY,
-}
 _ARRIVED_BEFORE_S = 1.5
 """A new board was plugged in this long before the bench is opened: it is on the bus, and not yet on the network."""
 
@@ -85,7 +87,19 @@ class VirtualBoard(HostSide):
         self.internal, self.external, self.dct = memories.internal, memories.external, memories.dct
         faults = self._faults = FaultScript(settings.faults, self.state.fired_faults)
         self.internal.on_program = lambda address, data: faults.spoil(self.internal.read, address, data)
+        self.internal.on_erase = faults.spoil_erase
         self._agenda = Agenda(self.state.events)
+        self._debug = DebugSide(
+            hardware,
+            settings.silicon,
+            self.state,
+            memories,
+            self._agenda,
+            faults,
+            self._lock,
+            now_s=clock.monotonic_s,
+            acts=BoardActs(self.advance, self._start, self._stop, self._save, self._opens_debug_port, self._cut_power),
+        )
         self._port = UsbPort(
             self.state,
             self.truth,
@@ -101,6 +115,7 @@ class VirtualBoard(HostSide):
             self.dct,
             enabled=settings.protected or settings.service_mode,
             bootloader_version=self._bootloader_version,
+            bootloader_protects=lambda: bootloader_protects(self.boot_view()),
             now_s=clock.monotonic_s,
         )
         self._system = BoardSystem(
@@ -108,15 +123,27 @@ class VirtualBoard(HostSide):
             self.state,
             self.dct,
             self._radio,
-            FirmwareUpdate(hardware, memories.updates, self.internal, self.dct, self.boot_view),
+            FirmwareUpdate(
+                hardware,
+                memories.updates,
+                self.internal,
+                self.dct,
+                self.boot_view,
+                self.state,
+                is_guarded=lambda: self.protection.enabled,
+            ),
             self.protection,
             view=self.boot_view,
             now_s=clock.monotonic_s,
             restart_later=self._restart_later,
+            ncp_update_s=self.timing.ncp_update_s,
+            install_later=lambda after_s: self._agenda.add(clock.monotonic_s() + after_s, "install_update", ""),
             application_features=settings.application,
         )
         if kept is None:
-            self._leave_factory(release_modules())
+            leave_factory(
+                settings, hardware, memories, self.protection, self.state, release_modules, self._bootloader_version
+            )
             self._power_on(clock.monotonic_s() - _ARRIVED_BEFORE_S)
         else:
             self._take_up()
@@ -153,6 +180,19 @@ class VirtualBoard(HostSide):
                 self.advance()
                 self._save()
 
+    # -- debug probe ---------------------------------------------------------------------------------------------
+
+    @property
+    def chip(self) -> Chip:
+        """The controller as a debug probe reaches it; needs the emulator. ValueError where none is modelled."""
+        with self._lock:
+            return self._debug.chip()
+
+    def keep(self) -> None:
+        """Write down what the next process must know."""
+        with self._lock:
+            self._save()
+
     # -- what a test may ask -------------------------------------------------------------------------------------
 
     def boot_view(self) -> BootView:
@@ -169,6 +209,9 @@ class VirtualBoard(HostSide):
             listen_requested=self.state.listen_requested,
             ota_update_requested=self.dct.ota_update_requested,
             semi_automatic_apps=self.settings.semi_automatic_apps,
+            uicr=bytes(self._memories.uicr) if self._memories.uicr else None,
+            ncp_version=self.state.ncp_version,
+            encrypted_prefix=bytes.fromhex(self.state.km0_prefix),
         )
 
     def decide_boot(self) -> BootDecision:
@@ -183,6 +226,8 @@ class VirtualBoard(HostSide):
         """Catch up with the clock."""
         with self._lock:
             changed = False
+            if self.state.halted_at_s is not None:
+                return
             while event := self._agenda.next_due(self.clock.monotonic_s()):
                 self._handle(*event)
                 changed = True
@@ -203,6 +248,9 @@ class VirtualBoard(HostSide):
             self._port.attach(after_reset=False)
         elif name == "restart":
             self._reset_into(at_s, argument)
+        elif name == "install_update":
+            self._system.firmware_update.apply()
+            self._agenda.add(at_s + self.timing.restart_s, "restart", "update")
         elif name == "leave_dfu":
             self._finish_leave(at_s, argument)
         elif name == "watchdog":
@@ -218,9 +266,17 @@ class VirtualBoard(HostSide):
     # -- boot ----------------------------------------------------------------------------------------------------
 
     def _boot(self, at_s: float, reason: int, *, after_power_on: bool = False) -> None:
+        self._debug.restart(Boot(at_s, reason, after_power_on))
+
+    def _stop(self) -> None:
         self._port.detach()
         self._agenda.clear()
+        self.state.net_status = self.state.cloud_status = 0
+        self.state.radio_on = False
+
+    def _start(self, boot: Boot) -> None:
         self._system.begin_boot()
+        resets = configure_user_information(self.boot_view(), self._memories, is_protected=self.protection.locked)
         outcome = carry_out_boot(
             self.boot_view,
             self.internal,
@@ -228,9 +284,9 @@ class VirtualBoard(HostSide):
             self._system.firmware_update,
             after_reset=self._forget_safe_mode_request,
         )
-        self.truth.boots += 1 + outcome.resets
-        at_s += (outcome.resets + outcome.installed) * self.timing.restore_s
-        self._run(outcome.decision, at_s, RESET_UPDATE if outcome.updated else reason, after_power_on)
+        self.truth.boots += 1 + resets + outcome.resets
+        at_s = boot.at_s + (outcome.resets + outcome.installed) * self.timing.restore_s
+        self._run(outcome.decision, at_s, RESET_UPDATE if outcome.updated else boot.reason, boot.after_power_on)
 
     def _forget_safe_mode_request(self) -> None:
         self.state.safe_mode_requested = False
@@ -268,7 +324,7 @@ class VirtualBoard(HostSide):
         self.state.safe_mode_requested = into == "safe_mode"
         if into == "factory_reset":
             self.dct.factory_reset_requested = True
-        self._boot(at_s, _RESET_REASONS[into])
+        self._boot(at_s, RESET_REASONS[into])
 
     def _start_leave(self, safe_mode: bool) -> None:
         argument = "safe_mode" if safe_mode else "app"
@@ -316,36 +372,23 @@ class VirtualBoard(HostSide):
         prefix = read_prefix(self.internal.read, self.hardware.bootloader_address, self.hardware.mcu)
         return prefix.version if prefix else 0
 
+    def _opens_debug_port(self) -> bool:
+        uicr = self._memories.uicr
+        return uicr is not None and firmware_opens_debug_port(
+            uicr, self._bootloader_version(), is_protected=self.protection.locked
+        )
+
     def _lose_power(self) -> None:
         self._port.detach()
+        self._debug.lose_power()
         self.state.lose_power()
-
-    def _leave_factory(self, release_modules: Iterable[bytes]) -> None:
-        settings = self.settings
-        furnish(
-            self.internal,
-            self.external,
-            self.hardware,
-            release_modules,
-            old_bootloader=settings.old_bootloader,
-            factory_image=settings.factory_image,
-            device_os=settings.device_os,
-        )
-        if settings.online:
-            self.dct.mark_setup_done()
-            self.state.wifi_networks.append(FORMER_OWNERS_NETWORK)
-        if settings.protected or settings.service_mode:
-            self.protection.furnish()
-        if settings.service_mode:
-            self.protection.open()
-        self.state.dfu_requested = settings.arrives_in_dfu
 
     def _take_up(self) -> None:
         """Go on where a former process left the board. One that was unplugged, or hangs, is plugged in again; one that
         was switched off stays off where the bench can switch it on."""
         state = self.state
         state.device_id = self.settings.device_id
-        plugged_in = state.unplugged or state.runs == "hung"
+        plugged_in = state.unplugged or (state.runs == "hung" and state.halted_at_s is None)
         if plugged_in:
             self._lose_power()
             state.unplugged = False
@@ -358,6 +401,7 @@ class VirtualBoard(HostSide):
 
     def _save(self) -> None:
         self._memories.count_into(self.truth)
+        self._debug.keep()
         if self._store is None:
             return
         self._port.keep()

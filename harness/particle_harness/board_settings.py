@@ -28,4 +28,8 @@ class BoardSettings:
     application: frozenset[str] = field(default_factory=frozenset)
     """What its application can do (``application.FEATURES``)."""
     semi_automatic_apps: frozenset[str] = field(default_factory=frozenset)
+    blank: bool = False
+    """Nothing was ever programmed into it."""
+    silicon: str = "AAD0"
+    """Build code of its nRF52840; ``AAF0`` and later are hardened."""
     faults: tuple[Fault, ...] = ()

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from particle_dev.catalog.flash_chips import FlashChip, qspi_flash
 from particle_dev.catalog.platforms import Platform, platform_by_name
 from particle_harness.layout import FlashLayout
 from particle_harness.layout_nrf52840 import Nrf52840Layout
 from particle_harness.layout_rtl872x import Rtl872xLayout
 from particle_harness.layout_stm32f2 import ELECTRON, PHOTON, Stm32f2Layout
 from particle_harness.module_reader import Mcu
-from particle_harness.nor_flash import FlashChip, qspi_flash
 
 MIB = 1024 * 1024
 FIRST_WITHOUT_SETUP_DONE = 4000
@@ -65,6 +65,11 @@ class Hardware:
         return isinstance(self.layout, Rtl872xLayout)
 
     @property
+    def has_ncp(self) -> bool:
+        """A network processor is beside the controller that some release programs."""
+        return isinstance(self.layout, Nrf52840Layout) and self.layout.first_with_ncp is not None
+
+    @property
     def mcu(self) -> Mcu:
         """How its code finds module prefixes."""
         return self.layout.mcu
@@ -91,13 +96,15 @@ class Hardware:
 
 
 _SMALL, _BIG, _RTL = Nrf52840Layout(big=False), Nrf52840Layout(big=True), Rtl872xLayout()
+# HAL_PLATFORM_NCP_UPDATABLE in hal/src/{argon,tracker}/hal_platform_config.h: of a Tracker since Device OS 3.0.0.
+_ARGON, _TRACKER = Nrf52840Layout(big=False, first_with_ncp=0), Nrf52840Layout(big=True, first_with_ncp=3000)
 # Product names: device-os v6.2.0 hal/src/nRF52840/hal_platform_nrf52840_config.h, hal/src/{tron,trackerm,msom}/
 # hal_platform_config.h, bootloader/src/nRF52840/usbd_device.cpp; v2.1.0 hal/src/{photon,electron}/usbd_desc_device.h.
 # Serial flash sizes: v2.1.0 and v4.0.0 platform/MCU/nRF52840/inc/flash_mal.h.
 _BOARDS = {
     board.name: board
     for board in (
-        Hardware("argon", "Argon", "wifi", _SMALL, 4 * MIB),
+        Hardware("argon", "Argon", "wifi", _ARGON, 4 * MIB),
         Hardware("boron", "Boron", "cellular", _SMALL, 4 * MIB),
         Hardware("xenon", "Xenon", "none", _SMALL, 4 * MIB, "1.5.2"),
         Hardware("esomx", "E-SoM-X", "cellular", _BIG, 8 * MIB, "4.0.0", is_published=False),
@@ -105,7 +112,7 @@ _BOARDS = {
         Hardware("bsom", "B-SoM", "cellular", _SMALL, 4 * MIB),
         Hardware("xsom", "X-SoM", "none", _SMALL, 4 * MIB, "1.4.4"),
         Hardware("b5som", "B5-SoM", "cellular", _BIG, 8 * MIB),
-        Hardware("tracker", "Tracker", "cellular", _BIG, 8 * MIB),
+        Hardware("tracker", "Tracker", "cellular", _TRACKER, 8 * MIB),
         Hardware("photon", "Photon", "wifi", PHOTON),
         Hardware("p1", "P1", "wifi", PHOTON, MIB),
         Hardware("electron", "Electron", "cellular", ELECTRON),

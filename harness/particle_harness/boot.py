@@ -24,9 +24,11 @@ from particle_harness.boot_view import (
     manufacturing_system_part,
     need_is_met,
     plausible_prefix,
+    required_assets,
     system_prefix,
     system_version,
     user_module,
+    why_nothing_starts,
 )
 from particle_harness.module_reader import CRC_SIZE_BYTES, Prefix
 
@@ -58,6 +60,9 @@ class BootDecision:
 
 def decide_boot(view: BootView) -> BootDecision:
     """Follow bootloader, system loader and network start-up to where this boot ends."""
+    nothing_starts = why_nothing_starts(view)
+    if nothing_starts:
+        return BootDecision("hung", False, (nothing_starts,))
     if view.dfu_requested and not view.factory_reset_requested:
         return BootDecision("dfu", False, ("DFU was requested (one-shot)",))
     if view.factory_reset_requested:
@@ -99,6 +104,10 @@ def _system_loader(view: BootView) -> BootDecision:
             reasons.append(f"user part: {why}")
     if view.safe_mode_requested:
         reasons.append("safe mode was requested")
+    if not reasons:
+        there = {asset.identity for asset in view.assets(version)}
+        missing = [name for name, sha256 in required_assets(view, version) if (name, sha256) not in there]
+        reasons += [f"asset {name!r} is missing" for name in missing]
     if view.ota_update_requested:
         return BootDecision("ota_update", False, ("a module in the OTA region waits (flag 0xA5)", *reasons))
     return _network_start(view, version, app, tuple(reasons))

@@ -7,11 +7,20 @@ from dataclasses import dataclass
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_harness.boot import BootDecision, decide_boot
-from particle_harness.boot_view import BootView, factory_image, fetch_module, manufacturing_system_part
+from particle_harness.boot_view import (
+    BootView,
+    factory_image,
+    fetch_module,
+    manufacturing_system_part,
+    why_nothing_starts,
+)
 from particle_harness.dct import Dct
-from particle_harness.firmware_update import FirmwareUpdate, install_entered_modules
-from particle_harness.module_reader import CRC_SIZE_BYTES
+from particle_harness.file_system import has_file_system, make_file_system
+from particle_harness.firmware_update import FirmwareUpdate
+from particle_harness.memories import Memories
+from particle_harness.module_reader import CRC_SIZE_BYTES, read_prefix
 from particle_harness.nor_flash import NorFlash
+from particle_harness.user_information import configure
 
 _MAX_STEPS_OF_A_BOOT = 6
 
@@ -40,9 +49,11 @@ def carry_out_boot(
 
     def install() -> int:
         # Modules that wait are copied, unless DFU mode is wanted.
-        now = view()
-        return 0 if now.dfu_requested else install_entered_modules(now, internal, dct)
+        return 0 if view().dfu_requested else update.install_entered()
 
+    if view().hardware.is_rtl872x and not has_file_system(internal):
+        make_file_system(internal)
+        dct.clear()
     update.cancel()
     installed, resets, updated = install(), 0, False
     decision = decide_boot(view())
@@ -62,7 +73,17 @@ def carry_out_boot(
         after_reset()
         installed += install()
         decision = decide_boot(view())
+    if decision.runs in ("app", "safe_mode", "listening"):
+        update.start_assets()
     return BootOutcome(decision, resets, installed, updated)
+
+
+def configure_user_information(view: BootView, memories: Memories, *, is_protected: bool) -> int:
+    """Let the bootloader of an nRF52840 write UICR; how often it resets the board for it."""
+    bootloader = read_prefix(view.internal, view.hardware.bootloader_address, view.hardware.mcu)
+    if memories.uicr is None or bootloader is None or why_nothing_starts(view):
+        return 0
+    return configure(memories.uicr, memories.internal, bootloader.version, is_protected=is_protected)
 
 
 def restore_factory_image(view: BootView, internal: NorFlash) -> None:

@@ -10,13 +10,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from particle_dev.catalog.modules import ModuleFunction, ModuleStore, ModuleValidity
+from particle_harness import user_information
+from particle_harness.asset_storage import Identity, StoredAsset, stored_assets
 from particle_harness.boards import Hardware
+from particle_harness.extensions import asset_dependencies, has_security_mode
 from particle_harness.layout import Bounds, OtaRegion
 from particle_harness.layout_nrf52840 import FIRST_TWO_USER_SLOTS
-from particle_harness.layout_rtl872x import MANUFACTURING_START
-from particle_harness.module_reader import CRC_SIZE_BYTES, Need, Prefix, crc_is_good, read_prefix
+from particle_harness.layout_rtl872x import KM0_FIRMWARE_START, MANUFACTURING_START
+from particle_harness.module_reader import (
+    CRC_SIZE_BYTES,
+    Need,
+    Prefix,
+    crc_is_good,
+    prefix_from,
+    read_prefix,
+)
 from particle_harness.nor_flash import Reader
 
+_STM32F205_RAM_START, _STM32F205_RAM_END = 0x20000000, 0x20020000
 CHECKED = ModuleValidity.INTEGRITY | ModuleValidity.DEPENDENCIES | ModuleValidity.RANGE | ModuleValidity.PLATFORM
 """What fetch_module() looks at."""
 
@@ -39,6 +50,13 @@ class BootView:
     ota_update_requested: bool = False
     semi_automatic_apps: frozenset[str] = field(default_factory=frozenset)
     """SHA-256 (hex, of the whole module) of applications that do not connect by themselves."""
+    ncp_version: int = 0
+    """Version of a network processor's firmware."""
+    encrypted_prefix: bytes = b""
+    """Of the KM0 firmware of an RTL872x that is encrypted in flash: its prefix, as the chip deciphers it."""
+
+    uicr: bytes | None = None
+    """User information of an nRF52840."""
 
     def bounds(self, version: int) -> tuple[Bounds, ...]:
         """Module places as a system part of that version knows them."""
@@ -47,6 +65,12 @@ class BootView:
     def ota_region(self) -> OtaRegion:
         """Where the system part that would run puts updates."""
         return self.hardware.layout.ota_region(system_version(self), self.internal)
+
+    def assets(self, version: int) -> tuple[StoredAsset, ...]:
+        """Assets in storage, as a system part of that version finds them."""
+        region = self.hardware.layout.asset_region(version)
+        read = self.external if self.hardware.is_gen3 else self.internal
+        return stored_assets(read, region) if region and read else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +85,17 @@ class FetchedModule:
     def ok(self) -> bool:
         """Whether every check passed."""
         return self.passed == CHECKED
+
+
+def why_nothing_starts(view: BootView) -> str | None:
+    """Why the core gets to no bootloader; None when it does."""
+    if view.uicr is not None:
+        return user_information.why_nothing_starts(view.internal, view.uicr)
+    if view.hardware.is_gen2:
+        stack_pointer = int.from_bytes(view.internal(view.hardware.bootloader_address, 4), "little")
+        if not _STM32F205_RAM_START < stack_pointer <= _STM32F205_RAM_END:
+            return "no vector table at the start of flash"
+    return None
 
 
 def system_prefix(view: BootView) -> tuple[int, Prefix] | None:
@@ -106,6 +141,10 @@ def fetch_module(view: BootView, bounds: Bounds, version: int) -> FetchedModule 
     if bounds.function == ModuleFunction.RADIO_STACK:
         prefix = _radio_stack(view)
         return FetchedModule(bounds, prefix, CHECKED) if prefix else None
+    if bounds.function == ModuleFunction.NCP_FIRMWARE:
+        return FetchedModule(bounds, _ncp_firmware(view), CHECKED)
+    if is_encrypted(view, bounds):
+        return FetchedModule(bounds, prefix_from(view.encrypted_prefix), CHECKED)
     read = view.external if bounds.external else view.internal
     prefix = read_prefix(read, bounds.start_address, view.hardware.mcu) if read else None
     if read is None or prefix is None or bounds.start_address == bounds.end_address:
@@ -172,8 +211,13 @@ def need_is_met(view: BootView, need: Need, version: int) -> bool:
     bounds = find_bounds(view, need.function, need.index, version)
     if bounds is None:
         return False
+    found: Prefix | None
     if need.function == ModuleFunction.RADIO_STACK:
         found = _radio_stack(view)
+    elif need.function == ModuleFunction.NCP_FIRMWARE:
+        found = _ncp_firmware(view)
+    elif is_encrypted(view, bounds):
+        found = prefix_from(view.encrypted_prefix)
     else:
         found = read_prefix(view.internal, bounds.start_address, view.hardware.mcu)
     return found is not None and found.version >= need.version
@@ -186,6 +230,35 @@ def _radio_stack(view: BootView) -> Prefix | None:
     firmware_id = int.from_bytes(view.internal(0x300C, 2), "little")
     none = Need(0, 0, 0)
     return Prefix(0, 0, 0, 0, firmware_id, view.hardware.platform_id, ModuleFunction.RADIO_STACK, 0, none, none)
+
+
+def _ncp_firmware(view: BootView) -> Prefix:
+    """What the processor answers: its version. Source: v6.2.0 hal/network/ncp/wifi/platform_ncp_update.cpp."""
+    none = Need(0, 0, 0)
+    function = ModuleFunction.NCP_FIRMWARE
+    return Prefix(0, 0, 0, 0, view.ncp_version, view.hardware.platform_id, function, 0, none, none)
+
+
+def is_encrypted(view: BootView, bounds: Bounds) -> bool:
+    """Whether what lies there is the encrypted firmware of an RTL872x's KM0."""
+    return bool(view.encrypted_prefix) and view.hardware.is_rtl872x and bounds.start_address == KM0_FIRMWARE_START
+
+
+def bootloader_protects(view: BootView) -> bool:
+    """Whether the bootloader in flash is one that closes its board."""
+    address = view.hardware.bootloader_address
+    prefix = read_prefix(view.internal, address, view.hardware.mcu)
+    if prefix is None or not 0 < prefix.length < view.hardware.layout.modules_end - address:
+        return False
+    return has_security_mode(view.internal, address, prefix)
+
+
+def required_assets(view: BootView, version: int) -> tuple[Identity, ...]:
+    """What the application that would run asks for; nothing of a system that keeps no assets."""
+    app, _ = user_module(view, version)
+    if app is None or view.hardware.layout.asset_region(version) is None:
+        return ()
+    return asset_dependencies(view.internal, app.start_address, app, view.hardware.mcu)
 
 
 def plausible_prefix(view: BootView, read: Reader, address: int) -> Prefix | None:

@@ -36,6 +36,9 @@ class VirtualClock:
         return _UTC_ZERO + timedelta(seconds=self.monotonic_s())
 
 
+_SHORTEST_SLEEP_S = 0.001
+
+
 class RealClock:
     """``time.monotonic`` and ``time.sleep``, never earlier than ``not_before_s``.
 
@@ -45,15 +48,19 @@ class RealClock:
 
     def __init__(self, not_before_s: float = 0.0) -> None:
         self._shift_s = max(0.0, not_before_s - time.monotonic())
+        self._owed_s = 0.0
 
     def monotonic_s(self) -> float:
         """Seconds since some fixed moment."""
         return time.monotonic() + self._shift_s
 
     def sleep(self, duration_s: float) -> None:
-        """Wait."""
-        if duration_s > 0:
-            time.sleep(duration_s)
+        """Wait. Moments that the system's timer cannot measure add up, and what it overslept is made good."""
+        self._owed_s += max(0.0, duration_s)
+        if self._owed_s >= _SHORTEST_SLEEP_S:
+            start_s = time.monotonic()
+            time.sleep(self._owed_s)
+            self._owed_s -= time.monotonic() - start_s
 
     def utc_now(self) -> datetime:
         """Present UTC."""

@@ -2,8 +2,7 @@
 
 On nRF52840 it is a file in the external flash that bootloader and system both reach; on the Photon it lies in two
 internal pages behind functions of the system parts. Both look the same through DFU setting 1, so one store serves.
-On RTL872x it is a file in the chip that DFU setting 0 reaches: there a real board loses it when its file system is
-erased, a virtual one does not.
+On RTL872x it is a file in the chip that DFU setting 0 reaches: a board loses it when its file system is erased.
 Source: device-os v2.1.0 platform/MCU/nRF52840/inc/dct.h (offsets), services/inc/dct_file.h (size, 0xFF fill).
 """
 
@@ -57,6 +56,10 @@ class Dct:
         """Replace bytes at ``offset``; IndexError outside the window."""
         self.read(offset, len(data))
         self._cells[offset : offset + len(data)] = data
+
+    def clear(self) -> None:
+        """As on a board that was never configured."""
+        self.write(0, b"\xff" * DCT_SIZE_BYTES)
 
     @property
     def setup_done(self) -> bool:

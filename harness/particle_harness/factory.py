@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from particle_dev.catalog.device_os import RELEASES
 from particle_dev.catalog.modules import ModuleFunction
 from particle_harness.boards import Hardware
+from particle_harness.file_system import make_file_system
 from particle_harness.layout_nrf52840 import FIRST_LOW_SYSTEM, FIRST_SECOND_HEADER, FIRST_TWO_USER_SLOTS
 from particle_harness.layout_rtl872x import DYNAMIC_LOCATION, SYSTEM_START, USER_END
 from particle_harness.layout_stm32f2 import ELECTRON
@@ -51,6 +52,7 @@ def build_module(
     need2: Dependency = NO_NEED,
     flags: int = 0,
     platform_id: int | None = None,
+    mcu_target: int = 0,
     body: bytes | None = None,
 ) -> bytes:
     """A module file of ``size_bytes`` with random bytes (or ``body``) for code.
@@ -72,7 +74,7 @@ def build_module(
         offset,
         start_address,
         start_address + length,
-        0,
+        mcu_target,
         flags,
         version,
         hardware.platform_id if platform_id is None else platform_id,
@@ -252,6 +254,8 @@ def furnish(
     own a stand-in takes the bootloader's place, and system and application are of that release, so that the board is
     sound. Raises ValueError for a release that nobody knows.
     """
+    if hardware.is_rtl872x:
+        make_file_system(internal)
     release = device_os or (OLD_DEVICE_OS if old_bootloader else hardware.factory_device_os)
     version, bootloader_version = known_release(release)
     own_bootloader = bool(device_os or old_bootloader)

@@ -16,7 +16,16 @@ a fault fires once and, with a state folder, never again.
 ``wrong_device_id``     ``re_enumeration``: another board answers from then on
 ``vanish``              ``re_enumeration``: the board hangs and never comes back
 ``flip_byte``           ``write``, with ``address``: one bit there keeps its old value
+``wear``                ``flash_erase``, with ``address``: bit 0 there is 0 after every erase from the ``n``-th on
+``lose_probe``          ``swd_transfer``: the debug probe's own cable is pulled
+``wait``, ``fault``     ``swd_transfer``: so the debug port answers, ``count`` transfers long
+``parity``              ``swd_transfer``: likewise the wire garbles data
+``read_as_locked``      ``protection_reading``: APPROTECTSTATUS says "protected", ``count`` readings long
+``hang``                ``algorithm``: code that a debugger starts in RAM never ends
 ======================  ===============================================================
+
+``unplug``, ``power_off`` and ``brown_out`` are possible at ``swd_transfer``, ``flash_write`` and ``flash_erase``, too:
+the ``n``-th store into internal flash does nothing any more, the ``n``-th erase leaves half of it as it was.
 
 ``unplug`` and ``power_off`` take an optional ``replug_after_s``: somebody plugs the cable in again, or the port gets
 power again, after that time.
@@ -31,24 +40,35 @@ from typing import Any
 from particle_harness.nor_flash import Reader
 
 _TRANSFERS = ("dfu_transfer", "control_transfer")
+_POWER_CUTS = (*_TRANSFERS, "swd_transfer", "flash_write", "flash_erase")
 _PLACES = {
-    "unplug": _TRANSFERS,
-    "power_off": _TRANSFERS,
-    "brown_out": (*_TRANSFERS, "write"),
+    "unplug": _POWER_CUTS,
+    "power_off": _POWER_CUTS,
+    "brown_out": (*_POWER_CUTS, "write"),
     "stall": _TRANSFERS,
     "short_reply": _TRANSFERS,
     "slow": _TRANSFERS,
     "wrong_device_id": ("re_enumeration",),
     "vanish": ("re_enumeration",),
     "flip_byte": ("write",),
+    "wear": ("flash_erase",),
+    "lose_probe": ("swd_transfer",),
+    "wait": ("swd_transfer",),
+    "fault": ("swd_transfer",),
+    "parity": ("swd_transfer",),
+    "read_as_locked": ("protection_reading",),
+    "hang": ("algorithm",),
 }
+_AT_ADDRESS = (("brown_out", "write"), ("flip_byte", "write"), ("wear", "flash_erase"))
 
 
+_LASTING = ("slow", "wear")
 _OWN_KEYS = {
     "unplug": {"replug_after_s"},
     "power_off": {"replug_after_s"},
     "short_reply": {"size_bytes"},
     "slow": {"delay_s"},
+    **{do: {"count"} for do in ("wait", "fault", "parity", "read_as_locked")},
 }
 
 
@@ -64,6 +84,12 @@ class Fault:
     key: str
     delay_s: float = 0.0
     size_bytes: int = 0
+    count: int = 1
+
+    @property
+    def last_n(self) -> int:
+        """The last event that it spoils."""
+        return self.n + self.count - 1
 
 
 def parse_faults(tables: Sequence[Mapping[str, Any]]) -> tuple[Fault, ...]:
@@ -75,8 +101,8 @@ def parse_faults(tables: Sequence[Mapping[str, Any]]) -> tuple[Fault, ...]:
             raise ValueError(f"no fault {do!r} at {at!r}; known: {_PLACES}")
         if unknown := set(table) - {"do", "at", "n", "address"} - _OWN_KEYS.get(do, set()):
             raise ValueError(f"fault {do!r} has unknown keys {sorted(unknown)}")
-        if (at == "write") != ("address" in table):
-            raise ValueError(f"fault {do!r}: 'address' belongs to 'write' faults, and they need it")
+        if ((do, at) in _AT_ADDRESS) != ("address" in table):
+            raise ValueError(f"fault {do!r}: 'address' belongs to {_AT_ADDRESS}, and they need it")
         faults.append(
             Fault(
                 do,
@@ -87,6 +113,7 @@ def parse_faults(tables: Sequence[Mapping[str, Any]]) -> tuple[Fault, ...]:
                 f"{number}:{do}:{at}",
                 float(table.get("delay_s", 0.0)),
                 int(table.get("size_bytes", 0)),
+                int(table.get("count", 1)),
             )
         )
     return tuple(faults)
@@ -99,13 +126,24 @@ class FaultScript:
         self._faults = tuple(faults)
         self.fired = set(fired)
         self._counts: dict[str, int] = {}
-        self.browns_out = False
-        """A write has run into a brown-out; the board sees to the rest."""
+        self._power_cut: Fault | None = None
 
-    def count(self, place: str) -> Fault | None:
-        """Note one more event at ``place``; the fault that fires with it, if any."""
-        n = self._counts[place] = self._counts.get(place, 0) + 1
-        return self._fire(f for f in self._faults if f.at == place and f.n == n and f.do != "slow")
+    def count(self, place: str, events: int = 1) -> Fault | None:
+        """Note more events at ``place`` that come in one go; the fault that fires with them, if any."""
+        first = self._counts.get(place, 0) + 1
+        last = self._counts[place] = first + events - 1
+        for fault in self._faults:
+            meets = fault.n <= last and first <= fault.last_n and fault.key not in self.fired
+            if fault.at == place and fault.do not in _LASTING and meets:
+                if fault.last_n <= last:
+                    self.fired.add(fault.key)
+                return fault
+        return None
+
+    def take_power_cut(self) -> Fault | None:
+        """The fault by which flash work has run into a loss of power, once; the board sees to the rest."""
+        cut, self._power_cut = self._power_cut, None
+        return cut
 
     def slowdown_s(self, place: str) -> float:
         """How much longer the present event at ``place`` takes."""
@@ -114,18 +152,42 @@ class FaultScript:
 
     def spoil(self, read: Reader, address: int, data: bytes) -> bytes:
         """What a write really burns: ``data``, its start, or ``data`` with one bit that stays or falls too."""
+        if self._loses_power("flash_write"):
+            return b"\xff" * len(data)
         end_address = address + len(data)
-        fault = self._fire(f for f in self._faults if f.address is not None and address <= f.address < end_address)
+        fault = self._fire(
+            f for f in self._faults if f.at == "write" and f.address is not None and address <= f.address < end_address
+        )
         if fault is None or fault.address is None:
             return data
         offset = fault.address - address
         if fault.do == "brown_out":
-            self.browns_out = True
+            self._power_cut = fault
             return data[:offset] + b"\xff" * (len(data) - offset)
         wanted = data[offset]
         changing = read(fault.address, 1)[0] & ~wanted
         spoilt = wanted | (changing & -changing) if changing else wanted & (wanted - 1)
         return data[:offset] + bytes([spoilt]) + data[offset + 1 :]
+
+    def spoil_erase(self, address: int, before: bytes, after: bytes) -> bytes:
+        """What an erase leaves: all erased; half of it; nothing, when power has gone already; or a worn cell."""
+        if self._power_cut is not None:
+            return before
+        if self._loses_power("flash_erase"):
+            half = len(after) // 2
+            return after[:half] + before[half:]
+        n, erased = self._counts["flash_erase"], bytearray(after)
+        for fault in self._faults:
+            if fault.do == "wear" and fault.address is not None and fault.n <= n:
+                offset = fault.address - address
+                if 0 <= offset < len(erased):
+                    erased[offset] &= 0xFE
+        return bytes(erased)
+
+    def _loses_power(self, place: str) -> bool:
+        if self._power_cut is None:
+            self._power_cut = self.count(place)
+        return self._power_cut is not None
 
     def _fire(self, candidates: Iterable[Fault]) -> Fault | None:
         for fault in candidates:

@@ -1,59 +1,60 @@
-"""A firmware update that a running board takes in: into the OTA region, checked, and from there by the bootloader.
+"""A firmware update that a running board takes in: into the OTA region, checked, and from there to its place.
 
-Source: device-os v2.1.0 system/src/control/storage.cpp (requests 250 to 253), hal/src/nRF52840/ota_flash_hal.cpp
-(HAL_FLASH_End, validateModules), v3.3.1 system/src/firmware_update.cpp (result codes),
-platform/MCU/nRF52840/src/flash_mal.c (FLASH_AddToNextAvailableModulesSlot, FLASH_UpdateModules);
-v6.2.0 hal/src/rtl872x/ota_flash_hal.cpp, platform/MCU/rtl872x/src/flash_mal.c (KM0 copies bootloaders of any index).
-Left out: compressed and combined modules, and what goes to a network processor; they get OTA_UNSUPPORTED_MODULE.
+Source: device-os v2.1.0 and v6.2.0 system/src/control/storage.cpp (requests 250 to 253), system/src/firmware_update.cpp
+(result codes), hal/src/nRF52840/ota_flash_hal.cpp and hal/src/rtl872x/ota_flash_hal.cpp HAL_FLASH_End,
+hal/network/ncp/wifi/platform_ncp_update.cpp; v3.3.1 hal/src/stm32f2xx/ota_flash_hal_stm32f2xx.cpp.
+The limits of asset storage that updates from the cloud heed (AssetManager::prepareForOta) are not asked here.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 from particle_dev.catalog.modules import ModuleFunction
+from particle_harness import entered_modules
+from particle_harness.asset_storage import AssetStorage
 from particle_harness.boards import Hardware
-from particle_harness.boot_view import BootView, need_is_met, system_version
+from particle_harness.boot_view import BootView, required_assets, system_version
 from particle_harness.dct import Dct, ModuleSlot
-from particle_harness.module_reader import (
-    CRC_SIZE_BYTES,
-    DROP_MODULE_INFO,
-    PREFIX_SIZE_BYTES,
-    Prefix,
-    crc_is_good,
-    read_prefix,
-)
-from particle_harness.nor_flash import NorFlash, Reader
+from particle_harness.module_reader import COMPRESSED, DROP_MODULE_INFO, ENCRYPTED, PREFIX_SIZE_BYTES
+from particle_harness.nor_flash import NorFlash
+from particle_harness.offered_modules import INVALID_SIZE, OfferedModule, RefusedError, checked_modules
+from particle_harness.state import BoardState
 
 CHUNK_SIZE_BYTES = 1024
 NOT_SUPPORTED, INVALID_STATE, OUT_OF_RANGE, NO_MEMORY = -120, -210, -290, -260
-NOT_FOUND, UNSUPPORTED_MODULE, INTEGRITY, DEPENDENCY = -1300, -1310, -1330, -1340
-INVALID_ADDRESS, INVALID_SIZE, INVALID_PLATFORM = -1350, -1351, -1360
 _FIRST_THAT_DROPS_WAITING_MODULES = 3200
 """System version of Device OS 3.2.0-rc.1. Source: platform/MCU/*/src/flash_mal.c FLASH_Begin() from there on."""
-_INTERNAL_FLASH, _SERIAL_FLASH = 0, 1
-_VERIFY_CRC, _VERIFY_DESTINATION, _VERIFY_FUNCTION = 0x02, 0x04, 0x08
-_VERIFY = _VERIFY_CRC | _VERIFY_DESTINATION | _VERIFY_FUNCTION
-_DROP_MODULE_INFO = 0x10
-_UPDATABLE = (
-    ModuleFunction.BOOTLOADER,
-    ModuleFunction.SYSTEM_PART,
-    ModuleFunction.USER_PART,
-    ModuleFunction.RADIO_STACK,
-)
+_FIRST_THAT_ANSWERS_BEFORE_IT_INSTALLS = 3000
+"""Source: system/src/control/storage.cpp of v2.3.1 and v3.0.0."""
+_TRACKER_WITHOUT_NCP_UPDATES = 5600
+"""Source: v5.6.0 hal/src/tracker/hal_platform_config.h HAL_PLATFORM_NCP_UPDATES_DISABLED."""
 
 
 class FirmwareUpdate:
-    """At most one update at a time. Methods return a result code of the system; 0 is success."""
+    """At most one update at a time. Methods return a result code of the system; 0 is success.
+
+    ``is_guarded()``: the board is protected, or open for service.
+    """
 
     def __init__(
-        self, hardware: Hardware, region: NorFlash, internal: NorFlash, dct: Dct, view: Callable[[], BootView]
+        self,
+        hardware: Hardware,
+        region: NorFlash,
+        internal: NorFlash,
+        dct: Dct,
+        view: Callable[[], BootView],
+        state: BoardState,
+        is_guarded: Callable[[], bool] = lambda: False,
     ) -> None:
         self._hardware = hardware
         self._region = region
         self._internal = internal
         self._dct = dct
         self._view = view
+        self._state = state
+        self._is_guarded = is_guarded
         self._size_bytes: int | None = None
         self._received = self._base_address = 0
 
@@ -89,74 +90,112 @@ class FirmwareUpdate:
         return 0
 
     def finish(self, *, validate_only: bool) -> int:
-        """Check the module and, unless ``validate_only``, enter it for the bootloader."""
+        """Check the module and, unless ``validate_only``, leave it to :meth:`apply`, which older systems call before
+        they answer."""
         complete = self._size_bytes is not None and self._received == self._size_bytes
         self.cancel()
         if not complete:
             return INVALID_STATE
-        return self.validate() if validate_only else self.apply()
+        return self.validate() if validate_only or self.answers_first else self.apply()
 
     def cancel(self) -> None:
         """Forget the update; what lies in the region stays there."""
         self._size_bytes = None
 
+    @property
+    def answers_first(self) -> bool:
+        """Whether the system answers FINISH before it installs."""
+        return system_version(self._view()) >= _FIRST_THAT_ANSWERS_BEFORE_IT_INSTALLS
+
+    @property
+    def programs_ncp(self) -> bool:
+        """Whether what lies in the region goes to the network processor, which takes long."""
+        try:
+            modules = self._checked()
+        except RefusedError:
+            return False
+        return any(m.prefix.function == ModuleFunction.NCP_FIRMWARE for m in modules) and self._may_program_ncp
+
     def validate(self) -> int:
-        """Check what lies in the region: integrity, platform, place, dependencies."""
-        prefix = self._prefix()
-        return NOT_FOUND if prefix is None else self._check(prefix)
+        """Check what lies in the region: integrity, dependencies, place, platform, kind."""
+        try:
+            self._checked()
+        except RefusedError as error:
+            return error.result
+        return 0
 
     def apply(self) -> int:
-        """Check what lies in the region and enter it for the bootloader; a Gen 2 bootloader is replaced at once."""
-        prefix = self._prefix()
-        if prefix is None:
-            return NOT_FOUND
-        result = self._check(prefix)
-        if result:
-            return result
+        """Check what lies in the region and install it: network processor, asset storage and the bootloader of Gen 2 at
+        once, the rest is entered for the bootloader. Stops at the first that fails."""
+        try:
+            modules = self._checked()
+        except RefusedError as error:
+            return error.result
+        return next((result for result in map(self._install, modules) if result), 0)
+
+    def start_assets(self) -> None:
+        """What a starting system does with its asset storage."""
+        storage = self._asset_storage()
+        if storage:
+            storage.mount()
+
+    def install_entered(self) -> int:
+        """What the bootloader does before it starts the system. Returns how many modules it copied."""
+        return entered_modules.install_entered_modules(self._view(), self._internal, self._dct, self._state)
+
+    def _checked(self) -> tuple[OfferedModule, ...]:
+        return checked_modules(self._view(), self._region.read, guarded=self._is_guarded())
+
+    def _install(self, module: OfferedModule) -> int:
+        prefix, is_gen3 = module.prefix, self._hardware.is_gen3
+        if prefix.function == ModuleFunction.NCP_FIRMWARE and not self._hardware.is_gen2:
+            return self._program_ncp(module)
+        if prefix.function == ModuleFunction.ASSET:
+            return self._store_asset(module)
         is_bootloader = prefix.function == ModuleFunction.BOOTLOADER
         if is_bootloader and self._hardware.is_gen2:
-            self._internal.load(prefix.start_address, self._region.read(self._address, prefix.length + CRC_SIZE_BYTES))
+            self._internal.load(prefix.start_address, self._region.read(module.address, module.size_bytes))
             return 0
-        # The bootloader of Gen 3 lays a successor where applications begin, for the master boot record to fetch.
-        by_mbr = is_bootloader and self._hardware.is_gen3
         slot = ModuleSlot(
-            source_device=_SERIAL_FLASH if self._hardware.is_gen3 else _INTERNAL_FLASH,
-            destination_device=_INTERNAL_FLASH,
-            source_address=self._address,
-            destination_address=_MBR_PICKUP_ADDRESS if by_mbr else prefix.start_address,
-            length=prefix.length + CRC_SIZE_BYTES,
-            flags=_VERIFY | (_DROP_MODULE_INFO if prefix.flags & DROP_MODULE_INFO else 0),
+            source_device=entered_modules.SERIAL_FLASH if is_gen3 else entered_modules.INTERNAL_FLASH,
+            destination_device=entered_modules.INTERNAL_FLASH,
+            source_address=module.address,
+            destination_address=entered_modules.MBR_PICKUP_ADDRESS
+            if is_bootloader and is_gen3
+            else prefix.start_address,
+            length=module.size_bytes,
+            flags=entered_modules.VERIFY | (0 if self._hardware.is_gen2 else _slot_flags(prefix.flags)),
             function=prefix.function,
         )
         return 0 if self._dct.add_module(slot) else NO_MEMORY
 
-    def _prefix(self) -> Prefix | None:
-        return read_prefix(self._region.read, self._address, self._hardware.mcu)
+    def _program_ncp(self, module: OfferedModule) -> int:
+        """The module without its prefix."""
+        if not self._may_program_ncp:
+            return NOT_SUPPORTED
+        image = self._region.read(module.address, module.size_bytes)[PREFIX_SIZE_BYTES:]
+        self._state.ncp_version = module.prefix.version
+        self._state.ncp_sha256 = hashlib.sha256(image).hexdigest()
+        return 0
+
+    @property
+    def _may_program_ncp(self) -> bool:
+        is_tracker = self._hardware.name == "tracker"
+        return not (is_tracker and system_version(self._view()) >= _TRACKER_WITHOUT_NCP_UPDATES)
+
+    def _store_asset(self, module: OfferedModule) -> int:
+        storage, view = self._asset_storage(), self._view()
+        assert storage is not None
+        required = required_assets(view, system_version(view))
+        return storage.store(self._region.read(module.address, module.size_bytes), required)
+
+    def _asset_storage(self) -> AssetStorage | None:
+        region = self._hardware.layout.asset_region(system_version(self._view()))
+        return AssetStorage(self._region, region) if region else None
 
     @property
     def _address(self) -> int:
         return self._view().ota_region().start_address
-
-    def _check(self, prefix: Prefix) -> int:
-        if prefix.function not in _UPDATABLE or prefix.flags & ~DROP_MODULE_INFO:
-            return UNSUPPORTED_MODULE
-        view = self._view()
-        version = system_version(view)
-        if not crc_is_good(self._region.read, self._address, prefix.length):
-            return INTEGRITY
-        if prefix.platform_id != self._hardware.platform_id:
-            return INVALID_PLATFORM
-        if not any(
-            (b.function, b.index) == (prefix.function, prefix.index)
-            and b.lowest_end_address <= (prefix.end_address if b.room_bytes else prefix.start_address)
-            and prefix.end_address <= b.end_address
-            for b in view.bounds(version)
-        ):
-            return INVALID_ADDRESS
-        needs = () if prefix.function == ModuleFunction.USER_PART else (prefix.need1, prefix.need2)
-        if not all(need_is_met(view, need, version) for need in needs if need.function != ModuleFunction.NONE):
-            return DEPENDENCY
-        return 0
 
     def _fits(self, size_bytes: int) -> bool:
         return 0 < size_bytes <= self._view().ota_region().size_bytes
@@ -171,37 +210,10 @@ class FirmwareUpdate:
         return sectors
 
 
-_MBR_PICKUP_ADDRESS = 0xD4000
-
-
-def _is_verified(view: BootView, slot: ModuleSlot, read: Reader) -> bool:
-    """verify_module() with the flags of a slot: platform, function, destination and CRC as the prefix has them."""
-    if not slot.flags & _VERIFY:
-        return True
-    prefix = read_prefix(read, slot.source_address, view.hardware.mcu)
-    if prefix is None or prefix.platform_id != view.hardware.platform_id:
-        return False
-    fits = prefix.start_address == slot.destination_address
-    by_mbr = slot.function == ModuleFunction.BOOTLOADER and slot.destination_address == _MBR_PICKUP_ADDRESS
+def _slot_flags(prefix_flags: int) -> int:
+    """What a slot says about the form of its module."""
     return (
-        prefix.length + CRC_SIZE_BYTES <= slot.length
-        and (not slot.flags & _VERIFY_FUNCTION or prefix.function == slot.function)
-        and (not slot.flags & _VERIFY_DESTINATION or fits or by_mbr)
-        and (not slot.flags & _VERIFY_CRC or crc_is_good(read, slot.source_address, prefix.length))
+        (entered_modules.DROP if prefix_flags & DROP_MODULE_INFO else 0)
+        | (entered_modules.COMPRESSED if prefix_flags & COMPRESSED else 0)
+        | (entered_modules.ENCRYPTED if prefix_flags & ENCRYPTED else 0)
     )
-
-
-def install_entered_modules(view: BootView, internal: NorFlash, dct: Dct) -> int:
-    """What a bootloader does before it starts the system: copy the modules that were entered. Returns how many."""
-    installed = 0
-    for number, slot in dct.modules():
-        read = view.external if slot.source_device == _SERIAL_FLASH else view.internal
-        dct.clear_module(number)
-        if read is None or not _is_verified(view, slot, read):
-            continue
-        dropped = PREFIX_SIZE_BYTES if slot.flags & _DROP_MODULE_INFO else 0
-        image = read(slot.source_address + dropped, slot.length - dropped)
-        by_mbr = slot.function == ModuleFunction.BOOTLOADER and view.hardware.is_gen3
-        internal.load(view.hardware.bootloader_address if by_mbr else slot.destination_address, image)
-        installed += 1
-    return installed

@@ -14,7 +14,7 @@ from particle_harness.usb.cdc import NormalDevice
 from particle_harness.usb.descriptors import UsbIdentity
 from particle_harness.usb.device import UsbDevice
 from particle_harness.usb.port import UsbPort
-from particle_harness.usb.transfer import GoneError, Setup, StallError
+from particle_harness.usb.transfer import GoneError, Setup, SilentError, StallError
 
 
 class HostSide(ABC):
@@ -60,35 +60,39 @@ class HostSide(ABC):
                 self._lock.release()
 
     def control(self, address: int, setup: Setup, data: bytes = b"") -> bytes:
-        """One control transfer to the device at ``address``. Raises StallError and GoneError."""
+        """One control transfer to the device at ``address``. Raises StallError, GoneError, SilentError."""
         with self._lock:
             usb = self._present(address)
+            self._require_awake()
             fault = self._port.fault_in(setup)
             if fault and fault.do != "short_reply":
                 self._break_transfer(fault)
             self.clock.sleep(self.timing.transfer_s + max(len(data), setup.w_length) / self.timing.bytes_per_s)
             try:
                 reply = usb.control(setup, data)
-                if self._faults.browns_out:
-                    self._faults.browns_out = False
-                    self._brown_out()
+                cut = self._faults.take_power_cut()
+                if cut is not None:
+                    self._cut_power(cut)
                 self._port.at(address, during=True)
                 return reply[: fault.size_bytes] if fault else reply
             finally:
                 self._save()
 
     def bus_reset(self, address: int) -> None:
-        """The host resets the port: same address, the device starts its USB side anew. Raises GoneError."""
+        """The host resets the port: same address, the device starts its USB side anew. Raises GoneError,
+        SilentError."""
         with self._lock:
             usb = self._present(address)
+            self._require_awake()
             usb.bus_reset()
             usb.host_enumerates()
             self._save()
 
     def serial_write(self, address: int, data: bytes) -> None:
-        """Bytes to the serial port. Raises GoneError."""
+        """Bytes to the serial port. Raises GoneError, SilentError."""
         with self._lock:
             usb = self._present(address)
+            self._require_awake()
             if isinstance(usb, NormalDevice):
                 usb.type_keys(data)
             self._save()
@@ -97,7 +101,7 @@ class HostSide(ABC):
         """Bytes that wait in the serial port. Raises GoneError."""
         with self._lock:
             usb = self._present(address)
-            if not isinstance(usb, NormalDevice):
+            if not isinstance(usb, NormalDevice) or self.state.halted_at_s is not None:
                 return b""
             data = bytes(usb.output[:size_bytes])
             del usb.output[:size_bytes]
@@ -107,20 +111,23 @@ class HostSide(ABC):
         self.advance()
         return self._port.at(address)
 
+    def _require_awake(self) -> None:
+        if self.state.halted_at_s is not None:
+            raise SilentError
+
     def _break_transfer(self, fault: Fault) -> None:
         if fault.do == "stall":
             self._save()
             raise StallError
+        self._cut_power(fault)
+        raise GoneError(during=True)
+
+    def _cut_power(self, fault: Fault) -> None:
+        self._lose_power()
         if fault.do == "brown_out":
-            self._brown_out()
+            self._power_on(self.clock.monotonic_s())
         else:
-            self._lose_power()
             self.state.unplugged = fault.do == "unplug"
         if fault.replug_after_s is not None:
             self._agenda.add(self.clock.monotonic_s() + fault.replug_after_s, "replug")
         self._save()
-        raise GoneError(during=True)
-
-    def _brown_out(self) -> None:
-        self._lose_power()
-        self._power_on(self.clock.monotonic_s())

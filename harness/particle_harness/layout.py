@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from particle_dev.catalog.flash_chips import FlashChip
 from particle_dev.catalog.modules import ModuleFunction, ModuleStore
 from particle_harness.module_reader import Mcu
-from particle_harness.nor_flash import FlashChip, Reader
+from particle_harness.nor_flash import Reader
 
 USER, SYSTEM = ModuleFunction.USER_PART, ModuleFunction.SYSTEM_PART
 BOOTLOADER, RADIO = ModuleFunction.BOOTLOADER, ModuleFunction.RADIO_STACK
+NCP = ModuleFunction.NCP_FIRMWARE
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,14 @@ class OtaRegion:
 
     start_address: int
     size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class AssetRegion:
+    """Where assets are kept, in the chip that takes in updates: blocks of 4 KiB."""
+
+    start_address: int
+    block_count: int
 
 
 class FlashLayout(Protocol):
@@ -84,3 +94,6 @@ class FlashLayout(Protocol):
 
     def ota_region(self, version: int, internal: Reader) -> OtaRegion:
         """Where that system part puts an update."""
+
+    def asset_region(self, version: int) -> AssetRegion | None:
+        """Where that system part keeps assets, None when it knows none."""

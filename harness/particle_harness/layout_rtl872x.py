@@ -9,13 +9,16 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from particle_harness.layout import BOOTLOADER, SYSTEM, USER, Bounds, OtaRegion
+from particle_dev.catalog.flash_chips import RTL872X_FLASH, FlashChip
+from particle_harness.layout import BOOTLOADER, SYSTEM, USER, AssetRegion, Bounds, OtaRegion
 from particle_harness.module_reader import CRC_SIZE_BYTES, RTL872X_MCU, Mcu, read_prefix
-from particle_harness.nor_flash import RTL872X, FlashChip, Reader
+from particle_harness.nor_flash import Reader
 
 FIRST_WITH_ASSETS = 5500
 """System version from which assets lie behind the system part (Device OS 5.5.0-rc.1)."""
 SYSTEM_START, USER_END = 0x08060000, 0x08600000
+FILE_SYSTEM_START = USER_END
+KM0_FIRMWARE_START = 0x08014000
 MANUFACTURING_START = 0x081E0000
 """A combined image that the factory left, until the asset storage is formatted: MFG_COMBINED_FW_START_ADDRESS."""
 DYNAMIC_LOCATION = 2
@@ -24,7 +27,8 @@ _DYNAMIC = struct.Struct("<HHIII")
 _SUFFIX_BASE_BYTES = 36
 _PAGE = 0x1000
 _LARGEST, _LARGEST_BEFORE_ASSETS = 0x180000, 0x200000
-_ASSETS_BYTES = 0x120000
+_ASSET_BLOCKS = 288
+"""Source: device-os v6.2.0 platform/MCU/rtl872x/inc/flash_mal.h EXTERNAL_FLASH_ASSET_STORAGE_PAGE_COUNT."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class Rtl872xLayout:
     """KM4's bootloader has index 0, KM0's boot record 1, KM0's firmware 2."""
 
     mcu: Mcu = RTL872X_MCU
-    chip: FlashChip = RTL872X
+    chip: FlashChip = RTL872X_FLASH
     device_id_prefix: str = "0a10aced2021"
     """Source: device-os v6.2.0 hal/src/rtl872x/deviceid_hal.cpp."""
     modules_end: int = USER_END
@@ -51,7 +55,7 @@ class Rtl872xLayout:
         return (
             Bounds(BOOTLOADER, 0, 0x08004000, 0x08014000),
             Bounds(BOOTLOADER, 1, 0x08000000, 0x08002000),
-            Bounds(BOOTLOADER, 2, 0x08014000, 0x0805E000),
+            Bounds(BOOTLOADER, 2, KM0_FIRMWARE_START, 0x0805E000),
             Bounds(SYSTEM, 1, SYSTEM_START, SYSTEM_START + room),
             Bounds(USER, 1, user_start, USER_END, room_bytes=room),
         )
@@ -59,10 +63,14 @@ class Rtl872xLayout:
     def ota_region(self, version: int, internal: Reader) -> OtaRegion:
         """Behind the assets; before there were any, right behind the system part in place."""
         if version >= FIRST_WITH_ASSETS:
-            return OtaRegion(SYSTEM_START + _LARGEST + _ASSETS_BYTES, _LARGEST)
+            return OtaRegion(SYSTEM_START + _LARGEST + _ASSET_BLOCKS * _PAGE, _LARGEST)
         system = read_prefix(internal, SYSTEM_START, self.mcu)
         crc_end = system.end_address + CRC_SIZE_BYTES if system else SYSTEM_START
         return OtaRegion(crc_end // _PAGE * _PAGE + _PAGE, _LARGEST_BEFORE_ASSETS)
+
+    def asset_region(self, version: int) -> AssetRegion | None:
+        """Behind the system part."""
+        return AssetRegion(SYSTEM_START + _LARGEST, _ASSET_BLOCKS) if version >= FIRST_WITH_ASSETS else None
 
     def _user_start(self, version: int, internal: Reader) -> int:
         """Start of the user part in place, or ``USER_END``: none, or too long to leave room for an update.

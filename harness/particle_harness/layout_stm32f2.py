@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from particle_dev.catalog.flash_chips import STM32F205_FLASH, FlashChip
 from particle_dev.catalog.modules import ModuleStore
-from particle_harness.layout import BOOTLOADER, SYSTEM, USER, Bounds, OtaRegion
+from particle_harness.layout import BOOTLOADER, SYSTEM, USER, AssetRegion, Bounds, OtaRegion
 from particle_harness.module_reader import STM32F2_MCU, Mcu
-from particle_harness.nor_flash import STM32F205, FlashChip, Reader
+from particle_harness.nor_flash import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Stm32f2Layout:
     places: tuple[Bounds, ...]
     ota: OtaRegion
     mcu: Mcu = STM32F2_MCU
-    chip: FlashChip = STM32F205
+    chip: FlashChip = STM32F205_FLASH
     device_id_prefix: str = ""
     modules_end: int = 0x08100000
     bootloader_address: int = 0x08000000
@@ -43,6 +44,10 @@ class Stm32f2Layout:
     def ota_region(self, version: int, internal: Reader) -> OtaRegion:  # noqa: ARG002
         """The same in all releases."""
         return self.ota
+
+    def asset_region(self, version: int) -> AssetRegion | None:  # noqa: ARG002
+        """None in any release."""
+        return None
 
 
 _BOOTLOADER = Bounds(BOOTLOADER, 0, 0x08000000, 0x08004000)

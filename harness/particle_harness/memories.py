@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from particle_dev.catalog.flash_chips import FlashChip
 from particle_harness.boards import Hardware
 from particle_harness.clock import Clock
 from particle_harness.dct import DCT_SIZE_BYTES, Dct
-from particle_harness.nor_flash import FlashChip, NorFlash
+from particle_harness.nor_flash import NorFlash
 from particle_harness.state import SlotStore
 from particle_harness.truth import Truth
+from particle_harness.user_information import UICR_SIZE_BYTES, Uicr
 
 
 class Memories:
@@ -20,6 +22,10 @@ class Memories:
         self.internal = flash("internal", hardware.internal_chip)
         self.external = flash("external", hardware.external_chip) if hardware.external_chip else None
         self.dct = Dct(store.image("dct", DCT_SIZE_BYTES) if store else None)
+        self.uicr: Uicr | None = None
+        """User information of an nRF52840."""
+        if hardware.is_gen3:
+            self.uicr = store.image("uicr", UICR_SIZE_BYTES) if store else bytearray(b"\xff" * UICR_SIZE_BYTES)
         self._updates_outside = hardware.is_gen3
         self._counted_before = (0, 0)
 

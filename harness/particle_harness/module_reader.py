@@ -16,7 +16,8 @@ from particle_harness.nor_flash import Reader
 PREFIX = struct.Struct("<IIBBHHBBBBHBBH")
 PREFIX_SIZE_BYTES = PREFIX.size
 CRC_SIZE_BYTES = 4
-DROP_MODULE_INFO = 0x01
+DROP_MODULE_INFO, COMPRESSED, COMBINED, ENCRYPTED = 0x01, 0x02, 0x04, 0x08
+"""Flags of a prefix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,14 @@ class Prefix:
 def read_prefix(read: Reader, address: int, mcu: Mcu) -> Prefix | None:
     """The prefix of the module at ``address``, or None where there is no memory."""
     try:
-        fields = PREFIX.unpack(read(address + mcu.prefix_offset(read, address), PREFIX_SIZE_BYTES))
+        return prefix_from(read(address + mcu.prefix_offset(read, address), PREFIX_SIZE_BYTES))
     except IndexError:
         return None
+
+
+def prefix_from(data: bytes) -> Prefix:
+    """The prefix in 24 bytes."""
+    fields = PREFIX.unpack(data)
     start, end, mcu_target, flags, version, platform_id, function, index, *needs = fields
     return Prefix(
         start, end, mcu_target, flags, version, platform_id, function, index, Need(*needs[:3]), Need(*needs[3:])

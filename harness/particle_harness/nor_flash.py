@@ -3,79 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from mmap import mmap
 
+from particle_dev.catalog.flash_chips import FlashChip
 from particle_harness.clock import Clock
 
 ERASED = 0xFF
-
-
-@dataclass(frozen=True, slots=True)
-class SectorRun:
-    """``count`` sectors of ``size_bytes`` each, that take ``erase_s`` seconds to erase."""
-
-    count: int
-    size_bytes: int
-    erase_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class FlashChip:
-    """Geometry and typical times of a chip; ``program_s`` per ``program_unit_bytes``."""
-
-    name: str
-    base_address: int
-    runs: tuple[SectorRun, ...]
-    program_unit_bytes: int
-    program_s: float
-    source: str
-    mass_erase_s: float = 0.0
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of the whole chip."""
-        return sum(run.count * run.size_bytes for run in self.runs)
-
-
-KIB = 1024
-NRF52840 = FlashChip(
-    "nRF52840",
-    0,
-    (SectorRun(256, 4 * KIB, 0.085),),
-    4,
-    41e-6,
-    "Nordic nRF52840 Product Specification v1.7, NVMC electrical specification: tERASEPAGE 85 ms, tWRITE 41 us, "
-    "tERASEALL 169 ms",
-    0.169,
-)
-STM32F205 = FlashChip(
-    "STM32F205",
-    0x08000000,
-    (SectorRun(4, 16 * KIB, 0.25), SectorRun(1, 64 * KIB, 0.55), SectorRun(7, 128 * KIB, 1.0)),
-    4,
-    16e-6,
-    "STM32F205xx datasheet DS6329, flash memory programming, x32 parallelism, typical values",
-    8.0,
-)
-
-
-_MACRONIX = "Macronix MX25L3233F / MX25R6435F datasheets: sector erase tSE 40 ms, page program tPP 0.4 ms typical"
-
-
-def qspi_flash(size_bytes: int) -> FlashChip:
-    """The serial NOR chip beside an nRF52840 or in a P1."""
-    return FlashChip("QSPI NOR", 0, (SectorRun(size_bytes // (4 * KIB), 4 * KIB, 0.040),), 256, 0.4e-3, _MACRONIX)
-
-
-RTL872X = FlashChip(
-    "RTL872x NOR",
-    0x08000000,
-    (SectorRun(2048, 4 * KIB, 0.040),),
-    256,
-    0.4e-3,
-    f"device-os v6.2.0 hal/src/tron/hal_platform_config.h HAL_PLATFORM_FLASH_MX25R6435FZNIL0; {_MACRONIX}",
-)
 
 
 class NorFlash:
@@ -83,7 +16,8 @@ class NorFlash:
 
     :meth:`program` can only clear bits and :meth:`erase_sector` sets a sector to 0xFF; both take the chip's time
     on ``clock`` unless ``delays`` is false. ``operations`` counts them. ``on_program`` sees each byte range before
-    it is burned and may change it: that is how a defect is put in.
+    it is burned and may change it: that is how a defect is put in. ``on_erase`` sees start address, contents before and
+    contents after, and gives what is there in the end.
     Addresses outside the chip raise IndexError.
     """
 
@@ -96,6 +30,7 @@ class NorFlash:
         self.erases = 0
         self.programs = 0
         self.on_program: Callable[[int, bytes], bytes] | None = None
+        self.on_erase: Callable[[int, bytes, bytes], bytes] | None = None
         self._clock = clock
         self._delays = delays
         self._cells = bytearray([ERASED]) * chip.size_bytes if backing is None else backing
@@ -122,13 +57,16 @@ class NorFlash:
         """Set the sector that holds ``address`` to 0xFF. Not ``timed``: the caller has let the time pass."""
         start, size_bytes, erase_s = self.sector(address)
         offset = start - self.base_address
-        self._cells[offset : offset + size_bytes] = bytes([ERASED]) * size_bytes
+        before = bytes(self._cells[offset : offset + size_bytes]) if self.on_erase else b""
+        after = bytes([ERASED]) * size_bytes
+        self._cells[offset : offset + size_bytes] = self.on_erase(start, before, after) if self.on_erase else after
         self.erases += 1
         self._busy(erase_s if timed else 0.0)
 
     def erase_chip(self) -> None:
         """Set every cell to 0xFF in one go."""
-        self._cells[:] = bytes([ERASED]) * len(self._cells)
+        after = bytes([ERASED]) * len(self._cells)
+        self._cells[:] = self.on_erase(self.base_address, bytes(self._cells), after) if self.on_erase else after
         self.erases += 1
         self._busy(self.chip.mass_erase_s)
 
@@ -140,14 +78,7 @@ class NorFlash:
     def sector(self, address: int) -> tuple[int, int, float]:
         """Start address, size in bytes and erase time of the sector that holds ``address``."""
         self._offset(address, 1)
-        start = self.base_address
-        for run in self.chip.runs:
-            run_end = start + run.count * run.size_bytes
-            if address < run_end:
-                index = (address - start) // run.size_bytes
-                return start + index * run.size_bytes, run.size_bytes, run.erase_s
-            start = run_end
-        raise IndexError(address)
+        return self.chip.sector(address)
 
     def load(self, address: int, data: bytes) -> None:
         """Put ``data`` there without rules, time or count: what a factory's gang programmer did."""

@@ -1,6 +1,6 @@
 """Device protection and service mode, as bootloader and system see them.
 
-Real boards are protected by an extension in their bootloader; here the bench says so, and bootloaders from
+Boards are protected by an extension in their bootloader; a bench that says so does without it. Bootloaders from
 Device OS 6.0.0 on heed it. Service mode is kept with the configuration: it survives resets and power loss.
 Protected boards need the package ``cryptography``.
 Source: device-os v6.2.0 services/src/security_mode.cpp, system/src/control/config.cpp setProtectedState.
@@ -47,7 +47,8 @@ class _Prepared:
 
 
 class Protection:
-    """``enabled``: the board's owner protected it. ``bootloader_version()`` is that of the bootloader in flash."""
+    """``enabled``: the board's owner protected it. Of the bootloader in flash: ``bootloader_version()``, and
+    ``bootloader_protects()``, whether it has the extension."""
 
     def __init__(
         self,
@@ -56,19 +57,22 @@ class Protection:
         *,
         enabled: bool,
         bootloader_version: Callable[[], int],
+        bootloader_protects: Callable[[], bool],
         now_s: Callable[[], float],
     ) -> None:
         self._state = state
         self._dct = dct
         self._enabled = enabled
         self._bootloader_version = bootloader_version
+        self._bootloader_protects = bootloader_protects
         self._now_s = now_s
         self._prepared: _Prepared | None = None
 
     @property
     def enabled(self) -> bool:
         """Whether the bootloader in flash is a protected one."""
-        return self._enabled and FIRST_BOOTLOADER <= self._bootloader_version() < _ERASED
+        is_new = FIRST_BOOTLOADER <= self._bootloader_version() < _ERASED
+        return is_new and (self._enabled or self._bootloader_protects())
 
     @property
     def overridden(self) -> bool:

@@ -7,10 +7,19 @@ from collections.abc import Callable, Iterable, Mapping
 from particle_dev.catalog.device_os import releases_by_system_version
 from particle_dev.catalog.modules import ModuleFunction
 from particle_harness.application import Application
+from particle_harness.asset_storage import Identity, StoredAsset
 from particle_harness.boards import FIRST_WITHOUT_SETUP_DONE, Hardware
-from particle_harness.boot_view import BootView, FetchedModule, fetch_modules, system_version
+from particle_harness.boot_view import (
+    BootView,
+    FetchedModule,
+    fetch_modules,
+    is_encrypted,
+    required_assets,
+    system_version,
+)
 from particle_harness.dct import Dct
 from particle_harness.describe import describe
+from particle_harness.extensions import asset_dependencies
 from particle_harness.firmware_update import FirmwareUpdate
 from particle_harness.modem import FIRMWARE_VERSION, Modem
 from particle_harness.protection import Protection
@@ -42,6 +51,8 @@ class BoardSystem:
         view: Callable[[], BootView],
         now_s: Callable[[], float],
         restart_later: Callable[[str], None],
+        ncp_update_s: float = 0.0,
+        install_later: Callable[[float], None] = lambda _duration_s: None,
         application_features: Iterable[str] = (),
     ) -> None:
         self.hardware = hardware
@@ -51,6 +62,9 @@ class BoardSystem:
         self._view = view
         self._now_s = now_s
         self.restart = restart_later
+        self.ncp_update_s = ncp_update_s
+        self._install_later = install_later
+        self._busy_until_s = 0.0
         self.firmware_update = firmware_update
         self.protection = protection
         self.wifi = Wifi(state, radio, now_s)
@@ -62,8 +76,29 @@ class BoardSystem:
     def begin_boot(self) -> None:
         """The bootloader starts: what was held in RAM is gone."""
         self.firmware_update.cancel()
+        self._busy_until_s = 0.0
         self.protection.count_reset()
         self._version = None
+
+    @property
+    def busy_s(self) -> float:
+        """How long the system thread is busy with a network processor."""
+        return max(0.0, self._busy_until_s - self._now_s())
+
+    @property
+    def ncp_version(self) -> int:
+        """Firmware of the network processor."""
+        return self._state.ncp_version
+
+    def install_update(self) -> None:
+        """Install what was taken in, and reset. Network processors take their time before that."""
+        if self.firmware_update.programs_ncp:
+            self._busy_until_s = self._now_s() + self.ncp_update_s
+            self._install_later(self.ncp_update_s)
+        else:
+            # It resets, whatever comes of it.
+            self.firmware_update.apply()
+            self.restart("update")
 
     @property
     def version(self) -> int:
@@ -144,14 +179,31 @@ class BoardSystem:
         return fetch_modules(self._view())
 
     def module_sha256(self, module: FetchedModule) -> bytes:
-        """From the suffix of a module; zeros for a radio stack, whose suffix is looked for elsewhere."""
+        """From the suffix of a module; zeros for what has none in flash; a network processor's is its version, again
+        and again."""
         if module.bounds.function == ModuleFunction.RADIO_STACK:
             return bytes(_SHA256_SIZE_BYTES)
+        if module.bounds.function == ModuleFunction.NCP_FIRMWARE:
+            return module.prefix.version.to_bytes(2, "little") * (_SHA256_SIZE_BYTES // 2)
         view = self._view()
+        if is_encrypted(view, module.bounds):
+            return bytes(_SHA256_SIZE_BYTES)
         read = view.external if module.bounds.external else view.internal
         assert read is not None
         end = module.bounds.start_address + module.prefix.length
         return read(end - _SHA256_BEFORE_END, _SHA256_SIZE_BYTES)
+
+    def assets(self) -> tuple[tuple[StoredAsset, ...], tuple[Identity, ...]]:
+        """What is in asset storage, and what the application asks for."""
+        view = self._view()
+        return view.assets(self.version), required_assets(view, self.version)
+
+    def assets_of(self, module: FetchedModule) -> tuple[Identity, ...]:
+        """What an application asks for."""
+        if module.prefix.function != ModuleFunction.USER_PART or module.bounds.external:
+            return ()
+        view = self._view()
+        return asset_dependencies(view.internal, module.bounds.start_address, module.prefix, self.hardware.mcu)
 
     def properties(self) -> dict[str, str]:
         """What the console tells beside the Device ID, by the keys of the describe text."""

@@ -85,9 +85,11 @@ def serve(
     Those of BENCH_FILE, one of each --platform, or else a Boron, a B-SoM, a Tracker and a Photon. New boards at each
     start, unless --state or the bench file's state_dir keeps them.
     """
+    # Before anybody hears of the address: whoever does may end the server at once.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     bench = _bench(bench_file, platforms, state_dir, store_dir)
     try:
-        server = Server(bench.boards, (host, port), lambda request: answer(bench, request))
+        server = Server(bench.bus_devices, (host, port), lambda request: answer(bench, request))
     except OSError as error:
         raise BenchError(
             f"cannot listen on {host}:{port}: {error.strerror}", hint="--port 0 takes a free one"
@@ -98,19 +100,24 @@ def serve(
             click.echo(f"served on {host}:{server.port}; Ctrl-C ends")
         else:
             click.echo(json.dumps({"host": host, "port": server.port}))
-        _until_interrupted()
+        threading.Event().wait()
 
 
 @sim.command()
 @click.argument("server", type=server_address, default=_DEFAULT_SERVER)
-def attach(server: tuple[str, int]) -> None:
+@_json_option
+def attach(server: tuple[str, int], as_json: bool) -> None:
     """Plug all boards of SERVER (HOST:PORT) into this Linux kernel, until interrupted.
 
     Again, too, whenever one comes back after a mode change. Needs root and the kernel module vhci_hcd.
     """
+
+    def tell(bus_id: str, event: str) -> None:
+        click.echo(json.dumps({"event": event, "bus_id": bus_id}) if as_json else f"{bus_id} {event}")
+
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        attach_all(server, threading.Event(), click.echo)
+        attach_all(server, threading.Event(), tell)
     except OSError as error:
         raise _nobody_answers(server, error) from error
 
@@ -162,7 +169,7 @@ def answer(bench: VirtualBench, request: Mapping[str, Any]) -> Mapping[str, Any]
 
 
 def boards_of(bench: VirtualBench) -> list[dict[str, object]]:
-    """Slot, platform, device id, bus id and mode of each board; mode None is a board without power."""
+    """Slot, platform, device id, bus id, mode and debug probe of each board; mode None is a board without power."""
     return [
         {
             "slot": slot.name,
@@ -170,6 +177,7 @@ def boards_of(bench: VirtualBench) -> list[dict[str, object]]:
             "device_id": slot.board.state.device_id,
             "bus_id": slot.port_path,
             "mode": slot.board.state.runs if slot.board.state.powered else None,
+            **({"pyocd_probe": slot.probe.unique_id, "openocd_port": slot.probe.openocd_port} if slot.probe else {}),
         }
         for slot in bench.slots
         if slot.board
@@ -214,8 +222,8 @@ def _print_boards(boards: Sequence[Mapping[str, Any]], as_json: bool) -> None:
         else:
             mode = board["mode"] or "unplugged"
             click.echo(f"{board['slot']:<10}{board['platform']:<10}{board['device_id']:<26}{board['bus_id']:<6}{mode}")
-
-
-def _until_interrupted() -> None:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    threading.Event().wait()
+            if "pyocd_probe" in board:
+                click.echo(
+                    f"{'':<10}debug probe: pyocd -u {board['pyocd_probe']}, OpenOCD cmsis-dap tcp port "
+                    f"{board['openocd_port']}"
+                )

@@ -42,6 +42,14 @@ class BoardState:
     safe_mode_requested: bool = False
     listen_requested: bool = False
     watchdog_armed: bool = False
+    ncp_version: int = 7
+    """Firmware of a network processor."""
+    ncp_sha256: str = ""
+    """Of the image that was programmed into it."""
+    km0_encrypted: bool = False
+    """The fuse of an RTL872x that makes KM0 take only encrypted firmware is burned."""
+    km0_prefix: str = ""
+    """Hex of the prefix of that firmware."""
     wifi_networks: list[dict[str, Any]] = field(default_factory=list)
     """Stored networks, the preferred one first."""
     access_points: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -66,6 +74,10 @@ class BoardState:
     net_attempts: int = 0
     cloud_attempts: int = 0
     cloud_disconnects: int = 0
+    halted_at_s: float | None = None
+    """A debugger has stopped the core since then."""
+    debug_port_open: bool = False
+    """Hardened silicon: something opened the debug port since the last hard reset."""
     alternate: int = 0
     dfu: DfuRegisters = field(default_factory=DfuRegisters)
     fired_faults: list[str] = field(default_factory=list)

@@ -29,10 +29,12 @@ class BoardTiming:
     """An RTL872x comes onto the bus without its serial port; this much later it comes again with it."""
     watchdog_s: float
     """Three watchdog resets of 5 s each, after which a Photon's bootloader gives up and stays in DFU mode."""
+    ncp_update_s: float
+    """The running system programs a network processor."""
 
 
-REALISTIC = BoardTiming(1.0, 0.5, 0.4, 1.2, 2.0, 0.0002, 1e6, 0.1, 0.3, 15.0)
-INSTANT = BoardTiming(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, float("inf"), 0.0, 0.0, 0.0)
+REALISTIC = BoardTiming(1.0, 0.5, 0.4, 1.2, 2.0, 0.0002, 1e6, 0.1, 0.3, 15.0, 60.0)
+INSTANT = BoardTiming(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, float("inf"), 0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

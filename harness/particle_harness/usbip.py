@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from particle_harness.board import VirtualBoard
+from particle_harness.usb.bus_device import BusDevice
 from particle_harness.usb.descriptors import INTERFACE, UsbIdentity, descriptors_of
 from particle_harness.usb.transfer import Setup
 from particle_harness.usb.urbs import DIRECTION_IN, Urb, UrbQueue
@@ -54,7 +54,7 @@ class Server:
 
     def __init__(
         self,
-        boards: Iterable[VirtualBoard],
+        boards: Iterable[BusDevice],
         address: tuple[str, int] = ("127.0.0.1", PORT),
         answer: Answer | None = None,
     ) -> None:
@@ -141,7 +141,7 @@ class Server:
         connection.sendall(_OPERATION.pack(VERSION, _REPLY_IMPORT, 0) + device_record(bus_id, *found))
         session.run()
 
-    def _open(self, connection: socket.socket, board: VirtualBoard, address: int) -> Session | None:
+    def _open(self, connection: socket.socket, board: BusDevice, address: int) -> Session | None:
         """A session for a device that has none."""
         with self._lock:
             if self._stop.is_set() or any(s.bus_id == board.port_path and not s.closed for s in self._sessions):
@@ -154,7 +154,7 @@ class Server:
 class Session:
     """One attached device on a connected stream socket, from the first URB on: ``run()`` until either side leaves."""
 
-    def __init__(self, connection: socket.socket, board: VirtualBoard, address: int) -> None:
+    def __init__(self, connection: socket.socket, board: BusDevice, address: int) -> None:
         self.bus_id = board.port_path
         self.closed = False
         self._left_at_s: float | None = None

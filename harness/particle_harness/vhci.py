@@ -25,11 +25,11 @@ _HUB_OF_FULL_SPEED = "hs"
 _LOOK_S = 0.1
 
 
-def attach_all(server: tuple[str, int], stop: threading.Event, tell: Callable[[str], object]) -> None:
+def attach_all(server: tuple[str, int], stop: threading.Event, tell: Callable[[str, str], object]) -> None:
     """Keep every device of ``server`` attached until ``stop`` is set or the wait is interrupted; then detach them.
 
-    ``tell`` hears of what comes and goes. Raises BenchError without vhci_hcd, without the right to use it, or when all
-    its ports are taken; OSError when the server does not answer at first.
+    ``tell`` hears a bus id and ``attached`` or ``left``. Raises BenchError without vhci_hcd, without the right to use
+    it, or when all its ports are taken; OSError when the server does not answer at first.
     """
     attached: dict[int, str] = {}
     _free_ports()  # without the kernel module nothing is asked of the server
@@ -38,12 +38,12 @@ def attach_all(server: tuple[str, int], stop: threading.Event, tell: Callable[[s
         while True:
             free = _free_ports()
             for port in [port for port in attached if port in free]:
-                tell(f"{attached.pop(port)} left")
+                tell(attached.pop(port), "left")
             for bus_id in sorted(set(offered) - set(attached.values())):
                 taken = _attach(server, bus_id, free)
                 if taken is not None:
                     attached[taken] = bus_id
-                    tell(f"{bus_id} attached")
+                    tell(bus_id, "attached")
             # A server may pause at any moment: the next look is soon.
             with contextlib.suppress(OSError):
                 offered = devices(server)

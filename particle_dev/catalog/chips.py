@@ -1,21 +1,13 @@
-"""Microcontrollers as a debug probe sees them: identity, memories, times."""
+"""Microcontrollers as a debug probe sees them: identity and memories."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from particle_dev.catalog.platforms import Platform
-
-KIB = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class SectorRun:
-    """``count`` equal sectors, one behind the other."""
-
-    count: int
-    size_bytes: int
-    erase_s: float
+from particle_dev.catalog.flash_chips import KIB, NRF52840_FLASH, STM32F205_FLASH, FlashChip, SectorRun
+from particle_dev.catalog.modules import ModuleFunction
+from particle_dev.catalog.platforms import ModuleSlot, Platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +15,10 @@ class Chip:
     """One kind of microcontroller.
 
     ``identity_address``/``identity_mask``/``identity_value``: a word that tells it from others. ``unique_id_*``: where
-    the maker's number of the single chip lies. ``device_id_prefix`` goes before it to make a Device ID. Times are
-    typical values, for estimates.
+    the maker's number of the single chip lies; ``device_id_prefix`` goes before it to make a Device ID.
     """
 
-    name: str
-    flash_start_address: int
-    sectors: tuple[SectorRun, ...]
-    word_program_s: float
-    mass_erase_s: float
+    flash: FlashChip
     ram_start_address: int
     ram_size_bytes: int
     identity_address: int
@@ -39,45 +26,57 @@ class Chip:
     identity_value: int
     unique_id_address: int
     unique_id_size_bytes: int
-    device_id_prefix: bytes
+    device_id_prefix: str
+    backup_register_address: int
+    """Register 1 of those that outlive a reset; what Device OS puts there tells its bootloader what to start."""
     source: str
+
+    @property
+    def name(self) -> str:
+        """Such as ``nrf52840``."""
+        return self.flash.name
+
+    @property
+    def flash_start_address(self) -> int:
+        """Where internal flash begins."""
+        return self.flash.base_address
 
     @property
     def flash_size_bytes(self) -> int:
         """Bytes of internal flash."""
-        return sum(run.count * run.size_bytes for run in self.sectors)
+        return self.flash.size_bytes
+
+    @property
+    def sectors(self) -> tuple[SectorRun, ...]:
+        """Runs of equal sectors, in the order of addresses."""
+        return self.flash.sectors
 
     @property
     def sector_addresses(self) -> tuple[int, ...]:
         """Where each sector begins."""
-        addresses, address = [], self.flash_start_address
-        for run in self.sectors:
-            for _ in range(run.count):
-                addresses.append(address)
-                address += run.size_bytes
-        return tuple(addresses)
+        return self.flash.sector_addresses
+
+    @property
+    def word_program_s(self) -> float:
+        """Typical time to program four bytes."""
+        return self.flash.program_s * 4 / self.flash.program_unit_bytes
+
+    @property
+    def mass_erase_s(self) -> float:
+        """Typical time to erase all of the flash at once."""
+        return self.flash.mass_erase_s
 
     def sector(self, address: int) -> tuple[int, int, float]:
         """Start, size in bytes and erase time of the sector that holds an address of flash. Raises ValueError."""
-        start = self.flash_start_address
-        for run in self.sectors:
-            run_size_bytes = run.count * run.size_bytes
-            if start <= address < start + run_size_bytes:
-                return address - (address - start) % run.size_bytes, run.size_bytes, run.erase_s
-            start += run_size_bytes
-        raise ValueError(f"0x{address:08x} is outside the flash of {self.name}")
+        return self.flash.sector(address)
 
     def device_id(self, unique_id: bytes) -> str:
         """The Device ID that Device OS makes of the chip's number: 24 hex digits."""
-        return (self.device_id_prefix + unique_id).hex()
+        return self.device_id_prefix + unique_id.hex()
 
 
 NRF52840 = Chip(
-    name="nrf52840",
-    flash_start_address=0,
-    sectors=(SectorRun(256, 4 * KIB, 0.085),),
-    word_program_s=41e-6,
-    mass_erase_s=0.169,
+    flash=NRF52840_FLASH,
     ram_start_address=0x20000000,
     ram_size_bytes=256 * KIB,
     identity_address=0x10000100,
@@ -85,16 +84,13 @@ NRF52840 = Chip(
     identity_value=0x52840,
     unique_id_address=0x10000060,
     unique_id_size_bytes=8,
-    device_id_prefix=bytes.fromhex("e00fce68"),
-    source="Nordic nRF52840 Product Specification v1.7 (NVMC, FICR); device-os v6.2.0 "
-    "hal/src/nRF52840/deviceid_hal.cpp",
+    device_id_prefix="e00fce68",
+    backup_register_address=0x2003F380,
+    source="Nordic nRF52840 Product Specification v1.7 (FICR); device-os v6.2.0 hal/src/nRF52840/deviceid_hal.cpp, "
+    "core_hal.c backup_register",
 )
 STM32F205 = Chip(
-    name="stm32f205",
-    flash_start_address=0x08000000,
-    sectors=(SectorRun(4, 16 * KIB, 0.25), SectorRun(1, 64 * KIB, 0.55), SectorRun(7, 128 * KIB, 1.0)),
-    word_program_s=16e-6,
-    mass_erase_s=8.0,
+    flash=STM32F205_FLASH,
     ram_start_address=0x20000000,
     ram_size_bytes=128 * KIB,
     identity_address=0xE0042000,
@@ -102,13 +98,22 @@ STM32F205 = Chip(
     identity_value=0x411,
     unique_id_address=0x1FFF7A10,
     unique_id_size_bytes=12,
-    device_id_prefix=b"",
-    source="ST RM0033 (DBGMCU, unique id), PM0059 (sectors), DS6329 (times, x32); device-os v3.3.1 "
-    "hal/src/stm32f2xx/deviceid_hal.cpp",
+    device_id_prefix="",
+    backup_register_address=0x40002854,
+    source="ST RM0033 (DBGMCU, unique id, RTC_BKP_DR1); device-os v3.3.1 hal/src/stm32f2xx/deviceid_hal.cpp",
 )
+CHIPS = (NRF52840, STM32F205)
 _BY_FAMILY = {"nrf52840": NRF52840, "stm32f2xx": STM32F205}
 
 
 def chip_of(platform: Platform) -> Chip | None:
     """The chip of a platform; None for those that no probe of ours programs."""
     return _BY_FAMILY.get(platform.family)
+
+
+def flash_slots(platform: Platform) -> Iterator[ModuleSlot]:
+    """Slots in the flash that a probe sees, of modules that begin with a prefix there."""
+    for slot in platform.module_slots:
+        is_kept = slot.storage == "internal_flash" and slot.start_address is not None and not slot.drop_module_info
+        if is_kept and slot.function != ModuleFunction.MONO_FIRMWARE:
+            yield slot

@@ -26,27 +26,6 @@ class ConsoleKey(StrEnum):
     EXIT = "x"
 
 
-class ConsoleCommand(NamedTuple):
-    """A key with the first release that knows it. Wi-Fi set-up exists on boards that connect by Wi-Fi only."""
-
-    key: ConsoleKey
-    since: str
-    note: str = ""
-
-
-COMMANDS: tuple[ConsoleCommand, ...] = (
-    ConsoleCommand(ConsoleKey.IDENTIFY, "0.4.0", "with secret, serial number, IMEI and ICCID on Gen3 and since 1.1.0"),
-    ConsoleCommand(ConsoleKey.MAC_ADDRESS, "0.4.0"),
-    ConsoleCommand(ConsoleKey.VERSION, "0.4.5"),
-    ConsoleCommand(ConsoleKey.DESCRIBE, "0.4.5"),
-    ConsoleCommand(ConsoleKey.CLAIMED, "0.6.0"),
-    ConsoleCommand(ConsoleKey.CLAIM_CODE, "0.6.0"),
-    ConsoleCommand(ConsoleKey.DIAGNOSTICS, "0.8.0-rc.1"),
-    ConsoleCommand(ConsoleKey.WIFI, "0.4.0", "scans and asks only for what the scan did not tell since 0.7.0"),
-    ConsoleCommand(ConsoleKey.EXIT, "0.4.5"),
-)
-
-
 class SpeedCommand(NamedTuple):
     """A serial speed that makes a device act as soon as the host sets it. ``until`` is the last release that does."""
 

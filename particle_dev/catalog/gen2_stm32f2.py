@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from particle_dev.catalog.model import (
     DfuAlt,
-    DfuArea,
     Layout,
     MemoryMap,
     MemoryRegion,
-    MemoryWord,
     ModuleSlot,
     Platform,
     UsbId,
@@ -118,20 +116,6 @@ LAYOUT_PHOTON = Layout(
     module_slots=_SLOTS_PHOTON,
     dfu_alts=_DFU_ALTS,
     memory_maps=(MemoryMap("all", None, None, _REGIONS_PHOTON),),
-    internal_flash_start_address=0x08000000,
-    internal_flash_size_bytes=0x100000,
-    suffix_format="legacy40",
-    factory_reset=DfuArea(0, 0x080E0000, 0x20000, _PHOTON),
-    retained_words=(
-        MemoryWord(
-            "BKP_DR_01", 0x40002854,
-            "RTC_BKP_DR1; 0xEDFA: stay in DFU mode; needs PWREN and DBP set before a write",
-            "device-os v3.3.1 bootloader/src/main.c; reference manual RM0033, RTC registers",
-        ),
-    ),
-    device_id_source="96-bit unique ID at 0x1FFF7A10 in memory order (STM32F205 reference manual RM0033)",
-    device_id_readable_over_swd=True,
-    swd_note="no target built into pyOCD 0.46; needs a vendor CMSIS pack",
 )
 LAYOUT_P1 = LAYOUT_PHOTON._replace(
     name="p1",
@@ -139,37 +123,33 @@ LAYOUT_P1 = LAYOUT_PHOTON._replace(
         *_DFU_ALTS,
         DfuAlt(2, "external_flash", 0x0, 0x100000, "@Serial Flash   /0x00000000/256*004Kg", f"{_DFU}/usbd_sflash_if.h"),
     ),
-    external_flash_size_bytes=0x100000,
 )
 LAYOUT_ELECTRON = LAYOUT_PHOTON._replace(
     name="electron",
     source=_ELECTRON,
     module_slots=_SLOTS_ELECTRON,
     memory_maps=(MemoryMap("all", None, None, _REGIONS_ELECTRON),),
-    factory_reset=DfuArea(0, 0x080A0000, 0x20000, _ELECTRON),
 )
 
 PLATFORMS: tuple[Platform, ...] = (
     Platform(
         id=6, name="photon", display_name="Photon", generation=2, family="stm32f2xx", mcu="STM32F205RG",
-        cpu="cortex-m3", status="legacy", source=_CONSTANTS, aliases=("p",), hardware=("Photon", "P0 module"),
-        first_device_os="0.4.0", last_device_os="3.3.1", product_eligible=True, public=True, billing="wifi",
-        features=("wifi", "tcp"), usb_normal=UsbId(0x2B04, 0xC006), usb_dfu=UsbId(0x2B04, 0xD006),
-        layout=LAYOUT_PHOTON, serial_prefixes=("PHHK", "PHHM", "PHHT", "PHNM", "PHNT", "P0MD"),
+        source=_CONSTANTS, aliases=("p",), first_device_os="0.4.0", last_device_os="3.3.1", product_eligible=True,
+        public=True, billing="wifi", features=("wifi", "tcp"), usb_normal=UsbId(0x2B04, 0xC006),
+        usb_dfu=UsbId(0x2B04, 0xD006), layout=LAYOUT_PHOTON,
+        serial_prefixes=("PHHK", "PHHM", "PHHT", "PHNM", "PHNT", "P0MD"),
     ),
     Platform(
-        id=8, name="p1", display_name="P1", generation=2, family="stm32f2xx", mcu="STM32F205RG", cpu="cortex-m3",
-        status="legacy", source=_CONSTANTS, hardware=("P1 module",), first_device_os="0.4.0",
-        last_device_os="3.3.1", product_eligible=True, public=True, billing="wifi", features=("wifi", "tcp"),
-        usb_normal=UsbId(0x2B04, 0xC008), usb_dfu=UsbId(0x2B04, 0xD008), layout=LAYOUT_P1,
+        id=8, name="p1", display_name="P1", generation=2, family="stm32f2xx", mcu="STM32F205RG", source=_CONSTANTS,
+        first_device_os="0.4.0", last_device_os="3.3.1", product_eligible=True, public=True, billing="wifi",
+        features=("wifi", "tcp"), usb_normal=UsbId(0x2B04, 0xC008), usb_dfu=UsbId(0x2B04, 0xD008), layout=LAYOUT_P1,
         serial_prefixes=("P1MD",),
     ),
     Platform(
         id=10, name="electron", display_name="Electron", generation=2, family="stm32f2xx", mcu="STM32F205RG",
-        cpu="cortex-m3", status="legacy", source=_CONSTANTS, aliases=("e",),
-        hardware=("Electron", "E-Series", "Asset Tracker (Gen 2)"), first_device_os="0.4.8", last_device_os="3.3.1",
-        product_eligible=True, public=True, billing="cellular", features=("cellular", "udp"),
-        usb_normal=UsbId(0x2B04, 0xC00A), usb_dfu=UsbId(0x2B04, 0xD00A), layout=LAYOUT_ELECTRON,
+        source=_CONSTANTS, aliases=("e",), first_device_os="0.4.8", last_device_os="3.3.1", product_eligible=True,
+        public=True, billing="cellular", features=("cellular", "udp"), usb_normal=UsbId(0x2B04, 0xC00A),
+        usb_dfu=UsbId(0x2B04, 0xD00A), layout=LAYOUT_ELECTRON,
         serial_prefixes=(
             "E26K", "E26T", "E27K", "E27T", "E31K", "E31M", "E31T", "E35K", "E35T", "E40K", "E40M", "E40T",
             "E4DK", "E4DT", "P005", "P029", "P030", "P035", "P036", "A26K", "A27K", "A35K", "S26K", "S27K",

@@ -13,7 +13,6 @@ from particle_dev.catalog.model import (
     Layout,
     MemoryMap,
     MemoryRegion,
-    MemoryWord,
     ModuleSlot,
     Platform,
     UsbId,
@@ -47,6 +46,20 @@ _OLD_UNTIL = "3.1.0-alpha.2"
 _NEW_APP = "3.1.0-rc.1"
 _NEW_ASSETS = "5.5.0-rc.1"
 _NEW_SYSTEM = "6.1.2"
+
+INTERNAL_FLASH_END = 0x100000
+LOW_SYSTEM_START, SYSTEM_START = 0x28000, 0x30000
+"""Where bootloaders look for a system part: 3002 (6.1.2) and later at both places, earlier ones at the second. Source:
+device-os commit c292f7f3b and v6.2.0 bootloader/src/nRF52840/dfu_usb.c is_application_valid."""
+BRAKE_ADDRESS = SYSTEM_START
+"""Without the page there no bootloader finds a system part: it holds the header of one that starts there, the second
+header of one that starts at 0x28000, and is covered by that one's CRC."""
+BOOTLOADER_PICK_UP_ADDRESS = 0xD4000
+"""From where Nordic's master boot record takes a new bootloader. Source: device-os v6.2.0
+platform/MCU/nRF52840/inc/flash_mal.h USER_FIRMWARE_IMAGE_LOCATION_COMPAT."""
+SOFTDEVICE_START, SOFTDEVICE_FWID_ADDRESS = 0x1000, 0x300C
+"""FWID of Nordic's SoftDevice information structure (0x2000 + 0x0C behind its start), which Device OS reports as the
+radio stack's version. Source: device-os v2.1.0 hal/src/nRF52840/platform_radio_stack.cpp."""
 
 # Tables are easier to compare in rows than with one value a line.
 # fmt: off
@@ -218,7 +231,7 @@ _MAPS_8M = (
     MemoryMap("6.1.2 and later", _NEW_SYSTEM, None, _INTERNAL_6_1_2 + _QSPI_8M_5_5),
 )
 
-# --- DFU, retained words, layouts
+# --- DFU, layouts
 
 _DFU_INTERNAL = (
     DfuAlt(
@@ -236,22 +249,6 @@ _DFU_8M = (
     DfuAlt(2, "external_flash", 0x80000000, 0x800000, "@External Flash   /0x80000000/2048*004Kg", _DFU),
 )
 _FORMER_USER_PART = DfuArea(0, 0xD4000, 4096, "npm @particle/device-constants 4.2.1 dfu.segments.formerUserPart")
-_RETAINED_WORDS = (
-    MemoryWord(
-        "BKP_DR_01", 0x2003F380,
-        "0xEDFA: the bootloader stays in DFU mode once, then clears the word; 0x5AFE: safe mode, "
-        "which goes online; anything else: normal start",
-        "device-os v6.2.0 bootloader/src/main.c; hal/src/nRF52840/core_hal.c backup_register",
-    ),
-    MemoryWord(
-        "BKP_DR_09", 0x2003F3A0, "0x5A1B: listening mode at the first network connect",
-        "device-os v6.2.0 hal/src/nRF52840/core_hal.c backup_register, ninth word",
-    ),
-    MemoryWord(
-        "system_flags", 0x2003F3C0, "64 bytes; startup mode at offset 18, bit 0 safe mode",
-        "device-os v6.2.0 platform/MCU/nRF52840/inc/platform_system_flags.h",
-    ),
-)
 
 LAYOUT_4M = Layout(
     name="nrf52840-4m",
@@ -259,32 +256,18 @@ LAYOUT_4M = Layout(
     module_slots=_SLOTS,
     dfu_alts=_DFU_4M,
     memory_maps=_MAPS_4M,
-    internal_flash_start_address=0x0,
-    internal_flash_size_bytes=0x100000,
-    external_flash_size_bytes=0x400000,
-    suffix_format="legacy40",
-    factory_reset=DfuArea(2, 0x80200000, 0x40000, f"{_EXTERNAL} EXTERNAL_FLASH_FAC_ADDRESS"),
     former_user_part=_FORMER_USER_PART,
-    retained_words=_RETAINED_WORDS,
-    device_id_prefix="e00fce68",
-    device_id_source="device-os v6.2.0 hal/src/nRF52840/deviceid_hal.cpp: prefix, then FICR DEVICEID[0] "
-    "and [1] (0x10000060, 0x10000064), each little-endian",
-    device_id_readable_over_swd=True,
-    swd_target="nrf52840",
 )
 LAYOUT_8M = LAYOUT_4M._replace(
     name="nrf52840-8m",
     dfu_alts=_DFU_8M,
     memory_maps=_MAPS_8M,
-    external_flash_size_bytes=0x800000,
-    factory_reset=DfuArea(2, 0x80600000, 0x40000, f"{_EXTERNAL} EXTERNAL_FLASH_FAC_ADDRESS"),
 )
 LAYOUT_LEGACY = LAYOUT_4M._replace(
     name="nrf52840-legacy",
     source=_BOUNDS_OLD,
     module_slots=_SLOTS_LEGACY,
     memory_maps=(_MAPS_4M[0]._replace(until_device_os=None),),
-    factory_reset=DfuArea(2, 0x80200000, 0x20000, f"{_EXTERNAL_OLD} EXTERNAL_FLASH_FAC_ADDRESS"),
     former_user_part=None,
 )
 
@@ -295,60 +278,51 @@ _ASSETS_8M = AssetStorage(4096, 512, 10, 8, 1572864, 1536000, _ASSETS)
 
 PLATFORMS: tuple[Platform, ...] = (
     Platform(
-        id=12, name="argon", display_name="Argon", generation=3, family="nrf52840", mcu="nRF52840",
-        cpu="cortex-m4f", status="current", source=_CONSTANTS, aliases=("a",), hardware=("Argon",),
-        first_device_os="0.8.0-rc.13", product_eligible=True, public=True, billing="wifi",
+        id=12, name="argon", display_name="Argon", generation=3, family="nrf52840", mcu="nRF52840", source=_CONSTANTS,
+        aliases=("a",), first_device_os="0.8.0-rc.13", product_eligible=True, public=True, billing="wifi",
         features=("wifi", "udp", "mesh", "ble", "deviceProtection"), usb_normal=UsbId(0x2B04, 0xC00C),
         usb_dfu=UsbId(0x2B04, 0xD00C), layout=LAYOUT_4M, extra_modules=_ESP32,
         serial_prefixes=("ARNH", "ARNK", "ARNT", "P010", "P011", "P013"), assets=_ASSETS_4M,
-        notes="since Device OS 3.0.0 the system part names the radio stack first, then the bootloader",
     ),
     Platform(
-        id=13, name="boron", display_name="Boron", generation=3, family="nrf52840", mcu="nRF52840",
-        cpu="cortex-m4f", status="current", source=_CONSTANTS, aliases=("b",),
-        hardware=("Boron 2G/3G", "Boron LTE"), first_device_os="0.8.0-rc.17", product_eligible=True, public=True,
-        billing="cellular", features=("cellular", "udp", "mesh", "ble", "deviceProtection"),
-        usb_normal=UsbId(0x2B04, 0xC00D), usb_dfu=UsbId(0x2B04, 0xD00D), layout=LAYOUT_4M,
+        id=13, name="boron", display_name="Boron", generation=3, family="nrf52840", mcu="nRF52840", source=_CONSTANTS,
+        aliases=("b",), first_device_os="0.8.0-rc.17", product_eligible=True, public=True, billing="cellular",
+        features=("cellular", "udp", "mesh", "ble", "deviceProtection"), usb_normal=UsbId(0x2B04, 0xC00D),
+        usb_dfu=UsbId(0x2B04, 0xD00D), layout=LAYOUT_4M,
         serial_prefixes=("B31K", "B31T", "B40H", "B40K", "B40T", "P012", "P027", "P028", "P044"), assets=_ASSETS_4M,
     ),
     Platform(
-        id=14, name="xenon", display_name="Xenon", generation=3, family="nrf52840", mcu="nRF52840",
-        cpu="cortex-m4f", status="legacy", source=_CONSTANTS, aliases=("x",), hardware=("Xenon",),
-        first_device_os="0.8.0-rc.13", last_device_os="1.5.2", public=True, billing="wifi",
-        features=("mesh", "ble"), usb_normal=UsbId(0x2B04, 0xC00E), usb_dfu=UsbId(0x2B04, 0xD00E),
-        layout=LAYOUT_LEGACY, serial_prefixes=("XENT",),
+        id=14, name="xenon", display_name="Xenon", generation=3, family="nrf52840", mcu="nRF52840", source=_CONSTANTS,
+        aliases=("x",), first_device_os="0.8.0-rc.13", last_device_os="1.5.2", public=True, billing="wifi",
+        features=("mesh", "ble"), usb_normal=UsbId(0x2B04, 0xC00E), usb_dfu=UsbId(0x2B04, 0xD00E), layout=LAYOUT_LEGACY,
+        serial_prefixes=("XENT",),
     ),
     Platform(
-        id=15, name="esomx", display_name="E-SoM-X", generation=3, family="nrf52840", mcu="nRF52840",
-        cpu="cortex-m4f", status="current", source=_CONSTANTS, hardware=("E-Series E404X",),
+        id=15, name="esomx", display_name="E-SoM-X", generation=3, family="nrf52840", mcu="nRF52840", source=_CONSTANTS,
         first_device_os="4.0.0-alpha.2", product_eligible=True, public=True, billing="cellular",
         features=("som", "cellular", "udp", "ble", "deviceProtection"), usb_normal=UsbId(0x2B04, 0xC00F),
         usb_dfu=UsbId(0x2B04, 0xD00F), layout=LAYOUT_8M, serial_prefixes=("P052",), assets=_ASSETS_8M,
-        notes="the public constants put the factory image at 0x200000; Device OS has it at 0x600000",
     ),
     Platform(
-        id=22, name="asom", display_name="A-SoM", generation=3, family="nrf52840", mcu="nRF52840", cpu="cortex-m4f",
-        status="unreleased", source=_CONSTANTS, hardware=("A-Series SoM",), first_device_os="1.1.0-rc.1",
-        last_device_os="1.4.4", billing="wifi", features=("som", "wifi", "mesh", "udp", "ble"),
-        usb_normal=UsbId(0x2B04, 0xC016), usb_dfu=UsbId(0x2B04, 0xD016), layout=LAYOUT_LEGACY, extra_modules=_ESP32,
+        id=22, name="asom", display_name="A-SoM", generation=3, family="nrf52840", mcu="nRF52840", source=_CONSTANTS,
+        first_device_os="1.1.0-rc.1", last_device_os="1.4.4", billing="wifi",
+        features=("som", "wifi", "mesh", "udp", "ble"), usb_normal=UsbId(0x2B04, 0xC016), usb_dfu=UsbId(0x2B04, 0xD016),
+        layout=LAYOUT_LEGACY, extra_modules=_ESP32,
     ),
     Platform(
-        id=23, name="bsom", display_name="B-SoM", generation=3, family="nrf52840", mcu="nRF52840", cpu="cortex-m4f",
-        status="current", source=_CONSTANTS, hardware=("B-Series SoM B402/B404/B404X",),
+        id=23, name="bsom", display_name="B-SoM", generation=3, family="nrf52840", mcu="nRF52840", source=_CONSTANTS,
         first_device_os="1.1.0-rc.1", product_eligible=True, public=True, billing="cellular",
         features=("som", "cellular", "mesh", "udp", "ble", "muonCompatible", "deviceProtection"),
         usb_normal=UsbId(0x2B04, 0xC017), usb_dfu=UsbId(0x2B04, 0xD017), layout=LAYOUT_4M,
         serial_prefixes=("P006", "P007", "P033", "P042"), assets=_ASSETS_4M,
     ),
     Platform(
-        id=24, name="xsom", display_name="X-SoM", generation=3, family="nrf52840", mcu="nRF52840", cpu="cortex-m4f",
-        status="unreleased", source=_CONSTANTS, hardware=("X-Series SoM",), first_device_os="1.1.0-rc.1",
-        last_device_os="1.4.4", billing="wifi", features=("mesh", "ble"), usb_normal=UsbId(0x2B04, 0xC018),
-        usb_dfu=UsbId(0x2B04, 0xD018), layout=LAYOUT_LEGACY,
+        id=24, name="xsom", display_name="X-SoM", generation=3, family="nrf52840", mcu="nRF52840", source=_CONSTANTS,
+        first_device_os="1.1.0-rc.1", last_device_os="1.4.4", billing="wifi", features=("mesh", "ble"),
+        usb_normal=UsbId(0x2B04, 0xC018), usb_dfu=UsbId(0x2B04, 0xD018), layout=LAYOUT_LEGACY,
     ),
     Platform(
-        id=25, name="b5som", display_name="B5-SoM", generation=3, family="nrf52840", mcu="nRF52840",
-        cpu="cortex-m4f", status="current", source=_CONSTANTS, hardware=("B-Series SoM B523/B524/B504",),
+        id=25, name="b5som", display_name="B5-SoM", generation=3, family="nrf52840", mcu="nRF52840", source=_CONSTANTS,
         first_device_os="1.4.5-b5som.1", product_eligible=True, public=True, billing="cellular",
         features=("som", "cellular", "mesh", "udp", "ble", "muonCompatible", "deviceProtection"),
         usb_normal=UsbId(0x2B04, 0xC019), usb_dfu=UsbId(0x2B04, 0xD019), layout=LAYOUT_8M,
@@ -356,21 +330,15 @@ PLATFORMS: tuple[Platform, ...] = (
     ),
     Platform(
         id=26, name="tracker", display_name="Asset Tracker / Monitor One", generation=3, family="nrf52840",
-        mcu="nRF52840", cpu="cortex-m4f", status="current", source=_CONSTANTS, aliases=("assettracker",),
-        hardware=("Tracker SoM", "Tracker One", "Monitor One"), first_device_os="1.5.1-tracker.1",
+        mcu="nRF52840", source=_CONSTANTS, aliases=("assettracker",), first_device_os="1.5.1-tracker.1",
         product_eligible=True, public=True, billing="cellular",
         features=("som", "cellular", "udp", "ble", "gnss", "trackerServices", "deviceProtection"),
-        usb_normal=UsbId(0x2B04, 0xC01A), usb_dfu=UsbId(0x2B04, 0xD01A), layout=LAYOUT_8M,
-        extra_modules=_ESP32_TRACKER, serial_prefixes=("P024", "P025", "P031", "P032"), assets=_ASSETS_8M,
-        notes="second dependency of the system part: radio stack 202 (2.x), NCP firmware 7 (3.x to 5.5), "
-        "since 5.6.0 itself: the running system part must be 3001 or later",
+        usb_normal=UsbId(0x2B04, 0xC01A), usb_dfu=UsbId(0x2B04, 0xD01A), layout=LAYOUT_8M, extra_modules=_ESP32_TRACKER,
+        serial_prefixes=("P024", "P025", "P031", "P032"), assets=_ASSETS_8M,
     ),
     Platform(
         id=37, name="electron2", display_name="Electron 2", generation=3, family="nrf52840", mcu="nRF52840",
-        cpu="cortex-m4f", status="current", source=_CONSTANTS, hardware=("Electron 2",), product_eligible=True,
-        public=True, billing="cellular", features=("cellular", "udp", "ble"), usb_normal=UsbId(0x2B04, 0xC025),
-        usb_dfu=UsbId(0x2B04, 0xD025), layout=LAYOUT_8M, assets=_ASSETS_8M,
-        notes="not in the Device OS 6.2.0 sources: layout inferred from the family, external flash size from "
-        "512 asset blocks; USB ids, application size and asset figures are from the public constants",
+        source=_CONSTANTS, product_eligible=True, public=True, billing="cellular", features=("cellular", "udp", "ble"),
+        usb_normal=UsbId(0x2B04, 0xC025), usb_dfu=UsbId(0x2B04, 0xD025), layout=LAYOUT_8M, assets=_ASSETS_8M,
     ),
 )

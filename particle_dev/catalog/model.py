@@ -122,15 +122,6 @@ class MemoryMap(NamedTuple):
         raise KeyError(f"memory map {self.era!r} has no region {name!r}")
 
 
-class MemoryWord(NamedTuple):
-    """A word with a meaning that outlives a reset."""
-
-    name: str
-    address: int
-    note: str
-    source: str
-
-
 class AssetStorage(NamedTuple):
     """Room for asset modules: an asset takes ceil(size / (block - overhead)) blocks."""
 
@@ -155,24 +146,9 @@ class Layout(NamedTuple):
     dfu_alts: tuple[DfuAlt, ...] = ()
     memory_maps: tuple[MemoryMap, ...] = ()
     """Oldest era first."""
-    internal_flash_start_address: int = 0
-    internal_flash_size_bytes: int = 0
-    external_flash_size_bytes: int = 0
-    suffix_format: str | None = None
-    """``legacy40``: product data stored raw; ``tlv62``: product data in a TLV extension."""
     user_extensions_in_prefix: bool = False
-    factory_reset: DfuArea | None = None
-    """Where the factory application lies in current releases; None when there is none."""
     former_user_part: DfuArea | None = None
     """To be overwritten with 0xFF when an application is written below it, else the old one wins."""
-    retained_words: tuple[MemoryWord, ...] = ()
-    device_id_prefix: str | None = None
-    """Constant start of the 24 hex digits of the Device ID."""
-    device_id_source: str = ""
-    device_id_readable_over_swd: bool = False
-    swd_target: str | None = None
-    """Name of the target in pyOCD, None when it has none built in."""
-    swd_note: str = ""
 
 
 class Platform(NamedTuple):
@@ -185,12 +161,8 @@ class Platform(NamedTuple):
     """-1: Linux, or not a Particle product line."""
     family: str
     mcu: str
-    cpu: str | None
-    status: str
-    """current, legacy, unreleased, linux, announced, or foreign (not a Particle product line)."""
     source: str
     aliases: tuple[str, ...] = ()
-    hardware: tuple[str, ...] = ()
     first_device_os: str | None = None
     last_device_os: str | None = None
     """None: still built, or never."""
@@ -206,12 +178,17 @@ class Platform(NamedTuple):
     extra_modules: tuple[ModuleSlot, ...] = ()
     serial_prefixes: tuple[str, ...] = ()
     assets: AssetStorage | None = None
-    notes: str = ""
 
     @property
     def device_protection(self) -> bool:
         """The platform supports device protection (needs Device OS 6.1.1 on the device)."""
         return "deviceProtection" in self.features
+
+    @property
+    def enumerates_twice(self) -> bool:
+        """A booting board comes with control requests only, leaves the bus, and comes again with its serial port.
+        Source: device-os v6.2.0 hal/src/rtl872x/usb_hal.cpp."""
+        return self.family == "rtl872x"
 
     @property
     def module_slots(self) -> tuple[ModuleSlot, ...]:

@@ -29,6 +29,16 @@ class ModuleFunction(IntEnum):
         return "NCP firmware" if self is ModuleFunction.NCP_FIRMWARE else self.name.lower().replace("_", " ")
 
 
+WRITTEN_OVER_DFU = (ModuleFunction.SYSTEM_PART, ModuleFunction.USER_PART, ModuleFunction.MONO_FIRMWARE)
+"""What a host writes to its place over DFU. Half of anything else might leave a board without USB."""
+COPIED_BY_BOOTLOADER = (ModuleFunction.BOOTLOADER, ModuleFunction.RADIO_STACK)
+"""What the bootloader of an nRF52840 copies to its place (see flash.bootloader_copies)."""
+INSTALLED_BY_BOARD = (*COPIED_BY_BOOTLOADER, ModuleFunction.NCP_FIRMWARE)
+"""Firmware that only the board itself puts into its place."""
+APPLICATIONS = (ModuleFunction.USER_PART, ModuleFunction.MONO_FIRMWARE)
+"""What is, or holds, an application."""
+
+
 class ModuleFlag(IntFlag):
     """How a module is stored in its file (prefix byte 9)."""
 

@@ -19,6 +19,11 @@ _EXTERNAL_FLASH = "external_flash"
 _DECLARED_SIZE_BYTES = 1500 * 1024
 """Source: device-os v0.9.0 to v6.2.0 platform/MCU/nRF52840/inc/flash_mal.h EXTERNAL_FLASH_OTA_LENGTH."""
 
+FIRST_BOOTLOADER_WITH_SLOTS = 1001
+"""Device OS 2.0.0-rc.1. Earlier bootloaders do copy what the configuration names, but not a bootloader, on 8 MiB parts
+not from above 4 MiB, and before 400 they know no prefix to drop. Source: device-os v2.1.0
+hal/src/nRF52840/ota_flash_hal.cpp BOOTLOADER_MBR_UPDATE_MIN_VERSION."""
+
 
 class OtaRegion(NamedTuple):
     """Where Device OS looks for a module that waits for installation.

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from particle_dev.catalog.model import DfuAlt, DfuArea, Layout, MemoryMap, MemoryRegion, ModuleSlot, Platform, UsbId
+from particle_dev.catalog.model import DfuAlt, Layout, MemoryMap, MemoryRegion, ModuleSlot, Platform, UsbId
 from particle_dev.catalog.modules import ModuleFunction
 
 _CONSTANTS = "npm @particle/device-constants 4.2.1 src/constants.json"
 _CORE_HW = "device-os v1.4.4 platform/MCU/STM32F1xx/SPARK_Firmware_Driver/inc/hw_config.h"
 _CORE_DFU = "device-os v1.4.4 bootloader/src/core/usb_desc.c"
-_LINUX_ID = (
-    "npm @particle/device-constants 4.2.1 src/js/linux.js: 0x42, platform id, machine-id type, "
-    "18 hex digits of the machine id"
-)
 
 # Tables are easier to compare in rows than with one value a line.
 # fmt: off
@@ -41,57 +37,46 @@ LAYOUT_CORE = Layout(
             ),
         ),
     ),
-    internal_flash_start_address=0x08000000,
-    internal_flash_size_bytes=0x20000,
-    external_flash_size_bytes=0x200000,
-    suffix_format="legacy40",
-    factory_reset=DfuArea(1, 0x20000, 0x20000, _CORE_HW),
-    device_id_source="96-bit unique ID at 0x1FFFF7E8 (STM32F103 reference manual RM0008)",
-    device_id_readable_over_swd=True,
 )
-LAYOUT_TACHYON = Layout("linux", _CONSTANTS, device_id_prefix="422a", device_id_source=_LINUX_ID)
-LAYOUT_LINUX = Layout("linux", _CONSTANTS, device_id_prefix="422b", device_id_source=_LINUX_ID)
+LAYOUT_LINUX = Layout("linux", _CONSTANTS)
 
 PLATFORMS: tuple[Platform, ...] = (
     Platform(
-        id=0, name="core", display_name="Core", generation=1, family="stm32f1xx", mcu="STM32F103CB",
-        cpu="cortex-m3", status="legacy", source=_CONSTANTS, aliases=("c",), hardware=("Spark Core",),
-        last_device_os="1.4.4", public=True, billing="wifi", features=("wifi", "tcp"),
+        id=0, name="core", display_name="Core", generation=1, family="stm32f1xx", mcu="STM32F103CB", source=_CONSTANTS,
+        aliases=("c",), last_device_os="1.4.4", public=True, billing="wifi", features=("wifi", "tcp"),
         usb_normal=UsbId(0x1D50, 0x607D), usb_dfu=UsbId(0x1D50, 0x607F), layout=LAYOUT_CORE,
     ),
     Platform(
-        id=3, name="gcc", display_name="GCC", generation=-1, family="gcc", mcu="x86", cpu=None, status="foreign",
-        source=_CONSTANTS, billing="wifi", features=("wifi", "tcp"),
+        id=3, name="gcc", display_name="GCC", generation=-1, family="gcc", mcu="x86", source=_CONSTANTS, billing="wifi",
+        features=("wifi", "tcp"),
     ),
     Platform(
-        id=11, name="esp32", display_name="ESP32", generation=-1, family="esp32", mcu="esp32", cpu=None,
-        status="foreign", source=_CONSTANTS, billing="wifi", features=("wifi", "udp", "ble"),
+        id=11, name="esp32", display_name="ESP32", generation=-1, family="esp32", mcu="esp32", source=_CONSTANTS,
+        billing="wifi", features=("wifi", "udp", "ble"),
     ),
     Platform(
-        id=31, name="raspi", display_name="Raspberry Pi", generation=-1, family="linux", mcu="raspi", cpu=None,
-        status="foreign", source=_CONSTANTS, billing="wifi", features=("wifi", "tcp"),
+        id=31, name="raspi", display_name="Raspberry Pi", generation=-1, family="linux", mcu="raspi", source=_CONSTANTS,
+        billing="wifi", features=("wifi", "tcp"),
     ),
     Platform(
-        id=42, name="tachyon", display_name="Tachyon", generation=-1, family="linux", mcu="QCM6490", cpu=None,
-        status="linux", source=_CONSTANTS, hardware=("Tachyon",), product_eligible=True, public=True,
-        billing="cellular", features=("linux", "cellular", "wifi", "gnss"), usb_normal=UsbId(0x2B04, 0xC02A),
-        quirks=("controlRequestsNotSupported",), layout=LAYOUT_TACHYON,
+        id=42, name="tachyon", display_name="Tachyon", generation=-1, family="linux", mcu="QCM6490", source=_CONSTANTS,
+        product_eligible=True, public=True, billing="cellular", features=("linux", "cellular", "wifi", "gnss"),
+        usb_normal=UsbId(0x2B04, 0xC02A), quirks=("controlRequestsNotSupported",), layout=LAYOUT_LINUX,
     ),
     Platform(
-        id=43, name="linux", display_name="Linux", generation=-1, family="linux", mcu="unknown", cpu=None,
-        status="linux", source=_CONSTANTS, hardware=("any Linux computer",), product_eligible=True, public=True,
-        billing="wifi", features=("linux", "wifi", "gnss"), layout=LAYOUT_LINUX,
+        id=43, name="linux", display_name="Linux", generation=-1, family="linux", mcu="unknown", source=_CONSTANTS,
+        product_eligible=True, public=True, billing="wifi", features=("linux", "wifi", "gnss"), layout=LAYOUT_LINUX,
     ),
     Platform(
-        id=82, name="oak", display_name="Oak", generation=-1, family="esp8266", mcu="esp8266", cpu=None,
-        status="foreign", source=_CONSTANTS, billing="wifi", features=("wifi", "tcp"),
+        id=82, name="oak", display_name="Oak", generation=-1, family="esp8266", mcu="esp8266", source=_CONSTANTS,
+        billing="wifi", features=("wifi", "tcp"),
     ),
     Platform(
-        id=88, name="duo", display_name="Duo", generation=-1, family="stm32f2xx", mcu="stm32f2xx", cpu=None,
-        status="foreign", source=_CONSTANTS, billing="wifi", features=("wifi", "tcp", "ble"),
+        id=88, name="duo", display_name="Duo", generation=-1, family="stm32f2xx", mcu="stm32f2xx", source=_CONSTANTS,
+        billing="wifi", features=("wifi", "tcp", "ble"),
     ),
     Platform(
-        id=103, name="bluz", display_name="Bluz", generation=-1, family="nrf51", mcu="nrf51", cpu=None,
-        status="foreign", source=_CONSTANTS, billing="wifi", features=("wifi", "tcp", "ble"),
+        id=103, name="bluz", display_name="Bluz", generation=-1, family="nrf51", mcu="nrf51", source=_CONSTANTS,
+        billing="wifi", features=("wifi", "tcp", "ble"),
     ),
 )

@@ -39,7 +39,7 @@ class ServiceField(IntFlag):
     RESULT = 0x8
 
 
-SERVICE_REPLY_LENGTH = 64
+SERVICE_REPLY_SIZE_BYTES = 64
 """wLength of INIT, CHECK and RESET in bytes; the device stalls a shorter one (MIN_WLENGTH)."""
 MAX_PAYLOAD_SIZE_BYTES = 65535
 """Largest request payload (USB_REQUEST_MAX_PAYLOAD_SIZE)."""

@@ -8,7 +8,6 @@ from particle_dev.catalog.model import (
     Layout,
     MemoryMap,
     MemoryRegion,
-    MemoryWord,
     ModuleSlot,
     Platform,
     UsbId,
@@ -114,22 +113,7 @@ LAYOUT = Layout(
         DfuAlt(1, "dct", 0x0, 0x4000, "@DCT Flash   /0x00000000/1*016Ke", _DFU),
     ),
     memory_maps=_MAPS,
-    internal_flash_start_address=0x08000000,
-    internal_flash_size_bytes=0x800000,
-    suffix_format="tlv62",
     user_extensions_in_prefix=True,
-    retained_words=(
-        MemoryWord(
-            "system_flags", 0x000C00B8, "32 bytes", "device-os v6.2.0 platform/MCU/rtl872x/src/hw_config.c system_flags"
-        ),
-        MemoryWord(
-            "BKP_DR_01", 0x000C00D8, "0xEDFA: stay in DFU mode; 0x5AFE: safe mode, which goes online",
-            "device-os v6.2.0 hal/src/rtl872x/bkpreg_hal.c: first word after system_flags",
-        ),
-    ),
-    device_id_prefix="0a10aced2021",
-    device_id_source="device-os v6.2.0 hal/src/rtl872x/deviceid_hal.cpp: prefix, then Wi-Fi MAC from eFuse",
-    swd_note="no target in pyOCD; Device OS uses OpenOCD with a vendor script",
 )
 
 _ASSETS = AssetStorage(4096, 288, 10, 8, 1179648, 1114112, _ASSET_SOURCE)
@@ -137,35 +121,30 @@ _ASSETS = AssetStorage(4096, 288, 10, 8, 1179648, 1114112, _ASSET_SOURCE)
 PLATFORMS: tuple[Platform, ...] = (
     Platform(
         id=28, name="trackerm", display_name="Tracker-M", generation=3, family="rtl872x", mcu="RTL8721DM",
-        cpu="cortex-m33 + cortex-m23 (KM0)", status="current", source=_CONSTANTS, hardware=("Tracker M",),
-        first_device_os="5.0.0", product_eligible=True, public=True, billing="cellular",
+        source=_CONSTANTS, first_device_os="5.0.0", product_eligible=True, public=True, billing="cellular",
         features=("som", "cellular", "udp", "ble", "gnss", "trackerServices", "deviceProtection"),
         usb_normal=UsbId(0x2B04, 0xC01C), usb_dfu=UsbId(0x2B04, 0xD01C),
         quirks=("controlOutTransfersRequireDataStage",), layout=LAYOUT, assets=_ASSETS,
     ),
     Platform(
         id=32, name="p2", display_name="Photon 2 / P2", generation=4, family="rtl872x", mcu="RTL8721DM",
-        cpu="cortex-m33 + cortex-m23 (KM0)", status="current", source=_CONSTANTS, aliases=("photon2",),
-        hardware=("P2 module", "Photon 2"), first_device_os="3.0.1-p2.1", product_eligible=True, public=True,
+        source=_CONSTANTS, aliases=("photon2",), first_device_os="3.0.1-p2.1", product_eligible=True, public=True,
         billing="wifi", features=("wifi", "udp", "ble", "deviceProtection"), usb_normal=UsbId(0x2B04, 0xC020),
         usb_dfu=UsbId(0x2B04, 0xD020), quirks=("controlOutTransfersRequireDataStage",), layout=LAYOUT,
         serial_prefixes=("P046", "P051"), assets=_ASSETS,
     ),
     Platform(
-        id=35, name="msom", display_name="M-SoM", generation=4, family="rtl872x", mcu="RTL8721DM",
-        cpu="cortex-m33 + cortex-m23 (KM0)", status="current", source=_CONSTANTS, aliases=("muon",),
-        hardware=("M-SoM M404/M524/M635", "Muon"), first_device_os="5.5.0-rc.1", product_eligible=True, public=True,
-        billing="cellular",
+        id=35, name="msom", display_name="M-SoM", generation=4, family="rtl872x", mcu="RTL8721DM", source=_CONSTANTS,
+        aliases=("muon",), first_device_os="5.5.0-rc.1", product_eligible=True, public=True, billing="cellular",
         features=("wifi", "cellular", "udp", "ble", "gnss", "trackerServices", "muonCompatible", "deviceProtection"),
         usb_normal=UsbId(0x2B04, 0xC023), usb_dfu=UsbId(0x2B04, 0xD023),
         quirks=("controlOutTransfersRequireDataStage",), layout=LAYOUT, serial_prefixes=("P054", "P055"),
         assets=_ASSETS,
     ),
     Platform(
-        id=38, name="sulu", display_name="Sulu", generation=4, family="rtl872x", mcu="RTL8721DM",
-        cpu="cortex-m33 + cortex-m23 (KM0)", status="announced", source=_CONSTANTS, product_eligible=True,
-        public=True, billing="cellular", features=("wifi", "cellular", "udp", "ble", "deviceProtection"),
-        usb_normal=UsbId(0x2B04, 0xC026), usb_dfu=UsbId(0x2B04, 0xD026),
-        quirks=("controlOutTransfersRequireDataStage",), layout=LAYOUT, assets=_ASSETS,
+        id=38, name="sulu", display_name="Sulu", generation=4, family="rtl872x", mcu="RTL8721DM", source=_CONSTANTS,
+        product_eligible=True, public=True, billing="cellular",
+        features=("wifi", "cellular", "udp", "ble", "deviceProtection"), usb_normal=UsbId(0x2B04, 0xC026),
+        usb_dfu=UsbId(0x2B04, 0xD026), quirks=("controlOutTransfersRequireDataStage",), layout=LAYOUT, assets=_ASSETS,
     ),
 )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from particle_dev.catalog.modules import ModuleStore, ModuleValidity
 from particle_dev.catalog.platforms import PLATFORMS, platform_by_name
-from particle_dev.errors import FormatError
+from particle_dev.errors import FirmwareStoreError, FormatError
 from particle_dev.flash.board_modules import Inventory
+from particle_dev.flash.file_io import read_input
 from particle_dev.protocol.messages import InstalledModule
-from particle_dev.station.toml_file import suggestion
+from particle_dev.toml_file import suggestion
 
 _NUMBERS = ("function", "index", "version")
 
@@ -23,9 +25,9 @@ def read_board(path: Path) -> Inventory:
     failed), ``unknown_platform``.
     """
     try:
-        document = json.loads(path.read_bytes())
-    except OSError as error:
-        raise _no_board(path, f"cannot be read: {error.strerror}", code="unreadable") from error
+        document = json.loads(read_input(path))
+    except FirmwareStoreError as error:
+        raise _no_board(path, error.message.removeprefix(f"{path} "), code="unreadable") from error
     except ValueError as error:
         raise _no_board(path, "is not JSON") from error
     if not isinstance(document, dict):
@@ -61,6 +63,9 @@ def _module(path: Path, number: int, entry: object) -> InstalledModule:
     needs = entry.get("dependencies", [])
     if not isinstance(needs, list) or not all(_is_need(need) for need in needs):
         raise _no_board(path, f"describes no board: {where}dependencies are not [function, index, version] each")
+    sha256 = entry.get("sha256")
+    if sha256 is not None and not _is_sha256(sha256):
+        raise _no_board(path, f"describes no board: {where}sha256 is no SHA-256 in hex")
     return InstalledModule(
         function,
         index,
@@ -69,7 +74,12 @@ def _module(path: Path, number: int, entry: object) -> InstalledModule:
         entry.get("size_bytes") or 0,
         tuple((need[0], need[1], need[2]) for need in needs),
         failed,
+        bytes.fromhex(sha256) if sha256 else None,
     )
+
+
+def _is_sha256(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) is not None
 
 
 def _is_need(need: object) -> bool:

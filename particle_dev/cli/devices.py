@@ -12,9 +12,9 @@ from particle_dev.device.control import ControlSession
 from particle_dev.device.discovery import list_devices
 from particle_dev.device.model import Device, is_device_id
 from particle_dev.device.selectors import is_possible_name, select_device
-from particle_dev.errors import ProtocolError, TransportError
+from particle_dev.errors import ProtocolError, RequestRefusedError, TransportError
 from particle_dev.station.bench import Bench
-from particle_dev.station.toml_file import TomlFile
+from particle_dev.toml_file import TomlFile
 from particle_dev.transport.base import Host, WakeUp
 from particle_dev.transport.hotplug import PollingWakeUp, open_wake_up
 
@@ -63,8 +63,8 @@ def _label_of(host: Host, device: Device) -> str | None:
     try:
         with ControlSession(host, device) as session:
             return session.serial_number()
-    except (ProtocolError, TransportError):
-        # A board that does not answer is not the one that was named; others may be.
+    except (ProtocolError, RequestRefusedError, TransportError):
+        # A board that does not answer, or is protected, is not the one that was named; others may be.
         return None
 
 

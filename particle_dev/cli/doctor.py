@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import platform
+from pathlib import Path
 
 import click
 
@@ -27,10 +28,10 @@ def exit_code_of(findings: tuple[Finding, ...]) -> ExitCode:
     return ExitCode.INCOMPLETE if Status.UNKNOWN in statuses else ExitCode.OK
 
 
-def _findings() -> tuple[Finding, ...]:
+def _findings(system: LinuxSystem | None) -> tuple[Finding, ...]:
     library = check_usb_library(PyusbHost())
-    if platform.system() == "Linux":
-        return (library, *check_linux(LinuxSystem()))
+    if system is not None:
+        return (library, *check_linux(system))
     return (
         library,
         Finding(
@@ -43,22 +44,26 @@ def _findings() -> tuple[Finding, ...]:
 @click.option("--install", is_flag=True, help="Install the udev rules first; needs root.")
 @click.option("--print-rules", is_flag=True, help="Print the udev rules and stop.")
 @json_option
-def doctor(install: bool, print_rules: bool, as_json: bool) -> int:
-    """Check whether this computer can work with boards, and say what to type where it cannot.
+@click.pass_context
+def doctor(context: click.Context, install: bool, print_rules: bool, as_json: bool) -> int:
+    """Check whether this computer can work with boards.
 
-    Looks at libusb, udev rules, access to boards and probes, ModemManager, autosuspend, hubs and kernel modules. Opens
-    nothing for writing. Exit status 1 with a problem, 6 with a check that could not be made here.
+    Says what to type where it cannot. Looks at libusb, udev rules, access to boards and probes, ModemManager,
+    autosuspend, hubs and kernel modules. Opens nothing for writing. Exit status 1 with a problem, 6 with a check that
+    could not be made here.
     """
     if print_rules:
-        click.echo(rules_text(), nl=False)
+        click.echo(json.dumps({"rules": rules_text()}) if as_json else rules_text(), nl=as_json)
         return ExitCode.OK
-    if install:
-        path = install_rules()
-        if not as_json:
-            click.echo(f"installed {path}")
-    findings = _findings()
+    # Tests bring a made-up system as the context's object.
+    system = context.find_object(LinuxSystem) or (LinuxSystem() if platform.system() == "Linux" else None)
+    installed = install_rules(system.root if system else Path("/")) if install else None
+    if installed and not as_json:
+        click.echo(f"installed {installed}")
+    findings = _findings(system)
     if as_json:
-        click.echo(json.dumps({"findings": [dataclasses.asdict(f) for f in findings]}))
+        found = [dataclasses.asdict(f) for f in findings]
+        click.echo(json.dumps({"installed": str(installed) if installed else None, "findings": found}))
     else:
         for finding in findings:
             click.echo(f"{_MARKS[finding.status]:<8} {finding.subject}: {finding.message}")

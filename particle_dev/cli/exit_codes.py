@@ -4,13 +4,30 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from particle_dev.errors import (
+    BenchError,
+    ChipLockedError,
+    ConfigError,
+    DeviceAmbiguousError,
+    DeviceNotFoundError,
+    FirmwareStoreError,
+    FormatError,
+    JournalError,
+    ParticleDevError,
+    PermissionMissingError,
+    PlanRefusedError,
+    ProductVersionError,
+    RunFinishedError,
+    WrongDeviceError,
+)
+
 
 class ExitCode(IntEnum):
     """Exit statuses; every command uses these and no others."""
 
     OK = 0
     FAILED = 1
-    """A device, a transfer or a unit failed."""
+    """A device, a transfer or a unit failed, or the output cannot be written."""
     USAGE = 2
     """The command line is wrong."""
     BAD_INPUT = 3
@@ -25,3 +42,25 @@ class ExitCode(IntEnum):
     """Ctrl-C."""
     OUTPUT_CLOSED = 141
     """Whoever read the output stopped early, as ``head`` does: 128 + SIGPIPE, as other programs end then."""
+
+
+_EXIT_CODES: tuple[tuple[type[ParticleDevError], ExitCode], ...] = (
+    (FormatError, ExitCode.BAD_INPUT),
+    (ConfigError, ExitCode.BAD_INPUT),
+    (BenchError, ExitCode.BAD_INPUT),
+    (JournalError, ExitCode.BAD_INPUT),
+    (ProductVersionError, ExitCode.REFUSED),
+    (FirmwareStoreError, ExitCode.BAD_INPUT),
+    (DeviceNotFoundError, ExitCode.NO_DEVICE),
+    (DeviceAmbiguousError, ExitCode.NO_DEVICE),
+    (WrongDeviceError, ExitCode.NO_DEVICE),
+    (ChipLockedError, ExitCode.REFUSED),
+    (PlanRefusedError, ExitCode.REFUSED),
+    (PermissionMissingError, ExitCode.REFUSED),
+    (RunFinishedError, ExitCode.REFUSED),
+)
+
+
+def exit_code_of(error: ParticleDevError) -> ExitCode:
+    """The exit status for an error: that of the first class above that it belongs to, else FAILED."""
+    return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), ExitCode.FAILED)

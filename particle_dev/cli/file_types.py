@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
 class _NamedFile(click.Path):
@@ -16,9 +19,14 @@ class _NamedFile(click.Path):
         return super().convert(value, param, ctx)
 
 
-MODULE_FILE = click.Path(path_type=Path)
+MODULE_FILE = click.Path(path_type=Path, readable=False)
 """A module to read; ``-`` is standard input."""
-NAMED_FILE = _NamedFile(path_type=Path)
+NAMED_FILE = _NamedFile(path_type=Path, readable=False)
 """A path whose name matters, or that is written; never ``-``."""
-NAMED_SOURCE = _NamedFile()
+NAMED_SOURCE = _NamedFile(readable=False)
 """Likewise, as text."""
+
+
+def force_option(command: CommandT) -> CommandT:
+    """``--force``, for commands that write files; see :func:`particle_dev.flash.bundle_files.write_file`."""
+    return click.option("--force", is_flag=True, help="Replace files that are there.")(command)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
-from particle_dev.cli.file_types import NAMED_FILE
+from particle_dev.cli.file_types import NAMED_FILE, force_option
 from particle_dev.cli.options import json_option
 from particle_dev.errors import FirmwareStoreError
-from particle_dev.flash.bundle_files import collect_assets, pack_zip, write_file
+from particle_dev.flash.bundle_files import collect_assets, pack_zip
+from particle_dev.flash.file_io import write_file
 from particle_dev.flash.files import about_file, read_module_file
 from particle_dev.protocol.bundle import make_bundle
 
@@ -19,8 +20,9 @@ from particle_dev.protocol.bundle import make_bundle
 @click.argument("application", metavar="APP", type=NAMED_FILE)
 @click.argument("assets", metavar="ASSET...", nargs=-1, required=True, type=NAMED_FILE)
 @click.option("--out", "target", type=NAMED_FILE, help="The bundle; else APP with .zip.")
+@force_option
 @json_option
-def build_bundle(application: Path, assets: tuple[Path, ...], target: Path | None, as_json: bool) -> None:
+def build_bundle(application: Path, assets: tuple[Path, ...], target: Path | None, force: bool, as_json: bool) -> None:
     """Put an application and its assets into one zip.
 
     ASSET is a file or a folder of files. Names count, so - (standard input) is not taken. The application gets
@@ -38,7 +40,7 @@ def build_bundle(application: Path, assets: tuple[Path, ...], target: Path | Non
     data = read_module_file(application)
     with about_file(str(application)):
         members = make_bundle(data, found, application_name=application.name)
-    write_file(target, pack_zip(members), made_from=[application, *assets])
+    write_file(target, pack_zip(members), made_from=[application, *assets], replace=force)
     if as_json:
         contents = [{"name": a.name, "size_bytes": len(a.data), "sha256": a.sha256.hex()} for a in found]
         click.echo(json.dumps({"bundle": str(target), "application": application.name, "assets": contents}))

@@ -4,38 +4,39 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import click
 
 from particle_dev.catalog.device_os import DeviceOsRelease, release_by_name
-from particle_dev.catalog.modules import ModuleFlag, ModuleFunction
+from particle_dev.catalog.modules import APPLICATIONS, ModuleFunction
 from particle_dev.catalog.platforms import PLATFORMS, Platform, platform_by_id, platform_by_name
 from particle_dev.cli.board_file import read_board
 from particle_dev.cli.error_text import error_text
 from particle_dev.cli.escape import escaped
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.file_types import MODULE_FILE
+from particle_dev.cli.firmware_check_files import Applications
 from particle_dev.cli.options import json_option
-from particle_dev.errors import ModuleFormatError, PlanRefusedError
+from particle_dev.errors import FormatError, PlanRefusedError
 from particle_dev.flash.board_modules import Inventory, ModuleFile, Part, module_title
 from particle_dev.flash.boot_outcome import BootEnd, Finding, started_by_bootloader
 from particle_dev.flash.dependencies import Resolution, resolve
-from particle_dev.flash.files import about_file, read_module_files
 from particle_dev.flash.releases import (
     first_release_with,
     is_for,
     nearest_releases,
     release_for_layout,
     release_modules,
+    unknown_modules,
 )
-from particle_dev.protocol.compressed import expand
-from particle_dev.protocol.module import ExtensionType, parse
-from particle_dev.station.toml_file import suggestion
+from particle_dev.protocol.module import ExtensionType
+from particle_dev.toml_file import suggestion
 
-_APPLICATIONS = (ModuleFunction.USER_PART, ModuleFunction.MONO_FIRMWARE)
 _MISFITS = ("wrong_platform", "not_an_application")
+_NEWEST = 0xFFFF
+"""Version of a module in thought, that satisfies whatever can be asked of it."""
 _UPDATED_IF_OLDER = (ModuleFunction.BOOTLOADER, ModuleFunction.RADIO_STACK)
 
 
@@ -48,17 +49,26 @@ class Checked:
     findings: tuple[Finding, ...]
     device_os: str | None
     """The release that the board would have."""
+    has_assets: bool = False
+    """Whether the assets that it wants came with it, in a bundle."""
+    unknown: tuple[Part, ...] = ()
+    """Modules of that release in versions that nobody knows: the newest, in thought."""
 
     @property
-    def ok(self) -> bool:
-        """Whether the application would run."""
-        return not self.findings
+    def runs(self) -> bool | None:
+        """Whether the application would run; None when that depends on what is unknown."""
+        return False if self.findings else None if self.unknown else True
+
+    @property
+    def steps(self) -> list[Part] | None:
+        """What to flash, in order; None when some of it is unknown."""
+        return None if self.unknown else list(self.resolution.order)
 
     @property
     def end(self) -> str:
-        """``runs``, or where the board would end instead."""
-        if self.ok:
-            return "runs"
+        """``runs``, ``cannot tell``, or where the board would end instead."""
+        if not self.findings:
+            return "runs" if self.runs else "cannot tell whether it runs"
         end = self.resolution.outcome.end
         if self.is_misfit or end is BootEnd.APPLICATION:
             return "does not run"
@@ -77,8 +87,9 @@ class Checked:
 @click.option(
     "--on-board",
     "board_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A real board: what `particle-dev id --json` printed. Without --device-os its own Device OS counts.",
+    type=MODULE_FILE,
+    help="A real board: what `particle-dev id --json` printed (- is standard input). "
+    "Without --device-os its own Device OS counts.",
 )
 @json_option
 @click.pass_context
@@ -92,17 +103,28 @@ def check(
 ) -> None:
     """Tell whether an application would run on a Device OS release, and if not, what to do.
 
-    Knows every release without downloading one. Each APP (- is standard input) is looked at by itself; in a file of
-    several modules, its applications are. The exit code is 5 when one would not run, 3 when one is damaged or no
-    module.
+    Knows every release without downloading one. Each APP (- is standard input) is looked at by itself; of a file of
+    several modules, a folder or an archive the applications, and a bundle with its assets. The exit code is 5 when one
+    would not run, 6 when that depends on modules of the release that this program does not know, 3 when one is damaged
+    or no module.
     """
     if release_name is None and board_file is None:
         raise click.UsageError("Give --device-os, or a board by --on-board.")
+    if board_file and [board_file, *files].count(Path("-")) > 1:
+        raise click.UsageError("Standard input (-) can be one of the files.")
     board = read_board(board_file) if board_file else None
-    modules, unusable = _read_modules(files)
+    found = Applications(files)
+    modules, unusable = found.modules, found.unusable
     platform = _platform(platform_name, board, modules)
     release = _release(release_name, platform) if release_name else None
-    answers = [check_application(platform, module, release, board) for module in modules] if platform else []
+    answers = (
+        [
+            replace(check_application(platform, module, release, board), has_assets=module.sha256 in found.with_assets)
+            for module in modules
+        ]
+        if platform
+        else []
+    )
     if as_json:
         click.echo(json.dumps(_document(platform, release, board, answers, unusable)))
     else:
@@ -112,31 +134,10 @@ def check(
             click.echo(error_text(error), err=True)
     if unusable:
         ctx.exit(ExitCode.BAD_INPUT)
-    if not all(answer.ok for answer in answers):
+    if any(answer.runs is False for answer in answers):
         ctx.exit(ExitCode.REFUSED)
-
-
-def _read_modules(files: Sequence[Path]) -> tuple[list[ModuleFile], list[ModuleFormatError]]:
-    """The modules, and why the other files are none."""
-    modules: list[ModuleFile] = []
-    unusable = []
-    for path in files:
-        try:
-            found, contents = read_module_files([path])
-            # Of several modules in one file, the applications are the ones in question.
-            found = [file for file in found if file.module.function in _APPLICATIONS] or found
-            with about_file(str(path)):
-                modules += [_expanded(file, contents[file.sha256]) for file in found]
-        except ModuleFormatError as error:
-            unusable.append(error)
-    return modules, unusable
-
-
-def _expanded(file: ModuleFile, data: bytes) -> ModuleFile:
-    """What a compressed module becomes on the board, which is what has to fit and run there."""
-    if not file.module.flags & ModuleFlag.COMPRESSED:
-        return file
-    return ModuleFile(parse(expand(data)), file.sha256, f"{file.file_name}, expanded")
+    if any(answer.runs is None for answer in answers):
+        ctx.exit(ExitCode.INCOMPLETE)
 
 
 def check_application(
@@ -145,21 +146,29 @@ def check_application(
     """Whether ``file`` runs on a board with that release: on ``board`` after an update to it, or on any."""
     offered = [file.part]
     on_board = board.parts if board else ()
+    unknown: tuple[Part, ...] = ()
     if release is not None:
         parts = _release_parts(platform, release)
+        if board is None or any(
+            _is_to_be_flashed(p, on_board) for p in parts if p.function == ModuleFunction.SYSTEM_PART
+        ):
+            unknown = tuple(
+                Part(f"Device OS {release.name}", platform.id, *key, _NEWEST)
+                for key in unknown_modules(platform, release)
+            )
         if board is None:
-            on_board = parts
+            on_board = (*parts, *unknown)
         else:
-            offered += [part for part in parts if _is_to_be_flashed(part, on_board)]
+            offered += [part for part in (*parts, *unknown) if _is_to_be_flashed(part, on_board)]
     resolution = resolve(platform, offered, on_board)
     findings = resolution.findings
-    if file.module.function not in _APPLICATIONS:
+    if file.module.function not in APPLICATIONS:
         message = f"{file.title} is no application"
         hint = "give the application that the build made; Device OS itself is named by --device-os"
         findings = (Finding("not_an_application", file.title, "an application", None, message, hint),)
     system = started_by_bootloader(resolution.after)
     device_os = release.name if release else release_for_layout(system.version) if system else None
-    return Checked(file, resolution, findings, device_os)
+    return Checked(file, resolution, findings, device_os, unknown=unknown)
 
 
 def _platform(name: str | None, board: Inventory | None, modules: Sequence[ModuleFile]) -> Platform | None:
@@ -202,8 +211,11 @@ def _release(name: str, platform: Platform | None) -> DeviceOsRelease:
         first, last = platform.first_device_os, platform.last_device_os
         reason = f"Device OS {name} was not made for {platform.display_name}"
         span = f"{first or 'the first'} to {last or 'the newest'}"
+        final = " final" if nearest and "-" not in nearest and "-" in span else ""
         hint = (
-            f"it has releases from {span}; the nearest: {nearest}" if nearest else "no public source lists its releases"
+            f"it has releases from {span}; the nearest{final}: {nearest}"
+            if nearest
+            else "no public source lists its releases"
         )
         raise PlanRefusedError(reason, reasons=(reason,), hint=hint)
     return release
@@ -235,7 +247,8 @@ def _slot_text(platform: Platform, answer: Checked) -> str:
 
 
 def _needs(platform: Platform, answer: Checked) -> list[tuple[str, str | None]]:
-    """What it needs, and the release that has it."""
+    """What it needs, and the release that has it; of its own platform, if it is for another one."""
+    platform = platform_by_id(answer.file.module.platform_id) or platform
     needs = []
     for need in answer.file.part.needs:
         release = first_release_with(platform, need.version) if need.function == ModuleFunction.SYSTEM_PART else None
@@ -250,7 +263,7 @@ def _notes(answer: Checked) -> list[str]:
         f"the former application at 0x{address:08x} must be erased, or it wins" for address in resolution.invalidate
     ]
     assets = sum(e.type == ExtensionType.ASSET_DEPENDENCY for e in answer.file.module.extensions)
-    if assets:
+    if assets and not answer.has_assets:
         notes.append(f"it needs {assets} assets; without them Device OS stays in safe mode: flash its bundle")
     for stop in resolution.stops:
         way = "" if stop.over_dfu else ", unless all parts are written over DFU in one go"
@@ -264,6 +277,8 @@ def _notes(answer: Checked) -> list[str]:
 def _lines(platform: Platform, answer: Checked) -> list[str]:
     on = f" on Device OS {answer.device_os}" if answer.device_os else ""
     rows = [] if answer.is_misfit else _board_rows(platform, answer)
+    if answer.runs is not None and not answer.is_misfit:
+        rows.append(("boots into", str(answer.resolution.outcome.end)))
     for finding in answer.findings:
         rows += [(finding.code, finding.message), ("what to do", finding.hint)]
     heading = f"{escaped(answer.file.file_name)} for {platform.display_name}{on}: {answer.end}"
@@ -272,14 +287,17 @@ def _lines(platform: Platform, answer: Checked) -> list[str]:
 
 def _board_rows(platform: Platform, answer: Checked) -> list[tuple[str, str]]:
     needs = [f"{title} (Device OS {release})" if release else title for title, release in _needs(platform, answer)]
-    others = [p for p in answer.resolution.after if p.function not in _APPLICATIONS]
+    others = [p for p in answer.resolution.after if p.function not in APPLICATIONS and p not in answer.unknown]
     rows = [
         ("goes to", _slot_text(platform, answer)),
         ("needs", ", ".join(needs) or "nothing"),
         ("with", ", ".join(module_title(*p.key, p.version) for p in others) or "no other module"),
     ]
-    if answer.ok and len(answer.resolution.order) > 1:
-        rows += [(f"step {n}", f"flash {part.title}") for n, part in enumerate(answer.resolution.order, 1)]
+    if answer.runs and len(answer.steps or ()) > 1:
+        rows += [(f"step {n}", f"flash {part.title}") for n, part in enumerate(answer.steps or (), 1)]
+    for part in answer.unknown:
+        text = f"the {module_title(*part.key)} of {part.name} is not known to this version of particle-dev"
+        rows += [("unknown", text), ("what to do", "ask a board that has it: --on-board without --device-os")]
     return rows + [("note", note) for note in _notes(answer)]
 
 
@@ -288,7 +306,7 @@ def _document(
     release: DeviceOsRelease | None,
     board: Inventory | None,
     answers: Sequence[Checked],
-    unusable: Sequence[ModuleFormatError],
+    unusable: Sequence[FormatError],
 ) -> dict[str, object]:
     return {
         "platform": platform.name if platform else None,
@@ -311,13 +329,14 @@ def _answer_object(platform: Platform, answer: Checked) -> dict[str, object]:
         "sha256": answer.file.sha256,
         "title": module_title(module.function, module.index, module.version),
         "device_os": answer.device_os,
-        "runs": answer.ok,
-        "boots_into": str(resolution.outcome.end),
-        "address": module.start_address,
+        "runs": answer.runs,
+        "boots_into": None if answer.runs is None or answer.is_misfit else str(resolution.outcome.end),
+        "address": None if answer.is_misfit else module.start_address,
         "size_bytes": module.size_bytes,
-        "max_size_bytes": slot.max_size_bytes if slot else None,
-        "needs": [] if answer.is_misfit else [{"module": t, "device_os": r} for t, r in _needs(platform, answer)],
-        "steps": [part.title for part in resolution.order],
+        "max_size_bytes": slot.max_size_bytes if slot and not answer.is_misfit else None,
+        "needs": [{"module": t, "device_os": r} for t, r in _needs(platform, answer)],
+        "steps": None if answer.steps is None else [part.title for part in answer.steps],
+        "unknown": [module_title(*part.key) for part in answer.unknown],
         "findings": [asdict(finding) for finding in answer.findings],
         "notes": _notes(answer),
     }

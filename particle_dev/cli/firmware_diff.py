@@ -11,8 +11,7 @@ import click
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.cli.file_types import MODULE_FILE
 from particle_dev.cli.options import json_option
-from particle_dev.flash.files import about_file
-from particle_dev.flash.firmware_sources import read_input
+from particle_dev.flash.files import about_file, read_module_bytes
 from particle_dev.protocol.module import parse
 from particle_dev.protocol.module_diff import FieldDifference, RangeDifference, diff_modules
 
@@ -33,7 +32,7 @@ def diff(a: Path, b: Path, as_json: bool) -> None:
     """
     if a == b == Path("-"):
         raise click.UsageError("Standard input (-) can be one of the two files.")
-    contents = [read_input(path) for path in (a, b)]
+    contents = [read_module_bytes(path) for path in (a, b)]
     for path, data in zip((a, b), contents, strict=True):
         with about_file(str(path)):
             parse(data, check_sha256=False)
@@ -77,6 +76,8 @@ def _value_text(name: str, value: Any) -> str:
         return ", ".join(_item_text(name, item) for item in value) or "none"
     if name == "product" and value:
         return f"{value['id']} version {value['version']}"
+    if isinstance(value, bool):
+        return "ok" if value else "WRONG"
     return "none" if value is None else str(value)
 
 

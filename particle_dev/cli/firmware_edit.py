@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import click
 
-from particle_dev.cli.file_types import MODULE_FILE, NAMED_FILE
+from particle_dev.cli.file_types import MODULE_FILE, NAMED_FILE, force_option
 from particle_dev.cli.options import json_option
 from particle_dev.cloud.product_firmware import MAX_PRODUCT_VERSION, check_product_version
-from particle_dev.flash.bundle_files import write_file
+from particle_dev.flash.file_io import write_file
 from particle_dev.flash.files import about_file, read_module_file
 from particle_dev.protocol.compressed import compress, expand
 from particle_dev.protocol.module import Product, describe, parse
@@ -19,6 +20,13 @@ from particle_dev.protocol.module_edit import set_product
 
 _EXISTING = re.compile(r"(\d{1,9})(?::([0-9a-fA-F]{64}))?", re.ASCII)
 _NO_PRODUCT = Product(0xFFFF, 0xFFFF)
+
+
+class _Number(click.IntRange):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value).lstrip("-").isdecimal():
+            self.fail(f"{value!r} is no number from {self.min} to {self.max}.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class _ExistingVersion(click.ParamType["tuple[int, str | None]"]):
@@ -36,30 +44,32 @@ class _ExistingVersion(click.ParamType["tuple[int, str | None]"]):
 @click.command("compress")
 @click.argument("source", metavar="IN", type=MODULE_FILE)
 @click.argument("target", metavar="OUT", type=NAMED_FILE)
+@force_option
 @json_option
-def compress_file(source: Path, target: Path, as_json: bool) -> None:
+def compress_file(source: Path, target: Path, force: bool, as_json: bool) -> None:
     """Compress a module, for updates over the air or USB. DFU needs the plain file. IN may be - (standard input)."""
     data = read_module_file(source)
     with about_file(str(source)):
         changed = compress(data)
-    _write(source, target, changed, len(data), as_json)
+    _write(source, target, changed, len(data), force, as_json)
 
 
 @click.command("expand")
 @click.argument("source", metavar="IN", type=MODULE_FILE)
 @click.argument("target", metavar="OUT", type=NAMED_FILE)
+@force_option
 @json_option
-def expand_file(source: Path, target: Path, as_json: bool) -> None:
+def expand_file(source: Path, target: Path, force: bool, as_json: bool) -> None:
     """Expand a compressed module as a device does, and check the result. IN may be - (standard input)."""
     data = read_module_file(source)
     with about_file(str(source)):
         changed = expand(data)
-    _write(source, target, changed, len(data), as_json)
+    _write(source, target, changed, len(data), force, as_json)
 
 
 @click.command("set-product")
-@click.argument("product_id", metavar="PRODUCT_ID", type=click.IntRange(0, 0xFFFF))
-@click.argument("product_version", metavar="PRODUCT_VERSION", type=click.IntRange(1, MAX_PRODUCT_VERSION))
+@click.argument("product_id", metavar="PRODUCT_ID", type=_Number(0, 0xFFFF))
+@click.argument("product_version", metavar="PRODUCT_VERSION", type=_Number(1, MAX_PRODUCT_VERSION))
 @click.argument("source", metavar="IN", type=MODULE_FILE)
 @click.argument("target", metavar="OUT", type=NAMED_FILE)
 @click.option(
@@ -68,6 +78,7 @@ def expand_file(source: Path, target: Path, as_json: bool) -> None:
     multiple=True,
     help="A version that the product has, with the SHA-256 of its suffix if known. May be repeated.",
 )
+@force_option
 @json_option
 def set_product_file(
     product_id: int,
@@ -75,6 +86,7 @@ def set_product_file(
     source: Path,
     target: Path,
     existing: tuple[tuple[int, str | None], ...],
+    force: bool,
     as_json: bool,
 ) -> None:
     """Give an application another product id and version. IN may be - (standard input).
@@ -92,7 +104,7 @@ def set_product_file(
     with about_file(str(source)):
         changed = set_product(data, product)
     check_product_version(parse(changed), existing)
-    write_file(target, changed, made_from=[source])
+    write_file(target, changed, made_from=[source], replace=force)
     before = parse(data).product
     if as_json:
         click.echo(
@@ -106,9 +118,9 @@ def set_product_file(
         )
 
 
-def _write(source: Path, target: Path, data: bytes, size_before: int, as_json: bool) -> None:
-    write_file(target, data, made_from=[source])
+def _write(source: Path, target: Path, data: bytes, size_before: int, force: bool, as_json: bool) -> None:
+    write_file(target, data, made_from=[source], replace=force)
     if as_json:
-        click.echo(json.dumps(describe(data, file=str(target))))
+        click.echo(json.dumps(describe(data, file=str(target)) | {"size_bytes_before": size_before}))
     else:
         click.echo(f"{click.format_filename(target)}: {len(data)} bytes, before {size_before}")

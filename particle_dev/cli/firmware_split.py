@@ -11,10 +11,10 @@ import click
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import platform_by_id
 from particle_dev.cli.escape import escaped
-from particle_dev.cli.file_types import MODULE_FILE, NAMED_FILE
+from particle_dev.cli.file_types import MODULE_FILE, NAMED_FILE, force_option
 from particle_dev.cli.options import json_option
 from particle_dev.errors import FirmwareStoreError
-from particle_dev.flash.bundle_files import write_file
+from particle_dev.flash.file_io import write_file
 from particle_dev.flash.files import read_module_files
 from particle_dev.protocol.module import Module, describe
 
@@ -22,7 +22,7 @@ from particle_dev.protocol.module import Module, describe
 @click.command("split")
 @click.argument("source", metavar="FILE", type=MODULE_FILE)
 @click.option("--out", "folder", required=True, type=NAMED_FILE, help="Folder for the modules; made if absent.")
-@click.option("--force", is_flag=True, help="Replace files that are there.")
+@force_option
 @json_option
 def split_file(source: Path, folder: Path, force: bool, as_json: bool) -> None:
     """Write each module of FILE (- is standard input) to a file of its own.
@@ -40,7 +40,7 @@ def split_file(source: Path, folder: Path, force: bool, as_json: bool) -> None:
         targets[folder / f"{stem}{suffix}.bin"] = contents[file.sha256]
     _make_room(folder, [] if force else list(targets))
     for target, data in targets.items():
-        write_file(target, data, made_from=[source])
+        write_file(target, data, made_from=[source], replace=force)
     if as_json:
         click.echo(json.dumps({"modules": [describe(data, file=str(target)) for target, data in targets.items()]}))
         return

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import platformdirs
 
+from particle_dev.catalog.modules import ModuleFlag
 from particle_dev.cli.error_text import error_text
 from particle_dev.cli.escape import escaped
 from particle_dev.cli.exit_codes import ExitCode
@@ -23,7 +24,7 @@ from particle_dev.flash.stored_module import module_to_json
 @click.option(
     "--cache",
     "cache_dir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="Where npm packages are kept, to be there without network next time.",
 )
 @store_option
@@ -58,19 +59,37 @@ def add(
 
 
 @click.command("list")
+@click.option("--verify", is_flag=True, help="Compare the SHA-256 of every file, not only its size.")
 @store_option
 @json_option
-def list_modules(store_dir: Path | None, as_json: bool) -> None:
-    """Show the modules in the store."""
+@click.pass_context
+def list_modules(ctx: click.Context, verify: bool, store_dir: Path | None, as_json: bool) -> None:
+    """Show the modules in the store.
+
+    The exit code is 3 when the file of one is gone or was altered.
+    """
     store = open_store(store_dir)
     modules = store.modules()
+    problems = {m.sha256: store.problem(m, by_hash=verify) for m in modules}
     if as_json:
-        click.echo(json.dumps({"store": str(store.root), "modules": [_module_object(m) for m in modules]}))
+        document = {
+            "store": str(store.root),
+            "exists": store.root.exists(),
+            "modules": [_module_object(m) for m in modules],
+            "problems": [{"sha256": sha256, "message": text} for sha256, text in problems.items() if text],
+        }
+        click.echo(json.dumps(document))
     elif modules:
         _print_table(modules)
     else:
         what = f"The firmware store {store.root} is empty." if store.root.exists() else f"There is no {store.root}."
         click.echo(f"{what}\n  what to do: {store.add_command('npm:particle-cli@2.12.0')}")
+    bad = [problem for problem in problems.values() if problem]
+    if bad and not as_json:
+        click.echo("\n".join(f"error: {escaped(problem)}" for problem in bad), err=True)
+        click.echo(f"  what to do: add these modules again: {store.add_command('SOURCE')}", err=True)
+    if bad:
+        ctx.exit(ExitCode.BAD_INPUT)
 
 
 def _add(store: FirmwareStore, source: str, cache_dir: Path, *, is_only: bool) -> AddResult | FirmwareStoreError:
@@ -98,24 +117,32 @@ def _result_lines(source: str, result: AddResult) -> list[str]:
         where = "" if refusal.offset is None else f" at offset 0x{refusal.offset:X}"
         lines.append(escaped(f"  refused {refusal.name}: {refusal.code}{where}: {refusal.message}"))
     lines += [f"  no firmware module: {escaped(name)}" for name in result.not_modules]
+    problem, hint = _verdict(result)
+    return lines + [f"  {label}: {text}" for label, text in (("problem", problem), ("what to do", hint)) if text]
+
+
+def _verdict(result: AddResult) -> tuple[str | None, str | None]:
+    """What is wrong with a source as a whole, and what to do."""
     if result.refused:
-        lines.append(
-            "  what to do: `particle-dev inspect FILE` tells more; take refused files from a fresh download or build"
-        )
-    elif not result.ok:
-        lines.append("  what to do: give a .bin file, or a folder or archive that holds some")
-    return lines
+        return None, "`particle-dev inspect FILE` tells more; take refused files from a fresh download or build"
+    if result.ok:
+        return None, None
+    what = "no file in it is a firmware module" if result.not_modules else "there is no .bin file in it"
+    return what, "give a .bin file, or a folder or archive that holds some"
 
 
 def _result_object(source: str, result: AddResult | FirmwareStoreError) -> dict[str, object]:
     if isinstance(result, FirmwareStoreError):
         return {"source": source, "error": {"message": result.message, "hint": result.hint, **result.fields()}}
+    problem, hint = _verdict(result)
     return {
         "source": source,
         "added": [_module_object(m) for m in result.added],
         "present": [_module_object(m) for m in result.present],
         "refused": [{"name": r.name, "code": r.code, "offset": r.offset, "message": r.message} for r in result.refused],
         "not_modules": list(result.not_modules),
+        "problem": problem,
+        "hint": hint,
     }
 
 
@@ -124,6 +151,7 @@ def _module_object(module: StoredModule) -> dict[str, object]:
         "platform": module.platform_name,
         "kind": module.function.label,
         "device_os": list(module.device_os),
+        "flags": None if module.flags is None else [flag.name for flag in ModuleFlag(module.flags)],
     }
     return module_to_json(module) | derived
 
@@ -138,7 +166,8 @@ def _print_table(modules: tuple[StoredModule, ...]) -> None:
         table.add_column(heading, overflow="fold")
     for m in modules:
         releases = " to ".join(dict.fromkeys([*m.device_os[:1], *m.device_os[-1:]]))
-        row = (m.platform_name, m.function.label, m.index, m.version, releases, m.file_name)
+        kind = m.function.label + (", compressed" if m.is_compressed else "")
+        row = (m.platform_name, kind, m.index, m.version, releases, m.file_name)
         table.add_row(*(escape(str(cell)) for cell in row), m.sha256[:12])
     console = Console()
     if not console.is_terminal:

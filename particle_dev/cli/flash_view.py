@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 
 import click
 
+from particle_dev.cli.escape import escaped
 from particle_dev.flash.phases import PhaseKind, UpdatePlan
+from particle_dev.flash.plan import NO_BRAKE
 from particle_dev.flash.progress import BlockWritten, ModuleProven, ModuleVerified, PhaseStarted, UpdateEvent
 from particle_dev.permissions import Effect
 
@@ -15,8 +18,9 @@ from particle_dev.permissions import Effect
 class FlashView:
     """A plan, its progress (on a terminal only, on standard error) and its result, as text or JSON."""
 
-    def __init__(self, plan: UpdatePlan, *, as_json: bool) -> None:
+    def __init__(self, plan: UpdatePlan, skipped: Sequence[str], *, as_json: bool) -> None:
         self._plan = plan
+        self._skipped = tuple(skipped)
         self._as_json = as_json
         self._verified: dict[str, ModuleVerified] = {}
         self._proven: list[ModuleProven] = []
@@ -25,10 +29,15 @@ class FlashView:
         """The plan, which is not carried out."""
         plan = self._plan
         if self._as_json:
-            click.echo(json.dumps(_plan_object(plan)))
+            click.echo(json.dumps(_plan_object(plan) | {"skipped": self._skipped}))
             return
+        self._print_skipped()
+        for file in plan.satisfied:
+            click.echo(f"already there, not written: {file.title}")
         for number, line in enumerate(plan.lines(), 1):
             click.echo(f"{number}. {line}")
+        for note in _notes(plan):
+            click.echo(f"note: {note}")
         if not plan.phases:
             click.echo("nothing to write; the device was left as it is")
             return
@@ -36,7 +45,10 @@ class FlashView:
             billing = "may bill: needs --may-connect"
         else:
             billing = "cannot bill" if plan.harmless_if_interrupted else "cannot bill unless it loses power meanwhile"
-        click.echo(f"about {plan.expected_duration_s:.0f} s, {sum(p.resets for p in plan.phases)} resets; {billing}")
+        resets = sum(p.resets for p in plan.phases)
+        duration_s = plan.expected_duration_s
+        time = "time unknown" if duration_s is None else f"about {duration_s:.0f} s"
+        click.echo(f"{time}, {resets} reset{'' if resets == 1 else 's'}; {billing}")
 
     def take(self, event: UpdateEvent) -> None:
         """Something happened."""
@@ -73,8 +85,9 @@ class FlashView:
             ]
             proven = [{"file": p.file_name, "sha256": p.sha256, "evidence": p.evidence} for p in self._proven]
             result = {"device_id": plan.device_id, "modules": flashed, "proven": proven, "left_dfu_mode": left}
-            click.echo(json.dumps(result))
+            click.echo(json.dumps(result | {"skipped": self._skipped}))
             return
+        self._print_skipped()
         for file in plan.satisfied:
             click.echo(f"{file.title}: already there, not written")
         for proof in self._proven:
@@ -87,6 +100,19 @@ class FlashView:
             click.echo("left DFU mode: the application boots now")
         else:
             click.echo("stays in DFU mode; unplug it to keep it offline (a reset boots the application)")
+
+    def _print_skipped(self) -> None:
+        for text in self._skipped:
+            click.echo(f"skipped: {escaped(text)}")
+
+
+def _rounded(duration_s: float | None) -> float | None:
+    return None if duration_s is None else round(duration_s, 1)
+
+
+def _notes(plan: UpdatePlan) -> list[str]:
+    unbraked = any(phase.flash and phase.flash.writes and phase.flash.brake_address is None for phase in plan.phases)
+    return [*plan.notes, *([NO_BRAKE] if unbraked else [])]
 
 
 def _plan_object(plan: UpdatePlan) -> dict[str, object]:
@@ -102,14 +128,14 @@ def _plan_object(plan: UpdatePlan) -> dict[str, object]:
                 "files": [f.file_name for f in phase.files],
                 "resets": phase.resets,
                 "may_connect": phase.may_connect,
-                "expected_duration_s": round(phase.expected_duration_s, 1),
+                "expected_duration_s": _rounded(phase.expected_duration_s),
             }
             for phase in plan.phases
         ],
         "satisfied": [f.file_name for f in plan.satisfied],
-        "notes": plan.notes,
+        "notes": _notes(plan),
         "size_bytes": sum(f.size_bytes for f in flashes),
-        "expected_duration_s": round(plan.expected_duration_s, 1),
+        "expected_duration_s": _rounded(plan.expected_duration_s),
         "permissions_needed": [str(effect) for effect in plan.permissions_needed],
         "may_connect": Effect.CONNECT in plan.permissions_needed,
         "harmless_if_interrupted": plan.harmless_if_interrupted,

@@ -9,39 +9,40 @@ import click
 
 from particle_dev.catalog.platforms import UsbMode
 from particle_dev.cli.devices import choose_device
-from particle_dev.cli.list_devices import device_object
+from particle_dev.cli.json_objects import device_object
 from particle_dev.cli.options import (
+    bench_for,
     bench_option,
     device_option,
     json_option,
-    newest_factory_modules,
-    open_store,
-    opened_bench,
-    read_bench,
     store_option,
 )
 from particle_dev.device.control import ControlSession
-from particle_dev.device.dfu import DfuSession
 from particle_dev.device.model import Device
-from particle_dev.flash.inventory import Inventory, inventory_by_control, inventory_by_dfu
-from particle_dev.flash.plan import module_title
+from particle_dev.flash.board_modules import Inventory, module_title
+from particle_dev.flash.inventory import read_inventory
 from particle_dev.transport.base import Host
 
 
 def identity_object(host: Host, device: Device) -> dict[str, object]:
     """Identity and modules of a device for ``--json``; in DFU mode what its flash shows."""
-    identity = device_object(device) | {"serial_number": None, "device_os": None, "device_mode": None}
+    identity: dict[str, object] = {
+        **device_object(device),
+        "serial_number": None,
+        "serial_number_state": "not readable in DFU mode",
+        "device_os": None,
+        "device_mode": None,
+    }
+    inventory = read_inventory(host, device)
     if device.mode is UsbMode.DFU:
-        with DfuSession(host, device) as dfu_session:
-            inventory = inventory_by_dfu(dfu_session)
         identity["device_os"] = inventory.device_os
     else:
         with ControlSession(host, device) as session:
             identity["device_id"] = session.device_id()
             identity["serial_number"] = session.serial_number()
+            identity["serial_number_state"] = "stored" if identity["serial_number"] else "not stored"
             identity["device_os"] = session.system_version()
             identity["device_mode"] = str(session.device_mode())
-            inventory = inventory_by_control(session)
     return identity | {"read_over": inventory.read_over, "modules": _module_objects(inventory)}
 
 
@@ -54,6 +55,7 @@ def _module_objects(inventory: Inventory) -> list[dict[str, object]]:
             "store": m.store,
             "dependencies": m.dependencies,
             "size_bytes": m.size_bytes or None,  # a radio stack in flash has lost its prefix, which tells it
+            "sha256": m.sha256.hex() if m.sha256 else None,  # as its suffix has it; None: the device tells none
             "valid": m.valid,
             "failed_checks": [flag.name for flag in m.failed],
             "title": module_title(m.function, m.index, m.version),
@@ -73,7 +75,7 @@ def identify(device: str | None, bench_spec: str, store_dir: Path | None, as_jso
     Asks by control requests, or reads the flash when the device is in DFU mode. Changes nothing. With several devices
     and no --device it lists them and stops.
     """
-    with opened_bench(read_bench(bench_spec), newest_factory_modules(open_store(store_dir))) as bench:
+    with bench_for(bench_spec, store_dir) as bench:
         chosen = choose_device(bench.host, device)
         identity = identity_object(bench.host, chosen)
     if as_json:
@@ -81,7 +83,7 @@ def identify(device: str | None, bench_spec: str, store_dir: Path | None, as_jso
         return
     click.echo(f"Device ID      {identity['device_id']}")
     click.echo(f"Platform       {chosen.platform.display_name} ({chosen.platform.id})")
-    click.echo(f"Serial number  {identity['serial_number'] or 'not stored'}")
+    click.echo(f"Serial number  {identity['serial_number'] or identity['serial_number_state']}")
     click.echo(f"Device OS      {identity['device_os'] or 'none'}")
     click.echo(f"Mode           {identity['device_mode'] or identity['mode']}, port {identity['port']}")
     modules = identity["modules"]

@@ -8,11 +8,9 @@ from typing import Any
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.cli.inspect_files import Inspected
 from particle_dev.errors import ModuleFormatError
-from particle_dev.protocol.asset import read_asset_module
-from particle_dev.protocol.compressed import expand
 from particle_dev.protocol.module import describe
-from particle_dev.protocol.module_edit import standalone
 from particle_dev.protocol.module_traits import Piece, module_pieces
+from particle_dev.protocol.packed import check_packed
 
 _NOTE_UNANNOUNCED = "no COMBINED flag announces the next module: a device that gets this file takes only this one"
 
@@ -34,11 +32,9 @@ def inspect_contents(description: dict[str, Any], data: bytes) -> Iterator[Inspe
 
 def _check_packed(description: dict[str, Any], piece: Piece) -> None:
     """Add the problem that a device would have with what is packed in an intact module."""
+    if description["function"] != ModuleFunction.ASSET and "COMPRESSED" not in description["flags"]:
+        return
     try:
-        if description["function"] == ModuleFunction.ASSET:
-            read_asset_module(standalone(piece))
-        elif "COMPRESSED" in description["flags"]:
-            expand(standalone(piece))
+        check_packed(piece, description["function"])
     except ModuleFormatError as error:
-        # Offsets of the expanded module are not those of this file.
-        description["problems"] = [{"code": error.code, "offset": None, "message": error.message}]
+        description["problems"] = [{"code": error.code, "offset": error.offset, "message": error.message}]

@@ -3,15 +3,17 @@ at every start. ``cli/inspect.py`` declares the command, ``cli/main.py`` comes h
 
 from __future__ import annotations
 
+import errno
 import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, BinaryIO, NamedTuple
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.cli.escape import escaped
 from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.errors import ModuleFormatError
 from particle_dev.protocol.module import Problem, describe, describe_problem, parse
 
 # No firmware file comes near; keeps a disk image or an endless device out of memory.
@@ -21,6 +23,8 @@ _MAX_ARCHIVE_BYTES = 512 * 1024 * 1024
 _WIDTH = 80
 # What to do about a problem; everything else is damage.
 _REMEDIES = {
+    "damaged_archive": "unpack it, if it is a single compressed file; else take it from a fresh download",
+    "encrypted_archive": "unpack it with its password, and give the files",
     "asset_": "build the bundle again from the original application and assets",
     "assets_": "leave assets out, shrink them, or take a platform with more room",
     "device_os_too_old": "build the application with a later Device OS",
@@ -35,6 +39,14 @@ _REMEDIES = {
 _REMEDY_DAMAGED = "take the file from a fresh download or build"
 _ARCHIVE_STARTS = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
 _TAR_MAGIC = slice(257, 262)
+
+
+class Summary(NamedTuple):
+    """What is to be said of a folder or archive as a whole: lines for people, the object of ``--json`` if there is
+    more to it than its modules."""
+
+    text: str
+    document: dict[str, Any] | None = None
 
 
 class Inspected(NamedTuple):
@@ -53,14 +65,21 @@ class Inspected(NamedTuple):
 
 
 def inspect_files(
-    files: Sequence[str], *, as_json: bool = False, verify_only: bool = False, show_map: bool = False
+    files: Sequence[str],
+    *,
+    as_json: bool = False,
+    verify_only: bool = False,
+    show_map: bool = False,
+    complete: Callable[[Inspected], None] | None = None,
 ) -> tuple[bool, list[Inspected]]:
-    """Inspect and print every file. Returns whether all are intact, and the modules."""
+    """Inspect and print every file, with what ``complete`` adds. Returns whether all are intact, and the modules."""
     modules: list[Inspected] = []
     is_bad = False
-    previous: Inspected | str | None = None
+    previous: Inspected | Summary | None = None
     for item in _inspect_all(files):
         if isinstance(item, Inspected):
+            if complete:
+                complete(item)
             is_bad |= bool(item.description["problems"])
             modules = [*modules[-1:], item]
         _print(item, previous, as_json=as_json, verify_only=verify_only, show_map=show_map)
@@ -112,10 +131,12 @@ def render(item: Inspected) -> str:
         rows.insert(0, ("begins", f"at offset 0x{description['module_offset']:X}; offsets are those of the file"))
     rows += [(f"problem {n}", text) for n, text in enumerate(_problem_texts(description), start=1)]
     rows += [("what to do", text) for text in _remedies(description)]
+    if description.get("on_board"):
+        rows.append(("on the board", _on_board_text(description["on_board"])))
     return "\n".join([heading, *(_render_row(label, text) for label, text in rows)])
 
 
-def _inspect_all(files: Sequence[str]) -> Iterator[Inspected | str]:
+def _inspect_all(files: Sequence[str]) -> Iterator[Inspected | Summary]:
     """Each module; and lines for people on what archives and folders hold as a whole."""
     for file in files:
         archive: BinaryIO | None = None
@@ -132,6 +153,10 @@ def _inspect_all(files: Sequence[str]) -> Iterator[Inspected | str]:
         except IsADirectoryError:
             is_archive, data = True, b""
         except FileNotFoundError:
+            named = list(_inspect_named(file))
+            if named:
+                yield from named
+                continue
             yield _unread(file, Problem("not_found", None, "There is no such file."))
             continue
         except OSError as error:
@@ -152,29 +177,71 @@ def _inspect_all(files: Sequence[str]) -> Iterator[Inspected | str]:
 
 
 def _print(
-    item: Inspected | str, previous: Inspected | str | None, *, as_json: bool, verify_only: bool, show_map: bool
+    item: Inspected | Summary, previous: Inspected | Summary | None, *, as_json: bool, verify_only: bool, show_map: bool
 ) -> None:
     if as_json:
         import json  # noqa: PLC0415  start-up time counts here
 
         if isinstance(item, Inspected):
-            print(json.dumps(item.description))
+            print(json.dumps(item.description | _told(item)))
+        elif item.document:
+            print(json.dumps(item.document))
         return
     if verify_only:
         if isinstance(item, Inspected):
             name = escaped(item.description["file"])
             for text in _problem_texts(item.description):
                 print(f"{name}: {text}", file=sys.stderr)
+            on_board = item.description.get("on_board")
+            if on_board and on_board["failed"]:
+                print(f"{name}: on the board {_on_board_text(on_board)}", file=sys.stderr)
         return
     if previous is not None:
         print()
-    print(item if isinstance(item, str) else render(item))
+    print(item.text if isinstance(item, Summary) else render(item))
     if show_map and isinstance(item, Inspected) and item.is_whole:
         import click  # noqa: PLC0415  it drops colours where there is no terminal
 
         from particle_dev.cli.inspect_map import render_map  # noqa: PLC0415  start-up time counts here
 
         click.echo(render_map(item))
+
+
+def _inspect_named(file: str) -> Iterator[Inspected]:
+    """What ``FILE#2`` and ``ARCHIVE:MEMBER`` name, as this command prints them."""
+    parts = file.replace(":", "#").split("#")
+    bases = (file[: len("#".join(parts[:count]))] for count in range(len(parts) - 1, 0, -1))
+    base = next((base for base in bases if base and _is_file(base)), None)
+    if base is not None:
+        for item in _inspect_all([base]):
+            if isinstance(item, Inspected) and f"{item.description['file']}#".startswith(f"{file}#"):
+                yield item
+
+
+def _is_file(file: str) -> bool:
+    import os.path  # noqa: PLC0415  start-up time counts here
+
+    return os.path.isfile(file)  # noqa: PTH113  likewise
+
+
+def _told(item: Inspected) -> dict[str, Any]:
+    """For ``--json``, what people are told besides the description."""
+    description = item.description
+    wanted: list[dict[str, Any]] | None = None
+    if item.data is not None and item.is_whole:
+        wanted = []
+        if any(e["name"] == "ASSET_DEPENDENCY" for e in description["extensions"]):
+            from particle_dev.protocol.module_traits import asset_dependencies  # noqa: PLC0415  start-up time counts here
+
+            try:
+                wanted = [{"name": d.name, "sha256": d.sha256.hex()} for d in asset_dependencies(parse(item.data))]
+            except ModuleFormatError:
+                wanted = None
+    return {
+        "wants_assets": wanted,
+        "notes": [text for _, text in _note_rows(item)] if item.is_whole else [],
+        "what_to_do": _remedies(description),
+    }
 
 
 def _unread(file: str, problem: Problem) -> Inspected:
@@ -203,9 +270,12 @@ def _module_rows(description: dict[str, Any]) -> list[tuple[str, str]]:
     for extension in description["extensions"]:
         label = extension["name"] or f"type 0x{extension['type']:04X}"
         rows.append(("extension", f"{label} at 0x{extension['offset']:X}, {extension['length']} bytes"))
-    rows.append(("CRC-32", f"{_verdict(crc32)}, {crc32['stored']:08x} stored"))
+    computed = "" if crc32["ok"] else f", {crc32['computed']:08x} computed"
+    rows.append(("CRC-32", f"{_verdict(crc32)}, {crc32['stored']:08x} stored{computed}"))
     if sha256:
         rows += [("SHA-256", _verdict(sha256)), ("", sha256["stored"])]
+        if not sha256["ok"]:
+            rows += [("computed", sha256["computed"])]
     else:
         rows.append(("SHA-256", "none, the module has no suffix"))
     return rows
@@ -240,6 +310,14 @@ def _problem_texts(description: dict[str, Any]) -> list[str]:
     return texts
 
 
+def _on_board_text(on_board: dict[str, Any]) -> str:
+    if not on_board["failed"]:
+        return "taken as an update"
+    error = on_board["device_error"]
+    where = "" if on_board["offset"] is None else f" at offset 0x{on_board['offset']:X}"
+    return f"{f'refused, {error}' if error else 'taken, but'}: {on_board['code']}{where}: {on_board['message']}"
+
+
 def _remedies(description: dict[str, Any]) -> list[str]:
     """One sentence for each kind of problem, without repetition."""
     texts = []
@@ -259,4 +337,8 @@ def _render_row(label: str, text: str) -> str:
 
 
 def _opened(file: str) -> AbstractContextManager[BinaryIO]:
-    return nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb")  # noqa: PTH123  pathlib costs 2 ms
+    if file == "-":
+        if sys.stdin is None:
+            raise OSError(errno.EBADF, "Standard input is closed")
+        return nullcontext(sys.stdin.buffer)
+    return open(file, "rb")  # noqa: PTH123  pathlib costs 2 ms

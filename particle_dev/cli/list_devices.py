@@ -4,49 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 
 import click
 
 from particle_dev.cli.devices import wake_up_for
 from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.cli.json_objects import device_object, event_object
 from particle_dev.cli.options import (
+    bench_for,
     bench_option,
     duration_option,
     json_option,
-    newest_factory_modules,
-    open_store,
-    opened_bench,
-    read_bench,
     store_option,
 )
 from particle_dev.device.discovery import list_devices as find_devices
 from particle_dev.device.model import Device
-from particle_dev.device.watch import BoardEvent, Watch
+from particle_dev.device.watch import Watch
 from particle_dev.station.bench import Bench
-
-
-def device_object(device: Device) -> dict[str, object]:
-    """A device for ``--json``."""
-    return {
-        "device_id": device.device_id or None,
-        "platform": {"id": device.platform.id, "name": device.platform.name},
-        "mode": str(device.mode),
-        "port": device.usb.port_path,
-        "usb": {
-            "vid": device.usb.vid,
-            "pid": device.usb.pid,
-            "serial_number": device.usb.serial_number,
-            "product": device.usb.product,
-        },
-        **({"access_problem": device.usb.access_problem} if device.usb.access_problem else {}),
-    }
-
-
-def time_stamp(at: datetime) -> str:
-    """Time of day in UTC with milliseconds."""
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+from particle_dev.station.events import timestamp
 
 
 def _slot_of(device: Device, slots: dict[str, str]) -> dict[str, object]:
@@ -69,15 +45,15 @@ def _device_line(device: Device, slots: dict[str, str]) -> str:
 def list_devices(
     watch: bool, duration_s: float | None, bench_spec: str, store_dir: Path | None, as_json: bool
 ) -> ExitCode:
-    """List the Particle devices that are plugged in: Device ID, platform, mode, USB port and slot of the bench.
+    """List the Particle devices that are plugged in.
 
-    With --json one object a line. Sends nothing but the reading of USB descriptors. A board that the system refuses to
-    open is listed with what to do, and the exit status is 6. --watch ends by Ctrl-C with exit status 130, or after
-    --duration with 0.
+    Device ID, platform, mode, USB port, slot of the bench; with --json one object a line. Sends nothing but the reading
+    of USB descriptors. A board that the system refuses to open is listed with what to do, and the exit status is 6.
+    --watch ends by Ctrl-C with exit status 130, or after --duration with 0.
     """
     if duration_s is not None and not watch:
         raise click.UsageError("--duration goes with --watch")
-    with opened_bench(read_bench(bench_spec), newest_factory_modules(open_store(store_dir))) as bench:
+    with bench_for(bench_spec, store_dir) as bench:
         slots = {slot.port_path: slot.name for slot in bench.slots}
         if watch:
             for line in _watch_lines(bench, slots, duration_s, as_json):
@@ -101,12 +77,12 @@ def _watch_lines(bench: Bench, slots: dict[str, str], duration_s: float | None, 
     try:
         if why_polling:
             message = f"boards are looked for by polling: {why_polling}"
-            at = time_stamp(clock.utc_now())
+            at = timestamp(clock.utc_now())
             yield json.dumps({"at": at, "event": "notice", "message": message}) if as_json else f"{at}  {message}"
         watch = Watch(bench.host, wake_up)
         while end_s is None or clock.monotonic_s() < end_s:
             for event in watch.wait(3600.0 if end_s is None else end_s - clock.monotonic_s()):
-                at = time_stamp(clock.utc_now())
+                at = timestamp(clock.utc_now())
                 yield (
                     json.dumps({"at": at} | event_object(event) | _slot_of(event.device, slots))
                     if as_json
@@ -114,13 +90,3 @@ def _watch_lines(bench: Bench, slots: dict[str, str], duration_s: float | None, 
                 )
     finally:
         wake_up.close()
-
-
-def event_object(event: BoardEvent) -> dict[str, object]:
-    """A board's event for ``--json``; ``identity`` stays the same for a board."""
-    return {
-        "event": event.change.name.lower(),
-        "identity": event.identity,
-        "previous_mode": str(event.previous.mode) if event.previous else None,
-        **device_object(event.device),
-    }

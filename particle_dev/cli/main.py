@@ -8,59 +8,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from particle_dev.cli.error_text import error_text
-from particle_dev.cli.exit_codes import ExitCode
-from particle_dev.errors import (
-    BenchError,
-    ConfigError,
-    DeviceAmbiguousError,
-    DeviceNotFoundError,
-    FirmwareStoreError,
-    FormatError,
-    JournalError,
-    ParticleDevError,
-    PermissionMissingError,
-    PlanRefusedError,
-    ProductVersionError,
-    RunFinishedError,
-    WrongDeviceError,
-)
+from particle_dev.cli.exit_codes import ExitCode, exit_code_of
+from particle_dev.cli.json_objects import error_object
+from particle_dev.errors import ParticleDevError
 
 if TYPE_CHECKING:
     import click
     from _typeshed import ReadableBuffer
-
-_EXIT_CODES: tuple[tuple[type[ParticleDevError], ExitCode], ...] = (
-    (FormatError, ExitCode.BAD_INPUT),
-    (ConfigError, ExitCode.BAD_INPUT),
-    (BenchError, ExitCode.BAD_INPUT),
-    (JournalError, ExitCode.BAD_INPUT),
-    (ProductVersionError, ExitCode.REFUSED),
-    (FirmwareStoreError, ExitCode.BAD_INPUT),
-    (DeviceNotFoundError, ExitCode.NO_DEVICE),
-    (DeviceAmbiguousError, ExitCode.NO_DEVICE),
-    (WrongDeviceError, ExitCode.NO_DEVICE),
-    (PlanRefusedError, ExitCode.REFUSED),
-    (PermissionMissingError, ExitCode.REFUSED),
-    (RunFinishedError, ExitCode.REFUSED),
-)
-
-
-def exit_code_of(error: ParticleDevError) -> ExitCode:
-    """The exit status for an error: that of the first class above that it belongs to, else FAILED."""
-    return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), ExitCode.FAILED)
-
-
-def error_object(error: ParticleDevError) -> dict[str, object]:
-    """An error for ``--json``."""
-    return {
-        "error": {
-            "type": type(error).__name__,
-            "message": error.message,
-            "hint": error.hint,
-            **error.fields(),
-        },
-        "exit_code": int(exit_code_of(error)),
-    }
 
 
 def _usage_object(error: click.ClickException) -> dict[str, object]:
@@ -79,11 +33,13 @@ def _usage_object(error: click.ClickException) -> dict[str, object]:
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit."""
     _make_output_safe()
+    arguments = sys.argv[1:] if argv is None else argv
     try:
-        status = _run(sys.argv[1:] if argv is None else argv)
+        try:
+            status = _run(arguments)
+        except KeyboardInterrupt:
+            status = _interrupted("--json" in arguments)
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        status = ExitCode.INTERRUPTED
     except BrokenPipeError:
         # Whoever reads has seen enough.
         status = ExitCode.OUTPUT_CLOSED
@@ -96,10 +52,24 @@ def main(argv: list[str] | None = None) -> None:
     sys.exit(status)
 
 
+def _interrupted(as_json: bool) -> ExitCode:
+    """Say that it was Ctrl-C."""
+    if as_json:
+        import json  # noqa: PLC0415  start-up time counts here
+
+        error = {"type": "KeyboardInterrupt", "message": "interrupted", "hint": "run it again"}
+        print(json.dumps({"error": error, "exit_code": int(ExitCode.INTERRUPTED)}))
+    else:
+        print("interrupted", file=sys.stderr)
+    return ExitCode.INTERRUPTED
+
+
 def _make_output_safe() -> None:
-    """A name that the terminal's encoding lacks, a closed stdout or a stderr that is full is no reason to stop."""
+    """A name that the terminal's encoding lacks or a stderr that is full is no reason to stop; what is printed to a
+    closed stdout is lost, and must be an error like that of a full one."""
     if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  for the rest of the process
+        read_only = os.open(os.devnull, os.O_RDONLY)
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(read_only, "wb")), encoding="utf-8")
     stderr = sys.__stderr__
     if stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  likewise
@@ -148,6 +118,7 @@ def _run(arguments: list[str]) -> int:
 
     from particle_dev.cli.root import root  # noqa: PLC0415
 
+    stdout = sys.stdout
     try:
         return root.main(args=arguments, prog_name="particle-dev", standalone_mode=False) or ExitCode.OK
     except click.ClickException as error:
@@ -157,8 +128,12 @@ def _run(arguments: list[str]) -> int:
             error.show()
         return error.exit_code
     except click.Abort:
-        print("interrupted", file=sys.stderr)
-        return ExitCode.INTERRUPTED
+        return _interrupted("--json" in arguments)
+    except SystemExit as error:
+        # So rich and click answer to a pipe that nobody reads any more; click also puts another stdout in place.
+        if isinstance(error.__context__, BrokenPipeError) or sys.stdout is not stdout:
+            return ExitCode.OUTPUT_CLOSED
+        raise
     except ParticleDevError as error:
         if "--json" in arguments:
             print(json.dumps(error_object(error), default=str))

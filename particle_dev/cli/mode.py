@@ -9,15 +9,12 @@ import click
 
 from particle_dev.cli.devices import choose_device
 from particle_dev.cli.exit_codes import ExitCode
-from particle_dev.cli.list_devices import device_object
+from particle_dev.cli.json_objects import device_object
 from particle_dev.cli.options import (
+    bench_for,
     bench_option,
     device_option,
     json_option,
-    newest_factory_modules,
-    open_store,
-    opened_bench,
-    read_bench,
     store_option,
 )
 from particle_dev.device.mode_changes import ARRIVAL_TIMEOUT_S, ModeChange, change_mode
@@ -94,7 +91,7 @@ def mode(
     normal, safe and reset can bring the device online and are refused without --may-connect before anything is sent.
     Exit status 6: the change was made, and nothing on the device proves the mode.
     """
-    with opened_bench(read_bench(bench_spec), newest_factory_modules(open_store(store_dir))) as bench:
+    with bench_for(bench_spec, store_dir) as bench:
         change = change_mode(
             bench.host,
             choose_device(bench.host, device),

@@ -14,23 +14,20 @@ import click
 
 from particle_dev.cli.devices import choose_device, device_names
 from particle_dev.cli.exit_codes import ExitCode
-from particle_dev.cli.list_devices import event_object, time_stamp
-from particle_dev.cli.main import error_object
+from particle_dev.cli.json_objects import error_object, event_object
 from particle_dev.cli.options import (
     SELECTOR_HELP,
+    bench_for,
     bench_option,
     duration_option,
     json_option,
-    newest_factory_modules,
-    open_store,
-    opened_bench,
-    read_bench,
     store_option,
 )
 from particle_dev.device.model import Device
 from particle_dev.device.monitor import BoardLine, MonitorEvent, PortOpened, PortRefused, SerialMonitor
 from particle_dev.device.watch import Watch
 from particle_dev.errors import ConfigError
+from particle_dev.station.events import timestamp
 from particle_dev.transport.base import Clock, Host
 from particle_dev.transport.hotplug import PollingWakeUp
 
@@ -75,7 +72,7 @@ def monitor(
     """
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(_opened_log(log_path)) if log_path else None
-        bench = stack.enter_context(opened_bench(read_bench(bench_spec), newest_factory_modules(open_store(store_dir))))
+        bench = stack.enter_context(bench_for(bench_spec, store_dir))
         wanted = _wanted(bench.host, selectors)
         style: Formatter = (
             _JsonLines(bench.host.clock) if as_json else _TextLines(bench.host.clock, timestamps, device_names())
@@ -96,7 +93,9 @@ def _opened_log(path: Path) -> Iterator[TextIO]:
     try:
         file = path.open("a", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}", file=str(path)) from error
+        raise ConfigError(
+            f"cannot write {path}: {error.strerror}", file=str(path), hint="give another file with --log"
+        ) from error
     with file:
         yield file
 
@@ -143,7 +142,7 @@ class _TextLines:
     def _stamp(self, at: datetime, monotonic_s: float) -> str:
         match self._timestamps:
             case "utc":
-                return f"{time_stamp(at)} "
+                return f"{timestamp(at)} "
             case "elapsed":
                 return f"{monotonic_s - self._start_s:10.3f} "
         return ""
@@ -158,7 +157,7 @@ class _JsonLines:
     def __call__(self, event: MonitorEvent) -> str:
         if isinstance(event, BoardLine):
             return json.dumps(_line_object(event))
-        at = {"at": time_stamp(self._clock.utc_now())}
+        at = {"at": timestamp(self._clock.utc_now())}
         if isinstance(event, PortOpened):
             return json.dumps(at | {"event": "reading", "identity": event.identity})
         if isinstance(event, PortRefused):
@@ -170,7 +169,7 @@ def _line_object(event: BoardLine) -> dict[str, object]:
     line = event.line
     log = {k: v for k, v in dataclasses.asdict(line.log).items() if v is not None} if line.log else None
     return {
-        "at": time_stamp(line.at),
+        "at": timestamp(line.at),
         "event": "line",
         "identity": event.identity,
         "monotonic_s": round(line.monotonic_s, 6),

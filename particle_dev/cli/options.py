@@ -18,7 +18,7 @@ from particle_dev.station.bench import FACTORY_SOURCE, Bench, FactoryModules, no
 from particle_dev.station.bench_file import BenchFile, bench_named, load_bench_file
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
-SELECTOR_HELP = "Device ID or its beginning, name, platform, port, e00fce*, or terms such as platform:boron,mode:dfu"
+SELECTOR_HELP = "Device ID or its beginning, name, platform, port, platform:boron,mode:dfu"
 
 
 def json_option(command: CommandT) -> CommandT:
@@ -39,9 +39,7 @@ def bench_option(command: CommandT) -> CommandT:
 
 def device_option(command: CommandT) -> CommandT:
     """``--device``."""
-    return click.option("--device", metavar="SELECTOR", help=f"Which board, when there are several: {SELECTOR_HELP}.")(
-        command
-    )
+    return click.option("--device", metavar="SELECTOR", help=f"Which board: {SELECTOR_HELP}.")(command)
 
 
 def duration_option(command: CommandT) -> CommandT:
@@ -85,6 +83,14 @@ def newest_factory_modules(store: FirmwareStore) -> FactoryModules:
 def read_bench(spec: str) -> BenchFile:
     """The bench that ``--bench`` names: a TOML file, or a driver by its name. Raises ConfigError."""
     return load_bench_file(Path(spec)) if spec.endswith(".toml") else bench_named(spec)
+
+
+@contextmanager
+def bench_for(bench_spec: str, store_dir: Path | None) -> Iterator[Bench]:
+    """The open bench that ``--bench`` names, with what ``--store`` has for virtual boards. Raises BenchError,
+    ConfigError."""
+    with opened_bench(read_bench(bench_spec), newest_factory_modules(open_store(store_dir))) as bench:
+        yield bench
 
 
 @contextmanager

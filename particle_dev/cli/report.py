@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from particle_dev.cli.store_option import open_store, store_option
+from particle_dev.station.fold import fold
 from particle_dev.station.journal import JOURNAL_NAME, read_journal
-from particle_dev.station.run_record import fold
 
 
 @click.command()

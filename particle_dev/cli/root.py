@@ -18,14 +18,36 @@ _COMMANDS = {
     "monitor": "particle_dev.cli.monitor:monitor",
     "report": "particle_dev.cli.report:report",
     "station": "particle_dev.cli.station:station",
+    "swd": "particle_dev.cli.swd:swd",
 }
 
 
 @lazy_group(_COMMANDS, plugin_group="particle_dev.commands", context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="particle-dev")
-def root() -> None:
+@click.option("--verbose", is_flag=True, help="Tell every USB transfer on standard error: codes, lengths, no contents.")
+@click.pass_context
+def root(ctx: click.Context, verbose: bool) -> None:
     """Take Particle devices from the tray to the customer.
 
     Every command takes --json. Exit status: 0 done, 1 failed, 2 usage, 3 bad input, 4 no or wrong device, 5 refused
-    before anything changed, 6 incomplete (a slot was skipped), 130 interrupted.
+    before anything changed, 6 incomplete (skipped, unchecked, unproven), 130 interrupted, 141 output closed.
     """
+    if verbose:
+        _log_to_stderr(ctx)
+
+
+def _log_to_stderr(ctx: click.Context) -> None:
+    """Show what the loggers of this program say until the command ends."""
+    import logging  # noqa: PLC0415  start-up time counts here
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s.%(msecs)03d %(threadName)s %(message)s", "%H:%M:%S"))
+    logger = logging.getLogger("particle_dev")
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+
+    def stop() -> None:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
+
+    ctx.call_on_close(stop)

@@ -20,7 +20,7 @@ def store_option(command: CommandT) -> CommandT:
         "--store",
         "store_dir",
         envvar="PARTICLE_DEV_STORE",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=click.Path(path_type=Path, readable=False),
         help="Folder of the firmware store [env: PARTICLE_DEV_STORE].",
     )(command)
 

@@ -20,15 +20,15 @@ GAP_TOLERANCE_S = 2.0
 ZERO_COUNTERS = ("cloud:stat", "cloud:connatt", "cloud:dconn", "net:connatt", "net:dconn")
 """Diagnostics that are all 0 on a device that has not tried to connect since it booted."""
 EVIDENCE_IDS = {
-    "D2": "the device's own counters since its boot: sessions, attempts to connect, disconnects",
-    "D4": "in DFU mode, or unable to boot anything but the bootloader: no application, no connection",
+    "counters": "the device's own counters since its boot: sessions, attempts to connect, disconnects",
+    "dfu": "in DFU mode, or unable to boot anything but the bootloader: no application, no connection",
 }
 """Kinds of evidence by id."""
 NETWORK_CONNECTING = frozenset({3, 4})
 """``net:stat`` values connecting and connected."""
 
 
-class Finding(StrEnum):
+class BillingFinding(StrEnum):
     """What one piece of evidence shows."""
 
     OFFLINE = "offline"
@@ -53,7 +53,7 @@ class Evidence:
     source: str
     since: datetime
     until: datetime
-    finding: Finding = Finding.OFFLINE
+    finding: BillingFinding = BillingFinding.OFFLINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +81,28 @@ def read_counters(diagnostics: Mapping[str, int], at: datetime) -> Evidence:
         tried.append(f"net:stat = {diagnostics['net:stat']}")
     if diagnostics.get("cloud:stat") == 2 or diagnostics.get("cloud:dconn"):
         return Evidence(
-            "D2",
+            "counters",
             f"the device has been online since it booted: {', '.join(tried)}",
             source,
             since,
             at,
-            Finding.ONLINE,
+            BillingFinding.ONLINE,
         )
     if tried:
         statement = f"the device has tried to connect since it booted: {', '.join(tried)}"
-        return Evidence("D2", statement, source, since, at, Finding.INCONCLUSIVE)
+        return Evidence("counters", statement, source, since, at, BillingFinding.INCONCLUSIVE)
     if missing:
         statement = f"the device does not report {', '.join(missing)}"
-        return Evidence("D2", statement, source, since, at, Finding.INCONCLUSIVE)
+        return Evidence("counters", statement, source, since, at, BillingFinding.INCONCLUSIVE)
     statement = f"no attempt to connect since the device booted: {', '.join(f'{n} = 0' for n in ZERO_COUNTERS)}"
-    return Evidence("D2", statement, source, since, at)
+    return Evidence("counters", statement, source, since, at)
 
 
 def held_in_dfu(since: datetime, until: datetime) -> Evidence:
     """In DFU mode for the whole stretch: no code path of the bootloader connects."""
-    return Evidence("D4", "in DFU mode or unable to boot anything else", "USB product id and enumeration", since, until)
+    return Evidence(
+        "dfu", "in DFU mode or unable to boot anything else", "USB product id and enumeration", since, until
+    )
 
 
 def judge(evidence: Iterable[Evidence], parked_at: datetime | None) -> Billing:
@@ -108,16 +110,16 @@ def judge(evidence: Iterable[Evidence], parked_at: datetime | None) -> Billing:
     pieces = tuple(sorted(evidence, key=lambda e: e.since))
     since = pieces[0].since if pieces else None
     until = parked_at or max((e.until for e in pieces), default=None)
-    online = [e for e in pieces if e.finding is Finding.ONLINE]
+    online = [e for e in pieces if e.finding is BillingFinding.ONLINE]
     if online:
         return Billing(BillingVerdict.STARTED, since, until, pieces, ())
-    missing = [e.statement for e in pieces if e.finding is Finding.INCONCLUSIVE]
+    missing = [e.statement for e in pieces if e.finding is BillingFinding.INCONCLUSIVE]
     if not pieces:
         missing.append("nothing was observed")
     if parked_at is None:
         missing.append("the unit was not parked")
     elif since is not None:
-        missing += _gaps([e for e in pieces if e.finding is Finding.OFFLINE], since, parked_at)
+        missing += _gaps([e for e in pieces if e.finding is BillingFinding.OFFLINE], since, parked_at)
     verdict = BillingVerdict.UNKNOWN if missing else BillingVerdict.NOT_STARTED
     return Billing(verdict, since, until, _merged(pieces), tuple(missing))
 

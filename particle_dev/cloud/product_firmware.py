@@ -32,11 +32,10 @@ def check_product_version(module: Module, existing: Sequence[tuple[int, str | No
         return
     newest = max((other for other, _ in existing), default=0)
     if taken:
-        raise ProductVersionError(
-            f"The product has another file under version {version} already.",
-            version=version,
-            hint=_raise_above(newest),
-        )
+        other = all(known is not None for known in taken)
+        what = "another file under version {} already" if other else "maybe another file under version {} already"
+        hint = _raise_above(newest) if other else f"{_raise_above(newest)}, or tell its SHA-256 if it is this file"
+        raise ProductVersionError(f"The product has {what.format(version)}.", version=version, hint=hint)
     if existing and version < newest:
         raise ProductVersionError(
             f"Product version {version} is not higher than {newest}, which the product has.",

@@ -48,6 +48,9 @@ _HINTS = {
     -1801: "the device is protected; it must be opened first",
 }
 _NOT_SUPPORTED = -120
+_NO_SERIAL_NUMBER = (-1, -170, _NOT_SUPPORTED, -250)
+"""-1 (nRF52840, STM32F2) and INTERNAL (RTL872x) stand for a serial number that was never written. Source: device-os
+v6.2.0 and v2.1.0 hal/src/{nRF52840,stm32f2xx,rtl872x}/deviceid_hal.cpp hal_get_device_serial_number."""
 
 
 class ControlSession:
@@ -170,11 +173,14 @@ class ControlSession:
         return messages.decode_device_id(self.request(ControlRequest.DEVICE_ID))
 
     def serial_number(self) -> str | None:
-        """The serial number, None when the device has none stored or does not know the request."""
+        """The serial number, None when the device has none stored or does not know the request. Raises
+        RequestRefusedError for any other refusal."""
         try:
             return messages.decode_serial_number(self.request(ControlRequest.SERIAL_NUMBER)) or None
-        except RequestRefusedError:
-            return None
+        except RequestRefusedError as error:
+            if error.result_code in _NO_SERIAL_NUMBER:
+                return None
+            raise
 
     def system_version(self) -> str:
         """Version of the Device OS that runs, e.g. ``2.1.0``."""
@@ -201,7 +207,8 @@ class ControlSession:
         return messages.decode_asset_info(self.request(ControlRequest.ASSET_INFO))
 
     def diagnostics(self) -> dict[str, int]:
-        """Numeric diagnostics of the present boot by name (catalog.diagnostics); counters start at 0 at each boot."""
+        """Numeric diagnostics of the present boot by name (device-os v6.2.0 services/inc/diagnostics.h); counters start
+        at 0 at each boot."""
         return messages.decode_diagnostics(self.request(ControlRequest.DIAGNOSTIC_INFO))
 
     def uptime_s(self) -> int | None:

@@ -5,26 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import TracebackType
 
-from particle_dev.catalog.modules import ModuleFunction
+from particle_dev.catalog.gen3_nrf52840 import BRAKE_ADDRESS, INTERNAL_FLASH_END, LOW_SYSTEM_START, SYSTEM_START
+from particle_dev.catalog.modules import WRITTEN_OVER_DFU
 from particle_dev.catalog.ota_region import update_area
 from particle_dev.catalog.platforms import Platform, UsbMode
 from particle_dev.device.exchange import run
 from particle_dev.device.model import Device
-from particle_dev.errors import DeviceModeError, DfuProtocolError, FlashRangeError
+from particle_dev.errors import DeviceModeError, DfuProtocolError, FlashRangeError, PlanRefusedError
+from particle_dev.permissions import NOTHING, Permissions
 from particle_dev.protocol import dct, dfu
 from particle_dev.protocol.dfuse import DfuseCommand, MemoryLayout, Sector, parse_memory_layout
+from particle_dev.protocol.module_prefix import CRC_SIZE_BYTES, PREFIX_SIZE_BYTES, is_crc_right, unpack_prefix
 from particle_dev.protocol.usb import Machine
 from particle_dev.transport.base import Host
 
 _INTERFACE_DESCRIPTOR = 4
 _FUNCTIONAL_DESCRIPTOR = 0x21
-_WRITABLE_FUNCTIONS = (ModuleFunction.SYSTEM_PART, ModuleFunction.USER_PART, ModuleFunction.MONO_FIRMWARE)
 INTERNAL_FLASH_ALT = 0
 DCT_ALT = 1
 EXTERNAL_SECTOR_SIZE_BYTES = 4096
 """One ERASE clears that much of external flash. Bootloaders before 3.x announce 8 KiB for 8 MiB parts and still do so.
 Source: device-os v2.1.0 bootloader/src/nRF52840/usbd_dfu_mal.h, usbd_dfu_mal.cpp ExternalFlashMal::erase."""
 _PAGE_BYTES = 4096
+_STACK_MASK, _STACK_IN_RAM, _BEHIND_VECTORS = 0x2FFC0000, 0x20000000, 0x200
 _ERASE_MOVES_POINTER = "stm32f2xx"
 """Family whose ERASE moves the address pointer, too; elsewhere it stands until the next SET_ADDRESS. Source: device-os
 v2.1.0 platform/MCU/STM32F2xx/STM32_USB_Device_Driver/src/usbd_dfu_core.c; v6.2.0 bootloader/src/{nRF52840,rtl872x}/
@@ -69,7 +72,7 @@ def writable_ranges(platform: Platform) -> tuple[tuple[int, int], ...]:
             slot.end_address,
         )
         for slot in platform.module_slots
-        if slot.function in _WRITABLE_FUNCTIONS and slot.end_address is not None
+        if slot.function in WRITTEN_OVER_DFU and slot.end_address is not None
     )
 
 
@@ -86,11 +89,11 @@ class DfuSession:
     """Reads, erases and writes flash of a device in DFU mode. Use as a context manager.
 
     ``memories`` gives the layout of each alternate setting as the device announces it. What was read of internal flash
-    is not read again until the session erases or writes there: nobody else can. Nothing here boots the application,
-    except :meth:`leave`.
+    is not read again until the session erases or writes there: nobody else can. What can boot an application, or Device
+    OS, needs a permission: :meth:`leave`, :meth:`leave_into_safe_mode`.
     """
 
-    def __init__(self, host: Host, device: Device) -> None:
+    def __init__(self, host: Host, device: Device, permissions: Permissions = NOTHING) -> None:
         if device.mode is not UsbMode.DFU:
             raise DeviceModeError(
                 f"{device} is not in DFU mode",
@@ -100,6 +103,7 @@ class DfuSession:
             )
         self._clock = host.clock
         self.device = device
+        self.permissions = permissions
         self._writable = writable_ranges(device.platform)
         self._writable_dct = writable_dct_ranges(device.platform)
         self._link = host.usb.open(device.usb)
@@ -134,7 +138,10 @@ class DfuSession:
         if alt == self._alt:
             return
         if alt not in self.memories:
-            raise DfuProtocolError(f"{self.device} has no alternate setting {alt}")
+            raise DfuProtocolError(
+                f"{self.device} has no alternate setting {alt}",
+                hint="its bootloader lacks that memory: install the one of a newer Device OS",
+            )
         self._link.set_interface_altsetting(self._interface, alt)
         self._alt, self._pointer = alt, None
 
@@ -231,8 +238,48 @@ class DfuSession:
         self._pointer = base
 
     def leave(self) -> None:
-        """Reset into the application. **It may connect to the cloud, which starts billing**: callers must hold the
-        permission ``may_connect``. The device is gone afterwards."""
+        """Reset into the application. **It may connect to the cloud, which starts billing.** Needs ``may_connect``. The
+        device is gone afterwards."""
+        self.permissions.require_connect("leaving DFU mode")
+        self._leave()
+
+    def boot_with_brake_set(self) -> None:
+        """Reset an nRF52840 board whose bootloader finds no system part to start: it carries out what waits for it and
+        ends in DFU mode again, with no instruction of system or application run, so this needs no permission. The
+        device is gone afterwards. Raises PlanRefusedError, and resets nothing, when a system part would start, and on
+        other boards, whose bootloaders may restore one."""
+        if self.device.platform.family != "nrf52840":
+            raise self._no_boot("what its bootloader would start is not known")
+        if self.system_would_start():
+            raise self._no_boot("a system part would start and the application with it, which may connect")
+        self._leave()
+
+    def system_would_start(self) -> bool:
+        """Whether a boot outside DFU mode would find a system part, by the rules of nRF52840 bootloaders. Both places
+        are asked, though older bootloaders know only the second one.
+
+        Source: device-os v6.2.0 bootloader/src/nRF52840/dfu_usb.c is_application_valid,
+        platform/MCU/nRF52840/src/flash_mal.c FLASH_ModuleInfo, FLASH_isUserModuleInfoValid.
+        """
+        return any(self._is_startable(address) for address in (LOW_SYSTEM_START, SYSTEM_START))
+
+    def _is_startable(self, address: int) -> bool:
+        head = self.read(INTERNAL_FLASH_ALT, address, _BEHIND_VECTORS + PREFIX_SIZE_BYTES)
+        has_vectors = int.from_bytes(head[:4], "little") & _STACK_MASK == _STACK_IN_RAM
+        prefix = unpack_prefix(head[_BEHIND_VECTORS:] if has_vectors else head[:PREFIX_SIZE_BYTES])
+        fits = prefix.start_address == address and address < prefix.end_address <= INTERNAL_FLASH_END - CRC_SIZE_BYTES
+        if not fits or prefix.platform_id != self.device.platform.id:
+            return False
+        return is_crc_right(self.read(INTERNAL_FLASH_ALT, address, prefix.size_bytes))
+
+    def _no_boot(self, reason: str) -> PlanRefusedError:
+        return PlanRefusedError(
+            f"{self.device} is not reset: {reason}",
+            reasons=[reason],
+            hint=f"set the parking brake first: erase the sector at 0x{BRAKE_ADDRESS:08x}",
+        )
+
+    def _leave(self) -> None:
         run(dfu.go_idle(self._interface), self._link, self._clock)
         run(dfu.leave(self._interface), self._link, self._clock)
 
@@ -241,9 +288,10 @@ class DfuSession:
         return run(dfu.supported_commands(self._interface), self._link, self._clock)
 
     def leave_into_safe_mode(self) -> None:
-        """Reset into safe mode, **which connects to the cloud and starts billing**: callers must hold the permission
-        ``may_connect``. The device is gone afterwards. Raises DeviceModeError, before anything is sent that changes it,
-        for a bootloader before Device OS 6.1.1, which does not know the command."""
+        """Reset into safe mode, **which connects to the cloud and starts billing.** Needs ``may_connect``. The device
+        is gone afterwards. Raises DeviceModeError, before anything is sent that changes it, for a bootloader before
+        Device OS 6.1.1, which does not know the command."""
+        self.permissions.require_connect("safe mode")
         if DfuseCommand.ENTER_SAFE_MODE not in self.commands():
             raise DeviceModeError(
                 f"the bootloader of {self.device} has no way into safe mode",

@@ -8,6 +8,8 @@ from particle_dev.errors import DeviceModeError, DeviceNotFoundError, LinkAccess
 from particle_dev.transport.base import Host
 
 POLL_INTERVAL_S = 0.1
+SECOND_ENUMERATION_S = 3.0
+"""How long a second enumeration is waited for."""
 
 
 def list_devices(host: Host) -> tuple[Device, ...]:
@@ -81,5 +83,29 @@ def wait_for_mode(host: Host, device: Device, mode: UsbMode, timeout_s: float) -
         host.clock.sleep(POLL_INTERVAL_S)
 
 
+def wait_until_settled(host: Host, device: Device, timeout_s: float) -> Device:
+    """A board that has just booted into normal mode, in the enumeration that lasts: some platforms leave the bus once
+    more to add their serial port (Platform.enumerates_twice). An application may do without one: then it has settled
+    ``SECOND_ENUMERATION_S`` later. Raises as :func:`wait_for_mode`."""
+    if not device.platform.enumerates_twice:
+        return device
+    deadline_s = host.clock.monotonic_s() + SECOND_ENUMERATION_S
+    while not _has_serial_port(host, device) and host.clock.monotonic_s() < deadline_s:
+        host.clock.sleep(POLL_INTERVAL_S)
+    here = device_at(host, device.usb.port_path)
+    if here is not None and here.usb.address == device.usb.address:
+        return device
+    return wait_for_mode(host, device, UsbMode.NORMAL, timeout_s)
+
+
+def _has_serial_port(host: Host, device: Device) -> bool:
+    usb = (device.usb.vid, device.usb.pid, device.usb.serial_number)
+    return any((port.vid, port.pid, port.serial_number) == usb for port in host.serial.ports())
+
+
 def _no_access(device: Device) -> LinkAccessError:
-    return LinkAccessError(f"{device} cannot be opened: {device.usb.access_problem}", where=device.usb.port_path)
+    return LinkAccessError(
+        f"{device} cannot be opened: {device.usb.access_problem}",
+        where=device.usb.port_path,
+        hint="`particle-dev doctor` shows what is in the way",
+    )

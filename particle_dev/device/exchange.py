@@ -1,10 +1,18 @@
-"""Carries out what a sans-I/O machine asks for."""
+"""Carries out what a sans-I/O machine asks for.
+
+Every transfer is told to the logger ``particle_dev.traffic`` at level DEBUG: codes and lengths, never a payload, which
+may be a claim code, a password or firmware.
+"""
 
 from __future__ import annotations
 
-from particle_dev.errors import LinkStallError
+import logging
+
+from particle_dev.errors import LinkStallError, TransportError
 from particle_dev.protocol.usb import Action, ControlIn, ControlOut, Machine, Reply, ResultT, Stall
 from particle_dev.transport.base import Clock, UsbLink
+
+_TRAFFIC = logging.getLogger("particle_dev.traffic")
 
 
 def run(machine: Machine[ResultT], link: UsbLink, clock: Clock) -> ResultT:
@@ -12,12 +20,37 @@ def run(machine: Machine[ResultT], link: UsbLink, clock: Clock) -> ResultT:
     reply: Reply = None
     try:
         while True:
-            reply = _carry_out(machine.send(reply), link, clock)
+            action = machine.send(reply)
+            try:
+                reply = _carry_out(action, link, clock)
+            except TransportError as error:
+                _tell(action, type(error).__name__)
+                raise
+            _tell(action, reply)
     except StopIteration as done:
         result: ResultT = done.value
         return result
     finally:
         machine.close()
+
+
+def _tell(action: Action, reply: Reply | str) -> None:
+    """Log one transfer; ``reply`` may be the name of an error."""
+    if not _TRAFFIC.isEnabledFor(logging.DEBUG) or not isinstance(action, ControlIn | ControlOut):
+        return
+    outcome = reply if isinstance(reply, str) else "stall" if isinstance(reply, Stall) else "done"
+    if isinstance(reply, bytes):
+        outcome = f"{len(reply)} bytes"
+    _TRAFFIC.debug(
+        "%s bmRequestType 0x%02x bRequest 0x%02x wValue 0x%04x wIndex 0x%04x wLength %d: %s",
+        "in " if isinstance(action, ControlIn) else "out",
+        action.bm_request_type,
+        action.b_request,
+        action.w_value,
+        action.w_index,
+        action.w_length if isinstance(action, ControlIn) else len(action.data),
+        outcome,
+    )
 
 
 def _carry_out(action: Action, link: UsbLink, clock: Clock) -> Reply:

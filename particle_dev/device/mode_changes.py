@@ -10,9 +10,9 @@ from particle_dev.catalog.platforms import UsbMode
 from particle_dev.device.console import ConsoleSession, open_serial_port, touch_into_listening
 from particle_dev.device.control import ControlSession
 from particle_dev.device.dfu import DfuSession
-from particle_dev.device.discovery import POLL_INTERVAL_S, wait_for_mode
+from particle_dev.device.discovery import POLL_INTERVAL_S, wait_for_mode, wait_until_settled
 from particle_dev.device.model import Device
-from particle_dev.device.modes import TRANSITIONS, DfuEntry, Evidence, Target, Transition, Way, enter_dfu
+from particle_dev.device.modes import TRANSITIONS, ArrivalEvidence, Target, Transition, Way, enter_dfu
 from particle_dev.errors import (
     DeviceModeError,
     LinkAccessError,
@@ -32,10 +32,6 @@ RESET_REASON_SAFE_MODE = 110
 """Source: device-os v6.2.0 services/inc/system_defs.h System_Reset_Reason."""
 _MIN_UPTIME_S = 3
 """A younger boot cannot be told from the next one by uptimes in whole seconds."""
-_ENUMERATES_TWICE = "RTL872"
-"""Microcontrollers that come with control requests only, and then again with the serial port. Source: device-os v6.2.0
-hal/src/rtl872x/usb_hal.cpp."""
-_SECOND_ENUMERATION_S = 3.0
 ResultT = TypeVar("ResultT")
 
 
@@ -49,8 +45,8 @@ class ModeChange:
 
     device: Device
     transition: Transition | None
-    evidence: tuple[Evidence, ...]
-    missing: tuple[Evidence, ...] = ()
+    evidence: tuple[ArrivalEvidence, ...]
+    missing: tuple[ArrivalEvidence, ...] = ()
     device_mode: DeviceMode | None = None
 
 
@@ -91,7 +87,7 @@ def change_mode(
     """
     transition = transition_for(device, target, way)
     if transition is None:
-        return ModeChange(device, None, (Evidence.PRODUCT_ID,))
+        return ModeChange(device, None, (ArrivalEvidence.PRODUCT_ID,))
     if transition.may_connect:
         permissions.require_connect(f"mode {target}")
     match target:
@@ -102,15 +98,14 @@ def change_mode(
         case Target.NORMAL if transition.way is Way.CONTROL:
             return _out_of_listening(host, device, transition, permissions)
         case Target.NORMAL | Target.SAFE if transition.way is Way.DFU:
-            return _out_of_dfu(host, device, transition, timeout_s)
+            return _out_of_dfu(host, device, transition, permissions, timeout_s)
         case _:
             return _restart(host, device, transition, permissions, timeout_s)
 
 
 def _to_dfu(host: Host, device: Device, transition: Transition, way: Way | None, timeout_s: float) -> ModeChange:
-    entries = {Way.CONTROL: DfuEntry.CONTROL_REQUEST, Way.TOUCH: DfuEntry.SERIAL_TOUCH}
-    arrived, entry = enter_dfu(host, device, entries[way] if way else None, timeout_s)
-    used = next(row for row in TRANSITIONS if row.target is Target.DFU and entries.get(row.way) is entry)
+    arrived, used_way = enter_dfu(host, device, way, timeout_s)
+    used = next(row for row in TRANSITIONS if row.target is Target.DFU and row.way is used_way)
     return ModeChange(arrived, used, transition.evidence)
 
 
@@ -119,10 +114,10 @@ def _to_listening(host: Host, device: Device, transition: Transition) -> ModeCha
         return _touch_listening(host, device, transition)
     with ControlSession(host, device) as session:
         if session.device_mode() is DeviceMode.LISTENING:
-            return ModeChange(device, None, (Evidence.DEVICE_MODE,), device_mode=DeviceMode.LISTENING)
+            return ModeChange(device, None, (ArrivalEvidence.DEVICE_MODE,), device_mode=DeviceMode.LISTENING)
         session.start_listening()
         _wait_for_device_mode(host, session, DeviceMode.LISTENING, "its application may forbid listening mode")
-    return ModeChange(device, transition, (Evidence.DEVICE_MODE,), device_mode=DeviceMode.LISTENING)
+    return ModeChange(device, transition, (ArrivalEvidence.DEVICE_MODE,), device_mode=DeviceMode.LISTENING)
 
 
 def _touch_listening(host: Host, device: Device, transition: Transition) -> ModeChange:
@@ -134,21 +129,21 @@ def _touch_listening(host: Host, device: Device, transition: Transition) -> Mode
         touch_into_listening(host, device, None)
         with ConsoleSession(open_serial_port(host, device)) as console:
             console.version()
-        return ModeChange(device, transition, (Evidence.CONSOLE,))
+        return ModeChange(device, transition, (ArrivalEvidence.CONSOLE,))
     touch_into_listening(host, device, device_os)
     with ControlSession(host, device) as session:
         _wait_for_device_mode(host, session, DeviceMode.LISTENING, "use the control request")
-    return ModeChange(device, transition, (Evidence.DEVICE_MODE,), device_mode=DeviceMode.LISTENING)
+    return ModeChange(device, transition, (ArrivalEvidence.DEVICE_MODE,), device_mode=DeviceMode.LISTENING)
 
 
 def _out_of_listening(host: Host, device: Device, transition: Transition, permissions: Permissions) -> ModeChange:
     with ControlSession(host, device, permissions) as session:
         if session.device_mode() is DeviceMode.NORMAL:
-            return ModeChange(device, None, (Evidence.DEVICE_MODE,), device_mode=DeviceMode.NORMAL)
+            return ModeChange(device, None, (ArrivalEvidence.DEVICE_MODE,), device_mode=DeviceMode.NORMAL)
         session.stop_listening()
         hint = "a board without Wi-Fi credentials, or not set up before Device OS 4.0.0, goes on listening by itself"
         _wait_for_device_mode(host, session, DeviceMode.NORMAL, hint)
-    return ModeChange(device, transition, (Evidence.DEVICE_MODE,), device_mode=DeviceMode.NORMAL)
+    return ModeChange(device, transition, (ArrivalEvidence.DEVICE_MODE,), device_mode=DeviceMode.NORMAL)
 
 
 def _wait_for_device_mode(host: Host, session: ControlSession, wanted: DeviceMode, hint: str) -> None:
@@ -164,15 +159,17 @@ def _wait_for_device_mode(host: Host, session: ControlSession, wanted: DeviceMod
         host.clock.sleep(POLL_INTERVAL_S)
 
 
-def _out_of_dfu(host: Host, device: Device, transition: Transition, timeout_s: float) -> ModeChange:
+def _out_of_dfu(
+    host: Host, device: Device, transition: Transition, permissions: Permissions, timeout_s: float
+) -> ModeChange:
     deadline_s = host.clock.monotonic_s() + timeout_s
-    with DfuSession(host, device) as session:
+    with DfuSession(host, device, permissions) as session:
         if transition.target is Target.SAFE:
             session.leave_into_safe_mode()
         else:
             session.leave()
     arrived, mode = _ask_after_boot(host, device, deadline_s, _device_mode)
-    missing = (Evidence.RESET_REASON,) if transition.target is Target.SAFE else ()
+    missing = (ArrivalEvidence.RESET_REASON,) if transition.target is Target.SAFE else ()
     return ModeChange(arrived, transition, transition.evidence, missing, mode)
 
 
@@ -197,13 +194,13 @@ def _restart(
                 hint="use the control request",
             )
     arrived, diagnostics = _ask_after_boot(host, device, deadline_s, _diagnostics)
-    found = {Evidence.PRODUCT_ID}
+    found = {ArrivalEvidence.PRODUCT_ID}
     uptime_s = diagnostics.get("sys:uptime")
     # Uptimes are whole seconds: two readings in one boot give times of booting less than a second apart.
     if booted_s is not None and uptime_s is not None and host.clock.monotonic_s() - uptime_s > booted_s + 1.5:
-        found.add(Evidence.UPTIME)
+        found.add(ArrivalEvidence.UPTIME)
     if diagnostics.get("sys:reset") == RESET_REASON_SAFE_MODE and transition.target is Target.SAFE:
-        found.add(Evidence.RESET_REASON)
+        found.add(ArrivalEvidence.RESET_REASON)
     evidence = tuple(e for e in transition.evidence if e in found)
     return ModeChange(arrived, transition, evidence, tuple(e for e in transition.evidence if e not in found))
 
@@ -229,23 +226,10 @@ def _ask_after_boot(
     """The board in normal mode again, and its answer. One that leaves while it is asked is waited for again."""
     while True:
         seen = wait_for_mode(host, before, UsbMode.NORMAL, deadline_s - host.clock.monotonic_s())
-        if seen.platform.mcu.startswith(_ENUMERATES_TWICE):
-            _wait_for_serial_port(host, seen)
-            seen = wait_for_mode(host, before, UsbMode.NORMAL, deadline_s - host.clock.monotonic_s())
+        seen = wait_until_settled(host, seen, deadline_s - host.clock.monotonic_s())
         try:
             with ControlSession(host, seen) as session:
                 return seen, question(session)
         except (LinkDisconnectedError, LinkTimeoutError):
             if host.clock.monotonic_s() >= deadline_s:
                 raise
-
-
-def _wait_for_serial_port(host: Host, device: Device) -> None:
-    """Return when the board has its serial port, which comes with the last enumeration of a boot, or after some
-    seconds: an application may do without."""
-    deadline_s = host.clock.monotonic_s() + _SECOND_ENUMERATION_S
-    usb = (device.usb.vid, device.usb.pid, device.usb.serial_number)
-    while not any((p.vid, p.pid, p.serial_number) == usb for p in host.serial.ports()):
-        if host.clock.monotonic_s() >= deadline_s:
-            return
-        host.clock.sleep(POLL_INTERVAL_S)

@@ -18,13 +18,6 @@ from particle_dev.transport.base import Host
 DFU_TOUCH_BAUD = DFU_SPEED.baud
 
 
-class DfuEntry(StrEnum):
-    """Ways into DFU mode."""
-
-    CONTROL_REQUEST = "control request 50"
-    SERIAL_TOUCH = "14400 baud"
-
-
 class Target(StrEnum):
     """What a host can ask a board for. RESET keeps the mode it would boot into."""
 
@@ -48,7 +41,10 @@ class Way(StrEnum):
     """A command to the bootloader."""
 
 
-class Evidence(StrEnum):
+WAYS_INTO_DFU = (Way.CONTROL, Way.TOUCH)
+
+
+class ArrivalEvidence(StrEnum):
     """What proves that a board arrived."""
 
     PRODUCT_ID = "same Device ID at the same port, new enumeration, product id of the mode"
@@ -72,14 +68,14 @@ class Transition(NamedTuple):
     delay_s: float
     boots_application: bool
     may_connect: bool
-    evidence: tuple[Evidence, ...]
+    evidence: tuple[ArrivalEvidence, ...]
     note: str = ""
 
 
 _NORMAL, _DFU = UsbMode.NORMAL, UsbMode.DFU
-_BUS = (Evidence.PRODUCT_ID,)
-_MODE = (Evidence.DEVICE_MODE,)
-_RESET = (Evidence.PRODUCT_ID, Evidence.UPTIME)
+_BUS = (ArrivalEvidence.PRODUCT_ID,)
+_MODE = (ArrivalEvidence.DEVICE_MODE,)
+_RESET = (ArrivalEvidence.PRODUCT_ID, ArrivalEvidence.UPTIME)
 _R = ControlRequest
 _DNLOAD = 1
 
@@ -94,7 +90,7 @@ TRANSITIONS: tuple[Transition, ...] = (
         1.0,
         False,
         True,
-        (*_RESET, Evidence.RESET_REASON),
+        (*_RESET, ArrivalEvidence.RESET_REASON),
         "the system connects, whatever the application wants",
     ),
     Transition(
@@ -160,28 +156,38 @@ system_update.cpp system_lineCodingBitRateHandler, system/src/control/common.cpp
 bootloader/src/nRF52840/usbd_dfu.cpp (500 ms after manifest; 0xFA), v6.0.0 without it, v6.1.1 with it."""
 
 
-def enter_dfu(
-    host: Host, device: Device, by: DfuEntry | None = None, timeout_s: float = 30.0
-) -> tuple[Device, DfuEntry]:
+def enter_dfu(host: Host, device: Device, by: Way | None = None, timeout_s: float = 30.0) -> tuple[Device, Way]:
     """The same board in DFU mode, and the way that led there.
 
     ``by`` None asks by control request first and, when the device does not answer it, by 14400 baud on its serial
     port; a device that refuses is not asked twice. Arrival is proven by the DFU product id at the same port with the
-    same Device ID. Raises DeviceModeError (also for a device that is in DFU mode already), WrongDeviceError,
-    TransportError.
+    same Device ID. Raises DeviceModeError (also for a device that is in DFU mode already, and for a way that does not
+    lead there), WrongDeviceError, TransportError.
     """
     if device.mode is UsbMode.DFU:
-        raise DeviceModeError(f"{device} is in DFU mode already", expected=UsbMode.NORMAL, actual=UsbMode.DFU)
-    used = by or DfuEntry.CONTROL_REQUEST
-    if used is DfuEntry.CONTROL_REQUEST:
+        raise DeviceModeError(
+            f"{device} is in DFU mode already",
+            expected=UsbMode.NORMAL,
+            actual=UsbMode.DFU,
+            hint="leave the step out; `particle-dev flash` takes it as it is",
+        )
+    used = by or Way.CONTROL
+    if used not in WAYS_INTO_DFU:
+        raise DeviceModeError(
+            f"{device}: no way into DFU mode by {used}",
+            expected=UsbMode.DFU,
+            actual=device.mode,
+            hint=f"possible: {', '.join(WAYS_INTO_DFU)}",
+        )
+    if used is Way.CONTROL:
         try:
             with ControlSession(host, device) as session:
                 session.enter_dfu_mode()
         except (LinkTimeoutError, ControlProtocolError):
             if by is not None:
                 raise
-            used = DfuEntry.SERIAL_TOUCH
-    if used is DfuEntry.SERIAL_TOUCH:
+            used = Way.TOUCH
+    if used is Way.TOUCH:
         touch_serial_port(host, device)
     return wait_for_mode(host, device, UsbMode.DFU, timeout_s), used
 

@@ -5,7 +5,7 @@ A selector is one or more terms with commas between them, and all of them must h
 =================  ==================================================================================
 ``id:TEXT``        Device ID, or at least four of its first digits
 ``name:TEXT``      a name that the file of device names gives to a Device ID
-``platform:TEXT``  platform by name (``bsom``) or by its full name (``Asset Tracker``)
+``platform:TEXT``  platform by name (``bsom``), other name (``photon2``) or full name (``Asset Tracker``)
 ``mode:TEXT``      ``normal`` or ``dfu``: how it shows itself on the bus
 ``port:TEXT``      USB port as ``particle-dev list`` shows it: ``1-2.3``
 ``serial:TEXT``    USB serial number, or the serial number on the board's label, which is asked of the boards
@@ -69,7 +69,9 @@ class Term:
 _FITS: Mapping[Kind, Callable[[str, Device, Mapping[str, str]], bool]] = {
     Kind.ID: lambda text, device, _: bool(_ID_DIGITS.fullmatch(text)) and device.device_id.startswith(text),
     Kind.NAME: lambda text, device, names: bool(device.device_id) and names.get(text) == device.device_id,
-    Kind.PLATFORM: lambda text, device, _: text in (device.platform.name, device.platform.display_name.lower()),
+    Kind.PLATFORM: lambda text, device, _: (
+        platform_by_name(text) is device.platform or text == device.platform.display_name.lower()
+    ),
     Kind.MODE: lambda text, device, _: text == device.mode,
     Kind.PORT: lambda text, device, _: text == device.usb.port_path,
     Kind.SERIAL: lambda text, device, _: text == device.usb.serial_number,

@@ -11,6 +11,8 @@ from particle_dev.flash.releases import release_for_layout
 from particle_dev.protocol.messages import InstalledModule
 from particle_dev.protocol.module import Module
 
+NO_ASSETS_IN_DFU = "a board in DFU mode cannot be asked for it"
+"""Why the asset storage of a board is not known."""
 _NEEDS_FAILED = ModuleValidity.DEPENDENCIES | ModuleValidity.DEPENDENCIES_FULL
 
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from particle_dev.catalog.gen3_nrf52840 import LOW_SYSTEM_START
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import Platform
 from particle_dev.flash.board_modules import Need, Part, module_title
@@ -24,7 +25,6 @@ _FIRST_LOW_BOOTLOADER = 3002
 ``bootloader/src/nRF52840/dfu_usb.c``, ``modules/shared/system_module_version.mk``."""
 _FIRST_WITH_LEGACY_PREFIX = 6200
 """From 6.2.0 on a second prefix lets older bootloaders find that part. Source: device-os v6.2.0 CHANGELOG.md (2831)."""
-_LOW_SYSTEM_START = 0x28000
 _BOOTLOADER = (ModuleFunction.BOOTLOADER, 0)
 _SYSTEM = (ModuleFunction.SYSTEM_PART, 1)
 _MONO = (ModuleFunction.MONO_FIRMWARE, 0)
@@ -84,10 +84,10 @@ def boot_outcome(platform: Platform, parts: Sequence[Part]) -> BootOutcome:
     # The bootloader of STM32F2 looks at the header alone.
     if not first.intact and platform.family != "stm32f2xx":
         # The legacy part inside may be whole: then it is started, finds the rest damaged, and connects.
-        may_start = first.start_address == _LOW_SYSTEM_START and first.version >= _FIRST_WITH_LEGACY_PREFIX
+        may_start = first.start_address == LOW_SYSTEM_START and first.version >= _FIRST_WITH_LEGACY_PREFIX
         return BootOutcome(BootEnd.SAFE_MODE if may_start else BootEnd.DFU, (no_system(first),))
     bootloader = board.get(_BOOTLOADER)
-    if first.start_address == _LOW_SYSTEM_START and first.version < _FIRST_WITH_LEGACY_PREFIX:
+    if first.start_address == LOW_SYSTEM_START and first.version < _FIRST_WITH_LEGACY_PREFIX:
         need = Need(*_BOOTLOADER, _FIRST_LOW_BOOTLOADER)
         if bootloader is None or bootloader.version < need.version:
             return BootOutcome(BootEnd.DFU, (_unmet(platform, first, need, bootloader),))
@@ -145,7 +145,9 @@ def _unmet(platform: Platform, part: Part, need: Need, present: Part | None) -> 
         if present is None
         else f"the board would have v{present.version}"
     )
-    release = first_release_with(platform, need.version) if need.function == ModuleFunction.SYSTEM_PART else None
+    release = (
+        first_release_with(platform, need.version, whole=True) if need.function == ModuleFunction.SYSTEM_PART else None
+    )
     if release is not None:
         hint = f"flash Device OS {release.name} or later, or build for the Device OS that the board has"
     elif need.function in (ModuleFunction.BOOTLOADER, ModuleFunction.RADIO_STACK, ModuleFunction.NCP_FIRMWARE):

@@ -1,15 +1,15 @@
-"""Application bundles and module files on disk: read and write the zip, collect assets, replace files whole."""
+"""Application bundles on disk: read and write the zip, collect assets."""
 
 from __future__ import annotations
 
 import io
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from particle_dev.errors import FirmwareStoreError, ModuleFormatError
-from particle_dev.flash.firmware_sources import Source, read_file, read_zip_members
+from particle_dev.errors import ModuleFormatError
+from particle_dev.flash.file_io import read_file
+from particle_dev.flash.firmware_sources import Source, read_zip_members
 from particle_dev.protocol.asset import Asset
 from particle_dev.protocol.bundle import Bundle, is_junk, read_bundle
 
@@ -50,29 +50,3 @@ def collect_assets(paths: Sequence[Path]) -> list[Asset]:
                 )
             assets.append(Asset(file.name, read_file(file)))
     return assets
-
-
-def write_file(path: Path, data: bytes, *, made_from: Sequence[Path] = ()) -> None:
-    """Write a file whole or leave what was there. Raises FirmwareStoreError, also when it would replace one of the
-    files that it was made from."""
-    if path.resolve() in {source.resolve() for source in made_from}:
-        raise FirmwareStoreError(
-            f"{path} would replace the file that it is made from",
-            path=str(path),
-            hint="give another name for the result",
-        )
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as stream:
-            temporary = Path(stream.name)
-            try:
-                stream.write(data)
-                stream.close()
-                temporary.chmod(0o644)
-                temporary.replace(path)
-            except OSError:
-                temporary.unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise FirmwareStoreError(
-            f"{path} cannot be written: {error.strerror}", path=str(path), hint="check folder, permissions and space"
-        ) from error

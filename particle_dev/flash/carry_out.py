@@ -10,24 +10,25 @@ from particle_dev.catalog.modules import ModuleFlag, ModuleFunction
 from particle_dev.catalog.platforms import UsbMode
 from particle_dev.device.control import ControlSession
 from particle_dev.device.dfu import DfuSession
-from particle_dev.device.discovery import POLL_INTERVAL_S, device_at, wait_for_mode
+from particle_dev.device.discovery import wait_for_mode, wait_until_settled
 from particle_dev.device.mode_changes import ARRIVAL_TIMEOUT_S, change_mode
 from particle_dev.device.model import Device
-from particle_dev.device.modes import DfuEntry, Target, enter_dfu
-from particle_dev.errors import PlanRefusedError, UpdateNotAppliedError, WrongDeviceError
+from particle_dev.device.modes import Target, Way, enter_dfu
+from particle_dev.errors import UpdateNotAppliedError, WrongDeviceError
 from particle_dev.flash.board_modules import ModuleFile
+from particle_dev.flash.bootloader_copies import copy_by_bootloader, stage_in_slots
 from particle_dev.flash.control_update import UPDATE_TIMEOUT_S, update_over_control, wait_until_reported
 from particle_dev.flash.execute import ReadFile, flash, set_brake, verify
-from particle_dev.flash.installed import is_reported, reported, title_of
-from particle_dev.flash.inventory import inventory_by_control, pending_updates
-from particle_dev.flash.ota_region import Install, copy_by_bootloader, stage_by_flag, stage_in_slots, unequal_in_flash
+from particle_dev.flash.install_by_flag import stage_by_flag
+from particle_dev.flash.installed import is_reported, is_stored, reported, title_of
+from particle_dev.flash.inventory import inventory_by_control, pending_updates, refuse_protected, refuse_unwritable
 from particle_dev.flash.phases import Phase, PhaseKind, UpdatePlan
 from particle_dev.flash.progress import ModuleProven, PhaseStarted, UpdateEvent
+from particle_dev.flash.update_area import Install, unequal_in_flash
 from particle_dev.permissions import NOTHING, Permissions
+from particle_dev.protocol.messages import AssetInfo
 from particle_dev.transport.base import Host
 
-SECOND_ENUMERATION_S = 3.0
-"""How long a second enumeration is waited for."""
 ControlProgress = Callable[[str, int, int], None]
 """Called with file name, bytes sent and bytes in all of a control update."""
 
@@ -39,13 +40,13 @@ def carry_out(
     read_file: ReadFile,
     *,
     permissions: Permissions = NOTHING,
-    dfu_entry: DfuEntry | None = None,
+    dfu_way: Way | None = None,
     control_progress: ControlProgress = lambda _name, _sent, _total: None,
 ) -> Iterator[UpdateEvent]:
     """Install what the plan says, and prove each module by reading it back or, where that cannot be, by the device's
     own report. **Erases** what the plan replaces; phases with ``may_connect`` **boot the application**.
 
-    ``dfu_entry`` is the way into DFU mode, None for the usual ones. Raises PermissionMissingError before anything is
+    ``dfu_way`` is the way into DFU mode, None for the usual ones. Raises PermissionMissingError before anything is
     touched, WrongDeviceError, PlanRefusedError (a protected board, or an update that somebody else armed),
     VerifyError, UpdateNotAppliedError, and what flash, control update and mode change raise.
     """
@@ -57,7 +58,7 @@ def carry_out(
             actual=device.device_id,
             hint="nothing was changed; make a plan for the board that is there",
         )
-    run = _Run(host, device, read_file, permissions, dfu_entry, control_progress)
+    run = _Run(host, device, read_file, permissions, dfu_way, control_progress)
     for number, phase in enumerate(plan.phases, 1):
         names = ", ".join(f.file_name for f in phase.files)
         yield PhaseStarted(number, len(plan.phases), f"{phase.kind}: {names}" if names else phase.kind.value)
@@ -73,7 +74,7 @@ class _Run:
     device: Device
     read_file: ReadFile
     permissions: Permissions
-    dfu_entry: DfuEntry | None
+    dfu_way: Way | None
     control_progress: ControlProgress
     proofs: dict[str, str] = field(default_factory=dict)
     read_back: set[str] = field(default_factory=set)
@@ -84,10 +85,9 @@ class _Run:
             self.read_back.clear()
         match phase.kind:
             case PhaseKind.ENTER_DFU:
-                self.device, _ = enter_dfu(self.host, self.device, self.dfu_entry)
+                self.device, _ = enter_dfu(self.host, self.device, self.dfu_way)
             case PhaseKind.LEAVE_DFU:
-                arrived = change_mode(self.host, self.device, Target.NORMAL, self.permissions).device
-                self.device = _settled(self.host, arrived)
+                self.device = change_mode(self.host, self.device, Target.NORMAL, self.permissions).device
             case PhaseKind.CONTROL_UPDATE:
                 self._control_update(phase.files[0])
             case PhaseKind.BOOTLOADER_COPIES:
@@ -109,14 +109,14 @@ class _Run:
             permissions=self.permissions,
             progress=lambda sent, total: self.control_progress(file.file_name, sent, total),
         )
-        self.device = done.device
+        self.device = wait_until_settled(self.host, done.device, ARRIVAL_TIMEOUT_S) if done.written else done.device
         self.proofs[file.sha256] = done.evidence
 
     def _copies(self, phase: Phase) -> Iterator[UpdateEvent]:
         installs = [Install(f, self.read_file(f.sha256)) for f in phase.files]
         assert phase.flash is not None
         with DfuSession(self.host, self.device) as session:
-            _refuse_protected(session)
+            refuse_protected(session)
             staging = stage_in_slots(session, installs)
             # Its checks come with its first event, which changes nothing: no brake on a board that is then refused.
             compared = next(staging, None)
@@ -130,28 +130,20 @@ class _Run:
     def _flash(self, phase: Phase) -> Iterator[UpdateEvent]:
         assert phase.flash is not None
         with DfuSession(self.host, self.device) as session:
-            _refuse_protected(session)
-            pending = pending_updates(session)
-            if pending:
-                raise PlanRefusedError(
-                    f"{self.device} would install by itself: {'; '.join(pending)}",
-                    reasons=pending,
-                    hint="nothing was erased; let the device finish its update first",
-                )
+            refuse_unwritable(session)
             yield from flash(phase.flash, session, self.read_file)
             yield from verify(phase.flash, session, self.read_file)
         self.read_back |= {f.sha256 for f in phase.files}
 
     def _by_flag(self, file: ModuleFile) -> Iterator[UpdateEvent]:
-        with DfuSession(self.host, self.device) as session:
-            _refuse_protected(session)
+        with DfuSession(self.host, self.device, self.permissions) as session:
+            refuse_protected(session)
             yield from stage_by_flag(session, Install(file, self.read_file(file.sha256)))
-            self.permissions.require_connect("leaving DFU mode")
             session.leave()
         back = wait_for_mode(self.host, self.device, UsbMode.NORMAL, ARRIVAL_TIMEOUT_S)
         deadline_s = self.host.clock.monotonic_s() + UPDATE_TIMEOUT_S
         done = wait_until_reported(self.host, back, file, self.permissions, deadline_s)
-        self.device = done.device
+        self.device = wait_until_settled(self.host, done.device, ARRIVAL_TIMEOUT_S)
         self.proofs[file.sha256] = done.evidence
 
     def _prove(self, phase: Phase) -> Iterator[UpdateEvent]:
@@ -165,8 +157,13 @@ class _Run:
             return
         with ControlSession(self.host, self.device, self.permissions) as control:
             modules = inventory_by_control(control).modules
+            has_assets = any(f.module.function == ModuleFunction.ASSET for f in phase.files)
+            assets = control.asset_info() if has_assets else AssetInfo((), ())
         for file in phase.files:
-            if file.module.function != ModuleFunction.ASSET and not is_reported(file, modules):
+            if file.module.function == ModuleFunction.ASSET:
+                if not is_stored(file, assets):
+                    raise _not_there(self.device, file.title, "its asset storage lacks it")
+            elif not is_reported(file, modules):
                 raise _not_there(self.device, file.title, title_of(reported(file, modules)))
             evidence = self.proofs.get(file.sha256, "read back, and reported by the running system")
             yield ModuleProven(file.file_name, file.sha256, evidence)
@@ -185,19 +182,6 @@ class _Run:
         return self.proofs[file.sha256]
 
 
-def _settled(host: Host, device: Device) -> Device:
-    """The board in the enumeration that lasts: a booting RTL872x leaves the bus once more to add its serial port."""
-    if device.platform.family != "rtl872x":
-        return device
-    deadline_s = host.clock.monotonic_s() + SECOND_ENUMERATION_S
-    while host.clock.monotonic_s() < deadline_s:
-        here = device_at(host, device.usb.port_path)
-        if here is None or here.usb.address != device.usb.address:
-            return wait_for_mode(host, device, UsbMode.NORMAL, ARRIVAL_TIMEOUT_S)
-        host.clock.sleep(POLL_INTERVAL_S)
-    return device
-
-
 def _is_readable(session: DfuSession, file: ModuleFile) -> bool:
     """Whether the module lies in internal flash as its file has it."""
     module = file.module
@@ -208,16 +192,6 @@ def _is_readable(session: DfuSession, file: ModuleFile) -> bool:
         slot.storage == "internal_flash" and (slot.function, slot.index) == (module.function, module.index)
         for slot in places
     )
-
-
-def _refuse_protected(session: DfuSession) -> None:
-    if any(memory.protected for memory in session.memories.values()):
-        reason = "the board is protected: its bootloader writes nothing over DFU"
-        raise PlanRefusedError(
-            f"{session.device}: {reason}",
-            reasons=[reason],
-            hint="nothing was erased; the cloud account that owns it can open it",
-        )
 
 
 def _not_there(device: Device, what: str, actual: str) -> UpdateNotAppliedError:

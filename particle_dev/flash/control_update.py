@@ -27,7 +27,8 @@ from particle_dev.errors import (
 )
 from particle_dev.flash.board_modules import ModuleFile
 from particle_dev.flash.installed import comparable_sha256, is_reported, is_stored, reported, title_of
-from particle_dev.permissions import NOTHING, Permissions
+from particle_dev.flash.phases import ENCRYPTED_BURNS, burns_fuse
+from particle_dev.permissions import NOTHING, Effect, Permissions
 from particle_dev.protocol.firmware_update import AcceptedUpdate, Progress
 from particle_dev.protocol.messages import DeviceMode
 from particle_dev.transport.base import Host
@@ -72,8 +73,9 @@ def update_over_control(
     tells the hash, with that SHA-256.
 
     **The device resets into its application, which may connect**: needs ``may_connect``, unless the module is there
-    already. The device is put into listening mode before and, as the first request, after the reset, which keeps it off
-    the network where it is not refused; the moments in between nothing guards.
+    already; an encrypted module **burns a fuse** and needs ``may_burn_efuses`` too. The device is put into listening
+    mode before and, as the first request, after the reset, which keeps it off the network where it is not refused; the
+    moments in between nothing guards.
 
     Raises PlanRefusedError for a damaged module or one of another platform, PermissionMissingError, RequestRefusedError
     when the device does not accept the module, UpdateNotAppliedError when it does not have it afterwards,
@@ -84,6 +86,8 @@ def update_over_control(
         if _has(session, file):
             return ControlUpdate(device, False, False, _evidence(session, file))
         permissions.require_connect(f"installing {file.title} by the running system, which resets,")
+        if burns_fuse(file):
+            permissions.require(Effect.BURN, ENCRYPTED_BURNS)
         _listen(host, session)
         session.update_firmware(data, progress=progress)
     deadline_s = host.clock.monotonic_s() + timeout_s

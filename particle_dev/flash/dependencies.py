@@ -145,8 +145,10 @@ def wrong_platform(platform: Platform, part: Part) -> Finding | None:
         return None
     other = platform_by_id(part.platform_id)
     name = other.display_name if other else f"platform {part.platform_id}"
+    present = other.name if other else name
     message = f"{part.name} is for {name}, not for {platform.display_name}"
-    return Finding("wrong_platform", part.title, platform.name, name, message, f"build it for {platform.display_name}")
+    hint = f"build it for {platform.display_name}"
+    return Finding("wrong_platform", part.title, platform.name, present, message, hint)
 
 
 def slot_finding(platform: Platform, part: Part, device_os: str) -> Finding | None:

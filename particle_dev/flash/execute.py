@@ -2,6 +2,9 @@
 
 Each module is compared with the board first. What is right stays; a sector with anything else in it is erased; what
 is then missing is written. So a second run after an unplug continues at the first block that is not proven.
+
+A module may start within a sector (an RTL872x application grows downwards): what lies in front of it there is read
+before and written back with it. Power lost between that erase and that write loses those bytes.
 """
 
 from __future__ import annotations
@@ -36,10 +39,13 @@ def image_of(module: Module, data: bytes) -> bytes:
 
 @dataclass(slots=True)
 class _Work:
-    """What is left to do for one module. Blocks are offsets into ``image``."""
+    """What is left to do for one module. ``image`` begins at a sector boundary, with what the board has in front of the
+    module there; blocks are offsets into it."""
 
     write: WriteModule
+    address: int
     image: bytes
+    commit: int | None
     missing: set[int] = field(default_factory=set)
     dirty_sectors: set[Sector] = field(default_factory=set)
 
@@ -48,8 +54,18 @@ class _Work:
 
     def in_sector(self, sector: Sector) -> list[int]:
         """Blocks that start in a sector; sectors are multiples of blocks."""
-        first = sector.address - self.write.address
-        return [o for o in range(first, min(first + sector.size_bytes, len(self.image)), BLOCK_SIZE_BYTES) if o >= 0]
+        first = sector.address - self.address
+        return list(range(first, min(first + sector.size_bytes, len(self.image)), BLOCK_SIZE_BYTES))
+
+
+def _work_for(write: WriteModule, session: DfuSession, read_file: ReadFile) -> _Work:
+    image = image_of(write.file.module, read_file(write.file.sha256))
+    start = session.sectors(write.address, 1)[0].address
+    in_front = session.read(INTERNAL_FLASH_ALT, start, write.address - start) if start < write.address else b""
+    commit = write.commit_offset
+    if commit is not None:
+        commit = (commit + len(in_front)) // BLOCK_SIZE_BYTES * BLOCK_SIZE_BYTES
+    return _Work(write, start, in_front + image, commit)
 
 
 def flash(plan: FlashPlan, session: DfuSession, read_file: ReadFile) -> Iterator[FlashEvent]:
@@ -59,11 +75,11 @@ def flash(plan: FlashPlan, session: DfuSession, read_file: ReadFile) -> Iterator
     the board's boots end in DFU mode until a later run completes (see plan).
     """
     _check_device(plan, session)
-    works = [_Work(w, image_of(w.file.module, read_file(w.file.sha256))) for w in plan.writes]
+    works = [_work_for(write, session, read_file) for write in plan.writes]
     braked = False
     for work in works:
         # Before the long comparison: until the brake is set, a board that loses power boots what is on it.
-        commit = work.write.commit_offset
+        commit = work.commit
         if commit is not None and _block_on_board(work, commit, session) != work.block(commit):
             yield from _set_brake(work, session)
             braked = True
@@ -74,7 +90,7 @@ def flash(plan: FlashPlan, session: DfuSession, read_file: ReadFile) -> Iterator
     if not stale and not any(w.missing for w in works):
         return
     for work in works:
-        if work.write.commit_offset is not None and not braked:
+        if work.commit is not None and not braked:
             work.missing.update(work.in_sector(_brake_sector(work, session)))
             yield from _set_brake(work, session)
     for address in stale:
@@ -137,8 +153,8 @@ def _check_device(plan: FlashPlan, session: DfuSession) -> None:
 
 def _compare(work: _Work, session: DfuSession) -> int:
     """Fill in what is missing and which sectors must be erased first. Returns the bytes that are right already."""
-    actual = session.read(INTERNAL_FLASH_ALT, work.write.address, len(work.image))
-    for sector in session.sectors(work.write.address, len(work.image)):
+    actual = session.read(INTERNAL_FLASH_ALT, work.address, len(work.image))
+    for sector in session.sectors(work.address, len(work.image)):
         wrong = [o for o in work.in_sector(sector) if actual[o : o + BLOCK_SIZE_BYTES] != work.block(o)]
         if all(_blank(actual[o : o + BLOCK_SIZE_BYTES]) for o in wrong):
             work.missing.update(wrong)
@@ -149,11 +165,11 @@ def _compare(work: _Work, session: DfuSession) -> int:
 
 
 def _block_on_board(work: _Work, offset: int, session: DfuSession) -> bytes:
-    return session.read(INTERNAL_FLASH_ALT, work.write.address + offset, len(work.block(offset)))
+    return session.read(INTERNAL_FLASH_ALT, work.address + offset, len(work.block(offset)))
 
 
 def _brake_sector(work: _Work, session: DfuSession) -> Sector:
-    return session.sectors(work.write.address + (work.write.commit_offset or 0), 1)[0]
+    return session.sectors(work.address + (work.commit or 0), 1)[0]
 
 
 def _set_brake(work: _Work, session: DfuSession) -> Iterator[FlashEvent]:
@@ -168,8 +184,8 @@ def _set_brake(work: _Work, session: DfuSession) -> Iterator[FlashEvent]:
 def _complete(work: _Work, session: DfuSession) -> Iterator[SectorErased | int]:
     """Erase and write sector by sector; the block that makes the system part valid comes last. Yields sectors erased
     and sizes of blocks written."""
-    last = set[int]() if work.write.commit_offset is None else {work.write.commit_offset}
-    for sector in session.sectors(work.write.address, len(work.image)):
+    last = set[int]() if work.commit is None else {work.commit}
+    for sector in session.sectors(work.address, len(work.image)):
         if sector in work.dirty_sectors:
             yield from _erase(sector, session)
         for offset in work.in_sector(sector):
@@ -181,7 +197,7 @@ def _complete(work: _Work, session: DfuSession) -> Iterator[SectorErased | int]:
 
 def _write_block(work: _Work, offset: int, session: DfuSession) -> int:
     data = work.block(offset)
-    session.write(work.write.address + offset, data)
+    session.write(work.address + offset, data)
     return len(data)
 
 

@@ -9,7 +9,6 @@ import lzma
 import os
 import re
 import subprocess
-import sys
 import tarfile
 import tempfile
 import zipfile
@@ -21,15 +20,14 @@ from pathlib import Path
 from typing import IO, TypeAlias
 
 from particle_dev.errors import FirmwareStoreError
+from particle_dev.flash.file_io import MAX_FILE_BYTES, STANDARD_INPUT, read_file, read_limited, unreadable
 
-_MAX_FILE_BYTES = 64 * 1024 * 1024
-"""No firmware file comes near; keeps a disk image or an archive bomb out of memory."""
-STANDARD_INPUT = "-"
-"""In place of a file name."""
 Source: TypeAlias = Path | IO[bytes]
 """A file or folder, or what came on standard input as a stream that can seek."""
+_ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
 _NPM_TIMEOUT_S = 600
 _DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
+_NPM = "npm"
 _NPM_NAME = r"((?:@[a-z0-9][\w.-]*/)?[a-z0-9][\w.-]*)"
 _NPM_SPEC = re.compile(rf"npm:{_NPM_NAME}@(\d+\.\d+\.\d+(?:[-+][\w.+-]+)?)", re.ASCII)
 
@@ -88,16 +86,20 @@ def is_container(source: Source) -> bool:
             return tarfile.is_tarfile(stream)
 
 
-def read_sources(source: Source) -> Iterator[SourceFile]:
-    """Deliver the file, or every ``.bin`` file of a folder or archive in the order of names.
+def read_sources(source: Source) -> Iterator[SourceFile | FirmwareStoreError]:
+    """Deliver the file, or every ``.bin`` file of a folder or archive in the order of names; for files and folders in a
+    folder that cannot be read an error, which names them.
 
-    Raises FirmwareStoreError for what cannot be read.
+    Raises FirmwareStoreError for a source that cannot be read.
     """
+    if isinstance(source, Path) and source.is_dir():
+        files, errors = _walk(source)
+        yield from errors
+        for file in files:
+            if is_module_name(file.name):
+                yield _file_in_folder(file)
+        return
     with _reading(source) as label:
-        if isinstance(source, Path) and source.is_dir():
-            for file in sorted(p for p in source.rglob("*.bin") if p.is_file()):
-                yield SourceFile(file.name, str(file), _read(file.open("rb"), str(file)))
-            return
         is_archive = is_container(source)
         with _opened(source) as stream:
             if not is_archive:
@@ -109,18 +111,26 @@ def read_sources(source: Source) -> Iterator[SourceFile]:
                 yield from _read_tar(stream, label)
 
 
-def read_file(path: Path) -> bytes:
-    """The bytes of one file. Raises FirmwareStoreError when it cannot be read or is too large."""
-    with _reading(path):
-        return _read(path.open("rb"), str(path))
+def is_module_name(name: str) -> bool:
+    """Whether a file of a folder or archive is looked at: ``.bin`` in any case."""
+    return name.lower().endswith(".bin")
 
 
-def read_input(path: Path) -> bytes:
-    """As :func:`read_file`; ``-`` stands for standard input."""
-    if str(path) != STANDARD_INPUT:
-        return read_file(path)
-    with _reading(path):
-        return _read_limited(sys.stdin.buffer, STANDARD_INPUT)
+def inner_archives(source: Source) -> list[str]:
+    """Archives in a folder or archive, by their names: :func:`read_sources` does not look into them. Raises
+    FirmwareStoreError."""
+    if isinstance(source, Path) and source.is_dir():
+        names = [str(path) for path in _walk(source)[0]]
+    else:
+        with _reading(source) as label, _opened(source) as stream:
+            if zipfile.is_zipfile(stream):
+                with zipfile.ZipFile(stream) as archive:
+                    names = [f"{label}:{name}" for name in archive.namelist()]
+            else:
+                stream.seek(0)
+                with tarfile.open(fileobj=stream) as archive_file:
+                    names = [f"{label}:{name}" for name in archive_file.getnames()]
+    return sorted(name for name in names if name.lower().endswith(_ARCHIVE_SUFFIXES))
 
 
 def zip_member_names(source: Source) -> list[str]:
@@ -141,7 +151,7 @@ def read_zip_members(source: Source) -> dict[str, bytes]:
         for info in archive.infolist():
             if info.is_dir():
                 continue
-            if info.filename in members or sum(map(len, members.values())) > _MAX_FILE_BYTES:
+            if info.filename in members or sum(map(len, members.values())) > MAX_FILE_BYTES:
                 raise FirmwareStoreError(
                     f"{label} holds {info.filename} twice, or more data than any device",
                     path=label,
@@ -171,7 +181,7 @@ def npm_tarball(package: NpmPackage, cache_dir: Path) -> Path:
         # Packed aside and renamed: an interrupted download must not be taken for the package next time.
         with tempfile.TemporaryDirectory(dir=cache_dir, prefix="npm-pack-") as folder:
             subprocess.run(
-                ["npm", "pack", f"{package.name}@{package.version}", "--ignore-scripts", "--loglevel=error"],
+                [_NPM, "pack", f"{package.name}@{package.version}", "--ignore-scripts", "--loglevel=error"],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -182,10 +192,11 @@ def npm_tarball(package: NpmPackage, cache_dir: Path) -> Path:
             (Path(folder) / package.tarball_name).replace(tarball)
     except subprocess.CalledProcessError as error:
         reason = " ".join(error.stderr.split()[:16])
+        check = f"free some space for {cache_dir}" if "ENOSPC" in error.stderr else "check name, version and network"
         raise FirmwareStoreError(
             f"npm could not fetch {package.spec}: {reason or f'exit status {error.returncode}'}",
             path=package.spec,
-            hint=f"check name, version and network, {by_hand}",
+            hint=f"{check}, {by_hand}",
         ) from error
     except subprocess.TimeoutExpired as error:
         raise FirmwareStoreError(
@@ -194,10 +205,12 @@ def npm_tarball(package: NpmPackage, cache_dir: Path) -> Path:
             hint=f"check the network, {by_hand}",
         ) from error
     except OSError as error:
+        no_client = error.filename == _NPM and isinstance(error, FileNotFoundError)
+        check = "install the npm client (Node.js)" if no_client else f"give another folder than {cache_dir} by --cache"
         raise FirmwareStoreError(
             f"{package.spec} could not be fetched: {error}",
             path=package.spec,
-            hint=f"install the npm client (Node.js) and check the folder {cache_dir}, {by_hand}",
+            hint=f"{check}, {by_hand}" if no_client else f"{check}, or make room in it and let it be written",
         ) from error
     return tarball
 
@@ -209,14 +222,15 @@ def _reading(source: Source) -> Iterator[str]:
     try:
         yield label
     except (*_DAMAGE, OSError) as error:
+        if isinstance(error, RuntimeError) and "encrypted" in str(error):
+            hint = "unpack it with its password, and give the files"
+            raise FirmwareStoreError(f"{label} is an encrypted archive", path=label, hint=hint) from error
         # Errors of bz2 and gzip are OSErrors that no operating system raised.
         if not isinstance(error, OSError) or error.errno is None:
             raise FirmwareStoreError(
                 f"{label} is a damaged archive: {error}", path=label, hint="delete it and fetch it again"
             ) from error
-        raise FirmwareStoreError(
-            f"{label} cannot be read: {os.strerror(error.errno)}", path=label, hint="check path and permissions"
-        ) from error
+        raise unreadable(label, error) from error
 
 
 def _opened(source: Source) -> AbstractContextManager[IO[bytes]]:
@@ -229,7 +243,7 @@ def _opened(source: Source) -> AbstractContextManager[IO[bytes]]:
 
 def _read_tar(stream: IO[bytes], label: str) -> Iterator[SourceFile]:
     with tarfile.open(fileobj=stream) as archive:
-        members = [m for m in archive.getmembers() if m.isfile() and m.name.endswith(".bin")]
+        members = [m for m in archive.getmembers() if m.isfile() and is_module_name(m.name)]
         for member in sorted(members, key=lambda m: m.name):
             content = archive.extractfile(member)
             assert content is not None, "members are regular files"
@@ -238,8 +252,30 @@ def _read_tar(stream: IO[bytes], label: str) -> Iterator[SourceFile]:
 
 def _read_zip(stream: IO[bytes], label: str) -> Iterator[SourceFile]:
     with zipfile.ZipFile(stream) as archive:
-        for name in sorted(n for n in archive.namelist() if n.endswith(".bin")):
+        for name in sorted(n for n in archive.namelist() if is_module_name(n)):
             yield _member(archive.open(name), name, label)
+
+
+def _walk(folder: Path) -> tuple[list[Path], list[FirmwareStoreError]]:
+    """Every file below a folder, sorted, and what could not be looked into. Links to folders are not followed."""
+    errors: list[FirmwareStoreError] = []
+    files = [
+        Path(parent, name)
+        for parent, _, names in os.walk(folder, onerror=lambda e: errors.append(unreadable(str(e.filename), e)))
+        for name in names
+    ]
+    return sorted(files), errors
+
+
+def _file_in_folder(file: Path) -> SourceFile | FirmwareStoreError:
+    try:
+        if file.exists() and not file.is_file():  # a pipe would wait for ever
+            return FirmwareStoreError(f"{file} is no regular file", path=str(file), hint="remove it")
+        return SourceFile(file.name, str(file), read_file(file))
+    except OSError as error:
+        return unreadable(str(file), error)
+    except FirmwareStoreError as error:
+        return error
 
 
 def _member(stream: IO[bytes], name: str, label: str) -> SourceFile:
@@ -249,15 +285,4 @@ def _member(stream: IO[bytes], name: str, label: str) -> SourceFile:
 
 def _read(stream: IO[bytes], source: str) -> bytes:
     with stream:
-        return _read_limited(stream, source)
-
-
-def _read_limited(stream: IO[bytes], source: str) -> bytes:
-    data = stream.read(_MAX_FILE_BYTES + 1)
-    if len(data) > _MAX_FILE_BYTES:
-        raise FirmwareStoreError(
-            f"{source} has more than {_MAX_FILE_BYTES} bytes",
-            path=source,
-            hint="name firmware files only",
-        )
-    return data
+        return read_limited(stream, source)

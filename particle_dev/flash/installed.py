@@ -10,6 +10,7 @@ from particle_dev.protocol.messages import AssetInfo, InstalledModule
 from particle_dev.protocol.module import ExtensionType
 from particle_dev.protocol.module_traits import HASH_SHA256, extension_of
 
+_WITHOUT_HASH = (ModuleFunction.RADIO_STACK, ModuleFunction.NCP_FIRMWARE)
 _DAMAGED = ModuleValidity.INTEGRITY | ModuleValidity.RANGE | ModuleValidity.PLATFORM
 
 
@@ -32,11 +33,12 @@ def is_reported(file: ModuleFile, modules: Iterable[InstalledModule]) -> bool:
 def comparable_sha256(file: ModuleFile) -> bytes | None:
     """The hash that the device would report, None where it reports another one or none.
 
-    A radio stack loses its suffix on the way into flash, and the device reports Nordic's unique string for it; an
-    encrypted module is stored as another one. Source: device-os v6.2.0 hal/src/nRF52840/platform_radio_stack.cpp.
+    A radio stack loses its suffix on the way into flash, and the device reports Nordic's unique string for it; of a
+    network processor it knows the version and repeats that; an encrypted module is stored as another one. Source:
+    device-os v6.2.0 hal/src/nRF52840/platform_radio_stack.cpp, hal/network/ncp/wifi/platform_ncp_update.cpp.
     """
     module = file.module
-    if module.function == ModuleFunction.RADIO_STACK or module.flags & ModuleFlag.ENCRYPTED or module.sha256 is None:
+    if module.function in _WITHOUT_HASH or module.flags & ModuleFlag.ENCRYPTED or module.sha256 is None:
         return None
     return module.sha256.stored
 

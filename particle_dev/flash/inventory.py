@@ -4,26 +4,50 @@ from __future__ import annotations
 
 import struct
 
+from particle_dev.catalog.gen3_nrf52840 import SOFTDEVICE_FWID_ADDRESS
 from particle_dev.catalog.modules import ModuleFunction, ModuleStore, ModuleValidity
-from particle_dev.catalog.platforms import ModuleSlot
+from particle_dev.catalog.platforms import ModuleSlot, UsbMode
 from particle_dev.device.control import ControlSession
 from particle_dev.device.dfu import DCT_ALT, INTERNAL_FLASH_ALT, DfuSession
-from particle_dev.errors import DfuProtocolError, ModuleFormatError
-from particle_dev.flash.board_modules import Inventory
+from particle_dev.device.model import Device
+from particle_dev.errors import DfuProtocolError, ModuleFormatError, PlanRefusedError, RequestRefusedError
+from particle_dev.flash.board_modules import NO_ASSETS_IN_DFU, Inventory
 from particle_dev.protocol import dct
-from particle_dev.protocol.messages import InstalledModule
+from particle_dev.protocol.messages import AssetInfo, InstalledModule
 from particle_dev.protocol.module import ExtensionType, parse
+from particle_dev.protocol.module_prefix import CRC_SIZE_BYTES, PREFIX_SIZE_BYTES, SUFFIX_BASE_SIZE_BYTES, read_prefix
+from particle_dev.transport.base import Host
 
-__all__ = ["Inventory", "inventory_by_control", "inventory_by_dfu", "pending_updates"]
+_MAX_SUFFIX_SIZE_BYTES = 4096
+_ERASED_FWID = 0xFFFF
+_NOT_SUPPORTED = -120
+"""Also the code of a request that was not sent, because the Device OS of the board does not know it."""
 
-PREFIX_SIZE_BYTES = 24
-CRC_SIZE_BYTES = 4
-SUFFIX_BASE_SIZE_BYTES = 36
-MAX_SUFFIX_SIZE_BYTES = 4096
-SOFTDEVICE_FWID_ADDRESS = 0x300C
-"""Source: device-os v2.1.0 hal/src/nRF52840/platform_radio_stack.cpp (FWID of Nordic's SoftDevice information
-structure, 0x2000 + 0x0C behind its start at 0x1000); Device OS reports it as the radio stack's module version."""
-ERASED_FWID = 0xFFFF
+
+def read_inventory(host: Host, device: Device) -> Inventory:
+    """What is on a board in whatever mode it is: asked of its Device OS, or read from its flash in DFU mode. Changes
+    nothing. Raises TransportError, RequestRefusedError, ProtocolError."""
+    if device.mode is UsbMode.DFU:
+        with DfuSession(host, device) as dfu:
+            return inventory_by_dfu(dfu)
+    with ControlSession(host, device) as control:
+        return inventory_by_control(control)
+
+
+def read_assets(host: Host, device: Device) -> tuple[AssetInfo | None, str]:
+    """What is in the asset storage of a board; None, and why, in DFU mode and for a Device OS that knows no assets.
+
+    Raises TransportError, ProtocolError, RequestRefusedError for any other refusal, such as a protected board's.
+    """
+    if device.mode is UsbMode.DFU:
+        return None, NO_ASSETS_IN_DFU
+    with ControlSession(host, device) as session:
+        try:
+            return session.asset_info(), ""
+        except RequestRefusedError as error:
+            if error.result_code != _NOT_SUPPORTED:
+                raise
+            return None, error.message
 
 
 def inventory_by_control(session: ControlSession) -> Inventory:
@@ -56,7 +80,7 @@ def _floating_start(session: DfuSession, slot: ModuleSlot) -> int | None:
     assert slot.end_address is not None
     end = slot.end_address - CRC_SIZE_BYTES
     (suffix_size,) = struct.unpack("<H", session.read(INTERNAL_FLASH_ALT, end - 2, 2))
-    if not SUFFIX_BASE_SIZE_BYTES < suffix_size <= MAX_SUFFIX_SIZE_BYTES:
+    if not SUFFIX_BASE_SIZE_BYTES < suffix_size <= _MAX_SUFFIX_SIZE_BYTES:
         return None
     kind, _, start_address = struct.unpack("<HHI", session.read(INTERNAL_FLASH_ALT, end - suffix_size, 8))
     lowest = slot.end_address - slot.max_size_bytes
@@ -66,13 +90,12 @@ def _floating_start(session: DfuSession, slot: ModuleSlot) -> int | None:
 
 def _module_in_slot(session: DfuSession, slot: ModuleSlot, start_address: int) -> InstalledModule | None:
     """The module whose prefix names this slot; with a failed INTEGRITY when its bytes are damaged."""
-    prefix = session.read(INTERNAL_FLASH_ALT, start_address + slot.prefix_offset, PREFIX_SIZE_BYTES)
-    module_start, module_end = struct.unpack_from("<II", prefix)
-    size_bytes = module_end - module_start + 4
-    if module_start != start_address or not slot.prefix_offset + PREFIX_SIZE_BYTES < size_bytes <= slot.max_size_bytes:
+    data = session.read(INTERNAL_FLASH_ALT, start_address + slot.prefix_offset, PREFIX_SIZE_BYTES)
+    prefix = read_prefix(data, start_address=start_address, max_size_bytes=slot.max_size_bytes)
+    if prefix is None:
         return None
     try:
-        module = parse(session.read(INTERNAL_FLASH_ALT, start_address, size_bytes))
+        module = parse(session.read(INTERNAL_FLASH_ALT, start_address, prefix.size_bytes))
     except ModuleFormatError:
         return None
     if (module.function, module.index) != (slot.function, slot.index):
@@ -97,7 +120,7 @@ def _module_in_slot(session: DfuSession, slot: ModuleSlot, start_address: int) -
 def _radio_stack(session: DfuSession) -> InstalledModule | None:
     """The SoftDevice, which lies in flash without its module prefix."""
     (fwid,) = struct.unpack("<H", session.read(INTERNAL_FLASH_ALT, SOFTDEVICE_FWID_ADDRESS, 2))
-    if fwid == ERASED_FWID:
+    if fwid == _ERASED_FWID:
         return None
     return InstalledModule(ModuleFunction.RADIO_STACK, 0, fwid, ModuleStore.MAIN, 0, (), ModuleValidity(0))
 
@@ -114,10 +137,28 @@ def pending_updates(session: DfuSession) -> tuple[str, ...]:
         if session.device.platform.family == "stm32f2xx":
             return ()
         raise
-    found = [
-        f"update slot {u.slot} copies {u.size_bytes} bytes to 0x{u.destination_address:08x}"
-        for u in dct.pending_updates(table)
-    ]
-    if dct.ota_update_pending(table):
-        found.append("the module in the OTA region is marked for installation")
-    return tuple(found)
+    return dct.pending_titles(table)
+
+
+def refuse_unwritable(session: DfuSession) -> None:
+    """Raise PlanRefusedError when the board is protected, or would install an update that somebody else armed over what
+    is written now. Raises DfuProtocolError, TransportError."""
+    refuse_protected(session)
+    pending = pending_updates(session)
+    if pending:
+        raise PlanRefusedError(
+            f"{session.device} would install by itself: {'; '.join(pending)}",
+            reasons=pending,
+            hint="nothing was erased; let the device finish its update first",
+        )
+
+
+def refuse_protected(session: DfuSession) -> None:
+    """Raise PlanRefusedError when the board is protected."""
+    if any(memory.protected for memory in session.memories.values()):
+        reason = "the board is protected: its bootloader writes nothing over DFU"
+        raise PlanRefusedError(
+            f"{session.device}: {reason}",
+            reasons=[reason],
+            hint="nothing was erased; the cloud account that owns it can open it",
+        )

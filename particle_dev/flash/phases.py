@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from particle_dev.catalog.modules import ModuleFunction
+from particle_dev.catalog.modules import ModuleFlag, ModuleFunction
 from particle_dev.catalog.platforms import Platform
 from particle_dev.flash.board_modules import ModuleFile
 from particle_dev.flash.plan import FlashPlan
@@ -17,6 +17,16 @@ ENTER_DFU_S, LEAVE_DFU_S, COPY_S, INSTALL_S = 3.0, 5.0, 10.0, 20.0
 a reset with copy, start and the question whether it has worked."""
 CONTROL_BYTES_PER_S = 50_000
 """Estimate for control updates: a request of 1 KiB about every 20 ms."""
+
+
+ENCRYPTED_BURNS = "the first encrypted firmware for the second processor"
+"""Source: device-os v6.2.0 bootloader/prebootloader/src/rtl872x/mbr/bootloader_update.c bootloaderUpdateIfPending."""
+
+
+def burns_fuse(file: ModuleFile) -> bool:
+    """Whether installing it makes the boot record burn the fuse by which it takes only encrypted firmware from then
+    on. Whether it is burned already no device tells."""
+    return bool(file.module.flags & ModuleFlag.ENCRYPTED)
 
 
 class PhaseKind(StrEnum):
@@ -64,8 +74,8 @@ class Phase:
         return "control requests" if by_control else "any" if self.kind is PhaseKind.PROVE else "DFU"
 
     @property
-    def expected_duration_s(self) -> float:
-        """An estimate."""
+    def expected_duration_s(self) -> float | None:
+        """An estimate; None where nobody knows the times of the board's flash."""
         size_bytes = sum(f.module.size_bytes for f in self.files)
         match self.kind:
             case PhaseKind.ENTER_DFU:
@@ -79,7 +89,7 @@ class Phase:
             case PhaseKind.INSTALL_BY_FLAG:
                 return INSTALL_S + size_bytes / CONTROL_BYTES_PER_S
             case PhaseKind.FLASH:
-                return self.flash.expected_duration_s if self.flash else 0.0
+                return self.flash.expected_duration_s if self.flash else None
             case PhaseKind.PROVE:
                 return 1.0
 
@@ -127,13 +137,17 @@ class UpdatePlan:
             for phase in self.phases
             for f in phase.files
         )
+        burns = any(burns_fuse(f) for phase in self.phases for f in phase.files)
         connects = any(phase.may_connect for phase in self.phases)
-        return (*((Effect.CONNECT,) if connects else ()), *((Effect.LOCK,) if locks else ()))
+        effects = {Effect.CONNECT: connects, Effect.LOCK: locks, Effect.BURN: burns}
+        return tuple(effect for effect, wanted in effects.items() if wanted)
 
     @property
-    def expected_duration_s(self) -> float:
-        """An estimate of the whole."""
-        return sum(phase.expected_duration_s for phase in self.phases)
+    def expected_duration_s(self) -> float | None:
+        """An estimate of the whole; None when one phase has none."""
+        durations = [phase.expected_duration_s for phase in self.phases]
+        known = [duration_s for duration_s in durations if duration_s is not None]
+        return sum(known) if len(known) == len(durations) else None
 
     @property
     def harmless_if_interrupted(self) -> bool:
@@ -154,8 +168,10 @@ class UpdatePlan:
             permissions.require(effect, self._why(effect))
 
     def _why(self, effect: Effect) -> str:
-        if effect is not Effect.CONNECT:
+        if effect is Effect.LOCK:
             return "a bootloader that protects the device"
+        if effect is Effect.BURN:
+            return ENCRYPTED_BURNS
         phase = next(phase for phase in self.phases if phase.may_connect)
         if not phase.files:
             return phase.kind.value
@@ -166,9 +182,5 @@ class UpdatePlan:
         )
 
     def lines(self) -> tuple[str, ...]:
-        """The plan for people, one step a line."""
-        return (
-            *(f"already there, not written: {f.title}" for f in self.satisfied),
-            *(line for phase in self.phases for line in phase.lines()),
-            *(f"note: {note}" for note in self.notes),
-        )
+        """What will be done, for people, one step a line."""
+        return tuple(line for phase in self.phases for line in phase.lines())

@@ -12,28 +12,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from particle_dev.catalog.flash_timing import FLASH_TIMING, USB_BYTES_PER_S
-from particle_dev.catalog.modules import ModuleFlag, ModuleFunction
+from particle_dev.catalog.flash_chips import FLASH_BY_FAMILY
+from particle_dev.catalog.gen3_nrf52840 import BRAKE_ADDRESS
+from particle_dev.catalog.modules import INSTALLED_BY_BOARD, WRITTEN_OVER_DFU, ModuleFlag, ModuleFunction
 from particle_dev.catalog.platforms import Platform
 from particle_dev.errors import PlanRefusedError
 from particle_dev.flash.board_modules import Inventory, ModuleFile, module_title
 from particle_dev.flash.boot_outcome import Finding
 from particle_dev.flash.dependencies import resolve, wrong_platform
-from particle_dev.permissions import NOTHING, Permissions
-from particle_dev.protocol.dfuse import parse_memory_layout
 
 __all__ = ["BLOCK_SIZE_BYTES", "FlashPlan", "InvalidateSlot", "ModuleFile", "WriteModule", "make_plan", "module_title"]
 
 BLOCK_SIZE_BYTES = 4096
-NRF52840_BRAKE_ADDRESS = 0x30000
-NO_BRAKE = (
-    "note: a board that loses power meanwhile may boot into safe mode and connect; a system part in the set helps"
-)
-DFU_FUNCTIONS = (ModuleFunction.SYSTEM_PART, ModuleFunction.USER_PART, ModuleFunction.MONO_FIRMWARE)
-"""What is written to its place over DFU."""
+_USB_BYTES_PER_S = 1_000_000
+"""Throughput of control data at full speed: about sixteen 64-byte packets in a 1 ms frame (USB 2.0, table 5-3)."""
+NO_BRAKE = "a board that loses power meanwhile may boot into safe mode and connect; a system part in the set helps"
 _STARTED = (ModuleFunction.SYSTEM_PART, ModuleFunction.MONO_FIRMWARE)
 """What a bootloader validates and jumps to."""
-_OTHER_WAYS = (ModuleFunction.BOOTLOADER, ModuleFunction.RADIO_STACK, ModuleFunction.NCP_FIRMWARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +55,10 @@ class InvalidateSlot:
 @dataclass(frozen=True, slots=True)
 class FlashPlan:
     """What will happen to one board, in order: ``brake_address`` is made invalid, ``invalidate`` erased, ``writes``
-    written and proven. ``leave`` resets into the application at the end; otherwise the board stays in DFU mode.
+    written and proven. The board stays in DFU mode.
 
-    ``satisfied`` names modules that were offered and are on the board already in a version that suffices.
+    ``satisfied`` names modules that were offered and are on the board already in a version that suffices;
+    ``expected_duration_s`` is None where nobody knows the times of its flash.
     """
 
     device_id: str
@@ -71,8 +67,7 @@ class FlashPlan:
     invalidate: tuple[InvalidateSlot, ...]
     writes: tuple[WriteModule, ...]
     satisfied: tuple[ModuleFile, ...]
-    leave: bool
-    expected_duration_s: float
+    expected_duration_s: float | None
 
     @property
     def harmless_if_interrupted(self) -> bool:
@@ -89,8 +84,8 @@ class FlashPlan:
         steps = [f"already there, not written: {f.title}" for f in self.satisfied]
         if not self.writes:
             return tuple(steps)
-        end = "leave DFU mode: the application boots and may connect" if self.leave else "stay in DFU mode"
-        return (*steps, "enter DFU mode", *self.work_lines(), end)
+        note = () if self.brake_address is not None else (f"note: {NO_BRAKE}",)
+        return (*steps, "enter DFU mode", *self.work_lines(), *note)
 
     def work_lines(self) -> tuple[str, ...]:
         """The steps in DFU mode."""
@@ -101,36 +96,26 @@ class FlashPlan:
         for w in self.writes:
             last = "" if w.commit_offset is None else f", block at 0x{w.address + w.commit_offset:08x} last"
             steps.append(f"erase and write 0x{w.address:08x} {w.size_bytes} bytes: {w.file.title}{last}")
-        if self.brake_address is None:
-            steps.append(NO_BRAKE)
         steps.append(f"read back {self.size_bytes} bytes and compare")
         return tuple(steps)
 
 
-def make_plan(
-    inventory: Inventory,
-    files: Sequence[ModuleFile],
-    *,
-    leave: bool = False,
-    permissions: Permissions = NOTHING,
-) -> FlashPlan:
+def make_plan(inventory: Inventory, files: Sequence[ModuleFile]) -> FlashPlan:
     """The plan that puts ``files`` onto the board of ``inventory``.
 
     Bootloader and radio stack are never written over DFU: they are checked, and must be on the board in the version
     that the set needs. Raises PlanRefusedError with all reasons, before anything is touched: wrong platform, damaged
     module, no slot, a dependency that is neither in the set nor on the board, an application that would not win its
-    slot. Raises PermissionMissingError when ``leave`` is asked without ``may_connect``.
+    slot.
     """
-    if leave:
-        permissions.require_connect("leaving DFU mode")
     platform = inventory.platform
     reasons = [problem for file in files for problem in file_problems(file, platform)]
     if not files:
         reasons.append("no module was given")
-    _refuse(inventory, reasons, hint=f"give intact modules for {platform.display_name}: see particle-dev inspect")
+    _refuse(inventory, reasons, hint=problem_hint(files, platform))
 
-    by_dfu = [f for f in files if f.module.function in DFU_FUNCTIONS]
-    others = [f for f in files if f.module.function in _OTHER_WAYS]
+    by_dfu = [f for f in files if f.module.function in WRITTEN_OVER_DFU]
+    others = [f for f in files if f.module.function in INSTALLED_BY_BOARD]
     reasons += [f"{f.title} cannot be written over DFU" for f in files if f not in by_dfu and f not in others]
     for file in others:
         reasons += _not_satisfied(file, inventory)
@@ -138,7 +123,7 @@ def make_plan(
     reasons += [finding.message for finding in resolution.findings]
     _refuse(inventory, reasons, resolution.findings)
 
-    return flash_plan(inventory, by_dfu, resolution.invalidate, satisfied=others, leave=leave)
+    return flash_plan(inventory, by_dfu, resolution.invalidate, satisfied=others)
 
 
 def flash_plan(
@@ -147,7 +132,6 @@ def flash_plan(
     invalidate: Sequence[int],
     *,
     satisfied: Sequence[ModuleFile] = (),
-    leave: bool = False,
 ) -> FlashPlan:
     """The DFU part of a plan whose modules were checked by :func:`~particle_dev.flash.dependencies.resolve`, which also
     gives ``invalidate``. Checks nothing itself."""
@@ -175,7 +159,6 @@ def flash_plan(
         tuple(InvalidateSlot(address, reason) for address in invalidate),
         writes,
         tuple(satisfied),
-        leave,
         _expected_duration_s(platform, writes),
     )
 
@@ -189,6 +172,21 @@ def _refuse(inventory: Inventory, reasons: Sequence[str], findings: Sequence[Fin
             reasons=reasons,
             hint=hint or "; ".join(hints) or "offer the missing modules too, or choose another set",
         )
+
+
+def problem_hint(files: Sequence[ModuleFile], platform: Platform) -> str:
+    """What to do about :func:`file_problems`."""
+    hints = []
+    for file in files:
+        if file.module.problems:
+            hints.append(f"give intact modules for {platform.display_name}: see particle-dev inspect")
+        if file.module.function not in WRITTEN_OVER_DFU:
+            continue
+        if file.module.flags & ModuleFlag.COMPRESSED:
+            hints.append(f"expand it first: particle-dev firmware expand {file.file_name} OUT")
+        finding = wrong_platform(platform, file.part)
+        hints += [finding.hint] if finding else []
+    return "; ".join(dict.fromkeys(hints)) or f"give modules for {platform.display_name}"
 
 
 def file_problems(file: ModuleFile, platform: Platform) -> list[str]:
@@ -208,9 +206,7 @@ def braked_part(files: Sequence[ModuleFile]) -> ModuleFile | None:
 
 
 def _brake_address(platform: Platform, part: ModuleFile) -> int:
-    """On nRF52840 always 0x30000: there lies the header of a part that starts there, the second header of one that
-    starts at 0x28000, and what the first one's CRC covers. Without that page no bootloader finds either."""
-    return NRF52840_BRAKE_ADDRESS if platform.family == "nrf52840" else part.module.start_address
+    return BRAKE_ADDRESS if platform.family == "nrf52840" else part.module.start_address
 
 
 def _not_satisfied(file: ModuleFile, inventory: Inventory) -> list[str]:
@@ -225,16 +221,18 @@ def _not_satisfied(file: ModuleFile, inventory: Inventory) -> list[str]:
     ]
 
 
-def _expected_duration_s(platform: Platform, writes: Sequence[WriteModule]) -> float:
+def _expected_duration_s(platform: Platform, writes: Sequence[WriteModule]) -> float | None:
     """Erase, program, and three passes over USB (compare, write, read back)."""
-    timing = FLASH_TIMING.get(platform.family)
-    internal = next((a for a in platform.dfu_alts if a.alt == 0), None)
-    if timing is None or internal is None:
-        return 0.0
-    layout = parse_memory_layout(internal.descriptor)
+    chip = FLASH_BY_FAMILY.get(platform.family)
+    if chip is None:
+        return None
     total_s = 0.0
     for write in writes:
-        for sector in layout.sectors_in(write.address, write.size_bytes):
-            total_s += timing.erase_s[sector.size_bytes]
-        total_s += write.size_bytes * (timing.program_s_per_byte + 3 / USB_BYTES_PER_S)
+        address, end_address = write.address, write.address + write.size_bytes
+        while address < end_address:
+            start, size_bytes, erase_s = chip.sector(address)
+            total_s += erase_s
+            address = start + size_bytes
+        units = -(-write.size_bytes // chip.program_unit_bytes)
+        total_s += units * chip.program_s + 3 * write.size_bytes / _USB_BYTES_PER_S
     return total_s

@@ -142,9 +142,13 @@ def is_for(release: DeviceOsRelease, platform: Platform) -> bool:
 
 def nearest_releases(name: str, platform: Platform | None = None) -> tuple[str, ...]:
     """Names of releases, of the platform if there is one, to suggest in place of ``name``: the one before and the one
-    behind it, rather final ones than pre-releases; for what is no version those that begin
-    with it or are spelled like it."""
-    known = [release.name for release in RELEASES if platform is None or is_for(release, platform)]
+    behind it, rather final ones than pre-releases; for what is no version those that begin with it or are spelled like
+    it. Never one with :func:`unknown_modules`."""
+    known = [
+        release.name
+        for release in RELEASES
+        if not unknown_modules(platform, release) and (platform is None or is_for(release, platform))
+    ]
     try:
         key = version_key(name.removeprefix("v"))
     except ValueError:
@@ -156,19 +160,32 @@ def nearest_releases(name: str, platform: Platform | None = None) -> tuple[str, 
     return tuple(next((n for n in names if "-" not in n), names[0]) for names in (before[::-1], behind) if names)
 
 
-def first_release_with(platform: Platform, system_version: int) -> DeviceOsRelease | None:
+def first_release_with(platform: Platform, system_version: int, *, whole: bool = False) -> DeviceOsRelease | None:
     """The release for the platform with exactly that system part; else the first with a newer one, rather a final one
-    than a pre-release."""
-    fitting = [r for r in RELEASES if r.system_version >= system_version and is_for(r, platform)]
+    than a pre-release. ``whole``: of those without :func:`unknown_modules`, to recommend it."""
+    fitting = [
+        r
+        for r in RELEASES
+        if r.system_version >= system_version and is_for(r, platform) and not (whole and unknown_modules(platform, r))
+    ]
     exact = [r for r in fitting if r.system_version == system_version]
     final = [r for r in fitting if "-" not in r.name]
     return next(iter(exact[-1:] + final + fitting), None)
 
 
+def unknown_modules(platform: Platform | None, release: DeviceOsRelease) -> tuple[tuple[ModuleFunction, int], ...]:
+    """Function and index of modules that a boot under that release depends on, in versions that no source lists: the
+    bootloader, but that of an Electron, which its system part carries along. None: any platform."""
+    key = (ModuleFunction.BOOTLOADER, 0)
+    needs_it = platform is None or (platform.slot_for(*key) is not None and platform.name != "electron")
+    return (key,) if release.bootloader_version is None and needs_it else ()
+
+
 def release_modules(platform: Platform, release: DeviceOsRelease) -> tuple[tuple[ModuleFunction, int, int], ...]:
     """Function, index and version of the modules of a release, as far as the catalogue knows them.
 
-    Left out: firmware of other chips and RTL872x bootloader parts 1 and 2, whose versions no public table lists.
+    Left out: those of :func:`unknown_modules`; firmware of other chips and RTL872x bootloader parts 1 and 2, whose
+    versions no public table lists and which no boot depends on.
     """
     key = version_key(release.name)
     modules: list[tuple[ModuleFunction, int, int]] = []

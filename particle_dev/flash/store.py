@@ -17,7 +17,8 @@ import os
 import re
 import shlex
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,11 +31,13 @@ from particle_dev.errors import FirmwareStoreError, ModuleFormatError
 from particle_dev.flash.files import take_module
 from particle_dev.flash.firmware_sources import (
     SourceFile,
+    inner_archives,
     is_container,
     npm_tarball,
     parse_npm_spec,
     read_npm_tarball,
     read_sources,
+    zip_member_names,
 )
 from particle_dev.flash.stored_module import (
     AddResult,
@@ -44,6 +47,7 @@ from particle_dev.flash.stored_module import (
     module_from_json,
     module_to_json,
 )
+from particle_dev.protocol.bundle import is_bundle
 from particle_dev.protocol.module_traits import module_pieces
 
 __all__ = ["AddResult", "DeviceOsSet", "FirmwareStore", "Refusal", "StoredModule"]
@@ -85,9 +89,19 @@ class FirmwareStore:
 
         In a folder or archive, files that are no modules at all are listed in ``not_modules``; a single file
         that is no module is refused. Damaged modules are refused in both; the others are added all the same. Several
-        modules in one file are added each by itself, as ``FILE#1`` and ``FILE#2``.
+        modules in one file are added each by itself, as ``FILE#1`` and ``FILE#2``. An application bundle is refused:
+        here its application would lose the assets.
         """
-        return self._add(read_sources(path), in_container=is_container(path))
+        if is_bundle(zip_member_names(path)):
+            raise FirmwareStoreError(
+                f"{path} is an application bundle: the store keeps modules, and would lose its assets",
+                path=str(path),
+                hint=f"flash it as it is: particle-dev flash {path}",
+            )
+        in_container = is_container(path)
+        result = self._add(read_sources(path), in_container=in_container)
+        unopened = tuple(inner_archives(path)) if in_container else ()
+        return replace(result, not_modules=result.not_modules + unopened)
 
     def add_npm(self, spec: str, cache_dir: Path) -> AddResult:
         """Add the ``.bin`` files of an npm package, ``npm:NAME@VERSION``.
@@ -106,6 +120,20 @@ class FirmwareStore:
                 key=lambda m: (m.platform_id, m.function, m.index, m.version, m.file_name, m.sha256),
             )
         )
+
+    def problem(self, module: StoredModule, *, by_hash: bool) -> str | None:
+        """What is wrong with a module's file on disk: is it there with its size, ``by_hash``: with its bytes too."""
+        path = self._module_path(module.sha256)
+        try:
+            if path.stat().st_size != module.size_bytes:
+                return f"{path} was altered on disk: its size is now {path.stat().st_size}"
+            if by_hash:
+                self.read(module.sha256)
+        except OSError as error:
+            return f"{path} cannot be read: {error.strerror}"
+        except FirmwareStoreError as error:
+            return error.message
+        return None
 
     def read(self, sha256: str) -> bytes:
         """Return a module's bytes, checked against its hash: a file altered on disk is refused."""
@@ -137,7 +165,8 @@ class FirmwareStore:
         """Return bootloaders, radio stack and system parts of a release, for a platform by name.
 
         Versions are those of the release table. For what it does not list (radio stack, further bootloaders)
-        it is the newest one stored, by preference from where the system part came from. Raises
+        it is the newest one stored, by preference from where the system part came from, and one that the system parts
+        are content with. Raises
         FirmwareStoreError naming what is missing, or two different files that claim to be the same version.
         """
         board, wanted = _known_platform(platform), _known_release(release)
@@ -148,21 +177,29 @@ class FirmwareStore:
             )
         missing: list[str] = []
 
-        def collect(function: ModuleFunction, origin: str | None = None) -> tuple[StoredModule, ...]:
+        def collect(
+            function: ModuleFunction, origin: str | None = None, users: Sequence[StoredModule] = ()
+        ) -> tuple[StoredModule, ...]:
             chosen = []
             for index in _indexes(board, function, release):
                 version = _listed_version(wanted, function, index)
-                module = _choose(self.find(board.id, function, index, version), origin)
+                needs = [d for m in users for d in m.dependencies]
+                needed = max((d.version for d in needs if d[:2] == (function, index)), default=0)
+                found = self.find(board.id, function, index, version)
+                if version is None:
+                    found = tuple(m for m in found if m.version >= needed)
+                module = _choose(found, origin)
                 if module:
                     chosen.append(module)
                 else:
-                    missing.append(f"{function.label} {index}" + ("" if version is None else f" v{version}"))
+                    at_least = f" v{needed} or later" if needed else ""
+                    missing.append(f"{function.label} {index}" + (at_least if version is None else f" v{version}"))
             return tuple(chosen)
 
         system_parts = collect(ModuleFunction.SYSTEM_PART)
         origin = system_parts[0].container if system_parts else None
-        bootloaders = collect(ModuleFunction.BOOTLOADER, origin)
-        radio_stack = next(iter(collect(ModuleFunction.RADIO_STACK, origin)), None)
+        bootloaders = collect(ModuleFunction.BOOTLOADER, origin, system_parts)
+        radio_stack = next(iter(collect(ModuleFunction.RADIO_STACK, origin, system_parts)), None)
         if missing or not system_parts:
             source = _NPM_PACKAGES.get(release, "FOLDER, with the module files of that release")
             raise FirmwareStoreError(
@@ -173,17 +210,24 @@ class FirmwareStore:
             )
         return DeviceOsSet(board, wanted, bootloaders, radio_stack, system_parts)
 
+    def find_apps(self, platform: str, reference: str) -> Sequence[StoredModule]:
+        """A platform's applications of that file name or SHA-256 (12 hex digits or more)."""
+        prefix = reference.lower()
+        by_hash = _SHA256_PREFIX.fullmatch(prefix) is not None
+        apps = self._apps(_known_platform(platform).id)
+        return [m for m in apps if m.file_name == reference or (by_hash and m.sha256.startswith(prefix))]
+
+    def _apps(self, platform_id: int) -> Sequence[StoredModule]:
+        kinds = (ModuleFunction.USER_PART, ModuleFunction.MONO_FIRMWARE)
+        return [m for m in self.modules() if m.platform_id == platform_id and m.function in kinds]
+
     def app(self, platform: str, reference: str) -> StoredModule:
         """Return a platform's application by file name, or by its SHA-256 (12 hex digits or more).
 
         Raises FirmwareStoreError when none or several match.
         """
         board = _known_platform(platform)
-        kinds = (ModuleFunction.USER_PART, ModuleFunction.MONO_FIRMWARE)
-        apps = [m for m in self.modules() if m.platform_id == board.id and m.function in kinds]
-        prefix = reference.lower()
-        by_hash = _SHA256_PREFIX.fullmatch(prefix) is not None
-        found = [m for m in apps if m.file_name == reference or (by_hash and m.sha256.startswith(prefix))]
+        found = self.find_apps(platform, reference)
         if len(found) == 1:
             return found[0]
         if found:
@@ -192,20 +236,26 @@ class FirmwareStore:
                 path=str(self.root),
                 hint=f"name one by its SHA-256: {', '.join(m.sha256[:16] for m in found)}",
             )
-        names = ", ".join(sorted({m.file_name for m in apps})) or "none"
+        names = ", ".join(sorted({m.file_name for m in self._apps(board.id)})) or "none"
         raise FirmwareStoreError(
             f"the firmware store has no application {reference} for {board.name}",
             path=str(self.root),
             hint=f"add it with: {self.add_command('FILE')} (stored for {board.name}: {names})",
         )
 
-    def _add(self, sources: Iterable[SourceFile], *, in_container: bool) -> AddResult:
+    def _add(self, sources: Iterable[SourceFile | FirmwareStoreError], *, in_container: bool) -> AddResult:
         """Write the files first and list them last: a failure in between leaves unlisted files, no gaps."""
         taken: dict[str, StoredModule] = {}
         refused: list[Refusal] = []
         not_modules: list[str] = []
         self._load_index()  # a damaged index is refused before anything is written
-        for file, piece in ((f, p) for f in sources for p in module_pieces(f.data)):
+        files = []
+        for found in sources:
+            if isinstance(found, FirmwareStoreError):
+                refused.append(Refusal(found.path or "", "unreadable", None, found.message))
+            else:
+                files.append(found)
+        for file, piece in ((f, p) for f in files for p in module_pieces(f.data)):
             source = piece.name_in(file.source)
             try:
                 data, module = take_module(piece)
@@ -231,6 +281,7 @@ class FirmwareStore:
                     file_name=piece.name_in(file.name),
                     source=source,
                     added_at=self._utc_now().isoformat(timespec="seconds"),
+                    flags=int(module.flags),
                 ),
             )
         added, present = self._enter(taken) if taken else ((), ())
@@ -277,7 +328,17 @@ class FirmwareStore:
             text = path.read_text("utf-8")
         except FileNotFoundError:
             return {}
-        except (OSError, UnicodeDecodeError) as error:
+        except NotADirectoryError as error:
+            raise FirmwareStoreError(
+                f"the firmware store {self.root} is no folder", path=str(self.root), hint="give a folder with --store"
+            ) from error
+        except OSError as error:
+            raise FirmwareStoreError(
+                f"the index of the firmware store, {path}, cannot be read: {error.strerror}",
+                path=str(path),
+                hint="check its permissions",
+            ) from error
+        except UnicodeDecodeError as error:
             raise _bad_index(path, str(error)) from error
         try:
             document = json.loads(text)

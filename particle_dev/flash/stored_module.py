@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from particle_dev.catalog.device_os import RELEASES, DeviceOsRelease
-from particle_dev.catalog.modules import ModuleFunction
+from particle_dev.catalog.modules import ModuleFlag, ModuleFunction
 from particle_dev.catalog.platforms import Platform, platform_by_id
 from particle_dev.protocol.module import Dependency, Product
 
@@ -30,6 +30,13 @@ class StoredModule:
     file_name: str
     source: str
     added_at: str
+    flags: int | None = None
+    """Of its prefix; None for what a version before these were kept has added."""
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether a device expands it."""
+        return bool((self.flags or 0) & ModuleFlag.COMPRESSED)
 
     @property
     def platform_name(self) -> str:
@@ -121,6 +128,7 @@ def module_to_json(stored: StoredModule) -> dict[str, Any]:
         "file_name": stored.file_name,
         "source": stored.source,
         "added_at": stored.added_at,
+        "flags": stored.flags,
     }
 
 
@@ -141,6 +149,7 @@ def module_from_json(entry: dict[str, Any]) -> StoredModule:
         file_name=_text(entry, "file_name"),
         source=_text(entry, "source"),
         added_at=_text(entry, "added_at"),
+        flags=None if entry.get("flags") is None else int(entry["flags"]),
     )
 
 

@@ -8,20 +8,27 @@ The plan ends in DFU mode unless it is told to leave.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from particle_dev.catalog.device_os import RELEASES, version_key
-from particle_dev.catalog.modules import ModuleFlag, ModuleFunction, ModuleStore, ModuleValidity
+from particle_dev.catalog.modules import (
+    APPLICATIONS,
+    INSTALLED_BY_BOARD,
+    ModuleFlag,
+    ModuleFunction,
+    ModuleStore,
+    ModuleValidity,
+)
 from particle_dev.catalog.platforms import UsbMode
 from particle_dev.errors import PlanRefusedError
-from particle_dev.flash.board_modules import Inventory, ModuleFile
+from particle_dev.flash.board_modules import NO_ASSETS_IN_DFU, Inventory, ModuleFile
 from particle_dev.flash.boot_outcome import BootEnd, boot_outcome, started_by_bootloader
 from particle_dev.flash.dependencies import Resolution, resolve
 from particle_dev.flash.installed import asset_identity
 from particle_dev.flash.phases import Phase, PhaseKind, UpdatePlan
-from particle_dev.flash.plan import file_problems, flash_plan
+from particle_dev.flash.plan import FlashPlan, file_problems, flash_plan, problem_hint
 from particle_dev.flash.releases import release_for_layout
-from particle_dev.flash.ways import Way, choose_ways, is_satisfied, way_by_kind
+from particle_dev.flash.ways import InstallWay, choose_ways, is_satisfied, way_by_kind
 from particle_dev.protocol.messages import AssetInfo, InstalledModule
 from particle_dev.protocol.module_traits import asset_dependencies
 
@@ -35,8 +42,6 @@ MANUFACTURING_NOTE = (
     "and starts when power is lost in the middle"
 )
 """Source: device-os v6.2.0 bootloader/src/main.c, where FLASH_AddMfgSystemModuleSlot follows an invalid system part."""
-_INSTALLED_BY_BOARD = (ModuleFunction.BOOTLOADER, ModuleFunction.RADIO_STACK, ModuleFunction.NCP_FIRMWARE)
-_APPLICATIONS = (ModuleFunction.USER_PART, ModuleFunction.MONO_FIRMWARE)
 FetchRelease = Callable[[str], Sequence[ModuleFile]]
 """Gives the modules of a Device OS release for the board's platform, none when they are not at hand."""
 
@@ -48,12 +53,14 @@ def make_update_plan(
     mode: UsbMode,
     leave: bool = False,
     assets: AssetInfo | None = None,
+    why_no_assets: str = NO_ASSETS_IN_DFU,
     fetch_release: FetchRelease = lambda _: (),
 ) -> UpdatePlan:
     """The plan that puts all of ``files`` onto the board of ``inventory``, which is in ``mode`` now.
 
-    ``assets`` is what its asset storage holds, None when that cannot be asked. ``leave`` boots the application at the
-    end. A release that may not be skipped becomes phases of its own when ``fetch_release`` has it.
+    ``assets`` is what its asset storage holds, None when that cannot be asked, and ``why_no_assets`` the reason.
+    ``leave`` boots the application at the end. A release that may not be skipped becomes phases of its own when
+    ``fetch_release`` has it.
 
     Only what differs is installed. Permissions are not asked here: see :attr:`UpdatePlan.permissions_needed` and
     :meth:`UpdatePlan.require`. Raises PlanRefusedError with all reasons: wrong platform, damaged module, no slot, a
@@ -62,7 +69,7 @@ def make_update_plan(
     """
     stop = next((s for s in _resolve(inventory, files).stops if s.over_dfu), None)
     if stop is None:
-        return _direct_plan(inventory, files, mode, leave, assets)
+        return _direct_plan(inventory, files, mode, leave, assets, why_no_assets)
     between = fetch_release(stop.through)
     if not between:
         reason = (
@@ -71,13 +78,14 @@ def make_update_plan(
         )
         hint = f"offer Device OS {stop.through} first, or put it into the firmware store"
         raise _refused(inventory, [reason], hint)
-    first = _direct_plan(inventory, between, mode, leave=True, assets=assets)
+    first = _direct_plan(inventory, between, mode, True, assets, why_no_assets)
     rest = make_update_plan(
         _after(inventory, between),
         files,
         mode=UsbMode.NORMAL if first.phases else mode,
         leave=leave,
         assets=assets,
+        why_no_assets=why_no_assets,
         fetch_release=fetch_release,
     )
     return replace(
@@ -97,7 +105,12 @@ class _Sides:
 
 
 def _direct_plan(
-    inventory: Inventory, files: Sequence[ModuleFile], mode: UsbMode, leave: bool, assets: AssetInfo | None
+    inventory: Inventory,
+    files: Sequence[ModuleFile],
+    mode: UsbMode,
+    leave: bool,
+    assets: AssetInfo | None,
+    why_no_assets: str,
 ) -> UpdatePlan:
     in_dfu = mode is UsbMode.DFU
     platform = inventory.platform
@@ -105,22 +118,22 @@ def _direct_plan(
     if not files:
         reasons.append("no module was given")
     if reasons:
-        raise _refused(inventory, reasons, f"give intact modules for {platform.display_name}: see particle-dev inspect")
+        raise _refused(inventory, reasons, problem_hint(files, platform))
     resolution = _resolve(inventory, files)
     satisfied = [f for f in files if is_satisfied(f, inventory, assets)]
     missing = [f for f in files if f not in satisfied]
     runs = boot_outcome(platform, inventory.parts).end in (BootEnd.APPLICATION, BootEnd.SAFE_MODE)
     ways = choose_ways(inventory, files, missing, in_dfu=in_dfu, runs=runs)
     reasons += [finding.message for finding in resolution.findings]
-    reasons += _asset_reasons(files, resolution, assets)
+    reasons += _asset_reasons(files, resolution, assets, why_no_assets)
     if reasons:
         hints = dict.fromkeys(finding.hint for finding in resolution.findings)
         raise _refused(inventory, reasons, "; ".join(hints) or "offer the missing modules too, or choose another set")
 
     flashed: list[ModuleFile] = []
-    if any(way in (Way.DFU, Way.SLOT) for way in ways.values()):
+    if any(way in (InstallWay.DFU, InstallWay.SLOT) for way in ways.values()):
         # All that were offered: the parking brake needs the system part, and comparing costs little.
-        flashed = [f for f in files if way_by_kind(f) is Way.DFU]
+        flashed = [f for f in files if way_by_kind(f) is InstallWay.DFU]
     sides = _sides(resolution, ways, flashed, starts_with_dfu=in_dfu and not runs)
     phases = _phases(inventory, resolution, ways, flashed, sides, in_dfu=in_dfu, leave=leave)
     brake_may_fail = any(p.flash for p in phases) and _may_hold_factory_system(inventory, mode)
@@ -144,12 +157,12 @@ def _resolve(inventory: Inventory, files: Sequence[ModuleFile]) -> Resolution:
 
 
 def _sides(
-    resolution: Resolution, ways: dict[ModuleFile, Way], flashed: Sequence[ModuleFile], *, starts_with_dfu: bool
+    resolution: Resolution, ways: dict[ModuleFile, InstallWay], flashed: Sequence[ModuleFile], *, starts_with_dfu: bool
 ) -> _Sides:
     order = {part: n for n, part in enumerate(resolution.order)}
     first = min((order[f.part] for f in flashed), default=len(order))
     by_board = sorted(
-        (f for f, way in ways.items() if way in (Way.CONTROL, Way.FLAG)),
+        (f for f, way in ways.items() if way in (InstallWay.CONTROL, InstallWay.FLAG)),
         key=lambda f: order.get(f.part, len(order)),
     )
     if starts_with_dfu:
@@ -159,65 +172,82 @@ def _sides(
     return _Sides(early, tuple(f for f in by_board if f not in early))
 
 
+@dataclass(slots=True)
+class _PhaseSequence:
+    """Phases in their order; ``in_dfu`` says in which mode the last one leaves the board."""
+
+    ways: dict[ModuleFile, InstallWay]
+    in_dfu: bool
+    phases: list[Phase] = field(default_factory=list)
+
+    def go(self, *, to_dfu: bool) -> None:
+        """Change the mode, unless the board is in it."""
+        if to_dfu is not self.in_dfu:
+            self.phases.append(Phase(PhaseKind.ENTER_DFU if to_dfu else PhaseKind.LEAVE_DFU))
+            self.in_dfu = to_dfu
+
+    def install(self, files: Sequence[ModuleFile]) -> None:
+        """Have the board install them one by one."""
+        for file in files:
+            if self.in_dfu and self.ways[file] is InstallWay.FLAG:
+                self.phases.append(Phase(PhaseKind.INSTALL_BY_FLAG, (file,)))
+                self.in_dfu = False
+            else:
+                self.go(to_dfu=False)
+                self.phases.append(Phase(PhaseKind.CONTROL_UPDATE, (file,)))
+
+    def write(self, flash: FlashPlan) -> None:
+        """Write over DFU; what the bootloader copies is written first."""
+        self.go(to_dfu=True)
+        copies = tuple(f for f, way in self.ways.items() if way is InstallWay.SLOT)
+        if copies:
+            self.phases.append(Phase(PhaseKind.BOOTLOADER_COPIES, copies, flash))
+        self.phases.append(Phase(PhaseKind.FLASH, tuple(w.file for w in flash.writes), flash))
+
+    def end(self, *, leave: bool) -> None:
+        """Prove all of it, before the board leaves DFU mode if it is to."""
+        files = dict.fromkeys(f for p in self.phases for f in p.files)
+        if not leave:
+            self.go(to_dfu=True)
+        self.phases.append(Phase(PhaseKind.PROVE, tuple(files)))
+        if leave:
+            self.go(to_dfu=False)
+
+
 def _phases(
     inventory: Inventory,
     resolution: Resolution,
-    ways: dict[ModuleFile, Way],
+    ways: dict[ModuleFile, InstallWay],
     flashed: Sequence[ModuleFile],
     sides: _Sides,
     *,
     in_dfu: bool,
     leave: bool,
 ) -> tuple[Phase, ...]:
-    phases: list[Phase] = []
-
-    def go(to_dfu: bool) -> None:
-        nonlocal in_dfu
-        if to_dfu is not in_dfu:
-            phases.append(Phase(PhaseKind.ENTER_DFU if to_dfu else PhaseKind.LEAVE_DFU))
-            in_dfu = to_dfu
-
-    def install(files: Sequence[ModuleFile]) -> None:
-        nonlocal in_dfu
-        for file in files:
-            if in_dfu and ways[file] is Way.FLAG:
-                phases.append(Phase(PhaseKind.INSTALL_BY_FLAG, (file,)))
-                in_dfu = False
-            else:
-                go(to_dfu=False)
-                phases.append(Phase(PhaseKind.CONTROL_UPDATE, (file,)))
-
-    install(sides.early)
+    sequence = _PhaseSequence(ways, in_dfu)
+    sequence.install(sides.early)
     if flashed:
-        go(to_dfu=True)
-        flash = flash_plan(inventory, flashed, resolution.invalidate)
-        copies = tuple(f for f, way in ways.items() if way is Way.SLOT)
-        if copies:
-            phases.append(Phase(PhaseKind.BOOTLOADER_COPIES, copies, flash))
-        phases.append(Phase(PhaseKind.FLASH, tuple(w.file for w in flash.writes), flash))
-    install(sides.late)
-    if not phases:
-        return ()
-    if not leave:
-        go(to_dfu=True)
-    phases.append(Phase(PhaseKind.PROVE, tuple(dict.fromkeys(f for p in phases for f in p.files))))
-    if leave:
-        go(to_dfu=False)
-    return tuple(phases)
+        sequence.write(flash_plan(inventory, flashed, resolution.invalidate))
+    sequence.install(sides.late)
+    if sequence.phases:
+        sequence.end(leave=leave)
+    return tuple(sequence.phases)
 
 
 def _file_reasons(inventory: Inventory, file: ModuleFile) -> list[str]:
     """What is wrong with a file by itself."""
     module = file.module
-    if way_by_kind(file) is Way.DFU:
+    if way_by_kind(file) is InstallWay.DFU:
         return file_problems(file, inventory.platform)
     reasons = [f"{file.file_name} at offset {p.offset}: {p.message}" for p in module.problems]
-    if module.function not in (ModuleFunction.ASSET, *_INSTALLED_BY_BOARD) and not module.flags & ModuleFlag.ENCRYPTED:
+    if module.function not in (ModuleFunction.ASSET, *INSTALLED_BY_BOARD) and not module.flags & ModuleFlag.ENCRYPTED:
         reasons.append(f"{file.title}: no way into the board is known")
     return reasons
 
 
-def _asset_reasons(files: Sequence[ModuleFile], resolution: Resolution, assets: AssetInfo | None) -> list[str]:
+def _asset_reasons(
+    files: Sequence[ModuleFile], resolution: Resolution, assets: AssetInfo | None, why_no_assets: str
+) -> list[str]:
     """Assets that an application wants and will not find, and assets that a Device OS will not keep."""
     reasons = []
     offered = [f for f in files if f.module.function == ModuleFunction.ASSET]
@@ -225,13 +255,24 @@ def _asset_reasons(files: Sequence[ModuleFile], resolution: Resolution, assets: 
     release = release_for_layout(system.version) if system else None
     if offered and release and version_key(release) < version_key(FIRST_WITH_ASSETS):
         reasons.append(f"Device OS {release} keeps no assets, {FIRST_WITH_ASSETS} and later do")
+    applications = [f for f in files if f.module.function in APPLICATIONS]
+    asked = {(a.name, a.sha256) for f in applications for a in asset_dependencies(f.module)}
+    if not applications and assets:
+        asked = {(a.name, a.sha256) for a in assets.required}
+    if len(offered) > 1 and (applications or assets):
+        # AssetManager::storeAsset removes what the application does not ask for.
+        reasons += [
+            f"no application asks for {f.file_name}: the device would remove it with the next asset"
+            for f in offered
+            if asset_identity(f) not in asked
+        ]
     there = [asset_identity(f) for f in offered] + [(a.name, a.sha256) for a in (assets.available if assets else ())]
-    for file in files:
-        for wanted in asset_dependencies(file.module) if file.module.function in _APPLICATIONS else ():
+    for file in applications:
+        for wanted in asset_dependencies(file.module):
             if (wanted.name, wanted.sha256) not in there:
                 reasons.append(
                     f"{file.title} wants asset {wanted.name!r}, which is not offered"
-                    + (" and not on the board" if assets else ", and a board in DFU mode cannot be asked for it")
+                    + (" and not on the board" if assets else f", and {why_no_assets}")
                     + ": it would boot into safe mode and connect"
                 )
     return reasons

@@ -10,20 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
-from particle_dev.catalog.modules import ModuleFlag, ModuleFunction
-from particle_dev.catalog.ota_region import ota_region, update_area
+from particle_dev.catalog.modules import COPIED_BY_BOOTLOADER, WRITTEN_OVER_DFU, ModuleFlag, ModuleFunction
+from particle_dev.catalog.ota_region import FIRST_BOOTLOADER_WITH_SLOTS, ota_region, update_area
 from particle_dev.flash.board_modules import Inventory, ModuleFile
 from particle_dev.flash.boot_outcome import started_by_bootloader
 from particle_dev.flash.installed import comparable_sha256, is_reported, is_stored, reported
-from particle_dev.flash.ota_region import FIRST_BOOTLOADER_WITH_SLOTS
-from particle_dev.flash.plan import DFU_FUNCTIONS, braked_part
+from particle_dev.flash.plan import braked_part
 from particle_dev.flash.releases import release_for_layout
 from particle_dev.protocol.messages import AssetInfo
 
-_STAGED = (ModuleFunction.BOOTLOADER, ModuleFunction.RADIO_STACK)
 
-
-class Way(StrEnum):
+class InstallWay(StrEnum):
     """How a module gets to its place."""
 
     DFU = "written over DFU"
@@ -31,10 +28,6 @@ class Way(StrEnum):
     """Nothing but the bootloader runs: needs no permission."""
     FLAG = "installed by Device OS at its next start, out of DFU mode"
     CONTROL = "control update"
-
-
-RUNS_APPLICATION = (Way.FLAG, Way.CONTROL)
-"""Afterwards the board resets into its application."""
 
 
 def is_satisfied(file: ModuleFile, inventory: Inventory, assets: AssetInfo | None) -> bool:
@@ -46,18 +39,18 @@ def is_satisfied(file: ModuleFile, inventory: Inventory, assets: AssetInfo | Non
         return False
     found = reported(file, inventory.modules)
     by_hash = bool(found and found.sha256) and comparable_sha256(file) is not None
-    return by_hash or way_by_kind(file) is not Way.DFU
+    return by_hash or way_by_kind(file) is not InstallWay.DFU
 
 
-def way_by_kind(file: ModuleFile) -> Way:
+def way_by_kind(file: ModuleFile) -> InstallWay:
     """The way of a module when nothing is known about the rest of the set."""
     plain = not file.module.flags & ModuleFlag.ENCRYPTED
-    return Way.DFU if plain and file.module.function in DFU_FUNCTIONS else Way.CONTROL
+    return InstallWay.DFU if plain and file.module.function in WRITTEN_OVER_DFU else InstallWay.CONTROL
 
 
 def choose_ways(
     inventory: Inventory, offered: Sequence[ModuleFile], missing: Sequence[ModuleFile], *, in_dfu: bool, runs: bool
-) -> dict[ModuleFile, Way]:
+) -> dict[ModuleFile, InstallWay]:
     """A way for each of ``missing``; those ``offered`` include what is there already.
 
     ``in_dfu``: the board is in DFU mode now. ``runs``: outside it, its system would run as it is.
@@ -65,19 +58,19 @@ def choose_ways(
     ways = {file: way_by_kind(file) for file in missing}
     if update_area(inventory.platform) is None:
         return ways
-    staged = [f for f in missing if ways[f] is Way.CONTROL and f.module.function in _STAGED]
+    staged = [f for f in missing if ways[f] is InstallWay.CONTROL and f.module.function in COPIED_BY_BOOTLOADER]
     bootloader = next((f for f in staged if f.module.function == ModuleFunction.BOOTLOADER), None)
     present = inventory.find(ModuleFunction.BOOTLOADER, 0)
     version = present.version if present and present.valid else 0
     # The parking brake, without which the copies would end in a start of the application.
-    braked = braked_part([f for f in offered if way_by_kind(f) is Way.DFU]) is not None
+    braked = braked_part([f for f in offered if way_by_kind(f) is InstallWay.DFU]) is not None
     for file in staged:
         if braked and version >= FIRST_BOOTLOADER_WITH_SLOTS:
-            ways[file] = Way.SLOT
+            ways[file] = InstallWay.SLOT
         elif file is bootloader and in_dfu and _knows_ota_region(inventory, offered, runs=runs):
-            ways[file] = Way.FLAG
+            ways[file] = InstallWay.FLAG
         elif braked and bootloader and runs and bootloader.module.version >= FIRST_BOOTLOADER_WITH_SLOTS:
-            ways[file] = ways[file] if file is bootloader else Way.SLOT
+            ways[file] = ways[file] if file is bootloader else InstallWay.SLOT
     return ways
 
 

@@ -14,11 +14,11 @@ from isal import isal_zlib
 from particle_dev._native import ffi, lib
 from particle_dev.catalog.model import ModuleSlot, Platform
 from particle_dev.catalog.modules import ModuleFunction
-from particle_dev.protocol.module import Dependency, Problem
+from particle_dev.protocol.module import Problem
 
 
 class BoardCheck(IntFlag):
-    """Bits of :class:`Verdict`; those below 0x100 are Device OS's own."""
+    """Bits of :class:`BoardVerdict`; those below 0x100 are Device OS's own."""
 
     INTEGRITY = 0x02
     DEPENDENCIES = 0x04
@@ -34,12 +34,13 @@ class BoardCheck(IntFlag):
 
 
 class BoardModule(NamedTuple):
-    """A module that the board has now."""
+    """A module that the board has now. ``function`` may be one that this program does not know."""
 
-    function: ModuleFunction
+    function: int
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
     version: int
-    dependencies: tuple[Dependency, ...] = ()
+    dependencies: tuple[tuple[int, int, int], ...] = ()
+    """Function, index and least version of what it needs."""
     start_address: int = 0
 
 
@@ -57,7 +58,7 @@ class Board(NamedTuple):
     update_max_size_bytes: int = 0
 
 
-class Verdict(NamedTuple):
+class BoardVerdict(NamedTuple):
     """``passed == checked``: the board takes it. ``problem`` is the failure it would name, ``device_result`` its error
     code (0 when the device does not notice).
     """
@@ -75,7 +76,7 @@ def slots_at(platform: Platform, device_os: str) -> tuple[ModuleSlot, ...]:
     return tuple(slot for slot in found if slot)
 
 
-def check_on_board(data: bytes, board: Board) -> Verdict | None:
+def check_on_board(data: bytes, board: Board) -> BoardVerdict | None:
     """What the board would say to the module in ``data``; None when that is no module (``parse`` tells why)."""
     source = ffi.new("pd_source *", (ffi.from_buffer("uint8_t[]", data), len(data)))
     module = ffi.new("pd_module *")
@@ -106,7 +107,7 @@ def check_on_board(data: bytes, board: Board) -> Verdict | None:
     if report.status != lib.PD_OK:
         name, text = (ffi.string(f(report.status)).decode() for f in (lib.pd_status_name, lib.pd_status_text))
         problem = Problem(name, report.offset, text)
-    return Verdict(BoardCheck(report.checked), BoardCheck(report.passed), problem, report.device_result)
+    return BoardVerdict(BoardCheck(report.checked), BoardCheck(report.passed), problem, report.device_result)
 
 
 def _slot(slot: ModuleSlot) -> dict[str, int]:
@@ -129,5 +130,5 @@ def _installed(module: BoardModule) -> dict[str, object]:
         "index": module.index,
         "version": module.version,
         "start_address": module.start_address,
-        "dependencies": [tuple(dependency) for dependency in module.dependencies],
+        "dependencies": list(module.dependencies),
     }

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from particle_dev.catalog.requests import (
     MAX_PAYLOAD_SIZE_BYTES,
     RAW_REQUEST,
-    SERVICE_REPLY_LENGTH,
+    SERVICE_REPLY_SIZE_BYTES,
     VENDOR_IN,
     VENDOR_OUT,
     RawRequest,
@@ -113,7 +113,7 @@ class _Pauses:
 
 
 def _service(request: ServiceRequest, w_value: int, w_index: int) -> ControlIn:
-    return ControlIn(VENDOR_IN, request, w_value, w_index, SERVICE_REPLY_LENGTH)
+    return ControlIn(VENDOR_IN, request, w_value, w_index, SERVICE_REPLY_SIZE_BYTES)
 
 
 def _decode(request_type: int, reply: Reply, stage: str) -> ServiceReply:
@@ -250,7 +250,7 @@ def _receive(request_type: int, request_id: int, size_bytes: int) -> Machine[byt
 def raw_text(request: RawRequest) -> Machine[str | None]:
     """Answer of a raw request as text (DEVICE_ID in upper case, SYSTEM_VERSION), None when the device stalls it. It
     comes from the USB interrupt, so even a device whose threads are blocked gives it."""
-    reply = yield ControlIn(VENDOR_IN, RAW_REQUEST, 0, request, SERVICE_REPLY_LENGTH, 1.0)
+    reply = yield ControlIn(VENDOR_IN, RAW_REQUEST, 0, request, SERVICE_REPLY_SIZE_BYTES, 1.0)
     # Old firmware pads with zero bytes.
     return reply.rstrip(b"\0").decode("ascii", "replace") if isinstance(reply, bytes) else None
 

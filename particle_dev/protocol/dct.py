@@ -14,6 +14,7 @@ from enum import IntEnum, IntFlag
 
 OTA_UPDATE_FLAG_OFFSET = 1753
 OTA_UPDATE_PENDING = 0xA5
+OTA_UPDATE_TITLE = "the module in the OTA region waits for installation by Device OS"
 MODULE_SLOTS_OFFSET = 2852
 MODULE_SLOT_SIZE_BYTES = 20
 MODULE_SLOT_COUNT = 5
@@ -82,6 +83,11 @@ class PendingUpdate:
     destination_address: int
     size_bytes: int
 
+    @property
+    def title(self) -> str:
+        """``update slot 1 copies 49152 bytes to 0x000d4000``."""
+        return f"update slot {self.slot} copies {self.size_bytes} bytes to 0x{self.destination_address:08x}"
+
 
 def slot_offset(slot: int) -> int:
     """Where a slot lies."""
@@ -108,3 +114,9 @@ def pending_updates(dct: bytes) -> tuple[PendingUpdate, ...]:
 def ota_update_pending(dct: bytes) -> bool:
     """True when the next application boot would install what lies in the OTA region."""
     return dct[OTA_UPDATE_FLAG_OFFSET] == OTA_UPDATE_PENDING
+
+
+def pending_titles(dct: bytes) -> tuple[str, ...]:
+    """Everything that the board would install by itself, for messages. ``dct`` starts at offset 0."""
+    flagged = (OTA_UPDATE_TITLE,) if ota_update_pending(dct) else ()
+    return (*(update.title for update in pending_updates(dct)), *flagged)

@@ -104,7 +104,7 @@ def decode_status(data: bytes) -> DfuStatus:
             raise ValueError(len(data))
         return DfuStatus(DfuStatusCode(data[0]), int.from_bytes(data[1:4], "little"), DfuState(data[4]), data[5])
     except ValueError as e:
-        raise DfuProtocolError(f"not a DFU status: {data.hex() or 'no data'}") from e
+        raise DfuProtocolError(f"not a DFU status: {data.hex() or 'no data'}", hint=_RESUME) from e
 
 
 def _out(request: DfuRequest, w_value: int, interface: int, data: bytes = b"") -> ControlOut:

@@ -47,6 +47,7 @@ class AcceptedUpdate:
     will_reset: bool
 
 
+_AGAIN = "the update was cancelled; reset the device and run again"
 Progress = Callable[[int, int], None]
 """Called with bytes sent so far and bytes in all, after START and after each chunk."""
 
@@ -88,7 +89,7 @@ def _start(size_bytes: int) -> Machine[int]:
     _require_ok(result, request)
     chunk_size = parse_message(request, pb.StartFirmwareUpdateReply(), result.data).chunk_size
     if not chunk_size:
-        raise ControlProtocolError("START_FIRMWARE_UPDATE gave no chunk size", request_type=request)
+        raise ControlProtocolError("START_FIRMWARE_UPDATE gave no chunk size", request_type=request, hint=_AGAIN)
     return chunk_size
 
 
@@ -106,5 +107,5 @@ def _require_ok(result: ControlResult, request: ControlRequest, where: str = "")
             f"the device refused {request.name}{where}: {result_name(result.result_code)}",
             request=request.name,
             result_code=result.result_code,
-            hint=_HINTS.get(result.result_code, ""),
+            hint=_HINTS.get(result.result_code, _AGAIN),
         )

@@ -43,10 +43,8 @@ from particle_dev.errors import ModuleFormatError
 from particle_dev.protocol.module import Dependency
 from particle_dev.protocol.module_parts import (
     END,
-    HEAD_SIZES,
+    HEAD_SIZES_BYTES,
     NO_PRODUCT,
-    PREFIX_SIZE,
-    SUFFIX_BASE_SIZE,
     HashCover,
     ModuleParts,
     Suffix,
@@ -57,6 +55,7 @@ from particle_dev.protocol.module_parts import (
     end_of_extensions,
     product_data,
 )
+from particle_dev.protocol.module_prefix import PREFIX_SIZE_BYTES, SUFFIX_BASE_SIZE_BYTES
 
 __all__ = [
     "END",
@@ -127,7 +126,7 @@ def take_apart(data: bytes) -> ModuleParts:
     ``protocol.module.parse`` for the reason), ``bad_suffix``, ``bad_extension``.
     """
     offset, prefix = _find_prefix(data)
-    position = offset + PREFIX_SIZE
+    position = offset + PREFIX_SIZE_BYTES
     extensions: tuple[Tlv, ...] = ()
     if prefix.flags & ModuleFlag.PREFIX_EXTENSIONS:
         extensions, size = _read_tlvs(data[position:-4], position)
@@ -198,7 +197,7 @@ def _pack(layout: Struct, values: dict[str, Any]) -> bytes:
 
 
 def _find_prefix(data: bytes) -> tuple[int, Any]:
-    for offset in HEAD_SIZES:
+    for offset in HEAD_SIZES_BYTES:
         try:
             prefix = _PREFIX.parse(data[offset:])
         except ConstructError:
@@ -209,7 +208,7 @@ def _find_prefix(data: bytes) -> tuple[int, Any]:
             length == len(data) - 4
             and prefix.function != ModuleFunction.NONE
             and max(functions) <= max(ModuleFunction)
-            and length >= offset + PREFIX_SIZE
+            and length >= offset + PREFIX_SIZE_BYTES
             and Int32ub.parse(data[length:]) == zlib.crc32(data[:length])
         ):
             return offset, prefix
@@ -243,10 +242,10 @@ def _read_suffix(data: bytes, body_offset: int) -> tuple[bytes, Suffix | None]:
     size = Int16ul.parse(data[end - 2 : end])
     if size in (0, _INVALID):
         return data[body_offset:end], None
-    if not SUFFIX_BASE_SIZE <= size <= end - body_offset:
+    if not SUFFIX_BASE_SIZE_BYTES <= size <= end - body_offset:
         message = "The suffix size is impossible."
         raise ModuleFormatError(message, code="bad_suffix", offset=end - 2, hint=_HINT)
-    start, base_offset = end - size, end - SUFFIX_BASE_SIZE
+    start, base_offset = end - size, end - SUFFIX_BASE_SIZE_BYTES
     base = _SUFFIX_BASE.parse(data[base_offset:])
     body, extra = data[body_offset:start], data[start:base_offset]
     extensions: tuple[Tlv, ...] = ()

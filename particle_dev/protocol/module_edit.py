@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
-from particle_dev.catalog.modules import ModuleFlag, ModuleFunction
+from particle_dev.catalog.modules import APPLICATIONS, ModuleFlag, ModuleFunction
 from particle_dev.catalog.platforms import platform_by_id
 from particle_dev.errors import ModuleFormatError
 from particle_dev.protocol.module import ExtensionType, Product
@@ -26,13 +26,12 @@ from particle_dev.protocol.module_build import (
     end_of_extensions,
     take_apart,
 )
-from particle_dev.protocol.module_parts import MAX_SUFFIX_SIZE
+from particle_dev.protocol.module_parts import MAX_SUFFIX_SIZE_BYTES
 from particle_dev.protocol.module_traits import Piece, intact_piece, module_pieces
 
 MAX_COMBINED_MODULES = 2
 """What a device applies of one file."""
 _HINT_SMALLER = "make the module smaller, or give it fewer assets"
-_APPLICATIONS = (ModuleFunction.USER_PART, ModuleFunction.MONO_FIRMWARE)
 _MIN_PRODUCT_SUFFIX = 40
 _START_ALIGNMENT = 8
 _PROTECTED = 1
@@ -46,7 +45,7 @@ def set_product(data: bytes, product: Product) -> bytes:
     ``no_product_data`` when its suffix has no room; as :func:`take_apart`. Raises ValueError for numbers out of range.
     """
     parts = _editable(data)
-    if parts.function not in _APPLICATIONS:
+    if parts.function not in APPLICATIONS:
         raise ModuleFormatError(
             f"A {parts.function.label} belongs to no product.",
             code="not_application",
@@ -233,9 +232,9 @@ def _without(extensions: Iterable[Tlv], types: Collection[int]) -> tuple[Tlv, ..
 
 def _build_checked(parts: ModuleParts) -> bytes:
     """The file, unless its suffix or its slot has no room for it."""
-    if parts.suffix and parts.suffix.size_bytes > MAX_SUFFIX_SIZE:
+    if parts.suffix and parts.suffix.size_bytes > MAX_SUFFIX_SIZE_BYTES:
         raise ModuleFormatError(
-            f"The module's suffix would have {parts.suffix.size_bytes} bytes, the most is {MAX_SUFFIX_SIZE}.",
+            f"The module's suffix would have {parts.suffix.size_bytes} bytes, the most is {MAX_SUFFIX_SIZE_BYTES}.",
             code="too_large",
             hint="give it fewer extensions, or assets with shorter names",
         )

@@ -13,24 +13,23 @@ from enum import StrEnum
 
 from particle_dev.catalog.modules import ModuleFlag, ModuleFunction
 from particle_dev.protocol.module import Dependency, ExtensionType, Product
+from particle_dev.protocol.module_prefix import PREFIX_SIZE_BYTES, SUFFIX_BASE_SIZE_BYTES
 
 NO_PRODUCT = b"\xff\xff\xff\xff"
 """Product id and version of firmware that belongs to no product."""
 END = 0
 """Type of the TLV that ends a list; its payload is padding."""
-HEAD_SIZES = (0, 0x20, 0xC0, 0x10C, 0x184, 0x200)
+HEAD_SIZES_BYTES = (0, 0x20, 0xC0, 0x10C, 0x184, 0x200)
 """Bytes in front of the prefix: none, RTL872x image header, then the vector tables of nRF51, STM32F1, STM32F2 and
 nRF52840."""
-PREFIX_SIZE = 24
-SUFFIX_BASE_SIZE = 36
 
 _ERASED = b"\xff\xff"
 _NO_FLAGS = ModuleFlag(0)
 _KNOWN_FLAGS = 0x1F
 _U8, _U16, _U32 = 0xFF, 0xFFFF, 0xFFFFFFFF
-MAX_SUFFIX_SIZE = _U16 - 1
+MAX_SUFFIX_SIZE_BYTES = _U16 - 1
 """0xffff in the size field stands for no suffix."""
-_MAX_TLV_PAYLOAD = _U16 - 4
+_MAX_TLV_PAYLOAD_BYTES = _U16 - 4
 _SHA256_TYPE = 0
 
 
@@ -65,7 +64,7 @@ class Suffix:
     @property
     def size_bytes(self) -> int:
         """What the last field of the base states."""
-        return tlvs_size_bytes(self.extensions) + len(self.raw_product) + SUFFIX_BASE_SIZE
+        return tlvs_size_bytes(self.extensions) + len(self.raw_product) + SUFFIX_BASE_SIZE_BYTES
 
     @property
     def has_wide_product(self) -> bool:
@@ -94,8 +93,8 @@ class Suffix:
 class ModuleParts:
     """A module without the numbers that follow from the rest.
 
-    ``head`` is what lies before the prefix: vector table or vendor header, one of HEAD_SIZES long. ``body`` is the code
-    and data between prefix and suffix. ``start_address`` is where file byte 0 goes, head included.
+    ``head`` is what lies before the prefix: vector table or vendor header, of one of HEAD_SIZES_BYTES. ``body`` is the
+    code and data between prefix and suffix. ``start_address`` is where file byte 0 goes, head included.
     ``prefix_extensions`` includes END; they set the flag PREFIX_EXTENSIONS, which ``flags`` leaves out.
     Without ``suffix``, the body's last two bytes are where readers look for the suffix size and must be 00 00 or ff ff.
     """
@@ -116,7 +115,7 @@ class ModuleParts:
     @property
     def length_bytes(self) -> int:
         """Length without CRC: end address minus start address."""
-        prefix_size = PREFIX_SIZE + tlvs_size_bytes(self.prefix_extensions)
+        prefix_size = PREFIX_SIZE_BYTES + tlvs_size_bytes(self.prefix_extensions)
         return len(self.head) + prefix_size + len(self.body) + (self.suffix.size_bytes if self.suffix else 0)
 
     @property
@@ -178,8 +177,8 @@ def check_parts(parts: ModuleParts) -> None:
     range."""
     _check_bytes("body", parts.body)
     _check_bytes("head", parts.head)
-    if len(parts.head) not in HEAD_SIZES:
-        sizes = ", ".join(map(str, HEAD_SIZES))
+    if len(parts.head) not in HEAD_SIZES_BYTES:
+        sizes = ", ".join(map(str, HEAD_SIZES_BYTES))
         raise ValueError(f"head has {len(parts.head)} bytes; readers look for the prefix behind {sizes} only")
     _check_function("function", parts.function, least=1)
     _check_number("index", parts.index, _U8)
@@ -229,8 +228,8 @@ def _check_suffix(suffix: object) -> None:
     if raw and not (is_closed or raw.startswith(_ERASED) or (not extensions and len(raw) in (4, 6))):
         rule = "behind extensions without END it would be read as a TLV" if extensions else "0, 4 or 6 can stand there"
         raise ValueError(f"suffix.raw_product has {len(raw)} bytes ({raw[:8].hex(' ')}): {rule}")
-    if suffix.size_bytes > MAX_SUFFIX_SIZE:
-        raise ValueError(f"suffix has {suffix.size_bytes} bytes, the most is {MAX_SUFFIX_SIZE}")
+    if suffix.size_bytes > MAX_SUFFIX_SIZE_BYTES:
+        raise ValueError(f"suffix has {suffix.size_bytes} bytes, the most is {MAX_SUFFIX_SIZE_BYTES}")
 
 
 def _check_tlvs(field: str, extensions: object) -> None:
@@ -241,8 +240,10 @@ def _check_tlvs(field: str, extensions: object) -> None:
             raise ValueError(f"{field}[{number}] is {tlv!r}, no Tlv")
         _check_number(f"{field}[{number}].type", tlv.type, _U16 - 1)
         _check_bytes(f"{field}[{number}].payload", tlv.payload)
-        if len(tlv.payload) > _MAX_TLV_PAYLOAD:
-            raise ValueError(f"{field}[{number}].payload has {len(tlv.payload)} bytes, the most is {_MAX_TLV_PAYLOAD}")
+        if len(tlv.payload) > _MAX_TLV_PAYLOAD_BYTES:
+            raise ValueError(
+                f"{field}[{number}].payload has {len(tlv.payload)} bytes, the most is {_MAX_TLV_PAYLOAD_BYTES}"
+            )
         if tlv.type == END and number + 1 < len(extensions):
             raise ValueError(f"{field}[{number}] is END; nothing behind it would be read")
 

@@ -38,6 +38,11 @@ def is_application(module: Module) -> bool:
     return module.ok and is_kind and not module.flags & opaque
 
 
+def is_packed(function: int, flags: ModuleFlag) -> bool:
+    """Whether a module carries data with rules of its own: :func:`particle_dev.protocol.packed.check_packed`."""
+    return function == ModuleFunction.ASSET or ModuleFlag.COMPRESSED in flags
+
+
 def security_mode(module: Module) -> str | None:
     """``protected`` for a bootloader that locks its device, None for a module that says nothing about it."""
     if module.function != ModuleFunction.BOOTLOADER:

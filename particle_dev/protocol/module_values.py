@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from particle_dev.catalog.modules import ModuleFlag, ModuleFunction
 
-_EXTENSION_HEADER_SIZE = 4
+_EXTENSION_HEADER_SIZE_BYTES = 4
 
 
 class ExtensionType(IntEnum):
@@ -76,7 +76,7 @@ class Extension(NamedTuple):
     @property
     def length_bytes(self) -> int:
         """Length as the TLV states it, header included."""
-        return len(self.payload) + _EXTENSION_HEADER_SIZE
+        return len(self.payload) + _EXTENSION_HEADER_SIZE_BYTES
 
 
 class Problem(NamedTuple):

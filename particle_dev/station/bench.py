@@ -38,7 +38,7 @@ class PowerControl(Protocol):
 
 
 class SlotDriver(Protocol):
-    """One slot of a bench driver."""
+    """One slot of a bench driver. May have ``probe_id``, too: pyOCD's unique id of the probe on its board, or None."""
 
     @property
     def name(self) -> str:
@@ -113,6 +113,8 @@ class Slot:
     port_path: str
     host: Host
     power: PowerControl | None
+    probe_id: str | None = None
+    """pyOCD's unique id of the debug probe on its board."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,7 @@ def open_bench(
     for slot in opened.slots:
         if slot.port_path is None:
             raise BenchError(f"slot {slot.name} has no USB port", slot=slot.name, hint="set port in the bench file")
-        made.append(Slot(slot.name, slot.port_path, Host(usb, serial, slot.clock or SystemClock()), slot.power))
+        host = Host(usb, serial, slot.clock or SystemClock())
+        made.append(Slot(slot.name, slot.port_path, host, slot.power, getattr(slot, "probe_id", None)))
     clock = made[0].host.clock if made else SystemClock()
     return Bench(name or opened.name, Host(usb, serial, clock), tuple(made), opened)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from particle_dev.catalog.platforms import PLATFORMS, platform_by_name
-from particle_dev.station.toml_file import TomlFile, TomlTable, suggestion
+from particle_dev.toml_file import TomlFile, TomlTable, suggestion
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from particle_dev.cloud.metering import Billing, BillingVerdict, Evidence, Finding
+from particle_dev.cloud.metering import Billing, BillingFinding, BillingVerdict, Evidence
 from particle_dev.station.events import JsonObject, parse_timestamp, timestamp
 
 
@@ -46,7 +46,7 @@ def evidence_data(evidence: Evidence) -> JsonObject:
 def evidence_from_data(data: Mapping[str, Any]) -> Evidence:
     """The reverse of ``evidence_data``. KeyError, TypeError, ValueError: no such data."""
     since, until = parse_timestamp(data["from"]), parse_timestamp(data["until"])
-    return Evidence(data["id"], data["statement"], data["source"], since, until, Finding(data["finding"]))
+    return Evidence(data["id"], data["statement"], data["source"], since, until, BillingFinding(data["finding"]))
 
 
 def _time_data(time: datetime | None) -> str | None:

@@ -16,11 +16,12 @@ from particle_dev.errors import BenchError, FirmwareStoreError, JournalError, Ru
 from particle_dev.flash.store import FirmwareStore
 from particle_dev.station.bench import Bench, Slot
 from particle_dev.station.events import EventType, JsonObject, StationEvent, Verdict, new_event, timestamp
+from particle_dev.station.fold import fold
 from particle_dev.station.journal import JOURNAL_NAME, Journal
 from particle_dev.station.recipe import Recipe
 from particle_dev.station.records import DATABASE_NAME, RecordDatabase
 from particle_dev.station.report import REPORT_NAME, write_report
-from particle_dev.station.run_record import RunRecord, fold
+from particle_dev.station.run_record import RunRecord
 from particle_dev.station.unit import UnitContext, UnitRun
 
 

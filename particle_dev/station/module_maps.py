@@ -9,8 +9,8 @@ from typing import NamedTuple, TypeAlias
 from markupsafe import Markup
 
 from particle_dev.errors import FirmwareStoreError, ModuleFormatError
-from particle_dev.protocol.byte_map import draw_byte_map
 from particle_dev.protocol.module import parse
+from particle_dev.station.byte_map_svg import draw_byte_map
 from particle_dev.station.run_record import RunRecord
 
 ReadModule: TypeAlias = Callable[[str], bytes]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from particle_dev.catalog.platforms import PLATFORMS, platform_by_name
-from particle_dev.station.toml_file import TomlFile, suggestion
+from particle_dev.toml_file import TomlFile, suggestion
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,21 +152,9 @@ class RecordDatabase:
 
     def units(self) -> list[StoredUnit]:
         """All units, oldest run first, in the order of the run's slots."""
-        return self._read(sa.true())
-
-    def unit_history(self, device_id: str) -> list[StoredUnit]:
-        """What was ever recorded about one board, oldest run first."""
-        return self._read(_units.c.device_id == device_id)
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._engine.dispose()
-
-    def _read(self, condition: sa.ColumnElement[bool]) -> list[StoredUnit]:
         query = (
             sa.select(_units, _runs.c.started_at.label("run_started_at"), _runs.c.recipe_name)
             .join(_runs)
-            .where(condition)
             .order_by(_runs.c.started_at, _units.c.run_id, _units.c.position)
         )
         with self._transaction() as connection:
@@ -175,6 +163,10 @@ class RecordDatabase:
                 StoredUnit(row["run_id"], row["run_started_at"], row["recipe_name"], _read_unit(connection, row))
                 for row in rows
             ]
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:

@@ -1,30 +1,18 @@
-"""What a run did, folded from its events: one RunRecord with a UnitRecord per board.
-
-Fold rules. A unit is known by its Device ID; until that is known, by its slot. Each time the station takes
-a unit up (unit_started, again after run_resumed) is one attempt. The record's ``steps`` hold each step
-once: the first time it passed, or else the last time it was tried; ``attempts`` keep everything. Of the
-verdicts the last stands, but billing that was once seen as started stays started, and a unit that has no
-end is interrupted with billing unknown.
-"""
+"""What a run did: one RunRecord with a UnitRecord per board. ``fold`` makes it of the run's events."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from particle_dev.cloud.metering import Billing, BillingVerdict
-from particle_dev.errors import JournalError
-from particle_dev.station.billing import billing_data, billing_from_data
+from particle_dev.cloud.metering import Billing
+from particle_dev.station.billing import billing_data
 from particle_dev.station.events import (
-    EventType,
     JsonObject,
-    StationEvent,
     StepStatus,
     Verdict,
-    parse_timestamp,
     without_volatile,
 )
 
@@ -104,7 +92,7 @@ class UnitRecord:
         # A resumed run observes the same thing again; what was observed is equal, not how often.
         pieces = {(e.id, e.statement, e.source, str(e.finding)) for e in self.billing.evidence}
         data["billing"]["evidence"] = sorted(pieces)
-        return _object(without_volatile(_lists(data)))
+        return json_object(without_volatile(_lists(data)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,38 +157,10 @@ class RunRecord:
 
     def to_data(self) -> JsonObject:
         """The record as JSON data, as ``particle-dev report --json`` prints it."""
-        data = _object(_lists(dataclasses.asdict(self)))
+        data = json_object(_lists(dataclasses.asdict(self)))
         for unit, unit_data in zip(self.units, data["units"], strict=True):
             unit_data["billing"] = billing_data(unit.billing)
         return data | {"verdict": self.verdict, "counts": self.counts()}
-
-
-def fold(events: Iterable[StationEvent]) -> RunRecord:
-    """The record of the run that these events tell. Types that this version does not know are passed over.
-
-    JournalError: there is no run_started, there are two, or the data of an event does not follow the schema.
-    """
-    draft: _RunDraft | None = None
-    for event in events:
-        try:
-            if event.type == EventType.RUN_STARTED and draft is None:
-                draft = _RunDraft(event)
-            elif draft is None or event.type == EventType.RUN_STARTED or event.run_id != draft.run.run_id:
-                raise JournalError(
-                    f"event {event.seq} ({event.type}) does not belong to the run of this journal",
-                    hint="one folder holds one run: give each run its own --out",
-                )
-            else:
-                draft.add(event)
-        except (KeyError, TypeError, ValueError) as error:
-            raise JournalError(
-                f"event {event.seq} ({event.type}) does not follow the schema: {error!r}",
-                line=event.seq,
-                hint="the record of this run is damaged: keep the folder, start the next run in a new one",
-            ) from error
-    if draft is None:
-        raise JournalError("the journal holds no run", hint="start one with 'particle-dev station run'")
-    return draft.build()
 
 
 def standing_steps(attempts: Sequence[Attempt]) -> tuple[StepRecord, ...]:
@@ -212,7 +172,7 @@ def standing_steps(attempts: Sequence[Attempt]) -> tuple[StepRecord, ...]:
     return tuple(standing.values())
 
 
-def _object(value: Any) -> JsonObject:
+def json_object(value: Any) -> JsonObject:
     """``value``, which must be a JSON object. TypeError: it is not."""
     if not isinstance(value, dict):
         raise TypeError(f"not a JSON object: {value!r}")
@@ -226,179 +186,3 @@ def _lists(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_lists(item) for item in value]
     return str(value) if isinstance(value, str) else value
-
-
-@dataclass(slots=True)
-class _AttemptDraft:
-    run_attempt: int
-    started_at: str
-    last_event_at: str = ""
-    verdict: Verdict | None = None
-    steps: list[StepRecord] = field(default_factory=list)
-
-    def step_started(self, event: StationEvent) -> None:
-        self.steps.append(StepRecord(event.step or "", StepStatus.INTERRUPTED, event.at, None, {}, None))
-
-    def step_finished(self, event: StationEvent) -> None:
-        data = event.data
-        open_steps = [i for i, s in enumerate(self.steps) if s.name == event.step and s.duration_s is None]
-        if not open_steps:
-            raise ValueError(f"step {event.step!r} ends without having started")
-        self.steps[open_steps[-1]] = dataclasses.replace(
-            self.steps[open_steps[-1]],
-            status=StepStatus(data["status"]),
-            duration_s=float(data["duration_s"]),
-            evidence=_object(data["evidence"]),
-            error=None if data["error"] is None else _object(data["error"]),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Finish:
-    verdict: Verdict
-    billing: Billing
-    modules: tuple[ModuleRecord, ...]
-    parked: Parked | None
-
-    @classmethod
-    def from_data(cls, data: Mapping[str, Any]) -> _Finish:
-        return cls(
-            Verdict(data["verdict"]),
-            billing_from_data(data["billing"]),
-            tuple(ModuleRecord(**module) for module in data["modules"]),
-            Parked(**data["parked"]) if data["parked"] is not None else None,
-        )
-
-
-@dataclass(slots=True)
-class _UnitDraft:
-    slot: str
-    device_id: str | None = None
-    platform: str | None = None
-    attempts: list[_AttemptDraft] = field(default_factory=list)
-    billing_started: Billing | None = None
-    finish: _Finish | None = None
-
-    def add(self, event: StationEvent, run_attempt: int) -> None:
-        self.slot = event.slot or self.slot
-        self.device_id = event.unit or self.device_id
-        started = event.type == EventType.UNIT_STARTED
-        if started or not self.attempts or self.attempts[-1].run_attempt != run_attempt:
-            self.attempts.append(_AttemptDraft(run_attempt, event.at))
-            self.finish = None
-        attempt = self.attempts[-1]
-        attempt.last_event_at = event.at
-        if started:
-            self.platform = event.data.get("platform") or self.platform
-        elif event.type == EventType.STEP_STARTED:
-            attempt.step_started(event)
-        elif event.type == EventType.STEP_FINISHED:
-            attempt.step_finished(event)
-        elif event.type == EventType.UNIT_FINISHED:
-            self.finish = _Finish.from_data(event.data)
-            attempt.verdict = self.finish.verdict
-            if self.finish.billing.verdict is BillingVerdict.STARTED:
-                self.billing_started = self.billing_started or self.finish.billing
-
-    def build(self) -> UnitRecord:
-        attempts = tuple(
-            Attempt(number, a.run_attempt, a.started_at, a.last_event_at, a.verdict, tuple(a.steps))
-            for number, a in enumerate(self.attempts, start=1)
-        )
-        finish = self.finish or _Finish(
-            Verdict.INTERRUPTED,
-            Billing(
-                BillingVerdict.UNKNOWN,
-                parse_timestamp(attempts[0].started_at),
-                None,
-                (),
-                ("the run ended before this unit was finished",),
-            ),
-            (),
-            None,
-        )
-        return UnitRecord(
-            slot=self.slot,
-            device_id=self.device_id,
-            platform=self.platform,
-            verdict=finish.verdict,
-            steps=standing_steps(attempts),
-            modules=finish.modules,
-            billing=self.billing_started or finish.billing,
-            parked=finish.parked,
-            attempts=attempts,
-        )
-
-
-class _RunDraft:
-    def __init__(self, start: StationEvent) -> None:
-        data = start.data
-        self.run = RunRecord(
-            run_id=start.run_id,
-            started_at=start.at,
-            finished_at=None,
-            recipe=_object(data["recipe"]),
-            bench=str(data["bench"]["name"]),
-            slots=tuple(str(slot) for slot in data["slots"]),
-            software=_object(data["software"]),
-            operator=data["operator"],
-            units=(),
-            empty_slots=(),
-            messages=(),
-            attempts=(),
-        )
-        self.finished_at: str | None = None
-        self.attempts = [RunAttempt(1, start.at, start.at)]
-        self.units: dict[str, _UnitDraft] = {}
-        self.unnamed: dict[str, _UnitDraft] = {}  # by slot, until a Device ID is known
-        self.empty: dict[str, EmptySlot] = {}
-        self.messages: list[OperatorMessage] = []
-
-    def add(self, event: StationEvent) -> None:
-        if event.type == EventType.RUN_RESUMED:
-            self.finished_at = None
-            self.attempts.append(RunAttempt(len(self.attempts) + 1, event.at, event.at))
-        latest = self.attempts[-1]
-        self.attempts[-1] = dataclasses.replace(latest, last_event_at=_later(latest.last_event_at, event.at))
-        match event.type:
-            case EventType.RUN_FINISHED:
-                self.finished_at = event.at
-            case EventType.SLOT_EMPTY:
-                slot = event.slot or ""
-                self.empty[slot] = EmptySlot(slot, str(event.data["reason"]))
-            case EventType.OPERATOR_MESSAGE:
-                self.messages.append(OperatorMessage(event.at, event.slot, event.unit, str(event.data["message"])))
-            case EventType.UNIT_STARTED | EventType.STEP_STARTED | EventType.STEP_FINISHED | EventType.UNIT_FINISHED:
-                if event.slot is None:
-                    raise ValueError("no slot")
-                self.empty.pop(event.slot, None)
-                self._unit(event, event.slot).add(event, latest.number)
-
-    def _unit(self, event: StationEvent, slot: str) -> _UnitDraft:
-        if event.unit is None:
-            return self.unnamed.setdefault(slot, _UnitDraft(slot))
-        unit = self.units.setdefault(event.unit, _UnitDraft(slot))
-        if nameless := self.unnamed.pop(slot, None):
-            unit.attempts.extend(nameless.attempts)
-            unit.finish = None
-            unit.platform = unit.platform or nameless.platform
-            unit.billing_started = unit.billing_started or nameless.billing_started
-        return unit
-
-    def build(self) -> RunRecord:
-        slots = self.run.slots
-        units = [draft.build() for draft in (*self.units.values(), *self.unnamed.values())]
-        units.sort(key=lambda unit: (slots.index(unit.slot) if unit.slot in slots else len(slots), unit.slot))
-        return dataclasses.replace(
-            self.run,
-            finished_at=self.finished_at,
-            units=tuple(units),
-            empty_slots=tuple(self.empty.values()),
-            messages=tuple(self.messages),
-            attempts=tuple(self.attempts),
-        )
-
-
-def _later(first: str, second: str) -> str:
-    times: list[tuple[datetime, str]] = [(parse_timestamp(text), text) for text in (first, second)]
-    return max(times)[1]

@@ -15,9 +15,6 @@ from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import UsbMode
 from particle_dev.cloud.metering import (
     BillingVerdict,
-    Evidence,
-    Finding,
-    held_in_dfu,
     judge,
     read_counters,
 )
@@ -27,7 +24,6 @@ from particle_dev.device.discovery import POLL_INTERVAL_S, device_at, wait_for_d
 from particle_dev.device.model import Device
 from particle_dev.device.modes import enter_dfu
 from particle_dev.errors import (
-    DeviceModeError,
     DeviceNotFoundError,
     FirmwareStoreError,
     JournalError,
@@ -40,15 +36,17 @@ from particle_dev.errors import (
     StepTimeoutError,
     WrongDeviceError,
 )
+from particle_dev.flash.board_modules import Inventory, ModuleFile, module_title
 from particle_dev.flash.execute import flash, verify
-from particle_dev.flash.inventory import Inventory, inventory_by_control, inventory_by_dfu, pending_updates
-from particle_dev.flash.plan import FlashPlan, ModuleFile, make_plan, module_title
+from particle_dev.flash.inventory import read_inventory, refuse_unwritable
+from particle_dev.flash.plan import FlashPlan, make_plan
 from particle_dev.flash.progress import BlockWritten, ModuleCompared, SectorErased
 from particle_dev.flash.store import FirmwareStore
 from particle_dev.protocol.module import parse
 from particle_dev.station.bench import Slot
-from particle_dev.station.billing import billing_data, evidence_data, evidence_from_data
-from particle_dev.station.events import EventType, JsonObject, StepStatus, Verdict, error_data, parse_timestamp
+from particle_dev.station.billing import billing_data, evidence_data
+from particle_dev.station.events import EventType, JsonObject, Verdict, error_data
+from particle_dev.station.observations import Observations
 from particle_dev.station.recipe import FirmwareChoice, Recipe
 from particle_dev.station.run_record import UnitRecord
 
@@ -78,10 +76,13 @@ class UnitRun:
     context: UnitContext
     emit: Emit
     device_id: str | None = None
-    evidence: list[Evidence] = field(default_factory=list)
     modules: list[JsonObject] = field(default_factory=list)
     erased: bool = False
+    observed: Observations = field(init=False)
     _deadline_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.observed = Observations(self.slot)
 
     # ---- frame -------------------------------------------------------------------------------------------------
 
@@ -109,7 +110,7 @@ class UnitRun:
         except ParticleDevError as error:
             refused = isinstance(error, REFUSALS) and not self.erased
             verdict = Verdict.REFUSED if refused else Verdict.FAIL
-        billing = judge(self.evidence, parked_at)
+        billing = judge(self.observed.evidence, parked_at)
         if verdict is Verdict.PASS and billing.verdict is not BillingVerdict.NOT_STARTED:
             verdict = Verdict.FAIL
         self._say(
@@ -135,12 +136,12 @@ class UnitRun:
         clock = self.slot.host.clock
         started_s = clock.monotonic_s()
         self._deadline_s = started_s + limit_s
-        known = len(self.evidence)
+        known = len(self.observed.evidence)
         evidence: JsonObject = {}
         self._say(EventType.STEP_STARTED, {}, name)
 
         def finish(status: str, error: ParticleDevError | None) -> None:
-            evidence["observed"] = [evidence_data(e) for e in self.evidence[known:]]
+            evidence["observed"] = [evidence_data(e) for e in self.observed.evidence[known:]]
             data = {
                 "status": status,
                 "duration_s": round(clock.monotonic_s() - started_s, 3),
@@ -215,7 +216,9 @@ class UnitRun:
         expected = self.context.expected.get(self.slot.name)
         if expected is not None and expected != self.device_id:
             raise _wrong_device(self.slot.name, expected, self.device_id or "", "the bench file")
-        self._recall(device)
+        prior = self.context.prior.get(self.device_id or "")
+        if prior is not None:
+            self.observed.recall(prior, device)
         firmware = self.context.recipe.firmware.get(device.platform.name)
         if firmware is None:
             raise PlanRefusedError(
@@ -227,14 +230,12 @@ class UnitRun:
 
     def _check(self, device: Device, evidence: JsonObject) -> Inventory:
         """What is on it, and has it been online since it booted?"""
-        if device.mode is UsbMode.DFU:
-            with DfuSession(self.slot.host, device) as dfu_session:
-                inventory = inventory_by_dfu(dfu_session)
-            self.evidence.append(held_in_dfu(self._now(), self._now()))
-        else:
+        if device.mode is UsbMode.NORMAL:
             with ControlSession(self.slot.host, device) as session:
                 self._read_counters(session)
-                inventory = inventory_by_control(session)
+        inventory = read_inventory(self.slot.host, device)
+        if device.mode is UsbMode.DFU:
+            self.observed.in_dfu_since(self._now())
         evidence |= {
             "read_over": inventory.read_over,
             "modules": [
@@ -242,7 +243,7 @@ class UnitRun:
                 for m in inventory.modules
             ],
         }
-        doubtful = [e.statement for e in self.evidence if e.finding is not Finding.OFFLINE]
+        doubtful = self.observed.doubts
         if doubtful:
             raise PlanRefusedError(
                 f"{self.device_id}: {'; '.join(doubtful)}",
@@ -257,7 +258,7 @@ class UnitRun:
         except RequestRefusedError as error:
             diagnostics = {}
             self._say(EventType.OPERATOR_MESSAGE, {"message": f"slot {self.slot.name}: {error.message}"})
-        self.evidence.append(read_counters(diagnostics, self._now()))
+        self.observed.evidence.append(read_counters(diagnostics, self._now()))
 
     def _plan(self, inventory: Inventory, firmware: FirmwareChoice, evidence: JsonObject) -> FlashPlan:
         """Which modules go where; every file is read and checked now, before anything is erased."""
@@ -284,20 +285,10 @@ class UnitRun:
             since = self._now()
             device, entry = enter_dfu(self.slot.host, device, timeout_s=self.context.recipe.limits.enter_dfu_s)
             by = str(entry)
-            self.evidence.append(held_in_dfu(since, self._now()))
+            self.observed.in_dfu_since(since)
         evidence["attempt"] = {"by": by, "usb_address": device.usb.address}
         with DfuSession(self.slot.host, device) as dfu_session:
-            pending = pending_updates(dfu_session)
-            protected = any(m.protected for m in dfu_session.memories.values())
-        reasons = [f"the board would install by itself: {p}" for p in pending]
-        if protected:
-            reasons.append("the board is protected")
-        if reasons:
-            raise PlanRefusedError(
-                f"{self.device_id}: {'; '.join(reasons)}",
-                reasons=reasons,
-                hint="nothing was erased; let the board finish its update (or open it), then bring it back",
-            )
+            refuse_unwritable(dfu_session)
         return device
 
     def _flash(self, plan: FlashPlan, device: Device, evidence: JsonObject) -> None:
@@ -316,7 +307,7 @@ class UnitRun:
                     self._progress("flash", event.file_name, event.done_bytes, event.total_bytes)
                 self._check_stop("flash", limit_s)
         evidence["work"] = work
-        self._held(device)
+        self.observed.still_held(device)
 
     def _verify(self, plan: FlashPlan, device: Device, evidence: JsonObject) -> None:
         """Read back every byte."""
@@ -328,11 +319,11 @@ class UnitRun:
                 self._progress("verify", event.file_name, event.done_bytes, event.total_bytes)
                 self._check_stop("verify", self.context.recipe.limits.verify_s)
         evidence |= {"read_over": "DFU read", "size_bytes": plan.size_bytes}
-        self._held(device)
+        self.observed.still_held(device)
 
     def _park(self, device: Device, evidence: JsonObject) -> tuple[JsonObject, datetime]:
         """End in DFU mode, without power where the bench can switch it."""
-        self._held(device)
+        self.observed.still_held(device)
         parked_at = self._now()
         power = "on_operator_must_unplug"
         if self.slot.power is not None:
@@ -352,40 +343,10 @@ class UnitRun:
         data = {"activity": activity, "done_bytes": done_bytes, "total_bytes": total_bytes}
         self._say(EventType.STEP_PROGRESS, data, step)
 
-    def _held(self, device: Device) -> None:
-        """The board is still in the enumeration that ``device`` names, so it has not been reset since."""
-        seen = device_at(self.slot.host, self.slot.port_path)
-        if seen is None or seen.usb != device.usb:
-            raise DeviceModeError(
-                f"{self.device_id} left DFU mode by itself",
-                expected=UsbMode.DFU,
-                actual=seen.mode if seen else None,
-                hint="somebody reset or unplugged it; run again",
-            )
-        since = max((e.until for e in self.evidence), default=self._now())
-        self.evidence.append(held_in_dfu(since, self._now()))
-
     def _wait_until_gone(self) -> None:
         while device_at(self.slot.host, self.slot.port_path) is not None:
             self._check_stop("park", self.context.recipe.limits.park_s)
             self.slot.host.clock.sleep(POLL_INTERVAL_S)
-
-    def _prior(self) -> UnitRecord | None:
-        return self.context.prior.get(self.device_id or "")
-
-    def _recall(self, device: Device) -> None:
-        """Take over what earlier attempts observed. A board that they sent into DFU mode and that is in DFU mode has
-        been there since: the request holds for one boot, every later one would have left it."""
-        prior = self._prior()
-        if prior is None:
-            return
-        steps = [s for a in prior.attempts for s in a.steps]
-        self.evidence += [evidence_from_data(e) for s in steps for e in s.evidence.get("observed", ())]
-        sent = [
-            parse_timestamp(s.started_at) for s in steps if s.name == "enter_dfu" and s.status is not StepStatus.FAILED
-        ]
-        if device.mode is UsbMode.DFU and sent:
-            self.evidence.append(held_in_dfu(sent[-1], self._now()))
 
 
 def _wrong_device(slot: str, expected: str, actual: str, source: str) -> WrongDeviceError:

@@ -46,7 +46,8 @@ def open_bench(
 ) -> UsbBench:
     """Slots from a bench file: ``name`` and ``port``. Raises ConfigError for anything else."""
     if options:
-        raise ConfigError(f"the usb bench has no option '{next(iter(options))}'", key=next(iter(options)))
+        key = next(iter(options))
+        raise ConfigError(f"the usb bench has no option '{key}'", key=key, hint="it has none: take [bench.options] out")
     for slot in slots:
         unknown = sorted(set(slot) - _SLOT_KEYS)
         if unknown or "port" not in slot:

@@ -58,7 +58,9 @@ class UdevWakeUp:
         except OSError as e:
             # ENOBUFS: so many messages came that the kernel dropped some. That, too, is a reason to look.
             if e.errno != errno.ENOBUFS:
-                raise TransportError(f"udev's messages cannot be received: {e.strerror}", where="udev") from e
+                raise TransportError(
+                    f"udev's messages cannot be received: {e.strerror}", where="udev", hint="run again"
+                ) from e
 
     def close(self) -> None:
         """pyudev closes its socket with the object."""

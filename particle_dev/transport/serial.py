@@ -56,7 +56,7 @@ def _translate(error: Exception, url: str) -> TransportError:
         return LinkAccessError(f"{url}: in use by {holders}", where=url, hint="close that program")
     if number in _GONE:
         return _gone(url)
-    return TransportError(f"{url}: {error}", where=url)
+    return TransportError(f"{url}: {error}", where=url, hint="plug the board in again, then run again")
 
 
 def port_holders(url: str, proc: Path = Path("/proc")) -> tuple[str, ...]:
@@ -117,7 +117,9 @@ class PyserialLink:
             self._port.write(data)
             self._port.flush()
         except serial.SerialTimeoutException as e:
-            raise LinkTimeoutError(f"{self.where}: the device takes no data", where=self.where) from e
+            raise LinkTimeoutError(
+                f"{self.where}: the device takes no data", where=self.where, hint="reset the board, then run again"
+            ) from e
         except _PORT_ERRORS as e:
             raise _gone(self.where) from e
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from pyocd.core import exceptions
 from pyocd.core.session import Session
@@ -28,6 +27,8 @@ from particle_dev.transport.swd_targets import ERASE_ALL_TIMEOUT_S, EraseAllTime
 
 DEFAULT_FREQUENCY_HZ = 4_000_000
 PAGE_SIZE_BYTES = 4096
+_RESET = Target.ResetType.SYSTEM
+"""Needs no reset line, and a reset by pin closes the debug port of newer nRF52840s."""
 _CRCS_AT_ONCE = 512
 """Results lie in the flash algorithm's page buffer, a word each."""
 
@@ -74,7 +75,9 @@ class SwdLink:
         }
         self._lock = take_probe(probe_id)
         try:
-            self._session = Session(probe_with_id(probe_id), auto_open=False, options=options)
+            # pyOCD makes the project folder the working directory of the whole process.
+            with contextlib.chdir("."):
+                self._session = Session(probe_with_id(probe_id), auto_open=False, options=options)
         except TransportError:
             self._lock.release()
             raise
@@ -279,10 +282,10 @@ class SwdLink:
     def reset_and_halt(self) -> None:
         """Reset; the core stands at its first instruction. Raises TransportError."""
         with translated(self.where):
-            self._target.reset_and_halt()
+            self._target.reset_and_halt(_RESET)
 
     def reset_and_run(self) -> None:
         """Reset and let the firmware run. **It may connect, which starts billing**: callers must hold the permission
         ``may_connect`` or have seen to it that the bootloader stays in DFU mode. Raises TransportError."""
         with translated(self.where):
-            self._target.reset()
+            self._target.reset(_RESET)

@@ -51,7 +51,7 @@ class FlashController(Protocol):
 
 def controller_of(chip: Chip, registers: Registers, where: str) -> FlashController:
     """The controller of that chip."""
-    return NvmController(registers, where) if chip is NRF52840 else Stm32f2Controller(chip, registers, where)
+    return NvmController(registers, where) if chip == NRF52840 else Stm32f2Controller(chip, registers, where)
 
 
 def _wait(is_done: Callable[[], bool], where: str, what: str) -> None:

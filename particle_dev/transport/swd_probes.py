@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from pyocd.probe.aggregator import DebugProbeAggregator
 
 from particle_dev.errors import LinkAccessError, LinkDisconnectedError, LinkTimeoutError, TransportError
 
+# What matters becomes an error of ours; without a handler Python would print the rest.
+logging.getLogger("pyocd").addHandler(logging.NullHandler())
 _SYSFS_USB = Path("/sys/bus/usb/devices")
 
 
@@ -40,7 +43,10 @@ def list_probes() -> tuple[ProbeInfo, ...]:
 
 
 def usb_path(serial_number: str, devices: Path = _SYSFS_USB) -> str | None:
-    """Where the USB device with that serial number is plugged in. Source: Linux Documentation/ABI/stable/sysfs-bus-usb."""
+    """Where the USB device with that serial number is plugged in; None when none or several have it.
+
+    Source: Linux Documentation/ABI/stable/sysfs-bus-usb.
+    """
     paths = []
     for file in devices.glob("*/serial"):
         # A device may leave while it is looked at.
@@ -51,8 +57,8 @@ def usb_path(serial_number: str, devices: Path = _SYSFS_USB) -> str | None:
 
 
 def probe_with_id(unique_id: str) -> Any:
-    """pyOCD compares a part of the id; this one compares all of it. Raises LinkDisconnectedError unless there is exactly
-    one such probe."""
+    """pyOCD compares a part of the id; this one compares all of it. Raises LinkDisconnectedError unless there is
+    exactly one such probe."""
     with translated(unique_id):
         probes = DebugProbeAggregator.get_all_connected_probes(unique_id=unique_id)
     matches = [p for p in probes if p.unique_id == unique_id or unique_id.endswith(f":{p.unique_id}")]
@@ -79,7 +85,8 @@ def take_probe(unique_id: str) -> FileLock:
 
     Not every probe refuses a second program, and two sessions that drive one chip destroy each other's work.
     """
-    folder = Path(platformdirs.user_runtime_dir("particle-dev", ensure_exists=True))
+    folder = platformdirs.user_cache_path("particle-dev") / "probes"
+    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / f"probe-{hashlib.sha256(unique_id.encode()).hexdigest()[:16]}.lock")
     try:
         lock.acquire(timeout=0)

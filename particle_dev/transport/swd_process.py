@@ -92,7 +92,7 @@ class SwdProcess:
         self._connection.send((method, arguments, progress is not None))
         return self._answer(method, timeout_s, progress)
 
-    # ---- as SwdLink, with a deadline for each -------------------------------------------------------------------------
+    # ---- as SwdLink, with a deadline for each -----------------------------------------------------------------------
 
     def read(self, address: int, size_bytes: int) -> bytes:
         """Bytes of memory or flash."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from pyocd.core import exceptions
 from pyocd.core.memory_map import FlashRegion, MemoryMap, RamRegion
 from pyocd.core.session import Session
 from pyocd.coresight.coresight_target import CoreSightTarget
@@ -19,6 +20,7 @@ _APPROTECT_READINGS = 3
 Source: github.com/pyocd/pyOCD issue 1766."""
 _AHB_AP, _CTRL_AP = 0, 1
 _RESET, _ERASEALL, _ERASEALLSTATUS, _APPROTECTSTATUS = 0x00, 0x04, 0x08, 0x0C
+_IDR_MASK, _NORDIC_IDR = 0x0FFFFFFF, 0x02880000
 ERASE_ALL_TIMEOUT_S = 5.0
 """tERASEALL is at most 295 ms. Source: Nordic nRF52840 Product Specification v1.7, NVMC electrical specification."""
 
@@ -49,6 +51,8 @@ class _RecoveredNrf52840(_Nrf52840):
 
     def check_flash_security(self) -> None:
         port = self.dp.aps[_CTRL_AP]
+        if port.idr & _IDR_MASK != _NORDIC_IDR:
+            raise exceptions.TargetError(f"access port 1 is no CTRL-AP: IDR 0x{port.idr:08x}; nothing was erased")
         port.write_reg(_ERASEALL, 1)
         end_s = time.monotonic() + ERASE_ALL_TIMEOUT_S
         while port.read_reg(_ERASEALLSTATUS) != 0:

@@ -43,9 +43,15 @@ def _libusb_backend() -> Any:
 def _translate(error: usb.core.USBError, where: str, what: str) -> TransportError:
     """The error of ours that fits a pyusb error."""
     if isinstance(error, usb.core.USBTimeoutError) or error.errno == errno.ETIMEDOUT:
-        return LinkTimeoutError(f"{what}: no answer in time", where=where)
+        return LinkTimeoutError(
+            f"{what}: no answer in time", where=where, hint="reset the board, or plug it in again; then run again"
+        )
     if error.errno == errno.EPIPE:
-        return LinkStallError(f"{what}: stalled", where=where)
+        return LinkStallError(
+            f"{what}: stalled",
+            where=where,
+            hint="the device refuses that in its present mode, or does not know it; `particle-dev id` shows both",
+        )
     if error.errno in _GONE:
         return LinkDisconnectedError(
             f"{what}: the device left the bus",

@@ -23,10 +23,13 @@ import time
 from pathlib import Path
 
 from particle_harness.bench import open_bench
-from particle_harness.bench_toml import modules_in, stand_ins
+from particle_harness.bench_toml import modules_in
+from particle_harness.boards import hardware
+from particle_harness.factory import bootloader_stand_in, build_module
 from particle_harness.umockdev.testbed import UmockdevBus
 from particle_harness.usb.transfer import TYPE_CLASS
 
+from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.device.dfu import DfuSession
 from particle_dev.device.discovery import wait_for_device
 from particle_dev.flash.execute import flash, verify
@@ -178,6 +181,16 @@ def busy_time(work, busy_s):
     return timed
 
 
+def old_softdevice(platform):
+    """Another SoftDevice than that of the set, so that it must be replaced."""
+    kind, body = hardware(platform), bytearray(0x2100)
+    body[0x200C:0x200E] = (169).to_bytes(2, "little")
+    module = build_module(
+        kind, ModuleFunction.RADIO_STACK, 0, 169, start_address=0x1000, size_bytes=140000, flags=1, body=bytes(body)
+    )
+    return [bootloader_stand_in(kind, 501), module]
+
+
 def whole_set(assets, judges):
     files = [str(assets / "updates" / name) for name in BORON_SET] + [str(assets / "binaries" / TINKER)]
     particle = judges / "node" / "node_modules" / "particle-cli" / "src" / "index.js"
@@ -192,13 +205,21 @@ def whole_set(assets, judges):
         }
         times = {}
         for name, command in commands.items():
-            bench = open_bench(options={}, slots=[{"platform": "boron"}], state_dir=None, factory_modules=stand_ins)
+            slots = [{"platform": "boron", "bootloader": "old"}]
+            bench = open_bench(options={}, slots=slots, state_dir=None, factory_modules=old_softdevice)
             board = bench.boards[0]
             first_s = run(bench.boards, command(board))
             time.sleep(RESET_S)
             # Without its first page the application is another one.
             board.internal.erase_sector(0xD4000)
             times[name] = first_s, run(bench.boards, command(board))
+            time.sleep(RESET_S)
+            board.advance()
+            flash_now = board.internal.read(0, 1 << 20)
+            # The SoftDevice lies there without its prefix.
+            lacking = [Path(file).name for file in files if Path(file).read_bytes()[24:] not in flash_now]
+            if lacking:
+                print(f"{name} leaves the board without {', '.join(lacking)}")
             bench.close()
     for what, index, target in (("whole Boron", 0, 2), ("only the application differs", 1, 5)):
         ours_s, theirs_s = times["ours"][index], times["particle-cli"][index]

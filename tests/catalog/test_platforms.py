@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from particle_dev.catalog.flash_chips import FLASH_BY_FAMILY
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import (
     PLATFORMS,
@@ -41,8 +42,8 @@ def test_every_fact_names_a_public_source() -> None:
         sources += [slot.source for slot in p.module_slots] + [alt.source for alt in p.dfu_alts]
         sources += [p.assets.source] if p.assets else []
     for layout in LAYOUTS.values():
-        sources += [layout.source, *(word.source for word in layout.retained_words)]
-        sources += [area.source for area in (layout.factory_reset, layout.former_user_part) if area]
+        sources += [layout.source]
+        sources += [layout.former_user_part.source] if layout.former_user_part else []
         sources += [region.source for memory_map in layout.memory_maps for region in memory_map.regions]
     starts = ("device-os v", "device-os commit ", "npm @particle/", "nRF52840 Product Specification")
     assert [source for source in sources if not source.startswith(starts)] == []
@@ -50,10 +51,11 @@ def test_every_fact_names_a_public_source() -> None:
 
 @pytest.mark.parametrize(("layout", "memory_map"), MAPS, ids=lambda value: getattr(value, "era", None) or value.name)
 def test_regions_do_not_overlap_and_stay_within_their_memory(layout: Layout, memory_map: MemoryMap) -> None:
-    start = layout.internal_flash_start_address
+    # Offsets in external flash begin at 0, whatever DFU adds.
     limits = {
-        "internal_flash": (start, start + layout.internal_flash_size_bytes),
-        "external_flash": (0, layout.external_flash_size_bytes),
+        a.name: (a.base_address % 0x80000000, a.base_address % 0x80000000 + a.size_bytes)
+        for a in layout.dfu_alts
+        if a.name != "dct"
     }
     for storage in {region.storage for region in memory_map.regions}:
         regions = sorted((r.start_address, r.end_address) for r in memory_map.regions if r.storage == storage)
@@ -186,14 +188,13 @@ def test_dfu_addresses_and_descriptors_belong_together() -> None:
             assert f"/0x{alt.base_address:08X}/" in alt.descriptor
             sectors = [sector.split("*") for sector in alt.descriptor.rsplit("/", 1)[1].split(",")]
             assert sum(int(n) * int(size.split("K")[0]) * 1024 for n, size in sectors) == alt.size_bytes
-        if p.layout and p.layout.factory_reset:
-            area = p.layout.factory_reset
-            alt = next(a for a in p.dfu_alts if a.alt == area.alt)
-            assert alt.base_address <= area.address
-            assert area.address + area.size_bytes <= alt.base_address + alt.size_bytes
-            factory = p.layout.memory_maps[-1].region("factory")
-            offset = alt.base_address if alt.name == "external_flash" else 0
-            assert (factory.start_address + offset, factory.size_bytes) == (area.address, area.size_bytes)
+
+
+def test_internal_flash_is_the_chips() -> None:
+    for p in PLATFORMS:
+        chip = FLASH_BY_FAMILY.get(p.family)
+        for alt in (a for a in p.dfu_alts if chip and a.name == "internal_flash"):
+            assert (alt.base_address, alt.size_bytes) == (chip.base_address, chip.size_bytes), p.name
 
 
 def test_pid_rule_of_particle_usb_ids() -> None:

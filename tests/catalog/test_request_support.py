@@ -1,8 +1,7 @@
 import pytest
 
-from particle_dev.catalog.console import COMMANDS, DFU_SPEED, LISTENING_SPEED, ConsoleKey
+from particle_dev.catalog.console import DFU_SPEED, LISTENING_SPEED
 from particle_dev.catalog.device_os import version_key
-from particle_dev.catalog.diagnostics import SOURCES, diagnostic_source
 from particle_dev.catalog.platforms import platform_by_name
 from particle_dev.catalog.request_support import ROWS, depends_on_version, support_row, why_unsupported
 from particle_dev.catalog.requests import ControlRequest as R
@@ -85,14 +84,3 @@ def test_speeds_that_are_commands():
     assert LISTENING_SPEED.known_to("5.9.0")
     assert not LISTENING_SPEED.known_to("6.0.0")
     assert LISTENING_SPEED.known_to(None)
-
-
-def test_console_keys():
-    assert [c.key for c in COMMANDS] == list(ConsoleKey)
-
-
-def test_diagnostic_sources():
-    assert len({s.id for s in SOURCES}) == len({s.name for s in SOURCES}) == len(SOURCES) == 46
-    assert diagnostic_source("sys:uptime").id == 6
-    assert diagnostic_source("coap:resend").name == "coap:retransmit"
-    assert diagnostic_source("my:own") is None

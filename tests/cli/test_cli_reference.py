@@ -56,10 +56,18 @@ def test_every_command_and_option_is_named(name, command):
         assert "--store" in REFERENCE
 
 
+@pytest.mark.parametrize(("name", "command"), list(commands()))
+def test_every_command_takes_json(name, command):
+    assert any("--json" in p.opts for p in command.params), name
+
+
+def test_commands_of_other_packages_are_among_them():
+    assert {"sim attach", "swd flash"} <= {name for name, _ in commands()}
+
+
 def test_no_command_is_named_that_there_is_not():
-    """Commands of other packages, such as sim, need not be installed."""
     known = {name for name, _ in commands()}
-    named = re.findall(r"`((?:firmware|station) [a-z-]+)", REFERENCE)
+    named = re.findall(r"`((?:firmware|station|sim|swd) [a-z-]+)", REFERENCE)
     assert set(named) <= known
     assert len(named) >= 10
 

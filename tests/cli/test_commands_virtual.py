@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from particle_dev.catalog.modules import ModuleFunction
+from particle_dev.cli.board_file import read_board
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.main import main
+from particle_dev.protocol.module import parse
 
 pytestmark = pytest.mark.firmware
 ASSETS = "particle-cli-2.12.0/package/assets"
@@ -86,6 +89,54 @@ def test_id_in_dfu_mode_reads_the_flash(run, bench_file):
     assert "system part 1 v2011" in out
     assert re.search(r"radio stack 0 v202 +size unknown", out)
     assert not re.search(r" 0 bytes", out)
+    assert "Serial number  not readable in DFU mode" in out
+
+
+def test_id_says_why_there_is_no_serial_number(run, bench_file):
+    def identity(**slot):
+        return json.loads(run("id", "--bench", bench_file({"platform": "boron", **slot}), "--json")[1])
+
+    asked = identity()
+    assert asked["serial_number_state"] == "stored"
+    assert asked["serial_number"]
+    unasked = identity(arrives_in="dfu")
+    assert (unasked["serial_number"], unasked["serial_number_state"]) == (None, "not readable in DFU mode")
+
+
+def test_id_names_the_hash_of_each_module(run, bench_file, particle_cli_firmware, tmp_path):
+    """As its suffix has it: what `flash` takes a module for installed by, and `firmware check --on-board` reads."""
+    bench = bench_file({"platform": "boron", "arrives_in": "dfu"}, keep=True)
+    app = module(particle_cli_firmware, "tinker-0.8.0-rc.27-boron.bin")
+    assert run("flash", app, "--bench", bench)[0] == 0
+    board = tmp_path / "board.json"
+    board.write_text(run("id", "--bench", bench, "--json")[1])
+    by_function = {m["function"]: m["sha256"] for m in json.loads(board.read_text())["modules"]}
+    wanted = parse(app.read_bytes())
+    assert by_function[ModuleFunction.USER_PART] == wanted.sha256.stored.hex()
+    read = {m.function: m.sha256 for m in read_board(board).modules}
+    assert read[ModuleFunction.USER_PART] == wanted.sha256.stored
+    assert read[ModuleFunction.RADIO_STACK] is None is by_function[ModuleFunction.RADIO_STACK]
+
+
+def test_steps_are_counted_and_what_stays_is_none(run, bench_file, particle_cli_firmware):
+    bench = bench_file("photon", keep=True)
+    bootloader = module(particle_cli_firmware, "photon-bootloader@2.1.0+lto.bin")
+    app = module(particle_cli_firmware, "tinker-0.4.5-photon.bin")
+    status, out, _ = run("flash", bootloader, app, "--dry-run", "--bench", bench)
+    assert status == 0
+    lines = out.splitlines()
+    assert lines[0] == "already there, not written: bootloader 0 v1005 (photon-bootloader@2.1.0+lto.bin)"
+    numbered = [line for line in lines if re.match(r"\d+\. ", line)]
+    assert [line.split(".")[0] for line in numbered] == [str(n) for n in range(1, len(numbered) + 1)]
+    assert not any("already there" in line or "note:" in line for line in numbered)
+    steps = json.loads(run("flash", bootloader, app, "--dry-run", "--json", "--bench", bench)[1])["steps"]
+    assert [f"{n}. {step}" for n, step in enumerate(steps, 1)] == numbered
+    assert any(line.startswith("note: a board that loses power meanwhile") for line in lines)
+
+
+def test_one_reset_is_one_reset(run, bench_file, particle_cli_firmware):
+    app = module(particle_cli_firmware, "tinker-0.8.0-rc.27-boron.bin")
+    assert ", 1 reset; " in run("flash", app, "--dry-run", "--bench", bench_file("boron"))[1]
 
 
 def test_several_devices_are_listed_and_nothing_is_guessed(run):
@@ -134,7 +185,7 @@ def test_dry_run_touches_nothing(run, bench_file, particle_cli_firmware):
 @pytest.mark.parametrize("by", ["control", "touch"])
 def test_flash_by_both_ways_into_dfu(run, bench_file, particle_cli_firmware, by):
     app = module(particle_cli_firmware, "tinker-0.4.5-photon.bin")
-    status, _, _ = run("flash", app, "--bench", bench_file("photon"), "--enter-dfu-by", by)
+    status, _, _ = run("flash", app, "--bench", bench_file("photon"), "--by", by)
     assert status == 0
 
 

@@ -308,6 +308,7 @@ def board_text(modules, platform="boron"):
         (board_text("[{}]"), "no_board", "modules[0].function is missing"),
         (board_text("[" + MODULE.replace("[]", '["NO"]') + "]"), "no_board", "failed_checks names 'NO'"),
         (board_text("[" + MODULE[:-1] + ', "dependencies": [[4, 1]]}]'), "no_board", "modules[0].dependencies"),
+        (board_text("[" + MODULE[:-1] + ', "sha256": "abc"}]'), "no_board", "modules[0].sha256"),
         ('{"error": {"message": "3 devices match"}, "exit_code": 4}', "failed_command", "failed: 3 devices match"),
     ],
 )

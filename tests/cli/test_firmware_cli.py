@@ -51,7 +51,12 @@ def test_json_of_add_and_list_agree(runner: CliRunner, app_file: Path, tmp_path:
     assert [len(first[0][key]) for key in ("added", "present", "refused", "not_modules")] == [1, 0, 0, 0]
     assert [len(again[0][key]) for key in ("added", "present", "refused", "not_modules")] == [0, 1, 0, 0]
     listed = json.loads(runner.invoke(firmware, ["list", "--json"]).output)
-    assert listed == {"store": str(tmp_path / "store"), "modules": first[0]["added"]}
+    assert listed == {
+        "store": str(tmp_path / "store"),
+        "exists": True,
+        "modules": first[0]["added"],
+        "problems": [],
+    }
     (module,) = listed["modules"]
     assert (module["platform"], module["kind"], module["version"]) == ("boron", "user part", 6)
     assert module["dependencies"] == [{"function": 4, "index": 1, "version": 100}]

@@ -90,7 +90,7 @@ def test_set_product_tells_old_and_new(app_file, tmp_path):
     first, second = tmp_path / "first.bin", tmp_path / "second.bin"
     assert "product none -> 1234 version 7," in run("set-product", 1234, 7, app_file, first)
     assert "product 1234 version 7 -> 1234 version 8," in run("set-product", 1234, 8, first, second)
-    document = json.loads(run("set-product", 99, 9, first, second, "--json"))
+    document = json.loads(run("set-product", 99, 9, first, second, "--force", "--json"))
     assert document["product_before"] == {"id": 1234, "version": 7}
     assert document["product"] == {"id": 99, "version": 9}
 
@@ -106,6 +106,7 @@ def test_set_product_to_a_version_that_is_not_higher_is_refused(app_file, tmp_pa
     ("arguments", "words"),
     [
         (["65536", "1"], "0<=x<=65535"),
+        (["abc", "1"], "'abc' is no number from 0 to 65535"),
         (["1", "0"], "1<=x<=65535"),
         (["1", "65536"], "PRODUCT_VERSION"),
         (["65535", "65535"], "belongs to no product"),

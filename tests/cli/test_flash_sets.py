@@ -5,12 +5,13 @@ import zipfile
 
 import pytest
 from particle_harness.boards import hardware
-from particle_harness.factory import app_stand_in
+from particle_harness.factory import app_stand_in, bootloader_stand_in
 
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.main import main
 from particle_dev.protocol.asset import Asset
 from particle_dev.protocol.bundle import make_bundle
+from particle_dev.protocol.module_edit import protect_bootloader
 
 pytestmark = pytest.mark.firmware
 
@@ -89,6 +90,20 @@ def test_plan_with_a_permission_is_printed_and_not_carried_out(run, bench):
     status, out, err = run(*arguments, "--may-connect")
     assert status == 0, err
     assert "control request 90" in out or "read back" in out
+
+
+def test_bootloader_that_protects_needs_its_own_flag(run, bench, tmp_path):
+    bootloader = tmp_path / "protected-bootloader.bin"
+    bootloader.write_bytes(protect_bootloader(bootloader_stand_in(hardware("boron"), 3100)))
+    arguments = ("flash", bootloader, "--may-connect", "--bench", bench("boron", device_os="6.2.0"))
+    assert json.loads(run(*arguments, "--dry-run", "--json")[1])["permissions_needed"] == ["may_connect", "may_lock"]
+    status, _, err = run(*arguments)
+    assert status == ExitCode.REFUSED
+    assert "allow it with --may-lock" in err
+    # Once it is locked it answers nothing that would prove the module: that is no success.
+    status, _, err = run(*arguments, "--may-lock")
+    assert status == ExitCode.FAILED
+    assert "refused MODULE_INFO: PROTECTED" in err
 
 
 def test_release_that_the_store_has_not(run, bench):

@@ -60,7 +60,7 @@ def good(tmp_path):
 
 def test_json_of_a_good_module(good):
     (description,) = run_json(good, exit_code=ExitCode.OK)
-    assert list(description) == KEYS
+    assert list(description) == [*KEYS, "wants_assets", "notes", "what_to_do"]
     digest = hashlib.sha256(GOOD[:-38]).hexdigest()
     crc = zlib.crc32(GOOD[:-4])
     assert description == {
@@ -83,6 +83,9 @@ def test_json_of_a_good_module(good):
         "product": {"id": 13, "version": 3},
         "extensions": [],
         "problems": [],
+        "wants_assets": [],
+        "notes": [],
+        "what_to_do": [],
     }
 
 
@@ -101,11 +104,12 @@ def test_json_of_bad_files(tmp_path, data, code, offset):
     path = tmp_path / "bad.bin"
     path.write_bytes(data)
     (description,) = run_json(path, exit_code=ExitCode.BAD_INPUT)
-    assert list(description) == KEYS
+    assert list(description) == [*KEYS, "wants_assets", "notes", "what_to_do"]
     assert description["size_bytes"] == len(data)
     assert description["sha256"] == hashlib.sha256(data).hexdigest()
     (problem,) = description["problems"]
     assert (problem["code"], problem["offset"]) == (code, offset)
+    assert len(description["what_to_do"]) == 1
     told = KEYS[3:-1] if code in ("trailing_data", "crc_mismatch", "unknown_platform") else []
     if code == "truncated":
         told = KEYS[3 : KEYS.index("crc32")]
@@ -121,7 +125,7 @@ def test_json_of_what_cannot_be_read(tmp_path):
     descriptions = run_json(folder, tmp_path / "missing.bin", endless, exit_code=ExitCode.BAD_INPUT)
     assert [d["problems"][0]["code"] for d in descriptions] == ["no_modules", "not_found", "too_large"]
     for description in descriptions:
-        assert list(description) == KEYS
+        assert list(description) == [*KEYS, "wants_assets", "notes", "what_to_do"]
         assert all(description[key] is None for key in KEYS[1:-1])
 
 

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from particle_dev.cli.report import report
 from particle_dev.errors import JournalError
+from particle_dev.station.fold import fold
 from particle_dev.station.journal import JOURNAL_NAME, read_journal
-from particle_dev.station.run_record import fold
 
 
 @pytest.fixture

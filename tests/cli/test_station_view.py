@@ -10,8 +10,8 @@ import pytest
 
 from particle_dev.cli.station_view import JsonView, StationView, print_summary, printable
 from particle_dev.station.events import EventType, StationEvent
+from particle_dev.station.fold import fold
 from particle_dev.station.journal import read_journal
-from particle_dev.station.run_record import fold
 
 
 @pytest.fixture

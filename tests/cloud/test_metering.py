@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from particle_dev.cloud.metering import BillingVerdict, Finding, held_in_dfu, judge, read_counters
+from particle_dev.cloud.metering import BillingFinding, BillingVerdict, held_in_dfu, judge, read_counters
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 QUIET = {
@@ -24,13 +24,13 @@ def at(seconds):
 
 def test_counters_of_a_quiet_boot_cover_it_from_its_start():
     evidence = read_counters(QUIET, at(100))
-    assert (evidence.since, evidence.until, evidence.finding) == (at(40), at(100), Finding.OFFLINE)
+    assert (evidence.since, evidence.until, evidence.finding) == (at(40), at(100), BillingFinding.OFFLINE)
 
 
 @pytest.mark.parametrize("change", [{"cloud:stat": 2}, {"cloud:dconn": 1}])
 def test_a_session_now_or_before_is_online(change):
     evidence = read_counters(QUIET | change, at(100))
-    assert evidence.finding is Finding.ONLINE
+    assert evidence.finding is BillingFinding.ONLINE
     billing = judge([evidence, held_in_dfu(at(100), at(130))], at(130))
     assert billing.verdict is BillingVerdict.STARTED
 
@@ -46,7 +46,7 @@ def test_an_attempt_is_unknown(change):
 def test_a_counter_that_is_not_reported_is_never_taken_for_zero(name):
     diagnostics = {k: v for k, v in QUIET.items() if k != name}
     evidence = read_counters(diagnostics, at(100))
-    assert evidence.finding is Finding.INCONCLUSIVE
+    assert evidence.finding is BillingFinding.INCONCLUSIVE
     assert name in evidence.statement
 
 

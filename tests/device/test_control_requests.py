@@ -297,9 +297,18 @@ def test_refused_log_command_brings_a_buffer_of_garbage_that_is_drained():
         session.add_log_handler(LogHandler("h"))
 
 
-def test_serial_number_that_was_never_written():
-    session, _ = open_session(answers={21: (-1, b"")})
+@pytest.mark.parametrize("result", [-1, -120, -170, -250])
+def test_serial_number_that_was_never_written(result):
+    session, _ = open_session(answers={21: (result, b"")})
     assert session.serial_number() is None
+
+
+@pytest.mark.parametrize("result", [-130, -210, -1801])
+def test_refusal_to_tell_the_serial_number_is_no_missing_one(result):
+    session, _ = open_session(answers={21: (result, b"")})
+    with pytest.raises(RequestRefusedError) as error:
+        session.serial_number()
+    assert error.value.result_code == result
 
 
 def test_one_forbidden_request_stops_all():

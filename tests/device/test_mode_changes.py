@@ -8,7 +8,7 @@ from particle_dev.catalog.platforms import UsbMode
 from particle_dev.device.control import ControlSession
 from particle_dev.device.discovery import device_at, wait_for_device
 from particle_dev.device.mode_changes import change_mode, transition_for
-from particle_dev.device.modes import TRANSITIONS, Evidence, Target, Way
+from particle_dev.device.modes import TRANSITIONS, ArrivalEvidence, Target, Way
 from particle_dev.errors import (
     DeviceModeError,
     LinkDisconnectedError,
@@ -68,7 +68,7 @@ def board(bench, request):
 def test_dfu_and_back(board):
     device_id = board.device.device_id
     change = board.change(Target.DFU, Permissions())
-    assert (change.transition.way, change.evidence, change.missing) == (Way.CONTROL, (Evidence.PRODUCT_ID,), ())
+    assert (change.transition.way, change.evidence, change.missing) == (Way.CONTROL, (ArrivalEvidence.PRODUCT_ID,), ())
     assert (change.device.mode, change.device.device_id) == (UsbMode.DFU, device_id)
     assert board.board.state.runs == "dfu"
     change = board.change(Target.NORMAL)
@@ -86,7 +86,7 @@ def test_dfu_by_touch(board):
 def test_reset(board):
     boots = board.board.truth.boots
     change = board.change(Target.RESET)
-    assert change.evidence == (Evidence.PRODUCT_ID, Evidence.UPTIME)
+    assert change.evidence == (ArrivalEvidence.PRODUCT_ID, ArrivalEvidence.UPTIME)
     assert not change.missing
     assert board.board.truth.boots == boots + 1
 
@@ -100,7 +100,7 @@ def test_raw_reset(board):
 
 def test_safe(board):
     change = board.change(Target.SAFE)
-    assert set(change.evidence) == {Evidence.PRODUCT_ID, Evidence.UPTIME, Evidence.RESET_REASON}
+    assert set(change.evidence) == {ArrivalEvidence.PRODUCT_ID, ArrivalEvidence.UPTIME, ArrivalEvidence.RESET_REASON}
     assert not change.missing
     assert board.board.state.runs == "safe_mode"
     has_radio = board.board.hardware.radio != "none"
@@ -109,7 +109,7 @@ def test_safe(board):
 
 def test_listening_and_out_of_it(board):
     change = board.change(Target.LISTENING, Permissions())
-    assert (change.evidence, change.device_mode) == ((Evidence.DEVICE_MODE,), DeviceMode.LISTENING)
+    assert (change.evidence, change.device_mode) == ((ArrivalEvidence.DEVICE_MODE,), DeviceMode.LISTENING)
     assert board.board.state.listening
     assert board.change(Target.LISTENING, Permissions()).transition is None, "it is there already"
     change = board.change(Target.NORMAL)
@@ -120,7 +120,7 @@ def test_listening_and_out_of_it(board):
 
 def test_listening_by_touch(board):
     change = board.change(Target.LISTENING, Permissions(), way=Way.TOUCH)
-    assert (change.transition.way, change.evidence) == (Way.TOUCH, (Evidence.DEVICE_MODE,))
+    assert (change.transition.way, change.evidence) == (Way.TOUCH, (ArrivalEvidence.DEVICE_MODE,))
     assert board.board.state.listening
 
 
@@ -183,7 +183,7 @@ def test_safe_from_dfu_by_a_new_bootloader_arrives_and_is_not_proven(bench):
     one = bench("boron", BOOTLOADER_OF_6_1_2, arrives_in="dfu")
     change = one.change(Target.SAFE)
     assert change.transition.way is Way.DFU
-    assert change.missing == (Evidence.RESET_REASON,)
+    assert change.missing == (ArrivalEvidence.RESET_REASON,)
     assert one.board.state.runs == "safe_mode"
 
 
@@ -254,5 +254,5 @@ def test_reset_that_did_not_happen_is_not_taken_for_one(bench, monkeypatch):
 
     monkeypatch.setattr(ControlSession, "reset", enumerate_again)
     change = one.change(Target.RESET)
-    assert change.evidence == (Evidence.PRODUCT_ID,)
-    assert change.missing == (Evidence.UPTIME,)
+    assert change.evidence == (ArrivalEvidence.PRODUCT_ID,)
+    assert change.missing == (ArrivalEvidence.UPTIME,)

@@ -20,6 +20,7 @@ BORON = device("e00fce68aaaa0123456789ab", "boron", "1-1")
 BORON_DFU = device("e00fce68aaaa99996789abcd", "boron", "1-2.3", UsbMode.DFU)
 PHOTON = device("3f0023000f47343432313031", "photon", "1-2.4")
 OLD = device("8d7c23a54", "electron", "1-10")
+PHOTON_2 = device("0a10aced202194944a042f04", "p2", "1-4")
 ALL = (BORON, BORON_DFU, PHOTON, OLD)
 NAMES = {"bench-left": BORON_DFU.device_id, "Tom's": PHOTON.device_id}
 
@@ -57,6 +58,15 @@ NAMES = {"bench-left": BORON_DFU.device_id, "Tom's": PHOTON.device_id}
 )
 def test_one_board(selector, expected):
     assert select_device(ALL, selector, NAMES) == expected
+
+
+@pytest.mark.parametrize("selector", ["photon2", "platform:photon2", "Platform:P2", "p2"])
+def test_every_name_of_a_platform_counts(selector):
+    assert select_device((*ALL, PHOTON_2), selector) == PHOTON_2
+
+
+def test_another_name_is_no_other_platform():
+    assert select_device((*ALL, PHOTON_2), "photon") == PHOTON
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import UsbMode, platform_by_name
 from particle_dev.device.control import ControlSession
 from particle_dev.device.dfu import DCT_ALT, INTERNAL_FLASH_ALT, DfuSession, parse_descriptors, writable_ranges
-from particle_dev.device.discovery import list_devices, wait_for_device
-from particle_dev.device.modes import DfuEntry, enter_dfu
+from particle_dev.device.discovery import list_devices, wait_for_device, wait_for_mode, wait_until_settled
+from particle_dev.device.modes import WAYS_INTO_DFU, Way, enter_dfu
 from particle_dev.device.selectors import select_device
 from particle_dev.errors import (
     DeviceAmbiguousError,
@@ -20,10 +20,18 @@ from particle_dev.errors import (
     DfuProtocolError,
     FlashRangeError,
     LinkDisconnectedError,
+    PermissionMissingError,
     RequestRefusedError,
     WrongDeviceError,
 )
-from particle_dev.flash.inventory import inventory_by_control, inventory_by_dfu, pending_updates
+from particle_dev.flash.inventory import (
+    inventory_by_control,
+    inventory_by_dfu,
+    pending_updates,
+    read_assets,
+    read_inventory,
+)
+from particle_dev.permissions import Permissions
 from particle_dev.protocol.dfuse import Sector
 from particle_dev.protocol.messages import DeviceMode
 from particle_dev.station.bench import open_bench
@@ -140,7 +148,7 @@ def test_request_that_the_device_does_not_know(bench):
 
 
 @pytest.mark.parametrize("platform", ["boron", "photon"])
-@pytest.mark.parametrize("by", list(DfuEntry))
+@pytest.mark.parametrize("by", WAYS_INTO_DFU)
 def test_both_ways_into_dfu_keep_the_identity(bench, platform, by):
     made = bench(platform)
     host, device = arrived(made)
@@ -244,11 +252,31 @@ def test_erase_and_write_in_a_slot(bench):
 def test_leave_boots_the_application(bench):
     made = bench("boron")
     host, device = in_dfu(made)
-    with DfuSession(host, device) as session:
+    with DfuSession(host, device, Permissions(may_connect=True)) as session:
         session.leave()
     host.clock.sleep(5)
     (back,) = list_devices(host)
     assert (back.mode, back.device_id) == (UsbMode.NORMAL, device.device_id)
+
+
+@pytest.mark.parametrize("leave", [DfuSession.leave, DfuSession.leave_into_safe_mode])
+def test_leaving_without_permission_sends_nothing(bench, leave):
+    made = bench("boron")
+    host, device = in_dfu(made)
+    with DfuSession(host, device) as session:
+        transfers = made.driver.board("1").truth.dfu_transfers
+        with pytest.raises(PermissionMissingError, match="billing") as error:
+            leave(session)
+        assert made.driver.board("1").truth.dfu_transfers == transfers
+    assert error.value.permission == "may_connect"
+    host.clock.sleep(5)
+    assert list_devices(host) == (device,)
+
+
+def test_no_raw_way_into_dfu_mode(bench):
+    host, device = arrived(bench("boron"))
+    with pytest.raises(DeviceModeError, match="by raw"):
+        enter_dfu(host, device, Way.RAW)
 
 
 def test_session_with_an_enumeration_that_is_over(bench):
@@ -266,6 +294,46 @@ def test_pending_update_is_seen(bench):
     made.driver.board("1").dct.write(1753, b"\xa5")
     with DfuSession(host, device) as session:
         assert "OTA region" in pending_updates(session)[0]
+
+
+def test_inventory_in_whatever_mode(bench):
+    host, device = arrived(bench("boron"))
+    running = read_inventory(host, device)
+    dfu_device, _ = enter_dfu(host, device)
+    parked = read_inventory(host, dfu_device)
+    assert (running.read_over, parked.read_over) == ("control request 90", "DFU read")
+    assert running.device_os == parked.device_os == "2.0.1"
+
+
+def test_assets_that_cannot_be_asked_for_have_a_reason(bench):
+    host, device = arrived(bench("boron"))
+    assets, reason = read_assets(host, device)
+    assert assets is None
+    assert "Device OS 2.0.1 does not know it" in reason
+    assert "DFU mode" in read_assets(host, enter_dfu(host, device)[0])[1]
+
+
+def test_protected_board_is_no_board_without_assets(bench):
+    made = bench({"platform": "boron", "device_os": "6.2.0", "protected": True})
+    host, device = arrived(made)
+    with pytest.raises(RequestRefusedError) as error:
+        read_assets(host, device)
+    assert error.value.result_code == -1801
+
+
+def test_second_enumeration_is_followed(bench):
+    made = bench("p2")
+    host, device = in_dfu(made)
+    with DfuSession(host, device, Permissions(may_connect=True)) as session:
+        session.leave()
+    first = wait_for_mode(host, device, UsbMode.NORMAL, 30)
+    assert not host.serial.ports()
+    last = wait_until_settled(host, first, 30)
+    assert last.usb.address != first.usb.address
+    assert [port.serial_number for port in host.serial.ports()] == [device.device_id]
+    host.clock.sleep(10)
+    assert list_devices(host) == (last,)
+    assert wait_until_settled(host, last, 30) == last
 
 
 def test_descriptors_without_dfu():

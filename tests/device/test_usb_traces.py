@@ -153,7 +153,7 @@ def flash_application(bench, platform, assets, start):
     with DfuSession(host, device) as session:
         plan = make_plan(inventory_by_dfu(session), modules)
     start()
-    with DfuSession(host, device) as session:
+    with DfuSession(host, device, Permissions(may_connect=True)) as session:
         list(flash(plan, session, contents.__getitem__))
         list(verify(plan, session, contents.__getitem__))
         session.leave()

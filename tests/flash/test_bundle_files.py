@@ -5,7 +5,8 @@ import zipfile
 import pytest
 
 from particle_dev.errors import FirmwareStoreError, FormatError, ModuleFormatError
-from particle_dev.flash.bundle_files import collect_assets, pack_zip, read_bundle_file, write_file
+from particle_dev.flash.bundle_files import collect_assets, pack_zip, read_bundle_file
+from particle_dev.flash.file_io import write_file
 from particle_dev.flash.firmware_sources import read_zip_members, zip_member_names
 from particle_dev.protocol.asset import Asset
 
@@ -80,7 +81,7 @@ def test_assets_of_files_and_folders(tmp_path):
 def test_files_are_replaced_whole(tmp_path):
     path = tmp_path / "out.bin"
     path.write_bytes(b"before")
-    write_file(path, b"after")
+    write_file(path, b"after", replace=True)
     assert path.read_bytes() == b"after"
     assert [p.name for p in tmp_path.iterdir()] == ["out.bin"]
     with pytest.raises(FirmwareStoreError, match="cannot be written"):

@@ -195,3 +195,36 @@ def test_no_moment_of_a_change_of_layout_boots_anything(before, after):
     assert set(endings[:-1]) == {"dfu"}
     assert endings[-1] in ("app", "listening")
     bench.close()
+
+
+@pytest.mark.parametrize("size_bytes", [0x3000 - 0x148, 0x3000 + 0x148, 0x800])
+def test_module_that_starts_within_a_sector_keeps_what_lies_in_front_of_it(size_bytes):
+    """An RTL872x application ends at a fixed address; with extensions in its prefix it starts anywhere."""
+    kind = hardware("p2")
+    end = 0x08600000
+    needs = {"need1": (ModuleFunction.SYSTEM_PART, 1, 5901)}
+    data = build_module(
+        kind, ModuleFunction.USER_PART, 1, 7, start_address=end - size_bytes, size_bytes=size_bytes, **needs
+    )
+    file = ModuleFile(parse(data), hashlib.sha256(data).hexdigest(), "app.bin")
+    bench = open_bench(
+        "virtual",
+        options={"clock": "virtual"},
+        slots=[{"name": "1", "platform": "p2"}],
+        factory_modules=lambda _name: [bootloader_stand_in(kind, 2700)],
+    )
+    slot, board = bench.slots[0], bench.driver.board("1")
+    device, _ = enter_dfu(slot.host, wait_for_device(slot.host, slot.port_path, 10))
+    sector = (end - size_bytes) // 4096 * 4096
+    neighbours = bytes(range(256)) * 16
+    board.internal.load(sector, neighbours)
+    with DfuSession(slot.host, device) as session:
+        plan = make_plan(inventory_by_dfu(session), [file])
+        events = list(flash(plan, session, {file.sha256: data}.__getitem__))
+        assert len(list(verify(plan, session, {file.sha256: data}.__getitem__))) == 1
+        again = list(flash(plan, session, {file.sha256: data}.__getitem__))
+    in_front = end - size_bytes - sector
+    assert board.internal.read(sector, in_front + size_bytes) == neighbours[:in_front] + data
+    assert of(BlockWritten, events)[-1].done_bytes == in_front + size_bytes
+    assert [type(e) for e in again] == [ModuleCompared]
+    bench.close()

@@ -1,5 +1,6 @@
 """What counts of the files, folders, archives and releases that are offered for a board."""
 
+import hashlib
 import zipfile
 
 import pytest
@@ -91,3 +92,63 @@ def test_release_on_the_way_brings_the_firmware_of_other_chips(particle_cli_firm
         assert store.add_path(path).ok
     files = release_if_stored(store, argon.platform, "2.1.0", Offer())
     assert "ncp.bin" in {f.file_name for f in files}
+
+
+# ---- --app ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """The current folder, and a store with blink.bin in it."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    store = FirmwareStore(tmp_path / "store")
+    (tmp_path / "blink.bin").write_bytes(app_stand_in(BORON, 2101))
+    store.add_path(tmp_path / "blink.bin")
+    return folder, store
+
+
+def application(reference, store):
+    offer = Offer()
+    offer.add_application(reference, store, BORON.platform)
+    (file,) = offer.files
+    return file.sha256
+
+
+def other_application(path):
+    path.write_bytes(app_stand_in(BORON, 2000))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_application_by_name_whatever_lies_in_the_current_folder(here):
+    folder, store = here
+    (stored,) = store.modules()
+    assert application("blink.bin", store) == stored.sha256
+    (folder / stored.sha256[:16]).mkdir()
+    assert application(stored.sha256[:16], store) == stored.sha256
+    (folder / "blink.bin").mkdir()
+    assert application("blink.bin", store) == stored.sha256
+
+
+def test_application_as_a_file(here):
+    folder, store = here
+    sha256 = other_application(folder / "new.bin")
+    assert application("new.bin", store) == application("./new.bin", store) == sha256
+    assert application(str(folder / "new.bin"), store) == sha256
+    (folder / "new").write_bytes((folder / "new.bin").read_bytes())
+    assert application("./new", store) == sha256
+    with pytest.raises(FirmwareStoreError, match="no application new for boron"):
+        application("new", store)
+
+
+def test_application_that_store_and_folder_have(here):
+    folder, store = here
+    sha256 = other_application(folder / "blink.bin")
+    (stored,) = store.modules()
+    with pytest.raises(FirmwareStoreError, match="in the firmware store, and a file here") as caught:
+        application("blink.bin", store)
+    assert stored.sha256[:16] in caught.value.hint
+    assert "./blink.bin" in caught.value.hint
+    assert application("./blink.bin", store) == sha256
+    assert application(stored.sha256[:16], store) == stored.sha256

@@ -6,10 +6,10 @@ import pytest
 
 from particle_dev.catalog.modules import ModuleFlag, ModuleFunction, ModuleStore, ModuleValidity
 from particle_dev.catalog.platforms import platform_by_name
-from particle_dev.errors import PermissionMissingError, PlanRefusedError
+from particle_dev.errors import PlanRefusedError
 from particle_dev.flash.inventory import Inventory
-from particle_dev.flash.plan import ModuleFile, make_plan
-from particle_dev.permissions import Permissions
+from particle_dev.flash.phases import Phase, PhaseKind, UpdatePlan
+from particle_dev.flash.plan import ModuleFile, flash_plan, make_plan
 from particle_dev.protocol.messages import InstalledModule
 from particle_dev.protocol.module import Crc32Check, Dependency, Module, Problem
 
@@ -81,7 +81,6 @@ def test_the_set_of_a_release():
     assert [w.file for w in plan.writes] == [APP, SYSTEM_2101]
     assert plan.satisfied == (BOOTLOADER, SOFTDEVICE)
     assert plan.size_bytes == 499132 + 11412
-    assert not plan.leave
     assert 15 < plan.expected_duration_s < 20
 
 
@@ -196,16 +195,21 @@ def test_overlap():
     assert "overlaps" in reasons(BORON, system, APP)
 
 
-def test_leaving_needs_the_permission():
-    with pytest.raises(PermissionMissingError) as error:
-        make_plan(BORON, [APP], leave=True)
-    assert error.value.permission == "may_connect"
-    plan = make_plan(BORON, [APP], leave=True, permissions=Permissions(may_connect=True))
-    assert plan.leave
-    assert "may connect" in plan.lines()[-1]
+def test_times_that_nobody_knows_are_no_time():
+    unknown = dataclasses.replace(make_plan(BORON, [APP]), expected_duration_s=None)
+    phases = (Phase(PhaseKind.ENTER_DFU), Phase(PhaseKind.FLASH, (APP,), unknown))
+    assert phases[1].expected_duration_s is None
+    assert UpdatePlan(BORON.device_id, BORON.platform, phases, ()).expected_duration_s is None
+    assert UpdatePlan(BORON.device_id, BORON.platform, phases[:1], ()).expected_duration_s > 0
+
+
+def test_family_whose_flash_is_not_known():
+    strange = platform_by_name("boron")._replace(family="tomorrow")
+    plan = flash_plan(dataclasses.replace(BORON, platform=strange), [APP], ())
+    assert plan.expected_duration_s is None
 
 
 def test_plans_are_frozen():
     plan = make_plan(BORON, [APP])
     with pytest.raises(dataclasses.FrozenInstanceError):
-        plan.leave = True
+        plan.brake_address = 0

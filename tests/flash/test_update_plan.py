@@ -223,9 +223,11 @@ def test_leaving():
 
 def test_lines_name_every_step():
     old, new = a_set("boron", 1406, 501), a_set("boron", 2101, 1005)
-    lines = plan_of(board("boron", old), new, leave=True).lines()
+    plan = plan_of(board("boron", old), new, leave=True)
+    lines = plan.lines()
     assert "control update (reset, the application boots and may connect): bootloader 0 v1005" in "\n".join(lines)
-    assert lines[0].startswith("already there, not written: radio stack 0 v202")
+    assert plan.satisfied[0].title.startswith("radio stack 0 v202")
+    assert "radio stack" not in "\n".join(lines[:-1]), "what stays is no step"
     assert "every boot ends in DFU mode" in "\n".join(lines)
     assert "may connect" in lines[-1]
 
@@ -304,6 +306,14 @@ def test_asset_that_is_there_is_not_sent():
 def test_application_without_its_asset_would_be_safe_mode(assets):
     app, _ = bundle("boron", 5501)
     assert "wants asset 'logo.png'" in reasons(board("boron", a_set("boron", 5501, 2300)), [app], assets=assets)
+
+
+def test_why_the_board_was_not_asked_for_its_assets():
+    app = bundle("boron", 5501)[0]
+    inventory = board("boron", a_set("boron", 5501, 2300))
+    assert "a board in DFU mode cannot be asked" in reasons(inventory, [app])
+    told = reasons(inventory, [app], why_no_assets="ASSET_INFO was not sent")
+    assert "which is not offered, and ASSET_INFO was not sent: it would boot" in told
 
 
 def test_device_os_without_assets():

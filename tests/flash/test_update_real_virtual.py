@@ -12,11 +12,13 @@ from particle_dev.catalog.platforms import UsbMode
 from particle_dev.device.control import ControlSession
 from particle_dev.device.dfu import DfuSession
 from particle_dev.device.discovery import wait_for_device, wait_for_mode
+from particle_dev.flash.bootloader_copies import copy_by_bootloader, not_applied, stage_in_slots
 from particle_dev.flash.control_update import update_over_control
 from particle_dev.flash.execute import flash, verify
+from particle_dev.flash.installed import is_reported
 from particle_dev.flash.inventory import inventory_by_control, inventory_by_dfu
-from particle_dev.flash.ota_region import Install, applied, copy_by_bootloader, stage_in_slots, system_would_start
 from particle_dev.flash.plan import ModuleFile, make_plan
+from particle_dev.flash.update_area import Install
 from particle_dev.permissions import Permissions
 from particle_dev.protocol.module import parse
 from particle_dev.station.bench import open_bench
@@ -84,8 +86,8 @@ def test_whole_release_without_permission(release, desk, platform):
         plan = make_plan(inventory_by_dfu(session), [i.file for i in late])
         list(flash(plan, session, contents.__getitem__))
         assert len(list(verify(plan, session, contents.__getitem__))) == 2
-        assert applied(session, early) == ()
-        assert system_would_start(session)
+        assert not_applied(session, early) == ()
+        assert session.system_would_start()
     assert (board.truth.app_boots, board.truth.safe_mode_boots, board.truth.network_attempts) == (0, 0, 0)
     assert not board.truth.went_online
     # What a customer's first power-up would find.
@@ -106,8 +108,8 @@ def test_over_control(release, desk, platform, function):
     done = update_over_control(host, device, install.file, install.data, permissions=Permissions(may_connect=True))
     assert done.written
     with ControlSession(host, done.device) as session:
-        assert applied(inventory_by_control(session), [install]) == ()
+        assert is_reported(install.file, inventory_by_control(session).modules)
         session.enter_dfu_mode()
     device = wait_for_mode(host, done.device, UsbMode.DFU, 30)
     with DfuSession(host, device) as session:
-        assert applied(session, [install]) == ()
+        assert not_applied(session, [install]) == ()

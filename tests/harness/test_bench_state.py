@@ -225,3 +225,24 @@ def test_factory_uses_the_given_bootloader_unless_an_old_one_is_asked_for(make_b
     new, old = (board.internal.read(0xF4000, 41948) for board in bench.boards)
     assert new == bootloader_stand_in(bench.boards[0].hardware, 1005)
     assert old == bootloader_stand_in(bench.boards[0].hardware, 501)
+
+
+def test_rtl872x_between_its_two_enumerations_goes_on_in_another_process(make_bench, tmp_path):
+    slot = {"platform": "p2", "device_os": "5.9.0"}
+    bench = make_bench(slot, state_dir=tmp_path)
+    board = bench.board("1")
+    board.clock.sleep(10)
+    board.advance()
+    board.reset_pin()
+    board.clock.sleep(board.timing.system_usb_s + board.timing.serial_port_s / 2)
+    board.advance()
+    assert (board.state.attached, board.state.has_serial_port) == (True, False)
+    address = board.state.address
+    bench.close()
+    again = make_bench(slot, state_dir=tmp_path)
+    board = again.board("1")
+    assert (board.state.attached, board.state.has_serial_port, board.state.address) == (True, False, address)
+    board.clock.sleep(board.timing.serial_port_s)
+    board.advance()
+    assert (board.state.attached, board.state.has_serial_port) == (True, True)
+    assert board.state.address != address

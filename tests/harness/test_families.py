@@ -115,7 +115,7 @@ def test_factory_boards_are_sound(make_bench, platform):
     modules = fetch_modules(board.boot_view())
     assert all(module.ok for module in modules)
     main = [m for m in modules if not m.bounds.external and m.bounds.store == 0]
-    assert len(main) == (5 if platform in (*RTL872X, "electron") else 4)
+    assert len(main) == (5 if platform in (*RTL872X, "electron", "argon") else 4)
 
 
 @pytest.mark.parametrize("platform", kinds())

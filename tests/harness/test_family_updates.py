@@ -11,7 +11,8 @@ from particle_harness.factory import (
     release_stand_ins,
     system_stand_ins,
 )
-from particle_harness.firmware_update import DEPENDENCY, INVALID_ADDRESS, INVALID_SIZE, FirmwareUpdate
+from particle_harness.firmware_update import FirmwareUpdate
+from particle_harness.offered_modules import DEPENDENCY, INVALID_SIZE, NOT_FOUND
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.protocol.module import parse
@@ -41,7 +42,7 @@ def make_board():
 def take_in(board, module):
     """The result code; 0 once the module waits for the bootloader (or, on Gen 2, has replaced it)."""
     region = board.external if board.hardware.is_gen3 else board.internal
-    update = FirmwareUpdate(board.hardware, region, board.internal, board.dct, board.boot_view)
+    update = FirmwareUpdate(board.hardware, region, board.internal, board.dct, board.boot_view, board.state)
     result = update.start(len(module), 0)
     if result:
         return result
@@ -49,7 +50,8 @@ def take_in(board, module):
         assert update.data(module[offset : offset + 1024]) == 0
     start = board.boot_view().ota_region().start_address
     assert region.read(start, len(module)) == module
-    return update.finish(validate_only=False)
+    result = update.finish(validate_only=False)
+    return result or (update.apply() if update.answers_first else 0)
 
 
 def installed(board, module):
@@ -123,7 +125,7 @@ def test_what_does_not_fit_is_refused_at_the_start(make_board, platform, device_
 def test_rtl872x_user_part_must_end_at_the_end(make_board):
     board = make_board("p2")
     module = build_module(board.hardware, ModuleFunction.USER_PART, 1, 7, start_address=0x08600000, size_bytes=0x3000)
-    assert take_in(board, module) == INVALID_ADDRESS
+    assert take_in(board, module) == NOT_FOUND
 
 
 def test_rtl872x_with_a_user_part_that_leaves_no_room_for_an_update_runs_in_safe_mode(make_board):

@@ -2,7 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from particle_harness.clock import VirtualClock
-from particle_harness.nor_flash import NRF52840, STM32F205, FlashChip, NorFlash, SectorRun, qspi_flash
+from particle_harness.nor_flash import NorFlash
+
+from particle_dev.catalog.flash_chips import NRF52840_FLASH, STM32F205_FLASH, FlashChip, SectorRun, qspi_flash
 
 SMALL = FlashChip("small", 0x1000, (SectorRun(2, 16, 0.5), SectorRun(2, 64, 1.0)), 4, 0.001, "made up")
 SIZE = SMALL.size_bytes
@@ -70,10 +72,10 @@ def test_outside_the_chip_is_an_error(address, size):
 @pytest.mark.parametrize(
     ("chip", "address", "erase_s", "program_s"),
     [
-        (NRF52840, 0x30000, 0.085, 1024 * 41e-6),
-        (STM32F205, 0x08000000, 0.25, 1024 * 16e-6),
-        (STM32F205, 0x08010000, 0.55, 1024 * 16e-6),
-        (STM32F205, 0x08020000, 1.0, 1024 * 16e-6),
+        (NRF52840_FLASH, 0x30000, 0.085, 1024 * 41e-6),
+        (STM32F205_FLASH, 0x08000000, 0.25, 1024 * 16e-6),
+        (STM32F205_FLASH, 0x08010000, 0.55, 1024 * 16e-6),
+        (STM32F205_FLASH, 0x08020000, 1.0, 1024 * 16e-6),
         (qspi_flash(0x400000), 0, 0.040, 16 * 0.4e-3),
     ],
 )
@@ -87,11 +89,11 @@ def test_work_takes_the_time_of_the_data_sheet(chip, address, erase_s, program_s
 
 
 def test_without_delays_no_time_passes():
-    nor = flash(NRF52840, delays=False)
+    nor = flash(NRF52840_FLASH, delays=False)
     nor.erase_sector(0)
     nor.program(0, bytes(4096))
     assert nor._clock.monotonic_s() == 0
 
 
 def test_real_chips_have_their_size():
-    assert NRF52840.size_bytes == STM32F205.size_bytes == 1024 * 1024
+    assert NRF52840_FLASH.size_bytes == STM32F205_FLASH.size_bytes == 1024 * 1024

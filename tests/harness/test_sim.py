@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -10,9 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from particle_harness.bench_toml import modules_in, open_bench_file
 from particle_harness.boards import hardware
 from particle_harness.factory import bootloader_stand_in, softdevice_stand_in
+from particle_harness.sim import sim as sim_group
 from particle_harness.vhci import attach_all, devices
 
 from particle_dev.errors import BenchError
@@ -186,11 +189,28 @@ def test_attach_hands_the_connection_to_the_kernel_and_takes_it_back(serve, benc
     _, address = serve(bench_file)
     stop, told = threading.Event(), []
     stop.set()
-    attach_all(("127.0.0.1", int(address.split(":")[1])), stop, told.append)
+    attach_all(("127.0.0.1", int(address.split(":")[1])), stop, lambda *event: told.append(event))
     assert re.fullmatch(r"1 \d+ 65538 2", (controller / "attach").read_text())
-    assert told == ["1-1 attached"]
+    assert told == [("1-1", "attached")]
     # As the stand-in says that the port is free, there is nothing to detach.
     assert not (controller / "detach").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"), [((), "1-1 attached"), (("--json",), '{"event": "attached", "bus_id": "1-1"}')]
+)
+def test_attach_prints_what_comes(serve, bench_file, controller, monkeypatch, arguments, line):
+    _, address = serve(bench_file)
+    before = signal.getsignal(signal.SIGTERM)
+    alarm = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 1.0)  # as Ctrl-C
+    try:
+        result = CliRunner().invoke(sim_group, ["attach", address, *arguments])
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, alarm)
+        signal.signal(signal.SIGTERM, before)
+    assert result.output.splitlines()[0] == line
 
 
 def test_attach_without_the_right_says_so(serve, bench_file, controller, monkeypatch):

@@ -83,14 +83,13 @@ def test_same_dfu_areas(constants: Constants) -> None:
         layout = platform.layout
         if "factoryReset" in segments:
             assert layout is not None
-            assert layout.factory_reset is not None
-            offset = {a.alt: a.base_address for a in layout.dfu_alts}[layout.factory_reset.alt] & 0x80000000
+            factory = layout.memory_maps[-1].region("factory")
             theirs = int(segments["factoryReset"]["address"], 16)
             if platform.name in FACTORY_AT_0X600000:
-                assert (theirs, layout.factory_reset.address - offset) == (0x200000, 0x600000)
+                assert (theirs, factory.start_address) == (0x200000, 0x600000)
             else:
-                assert layout.factory_reset.address - offset == theirs, platform.name
-            assert layout.factory_reset.alt == segments["factoryReset"]["alt"]
+                assert factory.start_address == theirs, platform.name
+            assert {a.name: a.alt for a in layout.dfu_alts}[factory.storage] == segments["factoryReset"]["alt"]
             compared += 1
         former = segments.get("formerUserPart")
         area = layout.former_user_part if layout else None

@@ -82,8 +82,16 @@ def test_walk_extensions(run):
 
 
 def test_walk_over_a_damaged_extension(run):
-    assert run("walk_extensions", app(suffix=Suffix((Tlv(3, b"short"), end_of_extensions()))))[0] == 1
-    assert run("walk_extensions", b"nothing")[0] == 1
+    status, output = run("walk_extensions", app(suffix=Suffix((Tlv(3, b"short"), end_of_extensions()))))
+    assert (status, len(output.splitlines())) == (1, 2)  # the extension, and what is wrong with it
+    status, output = run("walk_extensions", b"nothing")
+    assert (status, output.startswith("No module prefix")) == (1, True)
+
+
+def test_the_command_line_of_the_readme_builds(tmp_path):
+    line = re.search(r"^(gcc .*) -o check_module ", (FIRMWARE / "README.md").read_text(), re.MULTILINE)[1]
+    done = subprocess.run(f"{line} -o {tmp_path / 'check'}", shell=True, cwd=FIRMWARE, check=False)
+    assert done.returncode == 0
 
 
 def test_check_module(run):

@@ -1,7 +1,6 @@
-"""The layout of modules as regions and as SVG."""
+"""The layout of modules as regions."""
 
 import random
-import xml.etree.ElementTree as ET
 from itertools import pairwise
 
 import pytest
@@ -9,12 +8,11 @@ import pytest
 from particle_dev.catalog.modules import ModuleFlag, ModuleFunction
 from particle_dev.errors import ModuleFormatError
 from particle_dev.protocol.asset import Asset, make_asset_module
-from particle_dev.protocol.byte_map import RegionKind, byte_map, byte_map_svg
+from particle_dev.protocol.byte_map import RegionKind, byte_map
 from particle_dev.protocol.module import Product, parse
 from particle_dev.protocol.module_build import ModuleParts, Suffix, Tlv, build, end_of_extensions, product_data
 
 STACK = bytes.fromhex("00f00320")
-SVG = "{http://www.w3.org/2000/svg}"
 FULL = build(
     ModuleParts(
         ModuleFunction.SYSTEM_PART, 1, 2101, 13, 0x30000, bytes(1000),
@@ -39,7 +37,7 @@ def test_every_region_of_a_module():
         (RegionKind.BODY, "body", 0x227, 1000, 0x30227),
         (RegionKind.EXTENSION, "extension SECURITY_MODE", 0x60F, 5, 0x3060F),
         (RegionKind.EXTENSION, "END of extensions", 0x614, 4, 0x30614),
-        (RegionKind.PRODUCT, "product id and version", 0x618, 4, 0x30618),
+        (RegionKind.PRODUCT, "suffix data", 0x618, 4, 0x30618),
         (RegionKind.SUFFIX, "suffix with SHA-256", 0x61C, 36, 0x3061C),
         (RegionKind.CRC, "CRC-32", 0x640, 4, 0x30640),
         (RegionKind.TRAILING, "behind the module", size, 9, None),
@@ -103,16 +101,3 @@ def test_real_modules_are_covered(particle_cli_firmware):
         except ModuleFormatError:
             continue
         assert_covers(data)
-
-
-def test_svg_is_well_formed_escaped_and_to_scale():
-    title = '<app> & "friends".bin'
-    root = ET.fromstring(byte_map_svg(parse(FULL), FULL, title=title))
-    assert root.tag == f"{SVG}svg"
-    assert root.find(f"{SVG}title").text == f"Byte map of {title}"
-    bars = [rect for rect in root.iter(f"{SVG}rect") if rect.find(f"{SVG}title") is not None]
-    assert len(bars) == 10
-    assert sum(float(bar.get("width")) for bar in bars) == pytest.approx(960, abs=1)
-    assert min(float(bar.get("width")) for bar in bars) >= 14
-    widest = max(bars, key=lambda bar: float(bar.get("width")))
-    assert widest.find(f"{SVG}title").text == "body: 1000 bytes at file offset 0x227, address 0x00030227"

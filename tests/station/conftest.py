@@ -115,7 +115,7 @@ class RunScript:
             "window": {"from": "2026-05-04T08:00:00.000Z", "until": "2026-05-04T08:01:00.000Z"},
             "evidence": [
                 {
-                    "id": "D4",
+                    "id": "dfu",
                     "statement": "in DFU mode while powered",
                     "source": "this station over USB",
                     "from": "2026-05-04T08:00:00.000Z",

@@ -13,8 +13,8 @@ from particle_dev.cloud.metering import EVIDENCE_IDS
 from particle_dev.errors import FirmwareStoreError, JournalError
 from particle_dev.protocol.module_build import ModuleParts, build
 from particle_dev.station.events import EventType
+from particle_dev.station.fold import fold
 from particle_dev.station.report import render_report, write_report
-from particle_dev.station.run_record import fold
 from particle_dev.station.timeline import layout
 
 UNIT = "e00fce68d3a1b2c4f5061728"
@@ -72,7 +72,7 @@ def test_every_fact_is_in_the_report(mixed):
         "was started again", UNIT, *OTHERS, "not started", "unknown", "refused", "interrupted",
         "2.1.0", "v6", "9e" * 6, "9e" * 32, "0x00030000", "667648",
         "boron-system-part1@2.1.0.bin", "in DFU mode while powered",
-        "D4 · this station over USB · 2026-05-04 08:00:00 to 08:01:00 UTC",
+        "dfu · this station over USB · 2026-05-04 08:00:00 to 08:01:00 UTC",
         "Missing: cloud was not asked (C1)", "Missing: the run ended before this unit was finished",
         "Left in DFU mode, powered off.", "still powered: the operator must unplug it", "Not parked",
         "LinkDisconnectedError: left the bus", "What to do: check the cable",
@@ -153,10 +153,10 @@ def test_names_of_modules_that_are_no_hash_reach_no_store(run_script):
 
 def test_abbreviations_are_explained(mixed, run_script):
     text = text_of(render_report(mixed))
-    assert "D4 in DFU mode, or unable to boot anything but the bootloader" in text
+    assert "DFU in DFU mode, or unable to boot anything but the bootloader" in text
     assert "enter DFU into DFU mode (firmware upgrade over USB)" in text
-    assert "D2 the device" not in text, "only what the report says"
-    assert {"D2", "D4"} == set(EVIDENCE_IDS)
+    assert "counters the device" not in text, "only what the report says"
+    assert {"counters", "dfu"} == set(EVIDENCE_IDS)
     assert "Words" not in text_of(render_report(fold(run_script(("1",)).build())))
 
 

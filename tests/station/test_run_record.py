@@ -11,7 +11,7 @@ from particle_dev.cloud.metering import BillingVerdict
 from particle_dev.errors import JournalError
 from particle_dev.station.billing import billing_data, billing_from_data
 from particle_dev.station.events import EventType, StationEvent, StepStatus, Verdict
-from particle_dev.station.run_record import fold
+from particle_dev.station.fold import fold
 
 UNIT = "e00fce68d3a1b2c4f5061728"
 OTHER = "3c001f000947343432313031"

@@ -10,9 +10,9 @@ import time
 import pytest
 
 from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.station.fold import fold
 from particle_dev.station.journal import JOURNAL_NAME, read_journal
 from particle_dev.station.report import REPORT_NAME
-from particle_dev.station.run_record import fold
 
 pytestmark = pytest.mark.firmware
 BENCH = """

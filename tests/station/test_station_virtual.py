@@ -111,7 +111,7 @@ def test_four_boards_from_tray_to_shipped(line, release_store):
         board = shop.board(unit.slot)
         assert unit.device_id == board.state.device_id
         assert str(unit.billing.verdict) == "not_started"
-        assert {e.id for e in unit.billing.evidence} == {"D2", "D4"}
+        assert {e.id for e in unit.billing.evidence} == {"counters", "dfu"}
         assert unit.billing.missing == ()
         assert (unit.parked.mode, unit.parked.power) == ("dfu", "off")
         for module in unit.modules:

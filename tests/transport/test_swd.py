@@ -1,23 +1,54 @@
-"""What a session over SWD does not do. The chips are virtual; pyOCD's code runs unchanged."""
+"""What a session over SWD does not do. The chips are virtual; pyOCD's code runs unchanged.
+
+What pyOCD and its command line do to boards, and the test that shows that it cannot happen through our sessions:
+
+    hazard                                                  test (in this file unless another is named)
+     1 a locked chip is erased when it is opened            test_a_locked_chip_is_told_and_not_erased
+     2 UICR.APPROTECT is written when newer silicon opens   test_connecting_to_an_open_newer_chip_leaves_uicr_alone
+     3 a locked chip ends in a KeyError                     test_a_locked_chip_is_told_and_not_erased
+     4 a glitch reads as a lock, and the chip is erased     test_one_false_reading_of_the_lock_is_not_believed
+     5 nothing is verified after programming                flash/test_swd_virtual.py test_a_worn_page_is_found
+     6 data outside the map is skipped in silence           flash/test_swd_plan.py test_what_is_refused
+     7 a change in UICR resets the customer's words         flash/test_swd_virtual.py test_a_used_boron_page_by_page_...
+     8 closing the session lets the firmware run            test_closing_does_not_let_the_firmware_run
+     9 a mass erase is done twice, and takes UICR along     flash/test_swd_virtual.py test_a_used_boron_page_by_page_...
+    10 a part of an id is taken for an id                   test_a_part_of_an_id_is_no_id
+    11 listing opens probes that a neighbour uses           test_listing_talks_to_no_chip
+    12 a probe server that dies is waited for without end   test_swd_process.py test_a_probe_that_stops_answering_...
+    13 sessions of one process share its interpreter        test_swd_process.py test_sessions_are_processes
+    14 a hex file is parsed for each board                  flash/test_swd_virtual.py (modules come as bytes)
+    15 a file without an address goes to flash's start      flash/test_swd_plan.py test_a_module_goes_where_its_...
+    16 a session whose probe left goes on                   test_a_probe_pulled_at_any_transfer
+"""
 
 import gc
 import os
 import zlib
+from pathlib import Path
 
 import pytest
 from particle_harness.clock import VirtualClock
-from particle_harness.nor_flash import NRF52840 as NRF52840_FLASH
-from particle_harness.nor_flash import STM32F205 as STM32F205_FLASH
 from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.cmsis_dap import CmsisDap
 from particle_harness.swd.nrf52840 import Nrf52840, Silicon
 from particle_harness.swd.plugged import plugged
 from particle_harness.swd.stm32f205 import Stm32f205
+from pyocd.probe.pydapaccess.dap_access_api import DAPAccessIntf
 
 from particle_dev.catalog.chips import NRF52840, STM32F205
-from particle_dev.errors import ChipLockedError, FlashRangeError, LinkDisconnectedError, TransportError
+from particle_dev.catalog.flash_chips import NRF52840_FLASH, STM32F205_FLASH
+from particle_dev.errors import (
+    ChipLockedError,
+    FlashRangeError,
+    LinkAccessError,
+    LinkDisconnectedError,
+    ParticleDevError,
+    TransportError,
+)
 from particle_dev.transport.swd import ConnectMode, SwdLink, list_probes
+from particle_dev.transport.swd_probes import usb_path
 
+pytestmark = pytest.mark.usefixtures("own_probes")
 UNIQUE_ID = bytes.fromhex("3a0037000b47343138333038")
 
 
@@ -65,6 +96,9 @@ class Firmware:
         self.runs = True
 
     def halt(self):
+        self.runs = False
+
+    def reset(self):
         self.runs = False
 
 
@@ -215,3 +249,109 @@ def test_configuration_that_lies_about_is_not_read(probe, tmp_path, monkeypatch)
     with pytest.raises(ChipLockedError):
         SwdLink("A1", NRF52840)
     assert chip.flash.read(0x1000, 8) == b"customer"
+
+
+def test_two_sessions_on_one_probe(probe):
+    probe(nrf52840())
+    with SwdLink("A1", NRF52840), pytest.raises(LinkAccessError, match="another session uses the debug probe A1"):
+        SwdLink("A1", NRF52840)
+    SwdLink("A1", NRF52840).close()
+
+
+def test_a_session_that_failed_gives_the_probe_back(probe):
+    chip = nrf52840("AAD0", 0x00)
+    probe(chip)
+    for _ in range(2):
+        with pytest.raises(ChipLockedError):
+            SwdLink("A1", NRF52840)
+    chip.uicr[0x208] = 0xFF
+    chip.pin_reset()
+    SwdLink("A1", NRF52840).close()
+
+
+def test_listing_talks_to_no_chip(probe):
+    chip = nrf52840()
+    probe(chip)
+    transfers = []
+    chip.debug_port.on_transfer = transfers.append
+    assert "A1" in {p.unique_id for p in list_probes()}
+    assert transfers == []
+
+
+def test_where_a_probe_is_plugged_in(tmp_path):
+    for name, serial_number in (("1-4.2", "A1"), ("1-5", "B2"), ("2-1", "B2")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "serial").write_text(serial_number + "\n")
+    assert usb_path("A1", tmp_path) == "1-4.2"
+    assert usb_path("B2", tmp_path) is None
+    assert usb_path("C3", tmp_path) is None
+
+
+@pytest.mark.parametrize("transfers", [*range(0, 60, 5), *range(60, 2000, 161)])
+def test_a_probe_pulled_at_any_transfer(probe, transfers):
+    """A clear error, nothing erased or locked, and the probe can be used again."""
+    chip = nrf52840()
+    probe(chip)
+    before = bytes(chip.flash.cells), bytes(chip.uicr)
+    left = transfers
+
+    def pull(count):
+        nonlocal left
+        left -= count
+        if left < 0:
+            raise DAPAccessIntf.DeviceError("the probe was pulled")
+
+    chip.debug_port.on_transfer = pull
+    with pytest.raises(ParticleDevError) as caught, SwdLink("A1", NRF52840) as link:
+        for address in range(0, 0x10000, 64):
+            link.read(address, 64)
+    assert caught.value.where == "A1"
+    assert not isinstance(caught.value, ChipLockedError)
+    assert (bytes(chip.flash.cells), bytes(chip.uicr)) == before
+    chip.debug_port.on_transfer = lambda _count: None
+    with SwdLink("A1", NRF52840) as link:
+        assert link.read(0, 4) == bytes.fromhex("00100020")
+
+
+def test_a_sector_that_is_write_protected(probe):
+    chip = Stm32f205(UNIQUE_ID, NorFlash(STM32F205_FLASH, VirtualClock(), delays=False))
+    chip.flash.load(0x08000000, b"bootloader")
+    chip.interface.option_control &= ~(1 << 16)
+    probe(chip)
+    with SwdLink("A1", STM32F205) as link, pytest.raises(TransportError, match="write-protected"):
+        link.erase_sectors([0x08000000])
+    assert chip.flash.read(0x08000000, 10) == b"bootloader"
+
+
+def test_an_stm32f2_is_never_erased_as_a_whole(probe):
+    chip = Stm32f205(UNIQUE_ID, NorFlash(STM32F205_FLASH, VirtualClock(), delays=False))
+    chip.flash.load(0x08004000, b"keys")
+    probe(chip)
+    with SwdLink("A1", STM32F205) as link:
+        with pytest.raises(FlashRangeError, match="never erased as a whole"):
+            link.erase_everything()
+        with pytest.raises(FlashRangeError, match="no UICR"):
+            link.erase_user_information()
+        with pytest.raises(FlashRangeError, match="no UICR"):
+            link.write_user_information({0x10001014: 0})
+    assert chip.flash.read(0x08004000, 4) == b"keys"
+
+
+def test_uicr_words(probe):
+    chip = nrf52840()
+    probe(chip)
+    with SwdLink("A1", NRF52840) as link:
+        link.write_user_information({0x10001014: 0x000F4000, 0x10001080: 0x12345678})
+        assert link.read_word(0x10001014) == 0x000F4000
+        with pytest.raises(FlashRangeError, match="outside UICR"):
+            link.write_user_information({0x10001014: 0, 0x10001400: 0})
+        assert link.read_word(0x10001014) == 0x000F4000
+        link.erase_user_information()
+    assert set(chip.uicr) == {0xFF}
+
+
+def test_a_session_leaves_the_working_directory_alone(probe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    probe(nrf52840())
+    with SwdLink("A1", NRF52840):
+        assert Path.cwd() == tmp_path

@@ -6,14 +6,22 @@ import time
 
 import pytest
 from particle_harness.clock import VirtualClock
-from particle_harness.nor_flash import NRF52840 as NRF52840_FLASH
 from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.nrf52840 import Nrf52840, Silicon
 from particle_harness.swd.probe_server import ProbeServer
 
 from particle_dev.catalog.chips import NRF52840
-from particle_dev.errors import ChipLockedError, LinkDisconnectedError, LinkTimeoutError, TransportError
+from particle_dev.catalog.flash_chips import NRF52840_FLASH
+from particle_dev.errors import (
+    ChipLockedError,
+    LinkAccessError,
+    LinkDisconnectedError,
+    LinkTimeoutError,
+    TransportError,
+)
 from particle_dev.transport.swd_process import SwdProcess
+
+pytestmark = pytest.mark.usefixtures("own_probes")
 
 
 @pytest.fixture
@@ -70,3 +78,31 @@ def test_a_session_that_is_killed(served):
 def test_no_such_probe():
     with pytest.raises(LinkDisconnectedError, match="debug probes have the id"):
         SwdProcess("no such probe", NRF52840)
+
+
+def test_sessions_are_processes(served):
+    _, probe_id = served
+    with SwdProcess(probe_id, NRF52840) as link:
+        assert link._process.pid != os.getpid()
+
+
+def test_flash_through_the_process(served):
+    chip, probe_id = served
+    page = os.urandom(4096)
+    heard = []
+    with SwdProcess(probe_id, NRF52840) as link:
+        link.erase_sectors([0x1000, 0x2000])
+        link.write_pages([(0x2000, page), (0x1000, page)], progress=heard.append)
+        assert len(set(link.page_crcs([0x1000, 0x2000]))) == 1
+        link.write_user_information({0x10001014: 0xF4000})
+        assert link.read_word(0x10001014) == 0xF4000
+        link.erase_everything()
+        assert link.halted
+    assert heard == [0.5, 1.0]
+    assert {*chip.flash.cells, *chip.uicr} == {0xFF}
+
+
+def test_two_processes_on_one_probe(served):
+    _, probe_id = served
+    with SwdProcess(probe_id, NRF52840), pytest.raises(LinkAccessError, match="another session"):
+        SwdProcess(probe_id, NRF52840)

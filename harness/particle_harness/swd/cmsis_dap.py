@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from particle_harness.swd.chip import Chip
-from particle_harness.swd.debug_port import DapFaultError
+from particle_harness.swd.debug_port import DapFaultError, ProbeGoneError, WireError
 from particle_harness.swd.wire_time import WireTime
 
 PACKET_SIZE_BYTES = 1024
@@ -63,7 +63,9 @@ class CmsisDap:
         }
 
     def handle(self, packet: bytes) -> bytes:
-        """The reply to one packet."""
+        """The reply to one packet. Raises ProbeGoneError."""
+        if self.chip.debug_port.probe_gone:
+            raise ProbeGoneError
         self.packets += 1
         if self.time is not None:
             self.time.packet()
@@ -100,7 +102,10 @@ class CmsisDap:
         return bytes([_OK]), 6
 
     def _write_abort(self, packet: bytes) -> tuple[bytes, int]:
-        self.chip.debug_port.write_dp(0, struct.unpack_from("<I", packet, 2)[0])
+        try:
+            self.chip.debug_port.write_dp(0, struct.unpack_from("<I", packet, 2)[0])
+        except DapFaultError:
+            return bytes([_ERROR]), 6
         return bytes([_OK]), 6
 
     def _reset_target(self, _packet: bytes) -> tuple[bytes, int]:
@@ -154,8 +159,8 @@ class CmsisDap:
                 continue
             try:
                 value, acknowledge = self._one_transfer(request, word)
-            except DapFaultError:
-                acknowledge = _ACK_FAULT
+            except DapFaultError as error:
+                acknowledge = _acknowledge(error)
                 continue
             if acknowledge == _ACK_OK:
                 done += 1
@@ -201,11 +206,17 @@ class CmsisDap:
             else:
                 for word in written:
                     port.write_dp(register, word)
-        except DapFaultError:
-            return struct.pack("<HB", 0, _ACK_FAULT), used
+        except DapFaultError as error:
+            return struct.pack("<HB", 0, _acknowledge(error)), used
         return struct.pack("<HB", count, _ACK_OK), used
 
 
+def _acknowledge(error: DapFaultError) -> int:
+    return error.acknowledge if isinstance(error, WireError) else _ACK_FAULT
+
+
+_POLL_S = 0.02
+"""How soon a server ends when it is told to."""
 _SIGNATURE = 0x00504144
 _HEADER = struct.Struct("<IHBB")
 _REQUEST, _RESPONSE = 1, 2
@@ -223,7 +234,7 @@ class _Handler(socketserver.StreamRequestHandler):
             try:
                 reply = self.server.probe.handle(self.rfile.read(size_bytes))
                 self.wfile.write(_HEADER.pack(_SIGNATURE, len(reply), _RESPONSE, 0) + reply)
-            except ConnectionError:
+            except (ConnectionError, ProbeGoneError):
                 return
 
 
@@ -243,7 +254,7 @@ class CmsisDapServer(socketserver.ThreadingTCPServer):
         self.port = int(self.server_address[1])
 
     def __enter__(self) -> CmsisDapServer:
-        threading.Thread(target=self.serve_forever, name="CMSIS-DAP server", daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(_POLL_S,), name="CMSIS-DAP server", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:

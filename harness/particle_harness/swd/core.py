@@ -26,7 +26,7 @@ _SLICE_INSTRUCTIONS = 4_000
 _POLL_SLICES = 25
 """How much a core may run while the debugger asks whether it has halted, where no time is modelled."""
 _BREAKPOINTS = 6
-_RAM_START = 0x20000000
+_RAM = range(0x20000000, 0x40000000)
 
 
 class Firmware(Protocol):
@@ -70,15 +70,20 @@ class Core:
         self.cortex = cortex
         self.firmware: Firmware | None = None
         self.time: CoreTime | None = None
+        self.after_reset: Callable[[], None] | None = None
+        """Told at each reset, before the firmware runs or the core halts."""
+        self.hangs: Callable[[], bool] | None = None
+        """Whether the code in RAM that starts now never ends: a fault put in."""
         self.rom_table = rom_table(0x43B, 0x4C4 if cortex == 4 else 0x4C3)
         self._on_reset = on_reset
         self.halted = False
         self.lockup = False
-        self._sleeping = False
+        self._sleeping = self._hung = False
         self._was_reset = True
         self._firmware_runs = False
         self._running_slice = False
         self._reset_wanted = False
+        self._entry = 0
         self.dhcsr = 0
         self._demcr = 0
         self._dfsr = 0
@@ -96,16 +101,35 @@ class Core:
 
     def power_on(self) -> None:
         """Power was off: debug registers are lost."""
-        self.dhcsr = self._demcr = self._dfsr = self._dcrdr = 0
+        self.power_off()
         self.reset()
+
+    def power_off(self) -> None:
+        """Nothing runs, and nobody is told."""
+        self.dhcsr = self._demcr = self._dfsr = self._dcrdr = 0
+        self._firmware_runs = self.halted = False
+
+    def adopt(self, firmware: Firmware, *, runs: bool, halted: bool) -> None:
+        """Take over a board whose firmware is at work already, or that a debugger left halted."""
+        self.firmware, self._firmware_runs, self.halted = firmware, runs and not halted, halted
+        self.dhcsr = _C_DEBUGEN | _C_HALT if halted else 0
+
+    def lock_up(self) -> None:
+        """What it ran has gone from under it."""
+        self._stop_firmware()
+        if not self.halted:
+            self.lockup = True
 
     def reset(self) -> None:
         """Reset the core; it halts at its first instruction when the debugger asked for that (VC_CORERESET)."""
-        self._stop_firmware()
+        self._firmware_runs = False
         self._on_reset()
-        self._was_reset, self._sleeping, self._vtor = True, False, 0
+        if self.after_reset is not None:
+            self.after_reset()
+        self._was_reset, self._sleeping, self._hung, self._vtor = True, False, False, 0
         stack_pointer, entry = struct.unpack("<II", self.bus.read(0, 8))
         self.cpu.reset(stack_pointer, entry)
+        self._entry = self.cpu.program_counter
         # An erased chip has no Thumb entry point: the first fetch faults, and so does its handler's.
         self.lockup = not entry & 1 or entry >= 0xF0000000
         self.halted = False
@@ -116,17 +140,20 @@ class Core:
 
     def _halt(self, reason: int) -> None:
         self._stop_firmware()
-        self.halted, self.lockup, self._sleeping = True, False, False
+        self.halted, self.lockup, self._sleeping, self._hung = True, False, False, False
         self._dfsr |= reason
 
     def _resume(self) -> None:
         self.halted = False
         if self.time is not None:
             self.time.core_starts()
-        runs_model = self.firmware is not None and self.cpu.program_counter < _RAM_START
+        in_ram = self.cpu.program_counter in _RAM and self.cpu.program_counter != self._entry
+        runs_model = self.firmware is not None and not in_ram
         if self.firmware is not None and runs_model and not self._firmware_runs:
             self._firmware_runs = True
             self.firmware.run()
+        elif self.hangs is not None and in_ram:
+            self._hung = self.hangs()
 
     def _stop_firmware(self) -> None:
         if self.firmware is not None and self._firmware_runs:
@@ -152,7 +179,7 @@ class Core:
             self._slice(_SLICE_INSTRUCTIONS)
 
     def _executes(self) -> bool:
-        return not (self.halted or self.lockup or self._sleeping or self._firmware_runs)
+        return not (self.halted or self.lockup or self._sleeping or self._hung or self._firmware_runs)
 
     def _slice(self, instructions: int) -> None:
         self._running_slice = True

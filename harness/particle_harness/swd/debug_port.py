@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
+from enum import IntEnum
 from typing import Protocol
 
 from particle_harness.swd.bus import BusFaultError
@@ -24,6 +25,28 @@ _DHCSR_ADDRESS = 0xE000EDF0
 
 class DapFaultError(Exception):
     """The transfer was answered FAULT; STICKYERR is set until ABORT clears it."""
+
+
+class Acknowledge(IntEnum):
+    """What the wire answers, with CMSIS-DAP's numbers; the last two are no answers of the port."""
+
+    OK = 1
+    WAIT = 2
+    FAULT = 4
+    NOTHING = 7
+    PARITY_ERROR = 8
+
+
+class WireError(DapFaultError):
+    """A transfer that failed on the wire: nothing happened behind it."""
+
+    def __init__(self, acknowledge: Acknowledge) -> None:
+        super().__init__(acknowledge.name)
+        self.acknowledge = acknowledge
+
+
+class ProbeGoneError(Exception):
+    """Somebody pulled the probe's own cable."""
 
 
 class AccessPort(Protocol):
@@ -165,6 +188,8 @@ class ControlAccessPort:
     _BUSY_READS = 3
 
     def __init__(self, chip: ProtectedChip) -> None:
+        self.misreads: Callable[[], bool] | None = None
+        """Whether this reading of APPROTECTSTATUS says "protected" falsely: a fault put in."""
         self._chip = chip
         self._reset = 0
         self._busy_reads = 0
@@ -174,7 +199,9 @@ class ControlAccessPort:
         if register == 0x08:
             self._busy_reads = max(0, self._busy_reads - 1)
             return 1 if self._busy_reads or self._chip.erasing else 0
-        return {0x00: self._reset, 0x0C: 0 if self._chip.locked else 1, _IDR: self.IDR}.get(register, 0)
+        if register == 0x0C:
+            return 0 if self._chip.locked or (self.misreads is not None and self.misreads()) else 1
+        return {0x00: self._reset, _IDR: self.IDR}.get(register, 0)
 
     def write(self, register: int, value: int) -> None:
         """RESET (acts when it goes back to 0), ERASEALL."""
@@ -189,12 +216,17 @@ class ControlAccessPort:
 
 class DebugPort:
     """The debug port with its access ports. ``transfers`` counts; ``on_transfer`` sees each before it is done, and may
-    raise: that is how faults of the wire are put in."""
+    raise: that is how faults of the wire are put in. Transfers that a probe carries out in one go are seen, and fail,
+    together. ``probe_gone``: no probe is there, until somebody sets it to false.
+
+    Every method raises WireError, FAULT being one of its answers, and ProbeGoneError.
+    """
 
     def __init__(self, access_ports: dict[int, AccessPort], idr: int = DPIDR) -> None:
         self.access_ports = access_ports
         self.transfers = 0
         self.on_transfer: Callable[[int], None] | None = None
+        self.probe_gone = False
         self._idr = idr
         self.line_reset()
 
@@ -282,7 +314,14 @@ class DebugPort:
             raise DapFaultError
         return self.access_ports.get(self._select >> 24), self._select & 0xF0 | register & 0xC
 
+    def fault(self) -> DapFaultError:
+        """The answer FAULT, for whoever puts one in: STICKYERR is set."""
+        self.sticky_error = True
+        return DapFaultError()
+
     def _count(self, count: int) -> None:
+        if self.probe_gone:
+            raise ProbeGoneError
         self.transfers += count
         if self.on_transfer is not None:
             self.on_transfer(count)

@@ -15,9 +15,12 @@ from particle_harness.swd.bus import Bus, Memory
 from particle_harness.swd.core import Core
 from particle_harness.swd.debug_port import AccessPort, ControlAccessPort, DebugPort, MemoryAccessPort
 from particle_harness.swd.wire_time import WireTime
+from particle_harness.user_information import APPROTECT as UICR_APPROTECT
+from particle_harness.user_information import OPEN_TO_FIRMWARE, Uicr, reset_pin_is_selected
 
 PAGE_SIZE_BYTES = 0x1000
-UICR_APPROTECT = 0x208
+RETAINED_WORD = 0x3F380
+"""Offset in RAM."""
 _NORDIC_NRF52840 = (0x244, 0x008)
 _READY, _READY_NEXT, _CONFIG, _ERASE_PAGE, _ERASE_ALL = 0x400, 0x408, 0x504, 0x508, 0x50C
 _ERASE_PAGE_PARTIAL, _ERASE_UICR, _ICACHE = 0x510, 0x514, 0x540
@@ -95,22 +98,32 @@ class Nrf52840:
     """The chip around ``flash``, which it shares with whoever else holds it.
 
     ``flash`` keeps the time that stores and erases take, ``time`` that of wire and core (then the flash takes its time
-    there); ``uicr`` survives resets and, with ``flash``, power cuts.
+    there); ``uicr`` survives resets and, with ``flash``, power cuts. ``on_board``: the reset pin works only where UICR
+    names it, and nobody but the board's firmware opens a hardened chip; a bare one is taken for wired and opened.
     """
 
     name = "nrf52840"
 
     def __init__(
-        self, silicon: Silicon, flash: NorFlash, uicr: bytearray | None = None, time: WireTime | None = None
+        self,
+        silicon: Silicon,
+        flash: NorFlash,
+        uicr: Uicr | None = None,
+        time: WireTime | None = None,
+        *,
+        on_board: bool = False,
     ) -> None:
         self.silicon = silicon
         self.time = time
         self.flash = flash
-        self.uicr = bytearray(b"\xff" * PAGE_SIZE_BYTES) if uicr is None else uicr
+        self.uicr: Uicr = bytearray(b"\xff" * PAGE_SIZE_BYTES) if uicr is None else uicr
         self.ram = bytearray(0x40000)
         self.lock = threading.RLock()
         self.locked = False
-        self._opened = False
+        self.opened = False
+        self._on_board = on_board
+        self.reset_pin_works = True
+        """As UICR said at the last reset."""
         self.controller = FlashController(self)
         self.watchdog = Watchdog()
         self.bus = Bus()
@@ -121,11 +134,12 @@ class Nrf52840:
         self.bus.add_peripheral(0x4001E000, self.controller)
         self.bus.add_peripheral(0x40010000, self.watchdog)
         self.core = Core(self.bus, 4, self._on_reset)
+        self.control_access_port = ControlAccessPort(self)
         self.core.rom_table.identify(_NORDIC_NRF52840[1], 1, _NORDIC_NRF52840[0])
         self.core.cpu.map_bus()
         ports: dict[int, AccessPort] = {
             0: MemoryAccessPort(self.core, lambda: self.locked),
-            1: ControlAccessPort(self),
+            1: self.control_access_port,
         }
         self.debug_port = DebugPort(ports)
         self.core.time = time
@@ -135,10 +149,33 @@ class Nrf52840:
 
     def power_on(self) -> None:
         """Power comes: RAM has lost its contents, and a hardened chip is locked again."""
-        self._opened = False
+        self.opened = False
         self.ram[:] = bytes(len(self.ram))
         self.debug_port.power_on()
         self.core.power_on()
+
+    def power_off(self) -> None:
+        """Power goes."""
+        self.core.power_off()
+
+    @property
+    def retained_word(self) -> int:
+        """Backup register 1 of Device OS. Source: device-os v6.2.0 build/arm/linker/nrf52840, BKP_DR_01."""
+        return int.from_bytes(self.ram[RETAINED_WORD : RETAINED_WORD + 4], "little")
+
+    @retained_word.setter
+    def retained_word(self, value: int) -> None:
+        self.ram[RETAINED_WORD : RETAINED_WORD + 4] = value.to_bytes(4, "little")
+
+    @property
+    def debug_port_was_opened(self) -> bool:
+        """By ERASEALL or by firmware, since the last hard reset."""
+        return self.opened
+
+    def open_debug_port(self) -> None:
+        """Firmware writes APPROTECT.DISABLE, which only hardened silicon has."""
+        if self.silicon.hardened:
+            self.opened, self.locked = True, False
 
     def set_wire_clock(self, frequency_hz: float) -> None:
         """Clock of the wire, which only its time depends on."""
@@ -152,8 +189,9 @@ class Nrf52840:
 
     def pin_reset(self) -> None:
         """The reset line, which brings hardened protection back."""
-        self._opened = False
-        self.core.reset()
+        if self.reset_pin_works:
+            self.opened = False
+            self.core.reset()
 
     def control_reset(self) -> None:
         """Reset through CTRL-AP: protection that ERASEALL lifted stays lifted."""
@@ -163,7 +201,8 @@ class Nrf52840:
         """CTRL-AP ERASEALL."""
         self.erase_flash_and_uicr()
         self.ram[:] = bytes(len(self.ram))
-        self.locked, self._opened = False, True
+        self.locked, self.opened = False, True
+        self.core.lock_up()
 
     def erase_flash_and_uicr(self) -> None:
         """Both at once, in the time of one mass erase."""
@@ -201,9 +240,11 @@ class Nrf52840:
         self.controller.config = 0
         (approtect,) = struct.unpack_from("<I", self.uicr, UICR_APPROTECT)
         if self.silicon.hardened:
-            self.locked = not self._opened and approtect & 0xFF != 0x5A
+            taken_for_opened = not self._on_board and approtect & 0xFF == OPEN_TO_FIRMWARE
+            self.locked = not (self.opened or taken_for_opened)
         else:
-            self.locked = approtect & 0xFF == 0
+            self.locked = approtect & 0xFF != 0xFF
+        self.reset_pin_works = not self._on_board or reset_pin_is_selected(self.uicr)
 
     def _factory_information(self) -> bytearray:
         """FICR."""

@@ -13,18 +13,18 @@ from collections.abc import Callable
 from typing import Any
 
 from particle_harness.swd.chip import Chip
-from particle_harness.swd.debug_port import DapFaultError
+from particle_harness.swd.debug_port import Acknowledge, DapFaultError, ProbeGoneError, WireError
 
 LOOPBACK = "127.0.0.1"
-_OK, _UNKNOWN_REQUEST, _TRANSFER_FAULT = 0, 1, 12
-
-
-class ProbeFaultError(Exception):
-    """A fault put in by a test: ``status`` is what the client is told."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
+_POLL_S = 0.02
+"""How soon the server ends when it is told to."""
+_WITHOUT_PROBE = ("hello", "lock", "unlock")
+_OK, _UNKNOWN_REQUEST, _PROBE_GONE, _TRANSFER_ERROR, _TRANSFER_TIMEOUT, _TRANSFER_FAULT = 0, 1, 2, 10, 11, 12
+_STATUS = {
+    Acknowledge.WAIT: _TRANSFER_TIMEOUT,
+    Acknowledge.NOTHING: _TRANSFER_ERROR,
+    Acknowledge.PARITY_ERROR: _TRANSFER_ERROR,
+}
 
 
 class _Handler(socketserver.StreamRequestHandler):
@@ -74,7 +74,7 @@ class ProbeServer(socketserver.ThreadingTCPServer):
         }
 
     def __enter__(self) -> ProbeServer:
-        threading.Thread(target=self.serve_forever, name="probe server", daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(_POLL_S,), name="probe server", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -86,12 +86,16 @@ class ProbeServer(socketserver.ThreadingTCPServer):
         request = self._requests.get(name)
         if request is None:
             return {"status": _UNKNOWN_REQUEST, "error": f"unknown request '{name}'"}
+        if self.chip.debug_port.probe_gone and name not in _WITHOUT_PROBE:
+            return {"status": _PROBE_GONE, "error": "the probe was unplugged"}
         try:
             return {"status": _OK, "result": request(*arguments)}
+        except WireError as error:
+            return {"status": _STATUS[error.acknowledge], "error": f"the wire answers {error.acknowledge.name}"}
         except DapFaultError:
             return {"status": _TRANSFER_FAULT, "error": "memory transfer fault"}
-        except ProbeFaultError as fault:
-            return {"status": fault.status, "error": str(fault)}
+        except ProbeGoneError:
+            return {"status": _PROBE_GONE, "error": "the probe was unplugged"}
 
     def _property(self, name: str) -> object:
         return {

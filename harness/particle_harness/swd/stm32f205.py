@@ -25,6 +25,8 @@ _ACR, _KEYR, _OPTKEYR, _SR, _CR, _OPTCR = 0x00, 0x04, 0x08, 0x0C, 0x10, 0x14
 _PG, _SER, _MER, _STRT, _EOPIE, _LOCK = 1 << 0, 1 << 1, 1 << 2, 1 << 16, 1 << 24, 1 << 31
 _EOP, _WRPERR, _PGPERR, _PGSERR, _BSY = 1 << 0, 1 << 4, 1 << 6, 1 << 7, 1 << 16
 _OPTLOCK = 1
+BACKUP_REGISTER_1 = 0x854
+"""Of RTC_BKP1R in the page of the RTC."""
 OPTION_DEFAULT = 0x0FFFAAED
 """Read protection level 0 (0xAA), no sector write-protected."""
 
@@ -154,6 +156,51 @@ class DebugUnit:
             self._registers[offset & ~3] = value
 
 
+class BackupDomain:
+    """RTC backup registers (page 0x40002000, RTC at 0x800) behind PWR_CR.DBP (page 0x40007000). They survive resets.
+
+    Source: ST RM0033, PWR_CR, RTC_BKPxR, backup domain access.
+    """
+
+    _BACKUP_REGISTERS, _DBP = range(0x850, 0x8A0, 4), 1 << 8
+
+    def __init__(self, power: PowerControl) -> None:
+        self._power = power
+        self.power_on()
+
+    def power_on(self) -> None:
+        """Boards have no battery that would keep them."""
+        self.registers = dict.fromkeys(self._BACKUP_REGISTERS, 0)
+
+    def read(self, offset: int, _size_bytes: int) -> int:
+        """A backup register."""
+        return self.registers.get(offset & ~3, 0) >> 8 * (offset & 3)
+
+    def write(self, offset: int, _size_bytes: int, value: int) -> None:
+        """Ignored while the domain is write-protected."""
+        if offset in self.registers and self._power.control & self._DBP:
+            self.registers[offset] = value
+
+
+class PowerControl:
+    """PWR, whose clock is APB1ENR.PWREN: without it stores are lost."""
+
+    _APB1ENR, _PWREN = 0x40, 1 << 28
+
+    def __init__(self, interface: FlashInterface) -> None:
+        self._interface = interface
+        self.control = 0
+
+    def read(self, offset: int, _size_bytes: int) -> int:
+        """PWR_CR."""
+        return self.control if offset == 0 else 0
+
+    def write(self, offset: int, _size_bytes: int, value: int) -> None:
+        """PWR_CR."""
+        if offset == 0 and self._interface.read(0x800 + self._APB1ENR, 4) & self._PWREN:
+            self.control = value
+
+
 class BitBand:
     """Each word of the alias stands for one bit below ``target``. Source: Armv7-M ARM, B3.1."""
 
@@ -176,6 +223,8 @@ class Stm32f205:
     """The chip around ``flash`` (1 MiB from 0x08000000, also seen at 0), which it shares with whoever else holds it."""
 
     name = "stm32f205"
+    reset_pin_works = True
+    debug_port_was_opened = False
 
     def __init__(self, unique_id: bytes, flash: NorFlash, time: WireTime | None = None) -> None:
         self.flash = flash
@@ -189,6 +238,10 @@ class Stm32f205:
         self.bus.add_memory(Memory(_OPTION_BYTES, self._option_bytes(), lambda _offset, _data: False))
         self.bus.add_memory(Memory(0x20000000, self.ram))
         self.bus.add_peripheral(0x40023000, self.interface)
+        self.power_control = PowerControl(self.interface)
+        self.backup_domain = BackupDomain(self.power_control)
+        self.bus.add_peripheral(0x40007000, self.power_control)
+        self.bus.add_peripheral(0x40002000, self.backup_domain)
         self.bus.add_peripheral(0xE0042000, DebugUnit())
         self.bus.add_peripheral(0x42460000, BitBand(self.bus, 0x40023000), pages=0x20)
         self.core = Core(self.bus, 3, self._on_reset)
@@ -204,8 +257,22 @@ class Stm32f205:
     def power_on(self) -> None:
         """Power comes: RAM has lost its contents."""
         self.ram[:] = bytes(len(self.ram))
+        self.backup_domain.power_on()
         self.debug_port.power_on()
         self.core.power_on()
+
+    def power_off(self) -> None:
+        """Power goes."""
+        self.core.power_off()
+
+    @property
+    def retained_word(self) -> int:
+        """Backup register 1 of Device OS: RTC_BKP1R."""
+        return self.backup_domain.registers[BACKUP_REGISTER_1]
+
+    @retained_word.setter
+    def retained_word(self, value: int) -> None:
+        self.backup_domain.registers[BACKUP_REGISTER_1] = value
 
     @property
     def erasing(self) -> bool:
@@ -215,6 +282,9 @@ class Stm32f205:
     def pin_reset(self) -> None:
         """The reset line."""
         self.core.reset()
+
+    def open_debug_port(self) -> None:
+        """It is open; read protection by option bytes is not modelled."""
 
     def set_wire_clock(self, frequency_hz: float) -> None:
         """Clock of the wire, which only its time depends on."""
@@ -251,6 +321,7 @@ class Stm32f205:
 
     def _on_reset(self) -> None:
         self.interface.reset()
+        self.power_control.control = 0
 
     def _system_memory(self, unique_id: bytes) -> bytearray:
         memory = bytearray(b"\xff" * 0x8000)

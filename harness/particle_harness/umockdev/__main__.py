@@ -30,7 +30,7 @@ def main() -> int:
             lines = arguments.trace.open("w", encoding="utf-8")
             for board in bench.boards:
                 trace_to(board, lines)
-        with UmockdevBus(bench.boards) as bus:
+        with UmockdevBus(bench.bus_devices) as bus:
             return subprocess.run(arguments.command, env={**os.environ, **bus.environment}, check=False).returncode
     except ParticleDevError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201

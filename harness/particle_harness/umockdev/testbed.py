@@ -10,10 +10,10 @@ import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from particle_harness.board import VirtualBoard
 from particle_harness.umockdev.library import IoctlNode, Testbed
 from particle_harness.umockdev.tty import VirtualTty
 from particle_harness.umockdev.usbfs import UsbfsNode
+from particle_harness.usb.bus_device import BusDevice
 from particle_harness.usb.descriptors import INTERFACE, UsbIdentity, descriptors_of
 
 _HOST_CONTROLLER = "/devices/pci0000:00/0000:00:14.0"
@@ -31,7 +31,7 @@ class UmockdevBus:
     process runs under ``umockdev-wrapper`` too. Raises BenchError when umockdev is not installed.
     """
 
-    def __init__(self, boards: Iterable[VirtualBoard]) -> None:
+    def __init__(self, boards: Iterable[BusDevice]) -> None:
         self._boards = tuple(boards)
         self._testbed = Testbed()
         self._present: dict[str, _Plugged] = {}
@@ -79,7 +79,7 @@ class _Plugged:
     """One enumeration of a board in sysfs."""
 
     def __init__(
-        self, testbed: Testbed, board: VirtualBoard, address: int, identity: UsbIdentity, tty_number: int
+        self, testbed: Testbed, board: BusDevice, address: int, identity: UsbIdentity, tty_number: int
     ) -> None:
         self._testbed, self.address, self._tty, self.tty_number = testbed, address, None, -1
         bus = int(board.port_path.partition("-")[0])

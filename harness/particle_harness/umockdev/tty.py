@@ -18,9 +18,9 @@ import sys
 import termios
 import threading
 
-from particle_harness.board import VirtualBoard
 from particle_harness.umockdev.library import IoctlCall, IoctlNode
-from particle_harness.usb.transfer import GoneError, Setup, StallError
+from particle_harness.usb.bus_device import BusDevice
+from particle_harness.usb.transfer import GoneError, Setup, SilentError, StallError
 
 _TCGETS2, _TCSETS2, _TCSETSW2, _TCSETSF2 = 0x802C542A, 0x402C542B, 0x402C542C, 0x402C542D
 _TERMIOS2_SIZE_BYTES, _SPEED_AT = 44, 40
@@ -33,7 +33,7 @@ _SET_LINE_CODING, _SET_CONTROL_LINE_STATE = 0x20, 0x22
 class VirtualTty(IoctlNode):
     """One serial port, from the arrival of a board to its departure (:meth:`close`)."""
 
-    def __init__(self, board: VirtualBoard, address: int) -> None:
+    def __init__(self, board: BusDevice, address: int) -> None:
         super().__init__(self._ioctl, lambda _client: self._set_lines(_DTR | _RTS), lambda _client: self._set_lines(0))
         self._board, self._address = board, address
         self._ours, self._theirs = pty.openpty()
@@ -63,6 +63,9 @@ class VirtualTty(IoctlNode):
                     self._board.serial_write(self._address, os.read(self._ours, 4096))
                 if data := self._board.serial_read(self._address, 4096):
                     os.write(self._ours, data)
+            except SilentError:
+                # What was sent to a halted board is lost.
+                continue
             except GoneError:
                 self._closed.wait()
 

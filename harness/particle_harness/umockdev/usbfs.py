@@ -14,10 +14,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from particle_harness.board import VirtualBoard
 from particle_harness.umockdev.library import ClientMemory, IoctlCall, IoctlNode
+from particle_harness.usb.bus_device import BusDevice
 from particle_harness.usb.descriptors import INTERFACE, UsbIdentity, descriptors_of
-from particle_harness.usb.transfer import TO_INTERFACE, TYPE_VENDOR, GoneError, Setup, StallError
+from particle_harness.usb.transfer import TO_INTERFACE, TYPE_VENDOR, GoneError, Setup, SilentError, StallError
 from particle_harness.usb.urbs import Urb, UrbQueue
 
 _URB = struct.Struct("<BB2xiI4xQii")
@@ -54,7 +54,7 @@ class _OpenFile:
 class UsbfsNode(IoctlNode):
     """One device node. :meth:`close` when the board leaves the bus."""
 
-    def __init__(self, board: VirtualBoard, address: int, identity: UsbIdentity) -> None:
+    def __init__(self, board: BusDevice, address: int, identity: UsbIdentity) -> None:
         super().__init__(self._ioctl, closed=self._vanished)
         self._board, self._address = board, address
         interfaces = [d for d in descriptors_of(identity.configuration) if d[1] == INTERFACE]
@@ -271,6 +271,8 @@ class UsbfsNode(IoctlNode):
             self._board.control(self._address, setup)
         except StallError:
             return -errno.EPIPE
+        except SilentError:
+            return -errno.ETIMEDOUT
         except GoneError:
             return -errno.ENODEV
         return 0

@@ -65,7 +65,9 @@ def _finish_update(system: BoardSystem, payload: bytes) -> Outcome:
     result = system.firmware_update.finish(validate_only=validate_only)
     if result or validate_only:
         return Outcome(result)
-    return Outcome(0, completion=lambda _result: system.restart("update"))
+    if not system.firmware_update.answers_first:
+        return Outcome(0, completion=lambda _result: system.restart("update"))
+    return Outcome(0, completion=lambda _result: system.install_update())
 
 
 def _cancel_update(system: BoardSystem, payload: bytes) -> Outcome:  # noqa: ARG001
@@ -114,7 +116,7 @@ _DURATIONS_S = {**modules.DURATIONS_S, **wifi.DURATIONS_S, **cellular.DURATIONS_
 _SHORTEST_S = 0.002
 RESTARTS = frozenset({40, 41, 50, 60})
 """Requests whose INIT alone ends network connections and clears the auto-connect flag."""
-START_LISTENING, START_FIRMWARE_UPDATE = 70, 250
+START_LISTENING, START_FIRMWARE_UPDATE, FINISH_FIRMWARE_UPDATE = 70, 250, 251
 
 
 def answer(system: BoardSystem, request_type: int, payload: bytes) -> Outcome:
@@ -135,6 +137,10 @@ def duration_s(system: BoardSystem, request_type: int, payload: bytes) -> float:
     row = _ROWS.get(request_type)
     if row is None or not row.known_to(system) or protection.is_refused(system, request_type):
         return _SHORTEST_S
+    if system.busy_s:
+        return system.busy_s
+    if request_type == FINISH_FIRMWARE_UPDATE and not system.firmware_update.answers_first:
+        return system.ncp_update_s if system.firmware_update.programs_ncp else _SHORTEST_S
     if request_type == START_FIRMWARE_UPDATE:
         try:
             return system.firmware_update.erase_s(first_number(payload, 1))

@@ -17,7 +17,7 @@ import usb.core
 
 from particle_harness.board import VirtualBoard
 from particle_harness.usb.descriptors import ENDPOINT, INTERFACE, UsbIdentity, descriptors_of
-from particle_harness.usb.transfer import GoneError, Setup, StallError
+from particle_harness.usb.transfer import GoneError, Setup, SilentError, StallError
 
 _DEVICE = struct.Struct("<BBHBBBBHHHBBBB")
 _DEVICE_FIELDS = (
@@ -249,9 +249,12 @@ class VirtualBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb has n
         return len(reply)
 
     def bulk_write(self, dev_handle: _Handle, ep: int, intf: int, data: Any, timeout: int) -> int:  # noqa: ARG002
-        """Bytes to the serial port."""
+        """Bytes to the serial port, or a time-out when its core is halted."""
         try:
             dev_handle.device.board.serial_write(dev_handle.device.address, data.tobytes())
+        except SilentError:
+            dev_handle.device.board.clock.sleep(timeout / 1000)
+            raise _timeout() from None
         except GoneError:
             raise _no_device() from None
         return len(data) * int(data.itemsize)
@@ -287,6 +290,10 @@ class VirtualBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb has n
             reply = board.control(handle.device.address, setup, data)
         except StallError:
             raise usb.core.USBError("Pipe error", -9, errno.EPIPE) from None
+        except SilentError:
+            # Without a time limit libusb would wait for ever; here it is over at once.
+            board.clock.sleep(timeout_ms / 1000)
+            raise _timeout() from None
         except GoneError as gone:
             if gone.during and board.state.powered:
                 # A device that resets in the middle of a transfer: the host controller sees a protocol error.

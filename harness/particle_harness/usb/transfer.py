@@ -18,6 +18,10 @@ class GoneError(Exception):
         self.during = during
 
 
+class SilentError(GoneError):
+    """The device is on the bus and answers nothing: its core is halted. The host waits until its time is over."""
+
+
 _SETUP = struct.Struct("<BBHHH")
 TYPE_STANDARD, TYPE_CLASS, TYPE_VENDOR = 0, 1, 2
 TO_DEVICE, TO_INTERFACE, TO_ENDPOINT = 0, 1, 2

@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from particle_harness.board import VirtualBoard
+from particle_harness.usb.bus_device import BusDevice
 from particle_harness.usb.descriptors import endpoint_kinds
-from particle_harness.usb.transfer import GoneError, Setup, StallError
+from particle_harness.usb.transfer import GoneError, Setup, SilentError, StallError
 
 DIRECTION_IN = 0x80
 _BULK = 2
@@ -45,7 +45,7 @@ class UrbQueue:
     Not for cancelled ones.
     """
 
-    def __init__(self, board: VirtualBoard, address: int, give_back: Callable[[Urb], None]) -> None:
+    def __init__(self, board: BusDevice, address: int, give_back: Callable[[Urb], None]) -> None:
         self._board = board
         self._address = address
         self._give_back = give_back
@@ -96,11 +96,12 @@ class UrbQueue:
 
     def _run(self) -> None:
         while urb := self._next():
-            if urb.status == 0 and not urb.reply:
-                self._carry_out(urb)
+            answered = urb.status != 0 or bool(urb.reply) or self._carry_out(urb)
             with self._changed:
                 dropped, self._in_work, self._cancelled = self._cancelled is urb, None, None
-            if not dropped:
+                if not answered and not dropped:
+                    self._idle_for_ever.append(urb)
+            if answered and not dropped:
                 self._give_back(urb)
 
     def _next(self) -> Urb | None:
@@ -120,7 +121,8 @@ class UrbQueue:
                     return lost
         return None
 
-    def _carry_out(self, urb: Urb) -> None:
+    def _carry_out(self, urb: Urb) -> bool:
+        """Whether the device has answered; a halted one lets the host wait."""
         try:
             if urb.setup:
                 urb.reply = self._board.control(self._address, urb.setup, urb.data)
@@ -130,9 +132,12 @@ class UrbQueue:
                 urb.actual_length = len(urb.data)
         except StallError:
             urb.status = -errno.EPIPE
+        except SilentError:
+            return False
         except GoneError as gone:
             reset_itself = gone.during and self._board.state.powered
             urb.status = -errno.EPROTO if reset_itself else -errno.ESHUTDOWN
+        return True
 
     def _read(self, urb: Urb) -> bool:
         try:

@@ -2,9 +2,11 @@
 
 import pytest
 from particle_harness.clock import VirtualClock
-from particle_harness.nor_flash import NRF52840, STM32F205, NorFlash
+from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.nrf52840 import Nrf52840, Silicon
 from particle_harness.swd.stm32f205 import Stm32f205
+
+from particle_dev.catalog.flash_chips import NRF52840_FLASH, STM32F205_FLASH
 
 DEVICE_ID = bytes.fromhex("0123456789abcdef")
 UNIQUE_ID = bytes.fromhex("3a0037000b47343138333038")
@@ -13,14 +15,14 @@ UNIQUE_ID = bytes.fromhex("3a0037000b47343138333038")
 @pytest.fixture
 def nrf52840():
     def make(variant="AAD0", uicr=None):
-        return Nrf52840(Silicon(DEVICE_ID, variant), NorFlash(NRF52840, VirtualClock(), delays=False), uicr)
+        return Nrf52840(Silicon(DEVICE_ID, variant), NorFlash(NRF52840_FLASH, VirtualClock(), delays=False), uicr)
 
     return make
 
 
 @pytest.fixture
 def stm32f205():
-    return Stm32f205(UNIQUE_ID, NorFlash(STM32F205, VirtualClock(), delays=False))
+    return Stm32f205(UNIQUE_ID, NorFlash(STM32F205_FLASH, VirtualClock(), delays=False))
 
 
 class Probe:

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from particle_harness.nor_flash import NRF52840, NorFlash
+from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.cmsis_dap import CmsisDap
 from particle_harness.swd.nrf52840 import Nrf52840, Silicon
 from particle_harness.swd.plugged import plugged
@@ -12,6 +12,8 @@ from pyocd.core.session import Session
 from pyocd.flash.loader import FlashLoader
 from pyocd.probe.aggregator import DebugProbeAggregator
 
+from particle_dev.catalog.flash_chips import NRF52840_FLASH
+
 IMAGE = os.urandom(64 * 1024)
 WORDS, PAGES = len(IMAGE) // 4, len(IMAGE) // 4096
 PROGRAM_S, PAGE_ERASE_S, MASS_ERASE_S = 41e-6, 0.085, 0.169
@@ -19,7 +21,7 @@ PROGRAM_S, PAGE_ERASE_S, MASS_ERASE_S = 41e-6, 0.085, 0.169
 
 def commit_s(erase, frequency_hz=4_000_000, model=HIGH_SPEED_BULK):
     time = WireTime(model)
-    chip = Nrf52840(Silicon(bytes(8)), NorFlash(NRF52840, time), time=time)
+    chip = Nrf52840(Silicon(bytes(8)), NorFlash(NRF52840_FLASH, time), time=time)
     probe = CmsisDap(chip, "T1", time)
     options = {
         "target_override": "nrf52840",

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from particle_harness.clock import VirtualClock
-from particle_harness.nor_flash import NRF52840, STM32F205, NorFlash
+from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.cmsis_dap import CmsisDap, CmsisDapServer
 from particle_harness.swd.nrf52840 import Nrf52840, Silicon
 from particle_harness.swd.probe_server import ProbeServer
 from particle_harness.swd.stm32f205 import Stm32f205
 
+from particle_dev.catalog.flash_chips import NRF52840_FLASH, STM32F205_FLASH
 from particle_dev.protocol.module import parse
 
 DEVICE_ID = bytes.fromhex("0123456789abcdef")
@@ -36,14 +37,14 @@ IMAGES = {
 @pytest.fixture
 def nrf52840():
     def make(variant="AAD0", uicr=None):
-        return Nrf52840(Silicon(DEVICE_ID, variant), NorFlash(NRF52840, VirtualClock(), delays=False), uicr)
+        return Nrf52840(Silicon(DEVICE_ID, variant), NorFlash(NRF52840_FLASH, VirtualClock(), delays=False), uicr)
 
     return make
 
 
 @pytest.fixture
 def stm32f205():
-    return Stm32f205(UNIQUE_ID, NorFlash(STM32F205, VirtualClock(), delays=False))
+    return Stm32f205(UNIQUE_ID, NorFlash(STM32F205_FLASH, VirtualClock(), delays=False))
 
 
 @pytest.fixture

@@ -184,7 +184,7 @@ def test_our_command_line_unchanged(guest, plug, assets):
     assert (listed["device_id"], listed["platform"]["name"]) == (board.state.device_id, "boron")
     tinker = assets / "binaries" / "tinker-0.8.0-rc.27-boron.bin"
     system = assets / "updates" / "boron-system-part1@2.1.0.bin"
-    guest.run(wait_for("[ -e /dev/ttyACM0 ]") + f"{PARTICLE_DEV} flash --enter-dfu-by touch {system} {tinker}")
+    guest.run(wait_for("[ -e /dev/ttyACM0 ]") + f"{PARTICLE_DEV} flash --by touch {system} {tinker}")
     assert board.internal.read(0xD4000, tinker.stat().st_size) == tinker.read_bytes()
     assert board.internal.read(0x30000, system.stat().st_size) == system.read_bytes()
     assert board.state.runs == "dfu"

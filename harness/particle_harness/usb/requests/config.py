@@ -33,14 +33,14 @@ _KEYS = {1: (34, 1216), 2: (1250, 384), 3: (2082, 768), 4: (3106, 192), 5: (2978
 _SERVER_ADDRESSES = {_TCP: (2082 + 384, 128), _UDP: (3490, 128)}
 _SERVER_ADDRESS = struct.Struct(">BB64sH")
 _IP_ADDRESS, _DOMAIN_NAME = 0, 1
-_NCP_VERSION, _NCP_MODULE_VERSION = "0.0.8", 7
+_NCP_VERSION = "0.0.8"
 
 
 def _ncp_version(system: BoardSystem, payload: bytes) -> Outcome:  # noqa: ARG001
     if system.hardware.is_gen2 or not system.has_wifi_scan:
         return Outcome(NOT_SUPPORTED)
     system.radio.power_on()
-    return Outcome(0, text_field(1, _NCP_VERSION) + number_field(2, _NCP_MODULE_VERSION))
+    return Outcome(0, text_field(1, _NCP_VERSION) + number_field(2, system.ncp_version))
 
 
 def _capabilities(system: BoardSystem, payload: bytes) -> Outcome:  # noqa: ARG001

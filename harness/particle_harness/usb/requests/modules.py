@@ -7,12 +7,13 @@ system/src/control/storage.cpp and system/src/system_info_encoding.cpp (field 2 
 from __future__ import annotations
 
 from particle_dev.catalog.modules import ModuleFunction, ModuleStore, ModuleValidity
+from particle_harness.asset_storage import Identity
 from particle_harness.boot_view import CHECKED, FetchedModule
 from particle_harness.module_reader import CRC_SIZE_BYTES, Need
 from particle_harness.running import BoardSystem
 from particle_harness.usb.control_service import Outcome
 from particle_harness.usb.requests.handler import Row
-from particle_harness.usb.wire import bytes_field, fixed32_field, number_field
+from particle_harness.usb.wire import bytes_field, fixed32_field, number_field, text_field
 
 FIRST_WITH_NEW_LAYOUT = 5600
 # The enumeration of modules_deprecated differs from the module prefix's.
@@ -78,6 +79,7 @@ def _module(system: BoardSystem, module: FetchedModule) -> bytes:
         + fixed32_field(7, module.passed)
         + bytes_field(8, system.module_sha256(module))
         + b"".join(bytes_field(9, _need(need, _TYPES)) for need in (prefix.need1, prefix.need2) if need.function)
+        + b"".join(bytes_field(10, _asset(identity)) for identity in system.assets_of(module))
         + number_field(11, prefix.length + CRC_SIZE_BYTES if prefix.length else 0)
         + (bytes_field(12, number_field(1, _PROTECTED)) if is_protected else b"")
     )
@@ -89,8 +91,17 @@ def _need(need: Need, types: dict[ModuleFunction, int]) -> bytes:
 
 
 def _asset_info(system: BoardSystem, payload: bytes) -> Outcome:  # noqa: ARG001
-    # Virtual boards have no assets in storage, and their applications require none.
-    return Outcome(0)
+    available, required = system.assets()
+    data = b"".join(
+        bytes_field(1, _asset(a.identity) + number_field(3, a.size_bytes) + number_field(4, a.module_size_bytes))
+        for a in available
+    )
+    return Outcome(0, data + b"".join(bytes_field(2, _asset(identity)) for identity in required))
+
+
+def _asset(identity: Identity) -> bytes:
+    name, sha256 = identity
+    return bytes_field(1, sha256) + text_field(2, name)
 
 
 ROWS = {90: Row(_module_info), 91: Row(_asset_info, None, 5600)}

@@ -26,19 +26,22 @@ class TomlFile:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise ConfigError(f"cannot read {path}: {error.strerror}", file=str(path)) from error
+            hint = "check path and permissions"
+            raise ConfigError(f"cannot read {path}: {error.strerror}", file=str(path), hint=hint) from error
         self.sha256 = hashlib.sha256(content).hexdigest()
         try:
             text = content.decode("utf-8")
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
-            raise ConfigError(f"{path}, line {line}: no UTF-8 text", file=str(path), line=line) from error
+            message = f"{path}, line {line}: no UTF-8 text"
+            raise ConfigError(message, file=str(path), line=line, hint="save the file as UTF-8") from error
         try:
             values = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             place = re.search(r"at line (\d+)", str(error))  # else: "at end of document"
             line = int(place[1]) if place else text.count("\n") + 1
-            raise ConfigError(f"{path}, line {line}: {error}", file=str(path), line=line) from error
+            hint = 'a line is a table, [name], or key = value, with text in "quotes"'
+            raise ConfigError(f"{path}, line {line}: {error}", file=str(path), line=line, hint=hint) from error
         self._lines = _lines_of_keys(text)
         self.root = TomlTable(self, (), values)
 
@@ -75,30 +78,34 @@ class TomlTable:
         """A string that is not empty; without ``default`` it is required."""
         value = self.values.get(key, default)
         if value is None:
-            raise self.error(key, f"{self._name(key)} is missing")
+            raise self.error(key, f"{self._name(key)} is missing", hint=f'add {key} = "…"')
         if not isinstance(value, str) or not value:
-            raise self.error(key, f"{self._name(key)} must be text in quotes, not {value!r}")
+            message = f"{self._name(key)} must be text in quotes, not {value!r}"
+            raise self.error(key, message, hint=f'write {key} = "…"')
         return value
 
     def seconds(self, key: str, default: float) -> float:
         """A positive, finite number of seconds."""
         value = self.values.get(key, default)
         if type(value) not in (int, float) or not math.isfinite(value) or value <= 0:
-            raise self.error(key, f"{self._name(key)} must be a number of seconds above 0, not {value!r}")
+            message = f"{self._name(key)} must be a number of seconds above 0, not {value!r}"
+            raise self.error(key, message, hint=f"write {key} = {default}, or leave it out for that")
         return float(value)
 
     def table(self, key: str, *, required: bool = True) -> TomlTable:
         """A table below this one; empty when it is neither there nor required."""
         value = self.values.get(key, None if required else {})
         if not isinstance(value, dict):
-            raise self.error(key, f"table [{self._name(key)}] is {'missing' if value is None else 'no table'}")
+            message = f"table [{self._name(key)}] is {'missing' if value is None else 'no table'}"
+            raise self.error(key, message, hint=f"add a line [{self._name(key)}] and its keys below")
         return TomlTable(self.file, (*self.key_path, key), value)
 
     def tables(self, key: str) -> tuple[TomlTable, ...]:
         """An array of tables; empty when absent."""
         value = self.values.get(key, [])
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-            raise self.error(key, f"{key!r} must be written as [[{self._name(key)}]] tables")
+            message = f"{key!r} must be written as [[{self._name(key)}]] tables"
+            raise self.error(key, message, hint=f"put [[{self._name(key)}]], with double brackets, before each")
         return tuple(TomlTable(self.file, (*self.key_path, key, i), item) for i, item in enumerate(value))
 
     def _name(self, key: str) -> str:

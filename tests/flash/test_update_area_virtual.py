@@ -21,17 +21,14 @@ from particle_dev.device.dfu import DfuSession
 from particle_dev.device.discovery import wait_for_device, wait_for_mode
 from particle_dev.device.modes import enter_dfu
 from particle_dev.errors import PlanRefusedError, TransportError, UpdateNotAppliedError, VerifyError
+from particle_dev.flash.board_modules import ModuleFile
+from particle_dev.flash.bootloader_copies import copy_by_bootloader, not_applied, stage_in_slots
+from particle_dev.flash.install_by_flag import stage_by_flag
+from particle_dev.flash.installed import is_reported
 from particle_dev.flash.inventory import inventory_by_control
-from particle_dev.flash.ota_region import (
-    Install,
-    applied,
-    copy_by_bootloader,
-    stage_by_flag,
-    stage_in_slots,
-    system_would_start,
-)
-from particle_dev.flash.plan import ModuleFile
 from particle_dev.flash.progress import BlockWritten, ModuleStaged, ModuleVerified, SectorErased
+from particle_dev.flash.update_area import Install
+from particle_dev.permissions import Permissions
 from particle_dev.protocol.module import parse
 from particle_dev.station.bench import open_bench
 
@@ -74,8 +71,8 @@ class Desk:
     def device(self):
         return wait_for_device(self.host, self.slot.port_path, 60)
 
-    def session(self):
-        return DfuSession(self.host, self.device)
+    def session(self, **permissions):
+        return DfuSession(self.host, self.device, Permissions(**permissions))
 
     def brake(self):
         with self.session() as session:
@@ -131,7 +128,7 @@ def test_bootloader_and_softdevice_without_one_moment_online(desk, platform):
     assert desk.board.internal.read(0xF4000, len(installs[1].image)) == installs[1].data
     assert desk.board.dct.modules() == []
     with desk.session() as session:
-        assert applied(session, installs) == ()
+        assert not_applied(session, installs) == ()
     assert_stayed_dark(desk.board)
 
 
@@ -173,8 +170,8 @@ def test_unplugged_at_any_point_and_run_again(desk):
             whole(one, installs)
         whole(one, installs)
         with one.session() as session:
-            assert applied(session, installs) == (), n
-            assert not system_would_start(session)
+            assert not_applied(session, installs) == (), n
+            assert not session.system_would_start()
         assert_stayed_dark(one.board)
         one.bench.close()
 
@@ -268,17 +265,33 @@ def test_without_the_brake_the_board_is_not_left(desk):
     assert_stayed_dark(desk.board)
 
 
+def test_a_boot_without_permission_is_only_for_braked_boards_whose_rules_are_known(desk):
+    unbraked, photon, braked = desk(), desk("photon"), desk()
+    for one, reason in ((unbraked, "a system part would start"), (photon, "would start is not known")):
+        before = one.device
+        with one.session() as session, pytest.raises(PlanRefusedError, match=reason):
+            session.boot_with_brake_set()
+        one.host.clock.sleep(5)
+        assert one.device == before
+    braked.brake()
+    before = braked.device
+    with braked.session() as session:
+        session.boot_with_brake_set()
+    assert wait_for_mode(braked.host, before, UsbMode.DFU, 30).usb.address != before.usb.address
+    assert_stayed_dark(braked.board)
+
+
 def test_system_parts_of_both_places_would_start(desk):
     desk = desk()
     desk.brake()
     low = build_module(hardware("boron"), ModuleFunction.SYSTEM_PART, 1, 6200, start_address=0x28000, size_bytes=500000)
     with desk.session() as session:
-        assert not system_would_start(session)
+        assert not session.system_would_start()
         install(desk.board.internal, hardware("boron"), low)
-        assert system_would_start(session)
+        assert session.system_would_start()
         # The page of the brake is covered by its CRC.
         session.erase_sector(session.sectors(BRAKE, 1)[0])
-        assert not system_would_start(session)
+        assert not session.system_would_start()
 
 
 def test_a_copy_that_the_bootloader_drops_is_an_error(desk):
@@ -299,12 +312,12 @@ def test_a_copy_that_the_bootloader_drops_is_an_error(desk):
 def test_by_flag_the_running_system_installs_a_bootloader(desk, platform):
     desk = desk(platform, factory="new")
     install = new_bootloader(platform)
-    with desk.session() as session:
+    with desk.session(may_connect=True) as session:
         events = list(stage_by_flag(session, install))
         assert [(e.slot, e.source_address) for e in events if isinstance(e, ModuleStaged)] == [
             (None, {"boron": 0x289000, "tracker": 0x689000}[platform])
         ]
-        assert len(applied(session, [install])) == 2  # not in its place, and still waiting
+        assert len(not_applied(session, [install])) == 2  # not in its place, and still waiting
         before = desk.changes()
         again = list(stage_by_flag(session, install))
         assert not [e for e in again if isinstance(e, SectorErased | BlockWritten)]
@@ -315,11 +328,10 @@ def test_by_flag_the_running_system_installs_a_bootloader(desk, platform):
         session.leave()
     device = wait_for_mode(desk.host, device, UsbMode.NORMAL, 30)
     with ControlSession(desk.host, device) as control:
-        assert applied(inventory_by_control(control), [install]) == ()
-        assert "device reports v1006" in applied(inventory_by_control(control), [new_bootloader(platform, 1007)])[0]
+        assert is_reported(install.file, inventory_by_control(control).modules)
     enter_dfu(desk.host, device)
     with desk.session() as session:
-        assert applied(session, [install]) == ()
+        assert not_applied(session, [install]) == ()
         assert list(stage_by_flag(session, install)) == []
 
 
@@ -328,7 +340,7 @@ def test_by_flag_where_the_release_on_the_board_looks(desk):
     kind, install_file = hardware("boron"), new_bootloader("boron", 2400)
     for module in (*system_stand_ins(kind, 5501, 1005), app_stand_in(kind, 5501)):
         install(desk.board.internal, kind, module)
-    with desk.session() as session:
+    with desk.session(may_connect=True) as session:
         assert [e.source_address for e in stage_by_flag(session, install_file) if isinstance(e, ModuleStaged)] == [
             0x24C000
         ]

@@ -1,0 +1,139 @@
+"""``particle-dev swd flash``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import platformdirs
+
+from particle_dev.catalog.platforms import Platform
+from particle_dev.cli.escape import escaped
+from particle_dev.cli.options import json_option, open_store, store_option
+from particle_dev.cli.swd_options import may_erase_option, may_lock_option, opened_board, park_option, probe_options
+from particle_dev.cli.swd_view import SwdView
+from particle_dev.device.swd import Park
+from particle_dev.errors import DeviceNotFoundError
+from particle_dev.flash.hex_file import read_hex
+from particle_dev.flash.offers import Offer, release_offer
+from particle_dev.flash.store import FirmwareStore
+from particle_dev.flash.swd_backup import SwdBackup
+from particle_dev.flash.swd_execute import carry_out_swd
+from particle_dev.flash.swd_image import Segment, merge, module_segments, named_segments
+from particle_dev.flash.swd_inventory import chip_state, interrupted_pages
+from particle_dev.flash.swd_plan import make_swd_plan
+from particle_dev.permissions import Permissions
+
+
+def backup_folder() -> Path:
+    """Where pages wait that a run has erased and not written again."""
+    return platformdirs.user_data_path("particle-dev") / "swd-backup"
+
+
+@click.command("flash")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path, readable=False), metavar="[FILE]...")
+@probe_options
+@click.option("--device-os", "release", metavar="RELEASE", help="A whole release from the store.")
+@click.option("--app", metavar="FILE|NAME", help="With it an application: its name in the firmware store, or ./FILE.")
+@click.option(
+    "--restore",
+    "restore_file",
+    type=click.Path(path_type=Path),
+    metavar="HEX",
+    help="Restore file (Intel-HEX): MBR, UICR, and modules for which no other is given.",
+)
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option("--read-back", is_flag=True, help="Read every byte, besides the CRC that the chip computes.")
+@park_option
+@may_erase_option
+@may_lock_option
+@click.option("--may-connect", is_flag=True, help="Run the application at the end, which may start billing.")
+@store_option
+@json_option
+def flash(
+    files: tuple[Path, ...],
+    release: str | None,
+    app: str | None,
+    restore_file: Path | None,
+    dry_run: bool,
+    read_back: bool,
+    park_name: str,
+    may_erase: bool,
+    may_lock: bool,
+    may_connect: bool,
+    store_dir: Path | None,
+    as_json: bool,
+    **board: Any,
+) -> None:
+    """Put modules into the board's flash through a debug probe, and prove them.
+
+    FILE: module, folder or archive of a release. Pages that are right stay, and so does what is not in the set. The
+    application does not run meanwhile, nor at the end without --may-connect. Run it again after an interruption.
+    """
+    if not (files or release or app or restore_file):
+        raise click.UsageError("Nothing to flash: give FILE, --device-os, --app or --restore.")
+    permissions = Permissions(may_connect=may_connect, may_erase=may_erase, may_lock=may_lock)
+    store = open_store(store_dir)
+    with opened_board(**board) as session:
+        identity = session.identity()
+        backup = SwdBackup(backup_folder(), identity)
+        session.missing_pages = interrupted_pages(session, backup.load())
+        if session.missing_pages:
+            identity = session.identity()
+        if identity.platform is None:
+            raise DeviceNotFoundError(
+                f"{identity.device_id}: its flash does not say which board it is", hint="name it: --platform boron"
+            )
+        segments = _wanted(identity.platform, files, release, app, restore_file, store)
+        replaced = {s.part.key for s in segments if s.part}
+        state = chip_state(session, identity, identity.platform, replaced=replaced)
+        plan = make_swd_plan(
+            state,
+            segments,
+            permissions,
+            frequency_hz=board["frequency_hz"],
+            missing_pages=session.missing_pages,
+        )
+        view = SwdView(plan, as_json=as_json)
+        if dry_run:
+            view.print_plan()
+            return
+        for event in carry_out_swd(
+            session,
+            plan,
+            permissions=permissions,
+            save_backup=backup.save,
+            read_back=read_back,
+            progress=view.progress,
+        ):
+            view.take(event)
+        backup.drop()
+        if may_connect:
+            session.run(permissions)
+            proves = None
+        else:
+            proves = session.park(Park(park_name))
+    view.print_result(park_name if proves else "running", proves)
+
+
+def _wanted(
+    platform: Platform,
+    files: tuple[Path, ...],
+    release: str | None,
+    app: str | None,
+    restore_file: Path | None,
+    store: FirmwareStore,
+) -> tuple[Segment, ...]:
+    offer = Offer()
+    offer.add_paths(files, platform)
+    if release:
+        release_offer(store, platform, release, offer)
+    if app:
+        offer.add_application(app, store, platform)
+    for text in offer.skipped:
+        click.echo(f"skipped: {escaped(text)}", err=True)
+    modules = module_segments(platform, offer.files, offer.contents.__getitem__)
+    if restore_file is None:
+        return modules
+    return merge(named_segments(platform, read_hex(restore_file), restore_file.name), modules)

@@ -1,0 +1,103 @@
+"""Options that the commands of ``particle-dev swd`` share, and how their values become objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+
+from particle_dev.catalog.chips import chip_of
+from particle_dev.catalog.platforms import PLATFORMS, Platform, platform_by_name
+from particle_dev.device.swd import Park, SwdSession, require_pyocd, swd_session
+from particle_dev.errors import DeviceAmbiguousError, DeviceNotFoundError
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+DEFAULT_FREQUENCY_HZ = 4_000_000
+_PARKS = [str(Park.HALTED), str(Park.DFU)]
+
+
+def probe_options(command: CommandT) -> CommandT:
+    """``--probe``, ``--platform``, ``--frequency``, ``--under-reset``."""
+    for option in (
+        click.option(
+            "--under-reset", is_flag=True, help="Connect while the reset line is held: nothing of the firmware runs."
+        ),
+        click.option(
+            "--frequency",
+            "frequency_hz",
+            type=click.IntRange(10_000, 50_000_000),
+            default=DEFAULT_FREQUENCY_HZ,
+            metavar="HZ",
+            help="Clock of the wire [default: 4000000].",
+        ),
+        click.option("--platform", "platform_name", metavar="NAME", help="Which board; default: what its flash says."),
+        click.option(
+            "--probe", "probe_id", metavar="ID", help="Which probe, when there are several: its whole id (swd list)."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def may_erase_option(command: CommandT) -> CommandT:
+    """``--may-erase``."""
+    return click.option("--may-erase", is_flag=True, help="Allow to erase the whole flash and UICR.")(command)
+
+
+def may_lock_option(command: CommandT) -> CommandT:
+    """``--may-lock``."""
+    return click.option("--may-lock", is_flag=True, help="Allow to close the debug port.")(command)
+
+
+def park_option(command: CommandT) -> CommandT:
+    """``--park``."""
+    return click.option(
+        "--park", "park_name", type=click.Choice(_PARKS), default=_PARKS[0], help="How the board is left [halted]."
+    )(command)
+
+
+def platform_named(name: str | None) -> Platform | None:
+    """The platform that ``--platform`` names."""
+    if name is None:
+        return None
+    platform = platform_by_name(name)
+    if platform is None:
+        known = ", ".join(p.name for p in PLATFORMS if chip_of(p))
+        raise click.UsageError(f"No platform {name!r}; by a probe: {known}.")
+    return platform
+
+
+def chosen_probe(probe_id: str | None) -> str:
+    """The probe that was named, or the only one. Raises DeviceNotFoundError, DeviceAmbiguousError."""
+    if probe_id is not None:
+        return probe_id
+    require_pyocd()
+    from particle_dev.transport.swd_probes import list_probes  # noqa: PLC0415  pyOCD is slow to import
+
+    probes = list_probes()
+    if not probes:
+        raise DeviceNotFoundError("no debug probe is plugged in", hint="plug one in, or name a remote one with --probe")
+    if len(probes) > 1:
+        raise DeviceAmbiguousError(
+            f"{len(probes)} debug probes are plugged in",
+            candidates=[p.unique_id for p in probes],
+            hint="name one: --probe " + " or --probe ".join(p.unique_id for p in probes),
+        )
+    return probes[0].unique_id
+
+
+@contextmanager
+def opened_board(
+    probe_id: str | None, platform_name: str | None, frequency_hz: int, under_reset: bool, **options: Any
+) -> Iterator[SwdSession]:
+    """A session with the board behind the probe, as the options say."""
+    platform = platform_named(platform_name)
+    chosen = chosen_probe(probe_id)
+    if under_reset:
+        from particle_dev.transport.swd import ConnectMode  # noqa: PLC0415
+
+        options["connect"] = ConnectMode.UNDER_RESET
+    with swd_session(chosen, platform, frequency_hz=frequency_hz, **options) as session:
+        yield session

@@ -1,0 +1,164 @@
+"""``particle-dev swd`` on virtual chips that are served over TCP; sessions are processes of their own."""
+
+import json
+
+import pytest
+from intelhex import IntelHex
+from particle_harness.clock import VirtualClock
+from particle_harness.nor_flash import NorFlash
+from particle_harness.swd.nrf52840 import Nrf52840, Silicon
+from particle_harness.swd.probe_server import ProbeServer
+from particle_harness.swd.stm32f205 import Stm32f205
+
+from particle_dev.catalog.flash_chips import NRF52840_FLASH, STM32F205_FLASH
+from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.cli.main import main
+
+pytestmark = pytest.mark.usefixtures("own_probes")
+DEVICE_ID = "e00fce680001020304050607"
+APP = "tinker-0.8.0-rc.27-boron.bin"
+
+
+@pytest.fixture
+def boron():
+    """A blank chip and the id of the probe on it."""
+    chip = Nrf52840(Silicon(bytes(range(8))), NorFlash(NRF52840_FLASH, VirtualClock(), delays=False))
+    with ProbeServer(chip) as server:
+        yield chip, f"remote:127.0.0.1:{server.port}"
+
+
+@pytest.fixture
+def photon():
+    chip = Stm32f205(bytes(range(12)), NorFlash(STM32F205_FLASH, VirtualClock(), delays=False))
+    with ProbeServer(chip) as server:
+        yield chip, f"remote:127.0.0.1:{server.port}"
+
+
+@pytest.fixture
+def restore_file(tmp_path):
+    file = IntelHex()
+    file.puts(0, bytes.fromhex("0004002001050000") + bytes(1000))
+    file.write_hex_file(str(tmp_path / "boron.hex"))
+    return tmp_path / "boron.hex"
+
+
+@pytest.fixture
+def swd(capsys, monkeypatch, tmp_path, release_store):
+    """Run a command; its exit status and what it printed, as JSON."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("PARTICLE_DEV_STORE", str(release_store.root))
+
+    def run(*words):
+        with pytest.raises(SystemExit) as ended:
+            main(["swd", *map(str, words), "--json"])
+        printed = capsys.readouterr().out
+        return ended.value.code or 0, json.loads(printed)
+
+    return run
+
+
+def test_flash_dump_restore_and_id(boron, swd, restore_file, tmp_path):
+    chip, probe = boron
+    wanted = ("--device-os", "2.1.0", "--app", APP)
+    code, answer = swd("flash", "--probe", probe, "--platform", "boron", *wanted)
+    assert code == ExitCode.REFUSED
+    assert "--restore" in answer["error"]["hint"]
+    blank = bytes(chip.flash.cells)
+
+    code, plan = swd("flash", "--probe", probe, "--platform", "boron", *wanted, "--restore", restore_file, "--dry-run")
+    assert (code, plan["method"], plan["device_id"]) == (0, "pages", DEVICE_ID)
+    assert bytes(chip.flash.cells) == blank
+
+    code, result = swd("flash", "--probe", probe, "--platform", "boron", *wanted, "--restore", restore_file)
+    assert (code, result["left"]) == (0, "halted")
+    assert len(result["proven"]) == 5
+    assert chip.core.halted
+
+    code, identity = swd("id", "--probe", probe)
+    assert (code, identity["device_id"], identity["platform"]["name"]) == (0, DEVICE_ID, "boron")
+    assert [p["version"] for p in identity["prefixes"]] == [1005, 2101, 5]
+    assert identity["uicr"]["0x10001014"] == 0xF4000
+
+    flashed = bytes(chip.flash.cells)
+    code, _ = swd("dump", tmp_path / "board.zip", "--probe", probe)
+    assert code == 0
+    chip.flash.load(0x50000, bytes(5000))
+    code, answer = swd("restore", tmp_path / "board.zip", "--probe", probe)
+    assert (code, answer["error"]["permission"]) == (ExitCode.REFUSED, "may_erase")
+    code, result = swd("restore", tmp_path / "board.zip", "--probe", probe, "--may-erase")
+    assert code == 0
+    assert bytes(chip.flash.cells) == flashed
+    assert not (tmp_path / "data" / "particle-dev" / "swd-backup" / f"{DEVICE_ID}.zip").exists()
+
+    code, result = swd("park", "dfu", "--probe", probe)
+    assert (code, result["parked"]) == (0, "dfu")
+    assert chip.ram[0x3F380:0x3F384] == bytes.fromhex("faed0000")
+
+
+def test_an_interrupted_run_leaves_a_backup_and_the_next_one_uses_it(boron, swd, restore_file, tmp_path):
+    chip, probe = boron
+    board = ("--probe", probe, "--platform", "boron")
+    assert swd("flash", *board, "--device-os", "2.1.0", "--app", APP, "--restore", restore_file)[0] == 0
+    whole = bytes(chip.flash.cells)
+    chip.flash.load(0xD4000 + 6000, bytes(64))
+    chip.flash.on_program = lambda _address, data: bytes(len(data))
+    code, answer = swd("flash", *board, "--app", APP)
+    assert (code, answer["error"]["type"]) == (ExitCode.FAILED, "VerifyError")
+    backup = tmp_path / "data" / "particle-dev" / "swd-backup" / f"{DEVICE_ID}.zip"
+    assert backup.exists()
+    # The brake is set and stays: nothing but erased flash is where the system part began.
+    chip.flash.on_program = None
+    chip.flash.erase_sector(0x30000)
+    code, result = swd("flash", *board, "--app", APP)
+    assert code == 0, result
+    assert bytes(chip.flash.cells) == whole
+    assert not backup.exists()
+
+
+def test_a_locked_chip(boron, swd):
+    chip, probe = boron
+    chip.flash.load(0x1000, b"customer")
+    chip.uicr[0x208] = 0
+    chip.pin_reset()
+    code, answer = swd("id", "--probe", probe)
+    assert (code, answer["error"]["type"]) == (ExitCode.REFUSED, "ChipLockedError")
+    code, answer = swd("recover", "--probe", probe)
+    assert (code, answer["error"]["permission"]) == (ExitCode.REFUSED, "may_erase")
+    assert chip.flash.read(0x1000, 8) == b"customer"
+    code, answer = swd("recover", "--probe", probe, "--may-erase")
+    assert (code, answer["device_id"], answer["protection"]) == (0, DEVICE_ID, "open")
+    assert chip.flash.read(0x1000, 8) == b"\xff" * 8
+    assert swd("lock", "--probe", probe)[0] == ExitCode.REFUSED
+    assert swd("lock", "--probe", probe, "--may-lock")[0] == 0
+    chip.pin_reset()
+    assert swd("id", "--probe", probe)[0] == ExitCode.REFUSED
+
+
+def test_wrong_boards(boron, photon, swd, tmp_path):
+    (_, on_boron), (chip, on_photon) = boron, photon
+    code, answer = swd("id", "--probe", on_photon, "--platform", "boron")
+    assert (code, answer["error"]["actual"]) == (ExitCode.NO_DEVICE, "stm32f205")
+    assert swd("dump", tmp_path / "boron.zip", "--probe", on_boron)[0] == 0
+    before = bytes(chip.flash.cells)
+    words = (tmp_path / "boron.zip", "--probe", on_photon, "--may-erase", "--platform", "photon", "--other-board")
+    code, answer = swd("restore", *words)
+    assert (code, answer["error"]["expected"]) == (ExitCode.NO_DEVICE, DEVICE_ID)
+    assert bytes(chip.flash.cells) == before
+
+
+def test_words_that_make_no_sense(swd, boron, tmp_path):
+    _, probe = boron
+    assert swd("flash", "--probe", probe)[0] == ExitCode.USAGE
+    assert swd("id", "--probe", probe, "--platform", "toaster")[0] == ExitCode.USAGE
+    assert swd("flash", "--probe", probe, "--app", APP)[0] == ExitCode.NO_DEVICE
+    (tmp_path / "x.zip").write_text("no zip")
+    assert swd("restore", tmp_path / "x.zip", "--probe", probe)[0] == ExitCode.BAD_INPUT
+    assert swd("flash", "--probe", probe, "--platform", "boron", "--restore", tmp_path / "x.zip")[0] == (
+        ExitCode.BAD_INPUT
+    )
+
+
+def test_without_a_probe(swd):
+    code, answer = swd("list")
+    assert (code, answer) == (0, {"probes": []})
+    assert swd("id")[0] == ExitCode.NO_DEVICE

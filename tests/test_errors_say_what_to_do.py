@@ -1,0 +1,46 @@
+"""Errors that an operator meets carry a hint: read off the source, since many need a fault to be raised."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from particle_dev import errors
+
+ROOT = Path(__file__).parents[1]
+FILES = [
+    *sorted((ROOT / "particle_dev" / "cli").glob("*.py")),
+    *(ROOT / "particle_dev" / "transport" / f"{name}.py" for name in ("usb", "serial", "hotplug")),
+    *(
+        ROOT / "particle_dev" / "device" / f"{name}.py"
+        for name in ("discovery", "modes", "mode_changes", "dfu", "selectors")
+    ),
+    *(ROOT / "particle_dev" / "protocol" / f"{name}.py" for name in ("dfu", "firmware_update")),
+    *(ROOT / "particle_dev" / "station" / f"{name}.py" for name in ("bench", "bench_file", "recipe", "usb_bench")),
+    *(ROOT / "particle_dev" / f"{name}.py" for name in ("toml_file", "permissions")),
+    *(ROOT / "harness" / "particle_harness" / f"{name}.py" for name in ("bench", "bench_toml", "sim", "vhci")),
+]
+NAMES = {
+    name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.ParticleDevError)
+}
+
+
+def without_hint(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in NAMES:
+            hints = [k.value for k in node.keywords if k.arg in ("hint", None)]
+            if not hints or (isinstance(hints[0], ast.Constant) and not hints[0].value):
+                yield f"{path.name}:{node.lineno}: {node.func.id}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_error_has_a_hint(path):
+    assert list(without_hint(path)) == []
+
+
+def test_the_search_finds_them(tmp_path):
+    module = tmp_path / "a.py"
+    module.write_text(
+        "raise ConfigError('x', file='y')\nraise BenchError('x', hint='')\nraise BenchError('x', hint=why)\n"
+    )
+    assert [line.split(":")[1] for line in without_hint(module)] == ["1", "2"]
