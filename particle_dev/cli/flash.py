@@ -17,6 +17,7 @@ from particle_dev.cli.options import (
     store_option,
 )
 from particle_dev.device.modes import WAYS_INTO_DFU, Way
+from particle_dev.errors import ParticleDevError
 from particle_dev.flash.carry_out import carry_out
 from particle_dev.flash.inventory import read_assets, read_inventory
 from particle_dev.flash.offers import Offer, release_if_stored, release_offer
@@ -64,6 +65,8 @@ def flash(
     if not (files or release or app):
         raise click.UsageError("Nothing to flash: give FILE, --device-os or --app.")
     permissions = Permissions(may_connect=may_connect, may_lock=may_lock)
+    if leave and not dry_run:
+        permissions.require_connect("--leave, which boots the application,")
     store = open_store(store_dir)
     with bench_for(bench_spec, store_dir) as bench:
         chosen = choose_device(bench.host, device)
@@ -86,10 +89,10 @@ def flash(
             fetch_release=lambda name: release_if_stored(store, platform, name, offer),
         )
         view = FlashView(plan, offer.skipped, as_json=as_json)
-        if dry_run or not plan.phases:
+        if dry_run:
             view.print_plan()
             return
-        for event in carry_out(
+        events = carry_out(
             bench.host,
             chosen,
             plan,
@@ -97,6 +100,11 @@ def flash(
             permissions=permissions,
             dfu_way=Way(by) if by else None,
             control_progress=lambda _name, sent, total: view.progress("send", sent, total),
-        ):
-            view.take(event)
+        )
+        try:
+            for event in events:
+                view.take(event)
+        except (ParticleDevError, KeyboardInterrupt):
+            view.print_where_it_stands()
+            raise
     view.print_result()

@@ -11,7 +11,15 @@ import click
 from particle_dev.cli.escape import escaped
 from particle_dev.flash.phases import PhaseKind, UpdatePlan
 from particle_dev.flash.plan import NO_BRAKE
-from particle_dev.flash.progress import BlockWritten, ModuleProven, ModuleVerified, PhaseStarted, UpdateEvent
+from particle_dev.flash.progress import (
+    BlockWritten,
+    BrakeSet,
+    ModuleProven,
+    ModuleVerified,
+    PhaseStarted,
+    SectorErased,
+    UpdateEvent,
+)
 from particle_dev.permissions import Effect
 
 
@@ -24,6 +32,7 @@ class FlashView:
         self._as_json = as_json
         self._verified: dict[str, ModuleVerified] = {}
         self._proven: list[ModuleProven] = []
+        self._is_touched = False
 
     def print_plan(self) -> None:
         """The plan, which is not carried out."""
@@ -41,10 +50,7 @@ class FlashView:
         if not plan.phases:
             click.echo("nothing to write; the device was left as it is")
             return
-        if Effect.CONNECT in plan.permissions_needed:
-            billing = "may bill: needs --may-connect"
-        else:
-            billing = "cannot bill" if plan.harmless_if_interrupted else "cannot bill unless it loses power meanwhile"
+        billing = "may bill: needs --may-connect" if Effect.CONNECT in plan.permissions_needed else "cannot bill"
         resets = sum(p.resets for p in plan.phases)
         duration_s = plan.expected_duration_s
         time = "time unknown" if duration_s is None else f"about {duration_s:.0f} s"
@@ -56,7 +62,10 @@ class FlashView:
             case PhaseStarted():
                 if sys.stderr.isatty():
                     click.echo(f"[{event.number}/{event.count}] {event.title}", err=True)
+            case BrakeSet() | SectorErased():
+                self._is_touched = True
             case BlockWritten():
+                self._is_touched = True
                 self.progress("write", event.done_bytes, event.total_bytes)
             case ModuleVerified():
                 self._verified[event.file_name] = event
@@ -65,6 +74,20 @@ class FlashView:
                 self._proven.append(event)
             case _:
                 pass
+
+    def print_where_it_stands(self) -> None:
+        """After an error or Ctrl-C: what the board does now when it boots. On standard error; nothing when the board
+        is as it was."""
+        if not self._is_touched:
+            return
+        if self._plan.harmless_if_interrupted:
+            text = "not finished: each boot of it ends in DFU mode, offline, until the same command has run to its end"
+        else:
+            text = (
+                "not finished: it may boot into safe mode and connect. Hold its MODE button while you plug it in or "
+                "reset it, until the LED blinks yellow, then run the same command"
+            )
+        click.echo(f"{self._plan.device_id}: {text}", err=True)
 
     def progress(self, activity: str, done_bytes: int, total_bytes: int) -> None:
         """A line that is written over itself."""
@@ -77,26 +100,35 @@ class FlashView:
     def print_result(self) -> None:
         """What was done and what proves it."""
         plan = self._plan
-        left = plan.phases[-1].kind is not PhaseKind.PROVE
+        left = bool(plan.phases) and plan.phases[-1].kind is not PhaseKind.PROVE
         if self._as_json:
             flashed = [
                 {"file": v.file_name, "address": v.address, "size_bytes": v.size_bytes, "read_back_sha256": v.sha256}
                 for v in self._verified.values()
             ]
             proven = [{"file": p.file_name, "sha256": p.sha256, "evidence": p.evidence} for p in self._proven]
-            result = {"device_id": plan.device_id, "modules": flashed, "proven": proven, "left_dfu_mode": left}
-            click.echo(json.dumps(result | {"skipped": self._skipped}))
+            result = {
+                "device_id": plan.device_id,
+                "modules": flashed,
+                "proven": proven,
+                "satisfied": [f.file_name for f in plan.satisfied],
+                "left_dfu_mode": left,
+                "skipped": self._skipped,
+            }
+            click.echo(json.dumps(result))
             return
         self._print_skipped()
         for file in plan.satisfied:
-            click.echo(f"{file.title}: already there, not written")
+            click.echo(f"already there, not written: {file.title}")
         for proof in self._proven:
             v = self._verified.get(proof.file_name)
             if v is not None:
                 click.echo(f"{v.file_name}: {v.size_bytes} bytes at 0x{v.address:08x} read back and equal")
             else:
                 click.echo(f"{proof.file_name}: installed; {proof.evidence}")
-        if left:
+        if not plan.phases:
+            click.echo("nothing to write; the device was left as it is")
+        elif left:
             click.echo("left DFU mode: the application boots now")
         else:
             click.echo("stays in DFU mode; unplug it to keep it offline (a reset boots the application)")
@@ -111,8 +143,7 @@ def _rounded(duration_s: float | None) -> float | None:
 
 
 def _notes(plan: UpdatePlan) -> list[str]:
-    unbraked = any(phase.flash and phase.flash.writes and phase.flash.brake_address is None for phase in plan.phases)
-    return [*plan.notes, *([NO_BRAKE] if unbraked else [])]
+    return [*plan.notes, *([NO_BRAKE] if any(phase.is_unbraked for phase in plan.phases) else [])]
 
 
 def _plan_object(plan: UpdatePlan) -> dict[str, object]:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from particle_dev.catalog.modules import ModuleFlag, ModuleFunction
 from particle_dev.catalog.platforms import Platform
 from particle_dev.flash.board_modules import ModuleFile
-from particle_dev.flash.plan import FlashPlan
+from particle_dev.flash.plan import NO_BRAKE, FlashPlan
 from particle_dev.permissions import Effect, Permissions
 from particle_dev.protocol.module_traits import security_mode
 
@@ -61,6 +61,11 @@ class Phase:
     def may_connect(self) -> bool:
         """Whether the application, or safe mode, may run in this phase or after it."""
         return self.kind in _RUNS_APPLICATION
+
+    @property
+    def is_unbraked(self) -> bool:
+        """Whether a board that loses power in this phase may boot into safe mode, which connects."""
+        return self.kind is PhaseKind.FLASH and self.flash is not None and not self.flash.harmless_if_interrupted
 
     @property
     def resets(self) -> int:
@@ -138,7 +143,7 @@ class UpdatePlan:
             for f in phase.files
         )
         burns = any(burns_fuse(f) for phase in self.phases for f in phase.files)
-        connects = any(phase.may_connect for phase in self.phases)
+        connects = any(phase.may_connect or phase.is_unbraked for phase in self.phases)
         effects = {Effect.CONNECT: connects, Effect.LOCK: locks, Effect.BURN: burns}
         return tuple(effect for effect, wanted in effects.items() if wanted)
 
@@ -172,10 +177,12 @@ class UpdatePlan:
             return "a bootloader that protects the device"
         if effect is Effect.BURN:
             return ENCRYPTED_BURNS
-        phase = next(phase for phase in self.phases if phase.may_connect)
+        phase = next(phase for phase in self.phases if phase.may_connect or phase.is_unbraked)
         if not phase.files:
             return phase.kind.value
         names = ", ".join(f.title for f in phase.files)
+        if phase.is_unbraked:
+            return f"{phase.kind.value} of {names} without its system part ({NO_BRAKE})"
         return (
             f"{phase.kind.value} of {names} ({_RUNS_APPLICATION[phase.kind]}; without that: install it over a debug "
             "probe, take a board that has it already, or leave it out)"

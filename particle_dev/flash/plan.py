@@ -26,7 +26,10 @@ __all__ = ["BLOCK_SIZE_BYTES", "FlashPlan", "InvalidateSlot", "ModuleFile", "Wri
 BLOCK_SIZE_BYTES = 4096
 _USB_BYTES_PER_S = 1_000_000
 """Throughput of control data at full speed: about sixteen 64-byte packets in a 1 ms frame (USB 2.0, table 5-3)."""
-NO_BRAKE = "a board that loses power meanwhile may boot into safe mode and connect; a system part in the set helps"
+NO_BRAKE = (
+    "a board that loses power meanwhile boots into safe mode, which connects; offer its Device OS as well "
+    "(--device-os RELEASE): what is there already is only compared, and one sector of it serves as the brake"
+)
 _STARTED = (ModuleFunction.SYSTEM_PART, ModuleFunction.MONO_FIRMWARE)
 """What a bootloader validates and jumps to."""
 

@@ -231,6 +231,8 @@ def _phases(
     sequence.install(sides.late)
     if sequence.phases:
         sequence.end(leave=leave)
+    elif leave:
+        sequence.go(to_dfu=False)
     return tuple(sequence.phases)
 
 

@@ -107,7 +107,7 @@ def test_id_names_the_hash_of_each_module(run, bench_file, particle_cli_firmware
     """As its suffix has it: what `flash` takes a module for installed by, and `firmware check --on-board` reads."""
     bench = bench_file({"platform": "boron", "arrives_in": "dfu"}, keep=True)
     app = module(particle_cli_firmware, "tinker-0.8.0-rc.27-boron.bin")
-    assert run("flash", app, "--bench", bench)[0] == 0
+    assert run("flash", app, "--bench", bench, "--may-connect")[0] == 0
     board = tmp_path / "board.json"
     board.write_text(run("id", "--bench", bench, "--json")[1])
     by_function = {m["function"]: m["sha256"] for m in json.loads(board.read_text())["modules"]}
@@ -178,14 +178,13 @@ def test_dry_run_touches_nothing(run, bench_file, particle_cli_firmware):
     assert status == 0
     assert "erase and write 0x000d4000 11972" not in out
     assert "11412 bytes" in out
-    assert "cannot bill" in out
     assert json.loads((bench.parent / "boards" / "1" / "board.json").read_text())["truth"]["erases"] == 0
 
 
 @pytest.mark.parametrize("by", ["control", "touch"])
 def test_flash_by_both_ways_into_dfu(run, bench_file, particle_cli_firmware, by):
     app = module(particle_cli_firmware, "tinker-0.4.5-photon.bin")
-    status, _, _ = run("flash", app, "--bench", bench_file("photon"), "--by", by)
+    status, _, _ = run("flash", app, "--bench", bench_file("photon"), "--by", by, "--may-connect")
     assert status == 0
 
 
@@ -253,6 +252,7 @@ def test_unplugged_half_way_and_again(run, bench_file, particle_cli_firmware):
     status, _, err = run("flash", *files, "--bench", path)
     assert status == ExitCode.FAILED
     assert "left the bus" in err
+    assert "each boot of it ends in DFU mode, offline" in err
     status, out, _ = run("flash", *files, "--bench", path)
     assert status == 0
     assert out.count("read back and equal") == 2
@@ -267,12 +267,43 @@ def test_module_that_is_there_already_is_named_and_the_board_left_alone(run, ben
     assert json.loads((bench.parent / "boards" / "1" / "board.json").read_text())["truth"]["dfu_entries"] == 0
 
 
-def test_application_alone_says_what_a_loss_of_power_would_do(run, bench_file, particle_cli_firmware):
+def test_application_alone_has_no_brake_and_needs_the_permission(run, bench_file, particle_cli_firmware):
+    """Losing power in the middle, the board would boot safe mode and connect."""
+    bench = bench_file("boron", keep=True)
     app = module(particle_cli_firmware, "tinker-0.8.0-rc.27-boron.bin")
-    _, out, _ = run("flash", app, "--bench", bench_file("boron"), "--dry-run")
-    assert "cannot bill unless it loses power meanwhile" in out
-    _, out, _ = run("flash", app, "--bench", bench_file("boron"), "--dry-run", "--json")
-    assert json.loads(out)["harmless_if_interrupted"] is False
+    _, out, _ = run("flash", app, "--bench", bench, "--dry-run", "--json")
+    plan = json.loads(out)
+    assert plan["harmless_if_interrupted"] is False
+    assert plan["permissions_needed"] == ["may_connect"]
+    assert "--device-os" in plan["notes"][0]
+    status, _, err = run("flash", app, "--bench", bench)
+    assert status == ExitCode.REFUSED
+    assert "boots into safe mode, which connects" in err
+    truth = json.loads((bench.parent / "boards" / "1" / "board.json").read_text())["truth"]
+    assert (truth["erases"], truth["dfu_entries"]) == (0, 0)
+    system = module(particle_cli_firmware, "boron-system-part1@2.1.0.bin")
+    _, out, _ = run("flash", app, system, "--bench", bench, "--dry-run")
+    assert "cannot bill" in out
+
+
+def test_application_that_is_cut_short_says_how_to_plug_the_board_in(run, bench_file, particle_cli_firmware):
+    path = bench_file({"platform": "boron"}, keep=True)
+    path.write_text(path.read_text() + '\nfaults = [{do = "unplug", at = "dfu_transfer", n = 24}]\n')
+    app = module(particle_cli_firmware, "tinker-0.8.0-rc.27-boron.bin")
+    status, _, err = run("flash", app, "--bench", path, "--may-connect")
+    assert status == ExitCode.FAILED
+    assert "Hold its MODE button" in err
+
+
+def test_leave_of_a_board_that_has_everything(run, bench_file, particle_cli_firmware):
+    bench = bench_file({"platform": "photon", "arrives_in": "dfu"}, keep=True)
+    bootloader = module(particle_cli_firmware, "photon-bootloader@2.1.0+lto.bin")
+    assert run("flash", bootloader, "--bench", bench, "--leave")[0] == ExitCode.REFUSED
+    status, out, _ = run("flash", bootloader, "--bench", bench, "--leave", "--may-connect", "--json")
+    result = json.loads(out)
+    assert (status, result["left_dfu_mode"], result["proven"]) == (0, True, [])
+    assert result["satisfied"] == ["photon-bootloader@2.1.0+lto.bin"]
+    assert run("list", "--bench", bench)[1].split()[2] == "normal"
 
 
 # ---- station --------------------------------------------------------------------------------------------------
