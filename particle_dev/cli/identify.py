@@ -20,6 +20,7 @@ from particle_dev.cli.options import (
 from particle_dev.device.control import ControlSession
 from particle_dev.device.model import Device
 from particle_dev.flash.board_modules import Inventory, module_title
+from particle_dev.flash.boot_outcome import BootEnd, boot_outcome
 from particle_dev.flash.inventory import read_inventory
 from particle_dev.transport.base import Host
 
@@ -43,7 +44,13 @@ def identity_object(host: Host, device: Device) -> dict[str, object]:
             identity["serial_number_state"] = "stored" if identity["serial_number"] else "not stored"
             identity["device_os"] = session.system_version()
             identity["device_mode"] = str(session.device_mode())
-    return identity | {"read_over": inventory.read_over, "modules": _module_objects(inventory)}
+    boot = boot_outcome(device.platform, inventory.parts)
+    return identity | {
+        "read_over": inventory.read_over,
+        "boots_into": str(boot.end),
+        "boot_findings": [finding.message for finding in boot.findings],
+        "modules": _module_objects(inventory),
+    }
 
 
 def _module_objects(inventory: Inventory) -> list[dict[str, object]]:
@@ -92,3 +99,10 @@ def identify(device: str | None, bench_spec: str, store_dir: Path | None, as_jso
         verdict = "ok" if module["valid"] else f"failed: {', '.join(module['failed_checks'])}"
         size = f"{module['size_bytes']} bytes" if module["size_bytes"] else "size unknown"
         click.echo(f"  {module['title']:<28}{size:>14}  {verdict}")
+    if identity["boots_into"] != BootEnd.APPLICATION:
+        connects = ", which connects" if identity["boots_into"] == BootEnd.SAFE_MODE else ""
+        click.echo(f"Boots into     {identity['boots_into']}{connects}")
+        findings = identity["boot_findings"]
+        assert isinstance(findings, list)
+        for finding in findings:
+            click.echo(f"  {finding}")

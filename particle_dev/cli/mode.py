@@ -31,7 +31,7 @@ def _result_object(change: ModeChange, target: Target) -> dict[str, object]:
         "changed": change.transition is not None,
         "way": str(change.transition.way) if change.transition else None,
         "proven": not change.missing,
-        "evidence": [e.name.lower() for e in change.evidence],
+        "evidence": [e.name.lower() for e in change.evidence] if change.transition else [],
         "missing_evidence": [e.name.lower() for e in change.missing],
         "device_mode": str(change.device_mode) if change.device_mode else None,
     }
@@ -40,8 +40,8 @@ def _result_object(change: ModeChange, target: Target) -> dict[str, object]:
 def _print_result(change: ModeChange, target: Target) -> None:
     if change.transition is None:
         click.echo(f"{change.device}: nothing to do")
-    else:
-        click.echo(f"{change.device}: {target}, by {change.transition.way}")
+        return
+    click.echo(f"{change.device}: {target}, by {change.transition.way}")
     if change.device_mode and str(change.device_mode) != str(target):
         click.echo(f"  it answers that it is in {change.device_mode} mode")
     for evidence in change.evidence:

@@ -236,11 +236,11 @@ class FirmwareStore:
                 path=str(self.root),
                 hint=f"name one by its SHA-256: {', '.join(m.sha256[:16] for m in found)}",
             )
-        names = ", ".join(sorted({m.file_name for m in self._apps(board.id)})) or "none"
+        names = ", ".join(sorted({m.file_name for m in self._apps(board.id)}))
         raise FirmwareStoreError(
             f"the firmware store has no application {reference} for {board.name}",
             path=str(self.root),
-            hint=f"add it with: {self.add_command('FILE')} (stored for {board.name}: {names})",
+            hint=f"{f'stored are: {names}; ' if names else ''}add another with: {self.add_command('FILE')}",
         )
 
     def _add(self, sources: Iterable[SourceFile | FirmwareStoreError], *, in_container: bool) -> AddResult:

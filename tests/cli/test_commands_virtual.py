@@ -169,6 +169,7 @@ def test_flash_and_what_is_there_afterwards(run, bench_file, particle_cli_firmwa
     _, out, _ = run("id", "--bench", bench, "--json")
     identity = json.loads(out)
     assert (identity["mode"], identity["device_os"]) == ("dfu", "2.1.0")
+    assert (identity["boots_into"], identity["boot_findings"]) == ("application", [])
 
 
 def test_dry_run_touches_nothing(run, bench_file, particle_cli_firmware):
@@ -293,6 +294,9 @@ def test_application_that_is_cut_short_says_how_to_plug_the_board_in(run, bench_
     status, _, err = run("flash", app, "--bench", path, "--may-connect")
     assert status == ExitCode.FAILED
     assert "Hold its MODE button" in err
+    _, out, _ = run("id", "--bench", path)
+    assert "safe mode, which connects" in out
+    assert json.loads(run("id", "--bench", path, "--json")[1])["boots_into"] == "safe mode"
 
 
 def test_leave_of_a_board_that_has_everything(run, bench_file, particle_cli_firmware):
