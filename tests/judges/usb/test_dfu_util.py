@@ -106,7 +106,12 @@ def test_eight_boards_at_once_by_serial_number(bench, tmp_path):
     boards = bench(*EIGHT)
     for platform in EIGHT:
         (tmp_path / f"{platform}.bin").write_bytes(image(40_000, platform))
-    commands = [f"{select(boards, p)} -s 0x{write_at(p):x} -D $1/{p}.bin & pids+=($!)" for p in EIGHT]
+    # umockdev names the socket behind a netlink socket by its descriptor, for all processes of a testbed alike, removes
+    # one of that name and binds its own: of two that start at the same moment one fails. So each gets another number.
+    held = ["".join(f" {3 + k}</dev/null" for k in range(number)) for number in range(len(EIGHT))]
+    commands = [
+        f"{select(boards, p)} -s 0x{write_at(p):x} -D $1/{p}.bin{held[n]} & pids+=($!)" for n, p in enumerate(EIGHT)
+    ]
     boards.shell("pids=(); " + "; ".join(commands) + '; for p in "${pids[@]}"; do wait $p; done', tmp_path)
     for platform in EIGHT:
         offset = offset_of(platform)
