@@ -13,6 +13,7 @@ from particle_harness.boards import hardware
 from particle_harness.state import SlotStore, read_truth
 from particle_harness.umockdev import run_foreign
 
+LOWEST_OF_ITS_OWN = 12
 PROGRAMS = ("umockdev-wrapper", "dfu-util", "lsusb", "udevadm", "node")
 
 
@@ -55,6 +56,19 @@ class ForeignBench:
     def shell(self, script, *arguments, timeout_s=60, **env):
         """Run a shell script that ends at the first error."""
         return self.run("bash", "-euo", "pipefail", "-c", script, "script", *arguments, timeout_s=timeout_s, **env)
+
+    def at_once(self, commands, *arguments, timeout_s=60):
+        """Run shell commands at the same time; all must succeed. ``$1``… are the arguments."""
+        # umockdev names the socket behind a netlink socket by its descriptor, for all processes of a testbed alike,
+        # removes one of that name and binds its own: of two that start at the same moment one fails. So each gets
+        # another number: all below are taken, also those that the shell left open, and by a plain file, since opening
+        # one in /dev opens a socket too.
+        script = ["pids=()"]
+        for number, command in enumerate(commands):
+            taken = "".join(f" {descriptor}<$0" for descriptor in range(3, LOWEST_OF_ITS_OWN + number))
+            script.append(f"{{ {command}; }}{taken} & pids+=($!)")
+        script.append('status=0; for p in "${pids[@]}"; do wait $p || status=$?; done; exit $status')
+        return self.run("bash", "-euo", "pipefail", "-c", "\n".join(script), __file__, *arguments, timeout_s=timeout_s)
 
     def device_id(self, slot):
         """Device ID of the board in a slot that is named after its platform, or `platform-anything`."""

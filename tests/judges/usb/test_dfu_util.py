@@ -106,13 +106,7 @@ def test_eight_boards_at_once_by_serial_number(bench, tmp_path):
     boards = bench(*EIGHT)
     for platform in EIGHT:
         (tmp_path / f"{platform}.bin").write_bytes(image(40_000, platform))
-    # umockdev names the socket behind a netlink socket by its descriptor, for all processes of a testbed alike, removes
-    # one of that name and binds its own: of two that start at the same moment one fails. So each gets another number.
-    held = ["".join(f" {3 + k}</dev/null" for k in range(number)) for number in range(len(EIGHT))]
-    commands = [
-        f"{select(boards, p)} -s 0x{write_at(p):x} -D $1/{p}.bin{held[n]} & pids+=($!)" for n, p in enumerate(EIGHT)
-    ]
-    boards.shell("pids=(); " + "; ".join(commands) + '; for p in "${pids[@]}"; do wait $p; done', tmp_path)
+    boards.at_once([f"{select(boards, p)} -s 0x{write_at(p):x} -D $1/{p}.bin" for p in EIGHT], tmp_path)
     for platform in EIGHT:
         offset = offset_of(platform)
         assert boards.flash(platform)[offset : offset + 40_000] == image(40_000, platform)
