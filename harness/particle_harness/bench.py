@@ -17,6 +17,7 @@ from particle_harness.clock import Clock, RealClock, VirtualClock
 from particle_harness.factory import known_release, release_stand_ins
 from particle_harness.faults import parse_faults
 from particle_harness.state import SlotStore
+from particle_harness.state_lock import StateLock
 from particle_harness.usb.bus_device import BusDevice
 from particle_harness.usb.pyusb_backend import VirtualBackend
 
@@ -98,8 +99,9 @@ class VirtualBench:
 
     name = "virtual"
 
-    def __init__(self, slots: Sequence[VirtualSlot]) -> None:
+    def __init__(self, slots: Sequence[VirtualSlot], lock: StateLock | None = None) -> None:
         self.slots = tuple(slots)
+        self._lock = lock
         self.boards = tuple(slot.board for slot in self.slots if slot.board)
         probes = tuple(slot.probe.usb for slot in self.slots if slot.probe)
         self.bus_devices: tuple[BusDevice, ...] = (*self.boards, *probes)
@@ -135,6 +137,8 @@ class VirtualBench:
                 slot.probe.close()
         for board in self.boards:
             board.keep()
+        if self._lock is not None:
+            self._lock.release()
 
 
 def open_bench(
@@ -155,9 +159,25 @@ def open_bench(
     nothing was ever programmed), ``probe`` (true: a debug probe is connected; needs the emulator), ``silicon``
     (build code of an nRF52840: "AAD0", or "AAF0" with hardened protection);
     default: a Boron, a B-SoM, a Tracker and a Photon. ``factory_modules(platform)`` gives bootloader and SoftDevice
-    that new boards leave the factory with. Raises BenchError for an option, key or word that means nothing here.
+    that new boards leave the factory with. Raises BenchError for an option, key or word that means nothing here, and
+    when another process has the boards of ``state_dir`` open.
     """
     _check_words("option", options, _OPTIONS, None)
+    lock = StateLock(state_dir) if state_dir else None
+    try:
+        return VirtualBench(_build(options, slots, state_dir, factory_modules), lock)
+    except BaseException:
+        if lock is not None:
+            lock.release()
+        raise
+
+
+def _build(
+    options: Mapping[str, Any],
+    slots: Sequence[Mapping[str, Any]],
+    state_dir: Path | None,
+    factory_modules: Callable[[str], Sequence[bytes]],
+) -> list[VirtualSlot]:
     is_virtual = options.get("clock", "real") == "virtual"
     delays = options.get("delays", "realistic") == "realistic"
     power_control = bool(options.get("power_control", True))
@@ -180,7 +200,7 @@ def open_bench(
             board = _board(name, table, clock, port_path, delays, power_control, factory_modules, addresses, store)
         probe = _probe(name, board, number) if table.get("probe") and board else None
         built.append(VirtualSlot(name, port_path, clock, board, power_control, probe))
-    return VirtualBench(built)
+    return built
 
 
 def _board(

@@ -52,11 +52,12 @@ def device_names() -> Mapping[str, str]:
     return names
 
 
-def choose_device(host: Host, selector: str | None) -> Device:
+def choose_device(bench: Bench, selector: str | None) -> Device:
     """The one device that ``--device`` means (device.selectors); None is the only one there is. Raises ConfigError,
     DeviceNotFoundError, DeviceAmbiguousError."""
-    names = device_names() if selector else {}
-    return select_device(list_devices(host), selector, names, lambda device: _label_of(host, device))
+    host, names = bench.host, device_names() if selector else {}
+    slots = {slot.name: slot.port_path for slot in bench.slots}
+    return select_device(list_devices(host), selector, names, lambda device: _label_of(host, device), slots=slots)
 
 
 def _label_of(host: Host, device: Device) -> str | None:

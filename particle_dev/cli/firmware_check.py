@@ -25,11 +25,11 @@ from particle_dev.flash.boot_outcome import BootEnd, Finding, started_by_bootloa
 from particle_dev.flash.dependencies import Resolution, resolve
 from particle_dev.flash.releases import (
     first_release_with,
-    is_for,
     nearest_releases,
     release_for_layout,
     release_modules,
     unknown_modules,
+    why_not_for,
 )
 from particle_dev.protocol.module import ExtensionType
 from particle_dev.toml_file import suggestion
@@ -207,17 +207,9 @@ def _release(name: str, platform: Platform | None) -> DeviceOsRelease:
         of = f" of {platform.display_name}" if platform else ""
         hint = f"the nearest{of}: {nearest}" if nearest else "write it as 2.1.0"
         raise click.BadParameter(f"no Device OS release {name!r} is known; {hint}", param_hint="--device-os")
-    if platform is not None and not is_for(release, platform):
-        first, last = platform.first_device_os, platform.last_device_os
-        reason = f"Device OS {name} was not made for {platform.display_name}"
-        span = f"{first or 'the first'} to {last or 'the newest'}"
-        final = " final" if nearest and "-" not in nearest and "-" in span else ""
-        hint = (
-            f"it has releases from {span}; the nearest{final}: {nearest}"
-            if nearest
-            else "no public source lists its releases"
-        )
-        raise PlanRefusedError(reason, reasons=(reason,), hint=hint)
+    why = why_not_for(release, platform) if platform is not None else None
+    if why is not None:
+        raise PlanRefusedError(why.reason, reasons=(why.reason,), hint=why.hint)
     return release
 
 

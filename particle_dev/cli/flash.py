@@ -69,7 +69,7 @@ def flash(
         permissions.require_connect("--leave, which boots the application,")
     store = open_store(store_dir)
     with bench_for(bench_spec, store_dir) as bench:
-        chosen = choose_device(bench.host, device)
+        chosen = choose_device(bench, device)
         platform = chosen.platform
         offer = Offer()
         offer.add_paths(files, platform)

@@ -14,6 +14,7 @@ from particle_dev.flash.plan import NO_BRAKE
 from particle_dev.flash.progress import (
     BlockWritten,
     BrakeSet,
+    ModuleCompared,
     ModuleProven,
     ModuleVerified,
     PhaseStarted,
@@ -24,12 +25,14 @@ from particle_dev.permissions import Effect
 
 
 class FlashView:
-    """A plan, its progress (on a terminal only, on standard error) and its result, as text or JSON."""
+    """A plan, its progress and its result, as text or JSON. Progress goes to standard error: a counter on a terminal; a
+    line per phase and module elsewhere, unless the result is wanted as JSON."""
 
     def __init__(self, plan: UpdatePlan, skipped: Sequence[str], *, as_json: bool) -> None:
         self._plan = plan
         self._skipped = tuple(skipped)
         self._as_json = as_json
+        self._on_terminal = sys.stderr.isatty()
         self._verified: dict[str, ModuleVerified] = {}
         self._proven: list[ModuleProven] = []
         self._is_touched = False
@@ -60,8 +63,10 @@ class FlashView:
         """Something happened."""
         match event:
             case PhaseStarted():
-                if sys.stderr.isatty():
-                    click.echo(f"[{event.number}/{event.count}] {event.title}", err=True)
+                self._print_line(f"[{event.number}/{event.count}] {event.title}")
+            case ModuleCompared() if not self._on_terminal:
+                missing = event.size_bytes - event.right_bytes
+                self._print_line(f"{event.file_name}: {missing} of {event.size_bytes} bytes to write")
             case BrakeSet() | SectorErased():
                 self._is_touched = True
             case BlockWritten():
@@ -69,6 +74,8 @@ class FlashView:
                 self.progress("write", event.done_bytes, event.total_bytes)
             case ModuleVerified():
                 self._verified[event.file_name] = event
+                if not self._on_terminal:
+                    self._print_line(f"{event.file_name}: read back and equal")
                 self.progress("verify", event.done_bytes, event.total_bytes)
             case ModuleProven():
                 self._proven.append(event)
@@ -89,9 +96,13 @@ class FlashView:
             )
         click.echo(f"{self._plan.device_id}: {text}", err=True)
 
+    def _print_line(self, text: str) -> None:
+        if self._on_terminal or not self._as_json:
+            click.echo(text, err=True)
+
     def progress(self, activity: str, done_bytes: int, total_bytes: int) -> None:
         """A line that is written over itself."""
-        if sys.stderr.isatty():
+        if self._on_terminal:
             end = "\n" if done_bytes == total_bytes else ""
             percent = done_bytes * 100 // total_bytes
             click.echo(f"\r{activity:<7}{percent:3d} %  {done_bytes} bytes ", err=True, nl=False)

@@ -83,7 +83,7 @@ def identify(device: str | None, bench_spec: str, store_dir: Path | None, as_jso
     and no --device it lists them and stops.
     """
     with bench_for(bench_spec, store_dir) as bench:
-        chosen = choose_device(bench.host, device)
+        chosen = choose_device(bench, device)
         identity = identity_object(bench.host, chosen)
     if as_json:
         click.echo(json.dumps(identity))

@@ -94,7 +94,7 @@ def mode(
     with bench_for(bench_spec, store_dir) as bench:
         change = change_mode(
             bench.host,
-            choose_device(bench.host, device),
+            choose_device(bench, device),
             Target(target),
             Permissions(may_connect=may_connect),
             way=Way(by) if by else None,

@@ -27,6 +27,7 @@ from particle_dev.device.model import Device
 from particle_dev.device.monitor import BoardLine, MonitorEvent, PortOpened, PortRefused, SerialMonitor
 from particle_dev.device.watch import Watch
 from particle_dev.errors import ConfigError
+from particle_dev.station.bench import Bench
 from particle_dev.station.events import timestamp
 from particle_dev.transport.base import Clock, Host
 from particle_dev.transport.hotplug import PollingWakeUp
@@ -73,7 +74,7 @@ def monitor(
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(_opened_log(log_path)) if log_path else None
         bench = stack.enter_context(bench_for(bench_spec, store_dir))
-        wanted = _wanted(bench.host, selectors)
+        wanted = _wanted(bench, selectors)
         style: Formatter = (
             _JsonLines(bench.host.clock) if as_json else _TextLines(bench.host.clock, timestamps, device_names())
         )
@@ -100,9 +101,9 @@ def _opened_log(path: Path) -> Iterator[TextIO]:
         yield file
 
 
-def _wanted(host: Host, selectors: Sequence[str]) -> Callable[[str, Device], bool]:
+def _wanted(bench: Bench, selectors: Sequence[str]) -> Callable[[str, Device], bool]:
     """Whether a board is among those that the selectors mean now; each must mean exactly one."""
-    chosen = [choose_device(host, selector) for selector in selectors]
+    chosen = [choose_device(bench, selector) for selector in selectors]
     device_ids = {d.device_id for d in chosen if d.device_id}
     ports = {d.usb.port_path for d in chosen if not d.device_id}
     return lambda _, d: not chosen or d.device_id in device_ids or d.usb.port_path in ports

@@ -18,7 +18,7 @@ from particle_dev.station.bench import FACTORY_SOURCE, Bench, FactoryModules, no
 from particle_dev.station.bench_file import BenchFile, bench_named, load_bench_file
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
-SELECTOR_HELP = "Device ID or its beginning, name, platform, port, platform:boron,mode:dfu"
+SELECTOR_HELP = "Device ID or its beginning, name, platform, port, slot:A, platform:boron,mode:dfu"
 
 
 def json_option(command: CommandT) -> CommandT:

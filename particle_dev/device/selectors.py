@@ -8,10 +8,11 @@ A selector is one or more terms with commas between them, and all of them must h
 ``platform:TEXT``  platform by name (``bsom``), other name (``photon2``) or full name (``Asset Tracker``)
 ``mode:TEXT``      ``normal`` or ``dfu``: how it shows itself on the bus
 ``port:TEXT``      USB port as ``particle-dev list`` shows it: ``1-2.3``
+``slot:TEXT``      slot of the bench file
 ``serial:TEXT``    USB serial number, or the serial number on the board's label, which is asked of the boards
                    that the other terms leave, in normal mode only
 ``glob:TEXT``      ``*``, ``?`` and ``[…]`` over Device ID, USB serial number and port
-``TEXT``           any of these but the label; with ``*``, ``?`` or ``[`` a glob
+``TEXT``           any of these but slot and label; with ``*``, ``?`` or ``[`` a glob
 =================  ==================================================================================
 
 Case does not matter. A selector never chooses between boards: it fits exactly one, or an error lists the candidates.
@@ -45,9 +46,18 @@ class Kind(StrEnum):
     PLATFORM = "platform"
     MODE = "mode"
     PORT = "port"
+    SLOT = "slot"
     SERIAL = "serial"
     GLOB = "glob"
     ANY = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What only this computer knows of boards, by lower-case text: Device IDs by ``names``, USB ports by ``slots``."""
+
+    names: Mapping[str, str]
+    slots: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +67,26 @@ class Term:
     kind: Kind
     text: str
 
-    def fits(self, device: Device, names: Mapping[str, str]) -> bool:
-        """Whether the condition holds, as far as the bus tells. ``names`` maps names to Device IDs."""
+    def fits(self, device: Device, known: Known) -> bool:
+        """Whether the condition holds, as far as the bus tells."""
         if self.kind is Kind.ANY:
             if _GLOB.search(self.text):
-                return _FITS[Kind.GLOB](self.text, device, names)
-            return any(fits(self.text, device, names) for kind, fits in _FITS.items() if kind is not Kind.GLOB)
-        return _FITS[self.kind](self.text, device, names)
+                return _FITS[Kind.GLOB](self.text, device, known)
+            return any(fits(self.text, device, known) for kind, fits in _FITS.items() if kind not in _ONLY_BY_KIND)
+        return _FITS[self.kind](self.text, device, known)
 
 
-_FITS: Mapping[Kind, Callable[[str, Device, Mapping[str, str]], bool]] = {
+# Slots are called 1, 2, 3, or after the platform that belongs there: without the kind nobody could tell what is meant.
+_ONLY_BY_KIND = (Kind.GLOB, Kind.SLOT)
+_FITS: Mapping[Kind, Callable[[str, Device, Known], bool]] = {
     Kind.ID: lambda text, device, _: bool(_ID_DIGITS.fullmatch(text)) and device.device_id.startswith(text),
-    Kind.NAME: lambda text, device, names: bool(device.device_id) and names.get(text) == device.device_id,
+    Kind.NAME: lambda text, device, known: bool(device.device_id) and known.names.get(text) == device.device_id,
     Kind.PLATFORM: lambda text, device, _: (
         platform_by_name(text) is device.platform or text == device.platform.display_name.lower()
     ),
     Kind.MODE: lambda text, device, _: text == device.mode,
     Kind.PORT: lambda text, device, _: text == device.usb.port_path,
+    Kind.SLOT: lambda text, device, known: known.slots.get(text) == device.usb.port_path,
     Kind.SERIAL: lambda text, device, _: text == device.usb.serial_number,
     Kind.GLOB: lambda text, device, _: any(
         fnmatchcase(value, text) for value in (device.device_id, device.usb.serial_number, device.usb.port_path)
@@ -87,29 +100,35 @@ class Selector:
 
     text: str
     terms: tuple[Term, ...]
-    names: Mapping[str, str]
+    known: Known
 
     def matches(self, devices: Iterable[Device], label_of: LabelReader | None = None) -> tuple[Device, ...]:
         """Devices that fit. ``label_of`` is called only when no USB serial number fits a term ``serial:``."""
         devices = tuple(devices)
         labels = [t for t in self.terms if t.kind is Kind.SERIAL]
         others = [t for t in self.terms if t.kind is not Kind.SERIAL]
-        left = tuple(d for d in devices if all(t.fits(d, self.names) for t in others))
-        found = tuple(d for d in left if all(t.fits(d, self.names) for t in labels))
+        left = tuple(d for d in devices if all(t.fits(d, self.known) for t in others))
+        found = tuple(d for d in left if all(t.fits(d, self.known) for t in labels))
         if found or not labels or label_of is None:
             return found
         askable = [d for d in left if d.mode is UsbMode.NORMAL and not d.usb.access_problem]
         return tuple(d for d in askable if {(label_of(d) or "").lower()} == {t.text for t in labels})
 
 
-def parse_selector(text: str, names: Mapping[str, str] | None = None) -> Selector:
-    """A selector from its text. Raises DeviceNotFoundError for a kind or mode that does not exist, an empty term, an
-    unknown name, or a Device ID that is none: such a selector fits nothing, ever."""
-    lowered = {name.lower(): device_id for name, device_id in (names or {}).items()}
-    return Selector(text, tuple(_parse_term(part, text, lowered) for part in text.split(",")), lowered)
+def parse_selector(
+    text: str, names: Mapping[str, str] | None = None, slots: Mapping[str, str] | None = None
+) -> Selector:
+    """A selector from its text, with Device IDs by name and USB ports by slot. Raises DeviceNotFoundError for a kind or
+    mode that does not exist, an empty term, an unknown name or slot, or a Device ID that is none: such a selector fits
+    nothing, ever."""
+    known = Known(
+        {name.lower(): device_id for name, device_id in (names or {}).items()},
+        {slot.lower(): port for slot, port in (slots or {}).items()},
+    )
+    return Selector(text, tuple(_parse_term(part, text, known) for part in text.split(",")), known)
 
 
-def _parse_term(part: str, text: str, names: Mapping[str, str]) -> Term:
+def _parse_term(part: str, text: str, known: Known) -> Term:
     kind_text, colon, value = part.strip().lower().partition(":")
     if not colon:
         kind_text, value = "", kind_text
@@ -120,10 +139,14 @@ def _parse_term(part: str, text: str, names: Mapping[str, str]) -> Term:
     if not term.text:
         raise _never_fits(text, "a term is empty", "leave out the comma or the colon")
     if term.kind is Kind.MODE and term.text not in list(UsbMode):
-        known = " and ".join(f"mode:{mode}" for mode in UsbMode)
-        raise _never_fits(text, f"'{term.text}' is no mode that the bus shows", f"{known} exist")
-    if term.kind is Kind.NAME and term.text not in names:
-        raise _never_fits(text, f"no device is named '{term.text}'", f"known: {', '.join(sorted(names)) or 'none'}")
+        modes = " and ".join(f"mode:{mode}" for mode in UsbMode)
+        raise _never_fits(text, f"'{term.text}' is no mode that the bus shows", f"{modes} exist")
+    if term.kind is Kind.NAME and term.text not in known.names:
+        listed = ", ".join(sorted(known.names)) or "none"
+        raise _never_fits(text, f"no device is named '{term.text}'", f"known: {listed}")
+    if term.kind is Kind.SLOT and term.text not in known.slots:
+        hint = f"slots: {', '.join(known.slots)}" if known.slots else "give a bench with slots: --bench FILE"
+        raise _never_fits(text, f"the bench has no slot '{term.text}'", hint)
     if term.kind is Kind.ID and not _ID_DIGITS.fullmatch(term.text):
         raise _never_fits(text, f"'{term.text}' begins no Device ID", f"give {MIN_ID_DIGITS} to 24 hex digits")
     return term
@@ -150,12 +173,14 @@ def select_device(
     selector: str | None,
     names: Mapping[str, str] | None = None,
     label_of: LabelReader | None = None,
+    *,
+    slots: Mapping[str, str] | None = None,
 ) -> Device:
-    """The one device that ``selector`` means; None stands for the only device there is.
+    """The one device that ``selector`` means; None stands for the only device there is. ``slots``: USB ports by slot.
 
     Raises DeviceNotFoundError or DeviceAmbiguousError, which list what is connected or fits; never guesses.
     """
-    matches = tuple(devices) if selector is None else parse_selector(selector, names).matches(devices, label_of)
+    matches = tuple(devices) if selector is None else parse_selector(selector, names, slots).matches(devices, label_of)
     if len(matches) == 1:
         return matches[0]
     if not matches:

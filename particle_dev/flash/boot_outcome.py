@@ -79,6 +79,9 @@ def boot_outcome(platform: Platform, parts: Sequence[Part]) -> BootOutcome:
         if mono is None or not mono.intact:
             return BootOutcome(BootEnd.DFU, (no_system(mono),))
         return BootOutcome(BootEnd.APPLICATION, (), mono)
+    # The system of an Electron brings its own along and is content without.
+    if _BOOTLOADER not in board and platform.name != "electron":
+        return BootOutcome(BootEnd.HANGS, (_no_bootloader(),))
     if first is None:
         return BootOutcome(BootEnd.DFU, (no_system(None),))
     # The bootloader of STM32F2 looks at the header alone.
@@ -170,6 +173,12 @@ def no_system(part: Part | None) -> Finding:
         return damaged(part)
     message = "no system part is in the set or on the board: it would stay in DFU mode"
     return Finding("no_system_part", "system part", "a system part", None, message, "add the system parts of a release")
+
+
+def _no_bootloader() -> Finding:
+    title = module_title(*_BOOTLOADER)
+    message = f"{title} is missing: nothing would start, not even DFU mode"
+    return Finding("missing", "the board", title, None, message, f"put {title} on the board first, over a debug probe")
 
 
 def _subject(part: Part) -> str:

@@ -140,6 +140,29 @@ def is_for(release: DeviceOsRelease, platform: Platform) -> bool:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class NotForPlatform:
+    """Why a release cannot be had for a platform, as a sentence, and which ones can."""
+
+    reason: str
+    hint: str
+
+
+def why_not_for(release: DeviceOsRelease, platform: Platform) -> NotForPlatform | None:
+    """None for a release that was made for the platform."""
+    if is_for(release, platform):
+        return None
+    nearest = " and ".join(nearest_releases(release.name, platform))
+    span = f"{platform.first_device_os or 'the first'} to {platform.last_device_os or 'the newest'}"
+    final = " final" if nearest and "-" not in nearest and "-" in span else ""
+    return NotForPlatform(
+        f"Device OS {release.name} was not made for {platform.display_name}",
+        f"it has releases from {span}; the nearest{final}: {nearest}"
+        if nearest
+        else "no public source lists its releases",
+    )
+
+
 def nearest_releases(name: str, platform: Platform | None = None) -> tuple[str, ...]:
     """Names of releases, of the platform if there is one, to suggest in place of ``name``: the one before and the one
     behind it, rather final ones than pre-releases; for what is no version those that begin with it or are spelled like

@@ -24,9 +24,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from particle_dev.catalog.device_os import DeviceOsRelease, release_by_name, version_key
 from particle_dev.catalog.modules import ModuleFunction
-from particle_dev.catalog.platforms import Platform, platform_by_name
 from particle_dev.errors import FirmwareStoreError, ModuleFormatError
 from particle_dev.flash.files import take_module
 from particle_dev.flash.firmware_sources import (
@@ -47,6 +45,14 @@ from particle_dev.flash.stored_module import (
     module_from_json,
     module_to_json,
 )
+from particle_dev.flash.stored_release import (
+    choose,
+    indexes,
+    known_platform,
+    known_release,
+    listed_version,
+    source_of,
+)
 from particle_dev.protocol.bundle import is_bundle
 from particle_dev.protocol.module_traits import module_pieces
 
@@ -56,14 +62,6 @@ SCHEMA = 1
 _LOCK_TIMEOUT_S = 60
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SHA256_PREFIX = re.compile(r"[0-9a-f]{12,64}")
-_NPM_PACKAGES = {
-    "1.4.4": "npm:particle-cli@2.12.0",
-    "1.5.0": "npm:particle-cli@2.3.0",
-    "1.5.2": "npm:particle-cli@2.12.0",
-    "2.1.0": "npm:particle-cli@2.12.0",
-    "2.2.0": "npm:particle-cli@2.16.0",
-}
-"""Releases that a public npm package carries in its assets/updates, for the hint when modules are missing."""
 
 
 class FirmwareStore:
@@ -169,26 +167,22 @@ class FirmwareStore:
         are content with. Raises
         FirmwareStoreError naming what is missing, or two different files that claim to be the same version.
         """
-        board, wanted = _known_platform(platform), _known_release(release)
-        if board.last_device_os and version_key(release) > version_key(board.last_device_os):
-            raise FirmwareStoreError(
-                f"there is no Device OS {release} for {board.name}",
-                hint=f"its last release is {board.last_device_os}",
-            )
+        board = known_platform(platform)
+        wanted = known_release(board, release)
         missing: list[str] = []
 
         def collect(
             function: ModuleFunction, origin: str | None = None, users: Sequence[StoredModule] = ()
         ) -> tuple[StoredModule, ...]:
             chosen = []
-            for index in _indexes(board, function, release):
-                version = _listed_version(wanted, function, index)
+            for index in indexes(board, function, release):
+                version = listed_version(wanted, function, index)
                 needs = [d for m in users for d in m.dependencies]
                 needed = max((d.version for d in needs if d[:2] == (function, index)), default=0)
                 found = self.find(board.id, function, index, version)
                 if version is None:
                     found = tuple(m for m in found if m.version >= needed)
-                module = _choose(found, origin)
+                module = choose(found, origin)
                 if module:
                     chosen.append(module)
                 else:
@@ -201,12 +195,11 @@ class FirmwareStore:
         bootloaders = collect(ModuleFunction.BOOTLOADER, origin, system_parts)
         radio_stack = next(iter(collect(ModuleFunction.RADIO_STACK, origin, system_parts)), None)
         if missing or not system_parts:
-            source = _NPM_PACKAGES.get(release, "FOLDER, with the module files of that release")
             raise FirmwareStoreError(
                 f"the firmware store has not all of Device OS {release} for {board.name}: "
                 f"{', '.join(missing) or 'system part'} missing",
                 path=str(self.root),
-                hint=f"run: {self.add_command(source)}",
+                hint=f"run: {self.add_command(source_of(release))}",
             )
         return DeviceOsSet(board, wanted, bootloaders, radio_stack, system_parts)
 
@@ -214,7 +207,7 @@ class FirmwareStore:
         """A platform's applications of that file name or SHA-256 (12 hex digits or more)."""
         prefix = reference.lower()
         by_hash = _SHA256_PREFIX.fullmatch(prefix) is not None
-        apps = self._apps(_known_platform(platform).id)
+        apps = self._apps(known_platform(platform).id)
         return [m for m in apps if m.file_name == reference or (by_hash and m.sha256.startswith(prefix))]
 
     def _apps(self, platform_id: int) -> Sequence[StoredModule]:
@@ -226,7 +219,7 @@ class FirmwareStore:
 
         Raises FirmwareStoreError when none or several match.
         """
-        board = _known_platform(platform)
+        board = known_platform(platform)
         found = self.find_apps(platform, reference)
         if len(found) == 1:
             return found[0]
@@ -389,47 +382,3 @@ def _bad_index(path: Path, reason: str) -> FirmwareStoreError:
         path=str(path),
         hint="restore it from a backup, or move it away and add your firmware again",
     )
-
-
-def _known_platform(name: str) -> Platform:
-    platform = platform_by_name(name)
-    if platform is None:
-        raise FirmwareStoreError(f"there is no platform {name}", hint="use a name such as boron or tracker")
-    return platform
-
-
-def _known_release(name: str) -> DeviceOsRelease:
-    release = release_by_name(name)
-    if release is None:
-        raise FirmwareStoreError(
-            f"Device OS {name} is not in the release table", hint="use the name of a release, such as 2.1.0"
-        )
-    return release
-
-
-def _indexes(platform: Platform, function: ModuleFunction, release: str) -> list[int]:
-    slots = [s for s in platform.module_slots if s.function == function and not s.encrypted]
-    return sorted({s.index for s in slots if s.covers(release)})
-
-
-def _listed_version(release: DeviceOsRelease, function: ModuleFunction, index: int) -> int | None:
-    if function == ModuleFunction.SYSTEM_PART:
-        return release.system_version
-    if function == ModuleFunction.BOOTLOADER and index == 0:
-        return release.bootloader_version
-    return None
-
-
-def _choose(candidates: tuple[StoredModule, ...], origin: str | None) -> StoredModule | None:
-    """The newest candidate, by preference from ``origin``. Raises when two files claim its place."""
-    if not candidates:
-        return None
-    pool = [m for m in candidates if m.container == origin] or candidates
-    newest = [m for m in pool if m.version == pool[-1].version]
-    if len(newest) > 1:
-        raise FirmwareStoreError(
-            f"different files in the firmware store claim to be {newest[0].title}: "
-            + ", ".join(f"{m.file_name} (SHA-256 {m.sha256[:12]})" for m in newest),
-            hint="use a store of its own (--store) for one of them",
-        )
-    return newest[0]

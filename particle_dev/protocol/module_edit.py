@@ -63,13 +63,15 @@ def set_product(data: bytes, product: Product) -> bytes:
 
 def add_extensions(data: bytes, extensions: Iterable[Tlv], *, replace_same_type: bool = True) -> bytes:
     """The module with more TLVs, where its platform reads them: in front of those of the suffix, or behind those of
-    the prefix of an RTL872x user part, whose start address then moves down and is a multiple of 8.
+    the prefix of an RTL872x user part, whose start address then moves down and is a multiple of 8. With none, as it is.
 
     Raises ModuleFormatError: ``compressed``, ``combined``, ``no_suffix``, ``product_u32`` (its wide product id has no
     TLV form), ``too_large`` for the module's slot or suffix; as :func:`take_apart`.
     """
     parts = _editable(data)
     new = tuple(extensions)
+    if not new:
+        return build(parts)
     dropped = {tlv.type for tlv in new} if replace_same_type else set()
     if _grows_down(parts):
         kept = _without(parts.prefix_extensions, {*dropped, END})

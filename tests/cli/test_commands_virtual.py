@@ -172,6 +172,29 @@ def test_flash_and_what_is_there_afterwards(run, bench_file, particle_cli_firmwa
     assert (identity["boots_into"], identity["boot_findings"]) == ("application", [])
 
 
+def test_progress_that_is_no_terminal_is_a_line_per_phase_and_module(run, bench_file, particle_cli_firmware):
+    assets = particle_cli_firmware / "particle-cli-2.12.0" / "package" / "assets"
+    system = assets / "updates" / "boron-system-part1@2.1.0.bin"
+    bench = bench_file({"platform": "boron", "arrives_in": "dfu"}, {"platform": "boron"})
+    status, _, err = run("flash", system, "--bench", bench, "--device", "slot:1")
+    size = system.stat().st_size
+    assert (status, err.splitlines()) == (
+        0,
+        [
+            f"[1/2] flash: {system.name}",
+            f"{system.name}: {size} of {size} bytes to write",
+            f"{system.name}: read back and equal",
+            f"[2/2] prove: {system.name}",
+        ],
+    )
+    assert run("flash", system, "--bench", bench, "--device", "slot:1", "--json")[2] == ""
+
+
+def test_slot_that_the_bench_lacks(run, bench_file):
+    status, _, err = run("id", "--bench", bench_file("boron"), "--device", "slot:2")
+    assert (status, "the bench has no slot '2'" in err, "slots: 1" in err) == (4, True, True)
+
+
 def test_dry_run_touches_nothing(run, bench_file, particle_cli_firmware):
     bench = bench_file("boron", keep=True)
     app = module(particle_cli_firmware, "tinker-0.8.0-rc.27-boron.bin")

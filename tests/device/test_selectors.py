@@ -60,6 +60,29 @@ def test_one_board(selector, expected):
     assert select_device(ALL, selector, NAMES) == expected
 
 
+SLOTS = {"1": "1-1", "Left": "1-2.3", "photon": "1-10", "empty": "1-9"}
+
+
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [("slot:1", BORON), ("slot:LEFT", BORON_DFU), ("slot:photon", OLD), ("slot:left,dfu", BORON_DFU)],
+)
+def test_slots_of_the_bench_are_named_with_their_kind_only(selector, expected):
+    assert select_device(ALL, selector, NAMES, slots=SLOTS) == expected
+    assert select_device(ALL, "photon", NAMES, slots=SLOTS) == PHOTON
+
+
+def test_slot_that_is_empty_or_not_there():
+    with pytest.raises(DeviceNotFoundError, match="no device matches 'slot:empty'"):
+        select_device(ALL, "slot:empty", slots=SLOTS)
+    with pytest.raises(DeviceNotFoundError, match="the bench has no slot '2'") as error:
+        select_device(ALL, "slot:2", slots=SLOTS)
+    assert error.value.hint == "slots: 1, left, photon, empty"
+    with pytest.raises(DeviceNotFoundError, match="no slot '1'") as error:
+        select_device(ALL, "slot:1")
+    assert "--bench FILE" in error.value.hint
+
+
 @pytest.mark.parametrize("selector", ["photon2", "platform:photon2", "Platform:P2", "p2"])
 def test_every_name_of_a_platform_counts(selector):
     assert select_device((*ALL, PHOTON_2), selector) == PHOTON_2

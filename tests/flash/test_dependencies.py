@@ -67,7 +67,7 @@ def codes(resolution):
         (BOARD_2, [boot(1006), system(2302, 1006)], [], BootEnd.APPLICATION),
         (BOARD_2, [system(1512, 501)], ["too_old"], BootEnd.SAFE_MODE),
         (BOARD_2, [system(1512, 501), app(1512)], [], BootEnd.APPLICATION),
-        (BOARD_2[1:], [app(2101)], ["missing", "missing"], BootEnd.SAFE_MODE),
+        (BOARD_2[1:], [app(2101)], ["missing", "missing"], BootEnd.HANGS),
         ([BOARD_2[0], *BOARD_2[2:]], [app(2101)], ["missing"], BootEnd.SAFE_MODE),
         (BOARD_2[:3], [], ["no_application"], BootEnd.SAFE_MODE),
         (BOARD_2[:2], [app(2101)], ["missing", "no_system_part"], BootEnd.DFU),

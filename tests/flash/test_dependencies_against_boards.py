@@ -88,13 +88,14 @@ def part_of(data, name="set"):
 def fill(board, modules):
     chip = board.internal.chip
     board.internal.load(chip.base_address, b"\xff" * chip.size_bytes)
-    # Something starts: the set may lack a bootloader, yet a board without boot record and vector table is never asked.
     if board.hardware.is_gen3:
         board.internal.load(0, mbr_stand_in())
-    stack_pointer = 0x2003F000 if board.hardware.is_gen3 else 0x20020000
-    board.internal.load(board.hardware.bootloader_address, stack_pointer.to_bytes(4, "little"))
     for data in modules:
         install(board.internal, board.hardware, data)
+    if any(parse(data).function == BOOT for data in modules):
+        # Bodies are made up; a board asks for the vector table of its bootloader, too.
+        stack_pointer = 0x2003F000 if board.hardware.is_gen3 else 0x20020000
+        board.internal.load(board.hardware.bootloader_address, stack_pointer.to_bytes(4, "little"))
 
 
 def end_of(board):

@@ -367,7 +367,8 @@ def test_two_files_for_one_place_are_an_error_not_a_guess(store: FirmwareStore, 
     [
         ("nosuch", "2.1.0", "no platform nosuch"),
         ("boron", "2.1", "Device OS 2.1 is not in the release table"),
-        ("xenon", "2.1.0", "no Device OS 2.1.0 for xenon; its last release is 1.5.2"),
+        ("xenon", "2.1.0", "Device OS 2.1.0 was not made for Xenon; it has releases from 0.8.0-rc.13 to 1.5.2"),
+        ("p2", "2.1.0", "Device OS 2.1.0 was not made for Photon 2 / P2; it has releases from 3.0.1-p2.1"),
         ("tachyon", "2.1.0", "system part missing"),
     ],
 )

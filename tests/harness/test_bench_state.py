@@ -246,3 +246,55 @@ def test_rtl872x_between_its_two_enumerations_goes_on_in_another_process(make_be
     board.advance()
     assert (board.state.attached, board.state.has_serial_port) == (True, True)
     assert board.state.address != address
+
+
+HOLDS = """
+    import signal, sys
+    from pathlib import Path
+    from particle_harness.bench import open_bench
+    from particle_harness.bench_toml import stand_ins
+
+    slots = [{"name": "1", "platform": "boron"}]
+    bench = open_bench(options={}, slots=slots, state_dir=Path(sys.argv[1]), factory_modules=stand_ins)
+    print("held", flush=True)
+    sys.stdin.read()
+    bench.close()
+    print("given back", flush=True)
+    signal.pause()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that has the boards."""
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(HOLDS), str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    ) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_second_process_is_told_who_has_the_boards(make_bench, tmp_path, holder):
+    kept = (tmp_path / "1" / "board.json").read_bytes()
+    with pytest.raises(BenchError, match=f"in use by process {holder.pid} ") as error:
+        make_bench(BORON, state_dir=tmp_path)
+    assert str(tmp_path) in error.value.message
+    assert (tmp_path / "1" / "board.json").read_bytes() == kept
+
+
+@pytest.mark.parametrize("end", ["close", "SIGKILL"])
+def test_boards_are_free_once_their_holder_ends(make_bench, tmp_path, holder, end):
+    if end == "close":
+        holder.stdin.close()
+        # The bench is closed, the process goes on.
+        assert holder.stdout.readline() == "given back\n"
+        assert holder.poll() is None
+    else:
+        holder.kill()
+        holder.wait()
+    assert make_bench(BORON, state_dir=tmp_path).board("1").state.powered

@@ -92,6 +92,14 @@ def test_extensions_of_a_legacy_suffix_stand_before_product_data_and_end():
     assert remove_extensions(added, [0x11]) == BORON_APP
 
 
+@pytest.mark.parametrize("name", ["BORON_APP", "P2_APP", "SOFTDEVICE"])
+def test_adding_no_extension_changes_nothing(name):
+    data = globals()[name]
+    assert add_extensions(data, []) == data
+    added = add_extensions(data, [Tlv(0x11, b"name")])
+    assert add_extensions(added, [], replace_same_type=False) == added
+
+
 def test_new_extensions_come_first_and_replace_their_like():
     first = add_extensions(BORON_APP, [Tlv(0x11, b"name"), Tlv(0x15, b"keep")])
     second = add_extensions(first, [Tlv(0x11, b"newer")])

@@ -1,0 +1,50 @@
+"""One process at a time has the boards of a state folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from particle_dev.errors import BenchError
+
+LOCK_FILE, HOLDER_FILE = ".lock", ".holder.json"
+
+
+class StateLock:
+    """Holds a state folder until :meth:`release`, or until the process ends in whatever way: the lock is the operating
+    system's. Within a process a second bench takes the boards over, as tests of resumption do. Raises BenchError, which
+    names the holder, when another process has it."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._lock = FileLock(state_dir / LOCK_FILE, timeout=0, thread_local=False, is_singleton=True)
+        holder = state_dir / HOLDER_FILE
+        try:
+            state_dir.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+            holder.write_text(json.dumps({"pid": os.getpid(), "command": " ".join(sys.argv)}), encoding="utf-8")
+        except Timeout as error:
+            raise BenchError(
+                f"the virtual boards in {state_dir} are in use by {_described(holder)}",
+                hint="end that program, or choose another state folder",
+            ) from error
+        except OSError as error:
+            raise BenchError(
+                f"the state folder {state_dir} cannot be used: {error.strerror}", hint="check its permissions"
+            ) from error
+
+    def release(self) -> None:
+        """Let others have it."""
+        self._lock.release()
+
+
+def _described(holder: Path) -> str:
+    try:
+        table = json.loads(holder.read_text(encoding="utf-8"))
+        return f"process {table['pid']} ({table['command']})"
+    except (OSError, ValueError, KeyError):
+        # It has just taken the lock.
+        return "another process"
