@@ -11,7 +11,8 @@
     │   ├── LinkTimeoutError          … no answer in time
     │   ├── LinkStallError            … the endpoint answered STALL
     │   ├── LinkDisconnectedError     … the device left the bus
-    │   └── LinkAccessError           … the operating system refused access
+    │   ├── LinkAccessError           … the operating system refused access
+    │   └── LinkUnreachableError      … no connection came about, so nothing was sent
     ├── DeviceError                 the device, or the choice of device
     │   ├── DeviceNotFoundError
     │   ├── DeviceAmbiguousError      … more than one matches
@@ -26,8 +27,18 @@
     │   ├── VerifyError               … read-back differs: address, expected, actual
     │   └── UpdateNotAppliedError     … the device was to install a module and does not have it: expected, actual
     ├── FirmwareStoreError          store, download or index
-    ├── CloudError                  what the Particle cloud does not take
-    │   └── ProductVersionError       … a version for a product
+    ├── CloudError                  the Particle cloud refused, failed, or would not take it
+    │   ├── ProductVersionError       … a version for a product
+    │   ├── CloudReplyError           … an answer that is not what the API promises: no JSON, cut off, a wrong field
+    │   ├── CloudRefusedError         … an answer of 4xx: status, code, place
+    │   │   ├── CloudAuthError          … no token, a wrong or an expired one, a wrong password
+    │   │   │   └── MfaRequiredError      … the account wants a one-time password too
+    │   │   ├── CloudDeniedError        … the token may not do this: missing scopes, somebody else's device or product
+    │   │   └── CloudNotFoundError      … no such device, product, SIM, function, variable
+    │   ├── CloudDeviceTimeoutError   … the cloud works, the device did not answer it
+    │   ├── CloudLimitError           … a rate limit, kept here or met there: limit, seconds to wait
+    │   ├── CloudServerError          … an answer of 5xx
+    │   └── EventSourceError          … events cannot come from where they were asked for
     ├── StationError
     │   ├── ConfigError               recipe or bench file: file, line, key
     │   ├── JournalError              journal or record cannot be written or read
@@ -167,6 +178,10 @@ class LinkAccessError(TransportError):
     """The operating system refused access to the device."""
 
 
+class LinkUnreachableError(TransportError):
+    """No connection came about: nothing was sent, and trying again does nothing twice."""
+
+
 class DeviceError(ParticleDevError):
     """The device, or the choice of device."""
 
@@ -282,7 +297,7 @@ class FirmwareStoreError(ParticleDevError):
 
 
 class CloudError(ParticleDevError):
-    """What the Particle cloud does not take, known without asking it."""
+    """The Particle cloud refused, failed, or would not take it."""
 
 
 class ProductVersionError(CloudError):
@@ -291,6 +306,128 @@ class ProductVersionError(CloudError):
     def __init__(self, message: str, *, version: int | None = None, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.version = version
+
+
+class CloudReplyError(CloudError):
+    """An answer is not what the API promises. ``where`` is method and path; ``key`` the field concerned, if any.
+
+    ``content_type`` tells an error page of a proxy from JSON.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: str,
+        status: int | None = None,
+        content_type: str | None = None,
+        key: str | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.where = where
+        self.status = status
+        self.content_type = content_type
+        self.key = key
+
+
+class CloudRefusedError(CloudError):
+    """The cloud answered with ``status`` 4xx. ``where`` is method and path, ``code`` its own word for the reason."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: str | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.where = where
+        self.status = status
+        self.code = code
+
+
+class CloudAuthError(CloudRefusedError):
+    """No access token, a wrong or an expired one, or a wrong password. Sending it again does not help."""
+
+
+class MfaRequiredError(CloudAuthError):
+    """The account has multi-factor authentication: log in again with a one-time password.
+
+    ``mfa_token`` hides its value; it is what the second step of the login needs.
+    """
+
+    def __init__(self, message: str, *, mfa_token: object, where: str | None = None, hint: str = "") -> None:
+        super().__init__(message, where=where, status=403, code="mfa_required", hint=hint)
+        self.mfa_token = mfa_token
+
+    def fields(self) -> dict[str, object]:
+        """Facts without the token of the login that is under way."""
+        return {k: v for k, v in super().fields().items() if k != "mfa_token"}
+
+
+class CloudDeniedError(CloudRefusedError):
+    """The token may not do this. ``missing_scopes`` names what an API user lacks, where that was found out before."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: str | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        missing_scopes: Sequence[str] = (),
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, where=where, status=status, code=code, hint=hint)
+        self.missing_scopes = tuple(missing_scopes)
+
+
+class CloudNotFoundError(CloudRefusedError):
+    """There is no such device, product, SIM, function, variable or version for this token."""
+
+
+class CloudDeviceTimeoutError(CloudError):
+    """The cloud answered, the device did not: it is offline, or busy. ``where`` is method and path."""
+
+    def __init__(self, message: str, *, where: str | None = None, status: int | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.where = where
+        self.status = status
+
+
+class CloudLimitError(CloudError):
+    """A rate limit: ``limit`` is its name, ``wait_s`` the seconds until the next request is allowed.
+
+    ``status`` is the cloud's answer (429 or 529); None when nothing was sent, since the limit is kept here.
+    """
+
+    def __init__(
+        self, message: str, *, limit: str, wait_s: float | None = None, status: int | None = None, hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.limit = limit
+        self.wait_s = wait_s
+        self.status = status
+
+
+class CloudServerError(CloudError):
+    """The cloud, or a proxy before it, answered with ``status`` 5xx. Whether the act was done is not known."""
+
+    def __init__(self, message: str, *, where: str | None = None, status: int | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.where = where
+        self.status = status
+
+
+class EventSourceError(CloudError):
+    """Events cannot come from the source that was asked for; ``source`` names it."""
+
+    def __init__(self, message: str, *, source: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.source = source
 
 
 class StationError(ParticleDevError):

@@ -15,6 +15,8 @@ class Effect(StrEnum):
     ERASE = "may_erase"
     LOCK = "may_lock"
     BURN = "may_burn_efuses"
+    BILL = "may_bill"
+    UPDATE = "may_update_devices"
 
 
 _CONSEQUENCES = {
@@ -22,8 +24,16 @@ _CONSEQUENCES = {
     Effect.ERASE: "destroys what is stored on the device",
     Effect.LOCK: "closes the device to USB and debuggers; only the cloud account that owns it can open it again",
     Effect.BURN: "writes one-time fuses; a mistake cannot be undone by anybody",
+    Effect.BILL: "can count against the plan of the account, or activate a SIM, at once",
+    Effect.UPDATE: "makes the cloud flash devices over the air, which cannot be called back",
 }
-_GRANTS = {Effect.CONNECT: "--may-connect", Effect.ERASE: "--may-erase", Effect.LOCK: "--may-lock"}
+_GRANTS = {
+    Effect.CONNECT: "--may-connect",
+    Effect.ERASE: "--may-erase",
+    Effect.LOCK: "--may-lock",
+    Effect.BILL: "--may-bill",
+    Effect.UPDATE: "--may-update-devices",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +44,17 @@ class Permissions:
     ``may_erase``: keys, credentials or a whole application may be lost; replacing the modules of a plan is not meant.
     ``may_lock``: device protection may be switched on.
     ``may_burn_efuses``: one-time fuses may be written. Implied by nothing else.
+    ``may_bill``: devices and SIMs may be added to an account or a product and SIMs activated. Neither implies nor is
+    implied by ``may_connect``: on the free plan a device counts once it is added, on others once it connects.
+    ``may_update_devices``: the cloud may be told to flash devices over the air.
     """
 
     may_connect: bool = False
     may_erase: bool = False
     may_lock: bool = False
     may_burn_efuses: bool = False
+    may_bill: bool = False
+    may_update_devices: bool = False
 
     def require(self, effect: Effect, act: str) -> None:
         """Raise PermissionMissingError unless the permission for ``effect`` is held; ``act`` names what was asked."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
+from urllib.parse import quote
+
+from particle_dev.protocol.secret import HIDDEN, Secret
 
 
 class Clock(Protocol):
@@ -174,3 +177,80 @@ class Host:
     usb: UsbHost
     serial: SerialHost
     clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class HttpFile:
+    """One file of a multipart body."""
+
+    field: str
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request. Secrets stay wrapped until the link puts them on the wire, so this prints without them.
+
+    ``path`` holds unencoded segments. At most one of ``json`` and ``form`` is set; ``form`` with ``files`` is sent as
+    multipart. ``json`` may hold Secrets at any depth. ``token`` goes into the Authorization header.
+    """
+
+    method: str
+    path: tuple[str | int | Secret[str], ...]
+    query: Mapping[str, str | int] = field(default_factory=dict)
+    json: object = None
+    form: Mapping[str, str | Secret[str]] | None = None
+    files: tuple[HttpFile, ...] = ()
+    token: Secret[str] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def shown(self) -> str:
+        """Method and path for messages and logs, without query and secrets."""
+        return f"{self.method} /" + "/".join(
+            HIDDEN if isinstance(s, Secret) else quote(str(s), safe="") for s in self.path
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    """A whole answer. Header names are in lower case. ``body`` may hold secrets and is not part of the ``repr``."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+class HttpStream(Protocol):
+    """The body of an answer while it arrives."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    def read(self) -> bytes:
+        """The bytes that come next, nothing at the end of the answer. Raises LinkTimeoutError when none come within
+        the time allowed, LinkDisconnectedError when the connection broke or :meth:`close` was called meanwhile."""
+        ...
+
+    def close(self) -> None:
+        """End the answer, also while another thread reads; never raises."""
+        ...
+
+
+class HttpLink(Protocol):
+    """Requests to one server. Every method raises TransportError subclasses only. Usable from several threads."""
+
+    where: str
+
+    def send(self, request: HttpRequest, timeout_s: float) -> HttpReply:
+        """The answer, of any status. Redirects are not followed."""
+        ...
+
+    def open_stream(self, request: HttpRequest, timeout_s: float, silence_s: float) -> HttpStream:
+        """The answer as soon as its head is there, which may take ``timeout_s``. Reads fail after ``silence_s``
+        seconds without a byte."""
+        ...
+
+    def close(self) -> None:
+        """Close all connections; never raises."""
+        ...

@@ -1,0 +1,39 @@
+"""Opens the cloud for a program: profile, token, counts of requests, connection."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from particle_dev.cloud.api import CloudApi
+from particle_dev.cloud.limits import FileLimitStore, RateLimiter, default_limit_file
+from particle_dev.cloud.profiles import Profile, load_profile
+from particle_dev.protocol.secret import Secret
+from particle_dev.transport.base import Clock
+from particle_dev.transport.clock import SystemClock
+
+
+def open_cloud(
+    profile: Profile | None = None,
+    *,
+    token: Secret[str] | None = None,
+    api_url: str | None = None,
+    limit_file: Path | None = None,
+    clock: Clock | None = None,
+    rng: random.Random | None = None,
+) -> CloudApi:
+    """The cloud of a profile (None: the one that particle-cli uses now); nothing is sent yet.
+
+    ``token`` and ``api_url`` go before those of the profile; a profile's token is never sent to another URL than the
+    profile's. Close it by ``api.link.close()``. Raises ConfigError, CloudAuthError, LinkAccessError.
+    """
+    # httpx2 is slow to import, and a station without a cloud must not pay for it.
+    from particle_dev.transport.http import HttpxLink  # noqa: PLC0415
+
+    profile = profile or load_profile()
+    clock = clock or SystemClock()
+    url = api_url or profile.api_url
+    if token is None and url.rstrip("/") == profile.api_url.rstrip("/"):
+        token = profile.access_token
+    limiter = RateLimiter(FileLimitStore(limit_file or default_limit_file()), clock)
+    return CloudApi(HttpxLink(url, clock=clock), limiter, token=token, clock=clock, rng=rng)
