@@ -1,0 +1,34 @@
+"""Endpoints by resource."""
+
+from particle_harness.cloud.api import (
+    device_os,
+    devices,
+    events,
+    firmware,
+    link,
+    more,
+    product_devices,
+    products,
+    sims,
+    tokens,
+    users,
+)
+from particle_harness.cloud.routes import Route
+
+ALL_ROUTES: tuple[Route, ...] = tuple(
+    route
+    for module in (
+        tokens,
+        users,
+        products,
+        product_devices,
+        devices,
+        sims,
+        firmware,
+        events,
+        more,
+        device_os,
+        link,
+    )
+    for route in module.ROUTES.all
+)

@@ -1,0 +1,52 @@
+"""The cloud's time: the same as that of boards which have clocks of their own, never behind any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from particle_harness.clock import Clock, RealClock, VirtualClock
+
+
+class CloudClock:
+    """``base``, or the latest of the clocks of joined boards where these are virtual."""
+
+    def __init__(self, base: Clock | None = None) -> None:
+        self.base = base or RealClock()
+        self._followed: list[Clock] = []
+        self.on_advance: Callable[[], None] = lambda: None
+
+    @property
+    def is_virtual(self) -> bool:
+        """Whether nobody waits on it."""
+        return isinstance(self.base, VirtualClock)
+
+    def follow(self, clock: Clock) -> None:
+        """Never be behind this clock. A real clock needs no following."""
+        if self.is_virtual and clock is not self.base and clock not in self._followed:
+            self._followed.append(clock)
+
+    def now_s(self) -> float:
+        """POSIX seconds."""
+        now_s = self.base.utc_now().timestamp()
+        for clock in self._followed:
+            now_s = max(now_s, clock.utc_now().timestamp())
+        return now_s
+
+    def sleep(self, duration_s: float) -> None:
+        """Let time pass, counted from :meth:`now_s`."""
+        if self.is_virtual:
+            duration_s += self.now_s() - self.base.utc_now().timestamp()
+        self.base.sleep(duration_s)
+
+
+def iso(at_s: float | None) -> str | None:
+    """``2026-01-01T00:00:00.000Z``; None stays None."""
+    if at_s is None:
+        return None
+    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def month_of(at_s: float) -> str:
+    """``2026-01``."""
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m")
