@@ -38,7 +38,13 @@
     │   ├── CloudDeviceTimeoutError   … the cloud works, the device did not answer it
     │   ├── CloudLimitError           … a rate limit, kept here or met there: limit, seconds to wait
     │   ├── CloudServerError          … an answer of 5xx
-    │   └── EventSourceError          … events cannot come from where they were asked for
+    │   ├── EventSourceError          … events cannot come from where they were asked for
+    │   ├── BillingGuardError         the billing guard refuses; nothing was done
+    │   │   ├── CapacityError           … more devices than the plan allows: devices, limit
+    │   │   ├── BudgetError             … beyond 90 % of a budget: resource, spent, wanted, limit
+    │   │   ├── ActRefusedError         … an act out of the order of a test strategy: reasons, hazards
+    │   │   └── GuardStateError         … its file cannot be read or written: path
+    │   └── RemovalIncompleteError    … device or SIM not yet out of a product: remaining
     ├── StationError
     │   ├── ConfigError               recipe or bench file: file, line, key
     │   ├── JournalError              journal or record cannot be written or read
@@ -428,6 +434,67 @@ class EventSourceError(CloudError):
     def __init__(self, message: str, *, source: str, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.source = source
+
+
+class BillingGuardError(CloudError):
+    """The billing guard refuses an act, before anything was done."""
+
+
+class CapacityError(BillingGuardError):
+    """The account's plan has no room: ``devices`` it has (None: not known), ``limit`` it may have."""
+
+    def __init__(self, message: str, *, devices: int | None, limit: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.devices = devices
+        self.limit = limit
+
+
+class BudgetError(BillingGuardError):
+    """An act would use more of ``resource`` than is left: ``spent`` and ``wanted`` against ``limit``."""
+
+    def __init__(self, message: str, *, resource: str, spent: int, wanted: int, limit: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.resource = resource
+        self.spent = spent
+        self.wanted = wanted
+        self.limit = limit
+
+
+class ActRefusedError(BillingGuardError):
+    """A test strategy does not allow ``act`` now, for ``reasons``; ``hazards`` are what it prevents (H1 to H20)."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        strategy: str,
+        act: str,
+        reasons: Sequence[str],
+        hazards: Sequence[str],
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.strategy = strategy
+        self.act = act
+        self.reasons = tuple(reasons)
+        self.hazards = tuple(hazards)
+
+
+class GuardStateError(BillingGuardError):
+    """What the guard remembers of devices and budgets cannot be read or written: file ``path``."""
+
+    def __init__(self, message: str, *, path: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.path = path
+
+
+class RemovalIncompleteError(CloudError):
+    """A device or its SIM is not out of the product yet, so it is to be taken for billable: steps in ``remaining``."""
+
+    def __init__(self, message: str, *, device_id: str, remaining: Sequence[str], hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.device_id = device_id
+        self.remaining = tuple(str(step) for step in remaining)
 
 
 class StationError(ParticleDevError):

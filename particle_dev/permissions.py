@@ -17,6 +17,7 @@ class Effect(StrEnum):
     BURN = "may_burn_efuses"
     BILL = "may_bill"
     UPDATE = "may_update_devices"
+    RELEASE = "may_release"
 
 
 _CONSEQUENCES = {
@@ -26,6 +27,7 @@ _CONSEQUENCES = {
     Effect.BURN: "writes one-time fuses; a mistake cannot be undone by anybody",
     Effect.BILL: "can count against the plan of the account, or activate a SIM, at once",
     Effect.UPDATE: "makes the cloud flash devices over the air, which cannot be called back",
+    Effect.RELEASE: "gives its SIM away, which may take days to come back, and takes it from its owner",
 }
 _GRANTS = {
     Effect.CONNECT: "--may-connect",
@@ -33,6 +35,7 @@ _GRANTS = {
     Effect.LOCK: "--may-lock",
     Effect.BILL: "--may-bill",
     Effect.UPDATE: "--may-update-devices",
+    Effect.RELEASE: "--may-release",
 }
 
 
@@ -47,6 +50,7 @@ class Permissions:
     ``may_bill``: devices and SIMs may be added to an account or a product and SIMs activated. Neither implies nor is
     implied by ``may_connect``: on the free plan a device counts once it is added, on others once it connects.
     ``may_update_devices``: the cloud may be told to flash devices over the air.
+    ``may_release``: a device may be taken out of its product and its SIM released, which ends its billing.
     """
 
     may_connect: bool = False
@@ -55,6 +59,7 @@ class Permissions:
     may_burn_efuses: bool = False
     may_bill: bool = False
     may_update_devices: bool = False
+    may_release: bool = False
 
     def require(self, effect: Effect, act: str) -> None:
         """Raise PermissionMissingError unless the permission for ``effect`` is held; ``act`` names what was asked."""

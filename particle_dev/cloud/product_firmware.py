@@ -5,7 +5,7 @@ Source: particle-iot/docs, Cloud API reference, ``POST /v1/products/:productIdOr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from particle_dev.errors import ProductVersionError
 from particle_dev.protocol.module import Module
@@ -41,6 +41,20 @@ def check_product_version(module: Module, existing: Sequence[tuple[int, str | No
             f"Product version {version} is not higher than {newest}, which the product has.",
             version=version,
             hint=_raise_above(newest),
+        )
+
+
+def check_first_release(version: int, running: Iterable[tuple[str, int | None]]) -> None:
+    """Check that a version can be released for the first time: a device of the product must have connected with it.
+
+    ``running`` has the members by Device ID with the version that each last reported. Raises ProductVersionError: none
+    runs it. Such a golden device is metered for good, so keep one for all releases.
+    """
+    if all(reported != version for _, reported in running):
+        raise ProductVersionError(
+            f"No device of the product has connected with version {version}.",
+            version=version,
+            hint="flash it onto the product's golden device, let that one connect (it is billed), and release then",
         )
 
 
