@@ -14,6 +14,7 @@ from particle_harness.application import FEATURES
 from particle_harness.board import BoardSettings, VirtualBoard
 from particle_harness.boards import Hardware, hardware
 from particle_harness.clock import Clock, RealClock, VirtualClock
+from particle_harness.cloud_side import CloudLink
 from particle_harness.factory import known_release, release_stand_ins
 from particle_harness.faults import parse_faults
 from particle_harness.state import SlotStore
@@ -28,6 +29,7 @@ DEFAULT_SLOTS: tuple[Mapping[str, Any], ...] = tuple(
     {"name": str(number), "platform": name}
     for number, name in enumerate(("boron", "bsom", "tracker", "photon"), start=1)
 )
+_CLOUD = "cloud"
 _OPTIONS = {"clock": ("virtual", "real"), "delays": ("realistic", "none"), "power_control": (True, False)}
 _SLOT_KEYS = frozenset(
     {
@@ -99,8 +101,11 @@ class VirtualBench:
 
     name = "virtual"
 
-    def __init__(self, slots: Sequence[VirtualSlot], lock: StateLock | None = None) -> None:
+    def __init__(
+        self, slots: Sequence[VirtualSlot], lock: StateLock | None = None, cloud: CloudLink | None = None
+    ) -> None:
         self.slots = tuple(slots)
+        self._cloud = cloud
         self._lock = lock
         self.boards = tuple(slot.board for slot in self.slots if slot.board)
         probes = tuple(slot.probe.usb for slot in self.slots if slot.probe)
@@ -137,6 +142,8 @@ class VirtualBench:
                 slot.probe.close()
         for board in self.boards:
             board.keep()
+        if self._cloud is not None:
+            self._cloud.close()
         if self._lock is not None:
             self._lock.release()
 
@@ -151,7 +158,8 @@ def open_bench(
     """Build the bench, or take it up again from ``state_dir``.
 
     ``options``: ``clock`` "real" (default) or "virtual"; ``delays`` "realistic" (default) or "none";
-    ``power_control`` true or false. ``slots``: tables with ``name``, ``platform`` and optionally ``device_id``,
+    ``power_control`` true or false; ``cloud``: the simulated cloud that boards reach, a ``SimCloud`` or what
+    ``particle-dev sim cloud`` prints. ``slots``: tables with ``name``, ``platform`` and optionally ``device_id``,
     ``bootloader`` ("release", "old"), ``device_os`` (a release whose stand-ins new boards have), ``faults``,
     ``connected``, ``factory`` ("new", "online"), ``arrives_in`` ("app", "dfu"), ``factory_image``, ``protected`` and
     ``service_mode`` (true: the board has device protection, in the second case opened for service), ``application``
@@ -162,11 +170,15 @@ def open_bench(
     that new boards leave the factory with. Raises BenchError for an option, key or word that means nothing here, and
     when another process has the boards of ``state_dir`` open.
     """
-    _check_words("option", options, _OPTIONS, None)
+    _check_words("option", {key: options[key] for key in options if key != _CLOUD}, _OPTIONS, None)
     lock = StateLock(state_dir) if state_dir else None
+    cloud = None
     try:
-        return VirtualBench(_build(options, slots, state_dir, factory_modules), lock)
+        cloud = _cloud_link(options)
+        return VirtualBench(_build(options, slots, state_dir, factory_modules, cloud), lock, cloud)
     except BaseException:
+        if cloud is not None:
+            cloud.close()
         if lock is not None:
             lock.release()
         raise
@@ -177,6 +189,7 @@ def _build(
     slots: Sequence[Mapping[str, Any]],
     state_dir: Path | None,
     factory_modules: Callable[[str], Sequence[bytes]],
+    cloud: CloudLink | None,
 ) -> list[VirtualSlot]:
     is_virtual = options.get("clock", "real") == "virtual"
     delays = options.get("delays", "realistic") == "realistic"
@@ -197,10 +210,21 @@ def _build(
         if table.get("connected", True):
             if kept:
                 addresses.seen(port_path, kept[0].address)
-            board = _board(name, table, clock, port_path, delays, power_control, factory_modules, addresses, store)
+            board = _board(
+                name, table, clock, port_path, delays, power_control, factory_modules, addresses, store, cloud
+            )
         probe = _probe(name, board, number) if table.get("probe") and board else None
         built.append(VirtualSlot(name, port_path, clock, board, power_control, probe))
     return built
+
+
+def _cloud_link(options: Mapping[str, Any]) -> CloudLink | None:
+    if _CLOUD not in options:
+        return None
+    # Benches without a cloud do not pay for one.
+    from particle_harness.cloud.links import link_to  # noqa: PLC0415
+
+    return link_to(options[_CLOUD])
 
 
 def _board(
@@ -213,6 +237,7 @@ def _board(
     factory_modules: Callable[[str], Sequence[bytes]],
     addresses: _Addresses,
     store: SlotStore | None,
+    cloud: CloudLink | None,
 ) -> VirtualBoard:
     try:
         kind = hardware(str(table["platform"]))
@@ -246,6 +271,7 @@ def _board(
         release_modules=lambda: _release_modules(kind, factory_modules),
         next_address=lambda: addresses.next(port_path),
         store=store,
+        cloud=cloud,
     )
 
 
@@ -321,7 +347,7 @@ def _check_slot(name: str, table: Mapping[str, Any]) -> None:
 
 def _check_words(what: str, table: Mapping[str, Any], words: Mapping[str, Sequence[Any]], slot: str | None) -> None:
     if what == "option" and (unknown := set(table) - set(words)):
-        raise BenchError(f"unknown bench options {sorted(unknown)}", hint=f"known: {sorted(words)}")
+        raise BenchError(f"unknown bench options {sorted(unknown)}", hint=f"known: {sorted({*words, _CLOUD})}")
     for key, allowed in words.items():
         if key in table and table[key] not in allowed:
             raise BenchError(

@@ -22,6 +22,7 @@ from particle_harness.boot_steps import (
 )
 from particle_harness.boot_view import bootloader_protects
 from particle_harness.clock import Clock
+from particle_harness.cloud_side import CloudLink, CloudSide
 from particle_harness.debug_side import BoardActs, DebugSide
 from particle_harness.faults import FaultScript
 from particle_harness.firmware_update import FirmwareUpdate
@@ -57,7 +58,8 @@ class VirtualBoard(HostSide):
     """One board in one USB port.
 
     ``release_modules()`` gives bootloader and SoftDevice for a new board; ``next_address()`` the next free USB
-    address. With a store, the board of a former process is taken up where it was.
+    address. With a store, the board of a former process is taken up where it was. With ``cloud``, a network decides
+    whether the board gets online.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class VirtualBoard(HostSide):
         release_modules: Callable[[], Iterable[bytes]],
         next_address: Callable[[], int],
         store: SlotStore | None = None,
+        cloud: CloudLink | None = None,
     ) -> None:
         self.hardware = hardware
         self.settings = settings
@@ -140,12 +143,18 @@ class VirtualBoard(HostSide):
             install_later=lambda after_s: self._agenda.add(clock.monotonic_s() + after_s, "install_update", ""),
             application_features=settings.application,
         )
+        self.cloud_side = CloudSide(
+            hardware, self.state, self._system, self.boot_view, clock, self._lock, self.advance, cloud
+        )
+        self._radio.cloud = self.cloud_side if cloud else None
         if kept is None:
             leave_factory(
                 settings, hardware, memories, self.protection, self.state, release_modules, self._bootloader_version
             )
+            self.cloud_side.join()
             self._power_on(clock.monotonic_s() - _ARRIVED_BEFORE_S)
         else:
+            self.cloud_side.join()
             self._take_up()
 
     # -- power ---------------------------------------------------------------------------------------------------
@@ -269,6 +278,7 @@ class VirtualBoard(HostSide):
         self._debug.restart(Boot(at_s, reason, after_power_on))
 
     def _stop(self) -> None:
+        self._radio.drop()
         self._port.detach()
         self._agenda.clear()
         self.state.net_status = self.state.cloud_status = 0
@@ -379,6 +389,7 @@ class VirtualBoard(HostSide):
         )
 
     def _lose_power(self) -> None:
+        self._radio.drop()
         self._port.detach()
         self._debug.lose_power()
         self.state.lose_power()

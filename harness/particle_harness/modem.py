@@ -40,6 +40,21 @@ class Modem:
         return self._ids() if self._state.radio_has_run else ModemIds("", "")
 
     @property
+    def sim_iccid(self) -> str:
+        """Of the SIM that the network sees."""
+        return self._ids().iccid
+
+    @property
+    def internal_iccid(self) -> str:
+        """Of the SIM that is soldered in."""
+        return self._ids(INTERNAL_SIM).iccid
+
+    @property
+    def imei(self) -> str:
+        """Of the modem."""
+        return self._ids().imei
+
+    @property
     def active_sim(self) -> int:
         """The SIM from the next reset on; anything but the external one counts as the internal one."""
         return EXTERNAL_SIM if self._state.active_sim == EXTERNAL_SIM else INTERNAL_SIM
@@ -59,9 +74,9 @@ class Modem:
         else:
             self._state.access_points.pop(str(sim), None)
 
-    def _ids(self) -> ModemIds:
+    def _ids(self, sim: int | None = None) -> ModemIds:
         digits = str(int(self._state.device_id[-12:], 16)).rjust(15, "0")[-11:]
-        iccid = ("89014103" if self.active_sim == INTERNAL_SIM else "89430103") + digits
+        iccid = ("89014103" if (sim or self.active_sim) == INTERNAL_SIM else "89430103") + digits
         imei = ("3527530" + digits)[:14]
         return ModemIds(iccid + _luhn(iccid), imei + _luhn(imei))
 

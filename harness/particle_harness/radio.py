@@ -7,15 +7,44 @@ testAndClearListeningModeFlag, manage_network_connection), system/src/control/cl
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from particle_harness.state import BoardState
 from particle_harness.timing import NETWORK_TIMING
 from particle_harness.truth import Truth
 
 NETWORK_ATTEMPT, CLOUD_ATTEMPT, CLOUD_CONNECTED = "network_attempt", "cloud_attempt", "cloud_connected"
-EVENTS = (NETWORK_ATTEMPT, CLOUD_ATTEMPT, CLOUD_CONNECTED)
+CLOUD_WORK = "cloud_work"
+EVENTS = (NETWORK_ATTEMPT, CLOUD_ATTEMPT, CLOUD_CONNECTED, CLOUD_WORK)
+_FIRST_RETRY_S, _LONGEST_RETRY_S = 30.0, 3600.0
+"""Assumed, not measured."""
+_WORK_AFTER_S = 1.0
 _NET_OFF, _NET_CONNECTING, _NET_CONNECTED = 0, 3, 4
 _CLOUD_DISCONNECTED, _CLOUD_CONNECTING, _CLOUD_CONNECTED = 0, 1, 2
+
+
+class CloudAccess(Protocol):
+    """The way to a cloud. ``attach`` and ``connect`` tell whether they succeed."""
+
+    def attach(self) -> bool:
+        """A network takes the board in."""
+        ...
+
+    def connect(self) -> bool:
+        """The handshake is done: the board is online."""
+        ...
+
+    def goodbye(self) -> None:
+        """The board ends its session."""
+        ...
+
+    def drop(self) -> None:
+        """The board is gone without a word, if it had a session."""
+        ...
+
+    def work(self) -> None:
+        """What waits in the cloud for the board is carried out."""
+        ...
 
 
 class Radio:
@@ -36,6 +65,8 @@ class Radio:
         self._cancel = cancel
         self.on_event: Callable[[str], None] = lambda _text: None
         """Told what a system would log."""
+        self.cloud: CloudAccess | None = None
+        """None: every attempt succeeds, and nobody hears of it."""
 
     def start(self, at_s: float) -> None:
         """Begin to connect, counted from ``at_s``."""
@@ -80,6 +111,13 @@ class Radio:
             self._state.cloud_disconnects += 1
             self._state.cloud_status = _CLOUD_DISCONNECTED
             self.on_event("Cloud: disconnected")
+            if self.cloud:
+                self.cloud.goodbye()
+
+    def drop(self) -> None:
+        """Power goes, or the core resets: a session ends without a word."""
+        if self.cloud:
+            self.cloud.drop()
 
     def abort(self) -> None:
         """Give up attempts that have not succeeded yet."""
@@ -100,7 +138,13 @@ class Radio:
             truth.network_attempts += 1
             self.on_event("State changed: IFACE_DOWN -> IFACE_LINK_UP")
             self._schedule(at_s + timing.cloud_attempt_s - timing.network_attempt_s, CLOUD_ATTEMPT)
+        elif event == CLOUD_WORK:
+            if self.cloud:
+                self.cloud.work()
         elif event == CLOUD_ATTEMPT:
+            if self.cloud and not self.cloud.attach():
+                self._retry(at_s, CLOUD_ATTEMPT)
+                return
             state.net_status = _NET_CONNECTED
             state.cloud_status = _CLOUD_CONNECTING
             state.cloud_attempts += 1
@@ -108,7 +152,21 @@ class Radio:
             self.on_event("Cloud: connecting")
             self._schedule(at_s + timing.connected_s - timing.cloud_attempt_s, CLOUD_CONNECTED)
         else:
+            if self.cloud and not self.cloud.connect():
+                state.cloud_attempts += 1
+                truth.cloud_attempts += 1
+                self._retry(at_s, CLOUD_CONNECTED)
+                return
             state.cloud_status = _CLOUD_CONNECTED
+            state.connect_failures = 0
             self.on_event("Cloud: connected")
             if truth.first_connected_at_s is None:
                 truth.first_connected_at_s = at_s
+            if self.cloud:
+                self._schedule(at_s + _WORK_AFTER_S, CLOUD_WORK)
+
+    def _retry(self, at_s: float, event: str) -> None:
+        """Later and later."""
+        wait_s = min(_FIRST_RETRY_S * 2**self._state.connect_failures, _LONGEST_RETRY_S)
+        self._state.connect_failures = min(self._state.connect_failures + 1, 10)
+        self._schedule(at_s + wait_s, event)

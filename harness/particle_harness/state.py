@@ -74,6 +74,8 @@ class BoardState:
     net_attempts: int = 0
     cloud_attempts: int = 0
     cloud_disconnects: int = 0
+    connect_failures: int = 0
+    """Attempts in a row that the network or the cloud refused."""
     halted_at_s: float | None = None
     """A debugger has stopped the core since then."""
     debug_port_open: bool = False
@@ -94,7 +96,7 @@ class BoardState:
         self.listening = listening
         self.auto_connect = self.listen_checked = decision.would_connect or listening
         self.net_status = self.cloud_status = 0
-        self.net_attempts = self.cloud_attempts = self.cloud_disconnects = 0
+        self.net_attempts = self.cloud_attempts = self.cloud_disconnects = self.connect_failures = 0
         self._forget_what_the_system_held()
 
     @property

@@ -21,12 +21,27 @@ In a test, without sockets and without waiting::
     cloud.ledger.entries(device.id)        # lines with their causes
     cloud.ledger.billable(payer, "2026-01")
 
+Virtual boards: ``open_bench(options={"clock": "virtual", "cloud": cloud}, …)``; a bench file has in
+``[bench.options]`` ``cloud = "http://127.0.0.1:PORT/#TOKEN"``, as ``particle-dev sim cloud`` prints it. Boards get
+their records by themselves, SIMs are those of the boards; the cloud never is behind the clock of a board.
 Faults: ``cloud.add_fault({"do": "status", "on": "GET /v1/user", "status": 529})``, all of them in ``cloud/faults.py``.
 Over HTTP: ``with cloud.serve() as server: server.url``, or ``particle-dev sim cloud``.
 """
 
-from particle_harness.cloud.network import Hello, NoServiceError
-from particle_harness.cloud.sim_cloud import SimCloud
-from particle_harness.cloud.sim_device import SimDevice
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from particle_harness.cloud.network import Hello, NoServiceError
+    from particle_harness.cloud.sim_cloud import SimCloud
+    from particle_harness.cloud.sim_device import SimDevice
 
 __all__ = ["Hello", "NoServiceError", "SimCloud", "SimDevice"]
+_MODULES = {"Hello": "network", "NoServiceError": "network", "SimCloud": "sim_cloud", "SimDevice": "sim_device"}
+
+
+def __getattr__(name: str) -> Any:
+    # Boards import parts of this package; only who wants a cloud pays for all of it.
+    if name not in _MODULES:
+        raise AttributeError(name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -40,6 +40,11 @@ class Hello:
     claim_code: str = ""
 
 
+def hello_from(table: Mapping[str, Any]) -> Hello:
+    """From JSON."""
+    return Hello(**{**table, "functions": tuple(table.get("functions", ()))})
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """Something for a device. ``do``: function, variable, signal, ping, update, diagnostics, event."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +102,14 @@ class Population:
     def _next_device_id(self) -> str:
         with self._cloud.session():
             return (_ID_PREFIX + self._cloud.new_id())[:24]
+
+
+def make_record(cloud: SimCloud, identity: Mapping[str, Any]) -> None:
+    """The record that a board's factory made, unless there is one."""
+    with cloud.session():
+        if cloud.store.get(Device, identity["device_id"]) is None:
+            rest = {name: value for name, value in identity.items() if name not in ("device_id", "platform_id")}
+            cloud.population.make_device(identity["platform_id"], identity["device_id"], **rest)
 
 
 def hash_of(secret: str) -> str:

@@ -156,6 +156,7 @@ class Sessions:
         device.firmware_product_id = hello.firmware_product_id
         device.system_firmware_version = hello.system_release
         device.app_hash = hello.app_hash or device.app_hash
+        device.key_fingerprint = device.key_fingerprint or hello.key_fingerprint
         cloud.store.put(device)
         self._meet_product(device, hello)
         self._redeem(device, hello)

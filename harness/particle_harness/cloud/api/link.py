@@ -10,14 +10,14 @@ from typing import Any
 
 from pydantic import Field
 
+from particle_harness.cloud.api_names import LINK_PATH, LINK_TOKEN_HEADER
 from particle_harness.cloud.errors import invalid_token
-from particle_harness.cloud.network import Hello, NoServiceError, RemotePeer
+from particle_harness.cloud.network import NoServiceError, RemotePeer, hello_from
+from particle_harness.cloud.population import make_record
 from particle_harness.cloud.routes import Call, Routes
 from particle_harness.cloud.shapes import Shape
-from particle_harness.cloud.tables import Device
 
 ROUTES = Routes()
-TOKEN_HEADER = "X-Sim-Link-Token"
 _MOST_WAIT_S = 20.0
 
 
@@ -26,7 +26,8 @@ class LinkRequest(Shape):
 
     do: str
     device_id: str = ""
-    hello: dict[str, Any] | None = None
+    hello: dict[str, Any] = Field(default_factory=dict)
+    identity: dict[str, Any] = Field(default_factory=dict)
     device_ids: list[str] = Field(default_factory=list)
     timeout_s: float = 0.0
     command_id: str = ""
@@ -36,11 +37,11 @@ class LinkRequest(Shape):
     data: str | None = None
 
 
-@ROUTES.add("POST", "/sim/v1/link", auth=False, body=LinkRequest, public=False, waits=True)
+@ROUTES.add("POST", LINK_PATH, auth=False, body=LinkRequest, public=False, waits=True)
 def link(call: Call) -> dict[str, Any]:
     """Carry what a board in another process sends, and fetch what is for it."""
     cloud, body = call.cloud, call.body
-    if not hmac.compare_digest(call.headers.get(TOKEN_HEADER, ""), cloud.link_token):
+    if not hmac.compare_digest(call.headers.get(LINK_TOKEN_HEADER, ""), cloud.link_token):
         raise invalid_token()
     try:
         return _do(cloud, body)
@@ -50,18 +51,18 @@ def link(call: Call) -> dict[str, Any]:
 
 def _do(cloud: Any, body: LinkRequest) -> dict[str, Any]:
     if body.do in ("attach", "connect"):
-        hello = Hello(**(body.hello or {}))
+        hello = hello_from(body.hello)
         if body.do == "attach":
             cloud.sessions.attach(hello)
         else:
-            cloud.network.join(hello.device_id, RemotePeer())
             cloud.sessions.connect(hello)
     elif body.do == "goodbye":
         cloud.sessions.goodbye(body.device_id)
     elif body.do == "lost":
         cloud.sessions.lost(body.device_id)
     elif body.do == "publish":
-        return {"ok": cloud.sessions.publish(body.device_id, body.name, body.data)}
+        if not cloud.sessions.publish(body.device_id, body.name, body.data):
+            raise NoServiceError("nobody heard it")
     elif body.do == "wait":
         cloud.network.wait_for_commands(tuple(body.device_ids), min(body.timeout_s, _MOST_WAIT_S))
         commands = {i: cloud.network.take(i) for i in body.device_ids}
@@ -75,9 +76,7 @@ def _do(cloud: Any, body: LinkRequest) -> dict[str, Any]:
         }
     elif body.do == "answer":
         cloud.network.answer(body.device_id, body.command_id, body.result, body.failure)
-    elif body.do == "made":
-        with cloud.session():
-            if cloud.store.get(Device, body.device_id) is None:
-                made = body.hello or {}
-                cloud.population.make_device(made["platform_id"], body.device_id, **made.get("properties", {}))
+    elif body.do == "join":
+        make_record(cloud, body.identity)
+        cloud.network.join(body.device_id, RemotePeer())
     return {"ok": True}
