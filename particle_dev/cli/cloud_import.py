@@ -1,0 +1,114 @@
+"""``particle-dev cloud import``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+import platformdirs
+
+from particle_dev.cli.cloud_import_view import ImportView
+from particle_dev.cli.cloud_options import cloud_option, open_api
+from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.cli.options import json_option
+from particle_dev.cloud.account import Whereabouts, read_account
+from particle_dev.cloud.import_plan import plan_import, takes_plastic_sims
+from particle_dev.cloud.import_run import OrderImport, read_roll
+from particle_dev.cloud.import_state import ImportState
+from particle_dev.cloud.order_file import Order, read_order
+from particle_dev.cloud.plans import PlanName
+from particle_dev.cloud.product_devices import ProductDevices
+from particle_dev.cloud.products import product as get_product
+from particle_dev.cloud.sims import Sims
+from particle_dev.errors import FormatError
+from particle_dev.permissions import Permissions
+
+_EXIT_CODES = {"done": ExitCode.OK, "incomplete": ExitCode.INCOMPLETE, "failed": ExitCode.FAILED}
+ORDER_FILE = click.Path(path_type=Path, readable=False)
+"""An order file; ``-`` is standard input."""
+
+
+@click.command("import")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=ORDER_FILE)
+@click.option("--product", "product_ref", required=True, metavar="ID|SLUG", help="Where the devices go.")
+@click.option("--dry-run", is_flag=True, help="Tell what would change, and change nothing.")
+@click.option("--may-bill", is_flag=True, help="Allow what counts against the plan and activates SIMs.")
+@click.option("--skip-bad-lines", is_flag=True, help="Import the other lines of files that have bad ones.")
+@click.option("--wait", "patient", is_flag=True, help="Wait for slow SIMs too, up to a day.")
+@click.option("--plan", "plan_name", type=click.Choice([str(p) for p in PlanName]), help="The owner's plan, if it is told.")
+@click.option("--claim-user", metavar="USER", help="Claim the devices to this member of the team; by default they are not.")
+@click.option("--state", "state_file", type=click.Path(dir_okay=False, path_type=Path), help="What is remembered between runs.")
+@cloud_option
+@json_option
+def import_order(
+    files: tuple[Path, ...],
+    product_ref: str,
+    dry_run: bool,
+    may_bill: bool,
+    skip_bad_lines: bool,
+    patient: bool,
+    plan_name: str | None,
+    claim_user: str | None,
+    state_file: Path | None,
+    as_json: bool,
+    **cloud: str | None,
+) -> None:
+    """Import the devices of an order into a product, and wait for their SIMs.
+
+    FILE is the list that came with the order, as text or CSV: Device IDs, serial numbers, IMEIs or ICCIDs, in columns
+    or not; scanned labels; or what `list --json` and `id --json` print. - is standard input. A file with a bad line is
+    not imported at all without --skip-bad-lines. The same command again goes on where the last one ended, and asks for
+    nothing twice. Exit status 6 when SIMs are slow (SIM-PEND): run it again later.
+    """
+    order = read_files(files)
+    api = open_api(**cloud)
+    product = get_product(api, product_ref)
+    devices, sims = ProductDevices(api, product.id), Sims(api, product.id)
+    view = ImportView(as_json=as_json)
+    roll = read_roll(devices, product, order, view.take)
+    account = read_account(api, product, PlanName(plan_name) if plan_name else None)
+    plan = plan_import(product, account, order, roll)
+    if takes_plastic_sims(plan.platform):
+        plan = plan_import(product, account, order, roll, (sim.iccid for sim in sims.list()))
+    view.print_plan(plan)
+    if dry_run:
+        view.print_end(plan, None)
+        raise SystemExit(ExitCode.BAD_INPUT if plan.problems else ExitCode.OK)
+    if plan.problems and not skip_bad_lines:
+        raise bad_lines(plan.problems[0].file, len(plan.problems))
+    state_file = state_file or default_state_file(api.link.where, product.id)
+    with ImportState(state_file, product.id) as state:
+        run = OrderImport(devices, sims, state, api.clock, view.take, Whereabouts(api, product).explain)
+        report = run.run(plan, Permissions(may_bill=may_bill), claim_user=claim_user, patient=patient)
+    view.print_end(plan, report, state_file)
+    raise SystemExit(_EXIT_CODES[report.verdict])
+
+
+def read_files(files: tuple[Path, ...]) -> Order:
+    """The order in these files. Raises FormatError; a file that cannot be read is one too."""
+    contents = []
+    for file in files:
+        try:
+            contents.append((str(file), sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()))
+        except OSError as error:
+            hint = "check path and permissions"
+            raise FormatError(f"{file}: cannot be read: {error.strerror}", code="unreadable", file=str(file), hint=hint) from error
+    return read_order(contents)
+
+
+def bad_lines(file: str, count: int) -> FormatError:
+    """The error about lines that were told before."""
+    return FormatError(
+        f"{count} line{'s' if count != 1 else ''} cannot be imported; nothing was changed",
+        code="bad_lines",
+        file=file,
+        hint="mend them, or leave them out with --skip-bad-lines",
+    )
+
+
+def default_state_file(where: str, product_id: int) -> Path:
+    """The file that remembers imports into this product of this cloud."""
+    host = urlsplit(where).netloc.replace(":", "-") or "cloud"
+    return platformdirs.user_data_path("particle-dev") / "imports" / f"{host}-{product_id}.jsonl"
