@@ -38,6 +38,7 @@
     │   ├── CloudDeviceTimeoutError   … the cloud works, the device did not answer it
     │   ├── CloudLimitError           … a rate limit, kept here or met there: limit, seconds to wait
     │   ├── CloudServerError          … an answer of 5xx
+    │   ├── ImportStateError          … what an import remembers: path, line
     │   ├── EventSourceError          … events cannot come from where they were asked for
     │   ├── BillingGuardError         the billing guard refuses; nothing was done
     │   │   ├── CapacityError           … more devices than the plan allows: devices, limit
@@ -426,6 +427,15 @@ class CloudServerError(CloudError):
         super().__init__(message, hint=hint)
         self.where = where
         self.status = status
+
+
+class ImportStateError(CloudError):
+    """What an import asked for and waits for cannot be read or written: file ``path``, ``line`` (1-based)."""
+
+    def __init__(self, message: str, *, path: str, line: int | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.path = path
+        self.line = line
 
 
 class EventSourceError(CloudError):

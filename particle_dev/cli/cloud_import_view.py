@@ -11,10 +11,12 @@ from typing import TypeVar
 import click
 
 from particle_dev.cli.escape import escaped
+from particle_dev.cli.json_objects import error_object
 from particle_dev.cloud.import_plan import ImportPlan
 from particle_dev.cloud.import_report import BadEntry, ImportReport, SlowSim
 from particle_dev.cloud.import_run import ImportStep, Progress
-from particle_dev.cloud.order_file import LineNote, LineProblem
+from particle_dev.cloud.order_file import LineProblem
+from particle_dev.errors import ParticleDevError
 
 _SHOWN = 20
 """Lines of one kind in text; JSON has all."""
@@ -58,17 +60,25 @@ class ImportView:
             click.echo(f"          {line}")
         self._print_some(plan.problems, _problem_lines)
 
-    def print_end(self, plan: ImportPlan, report: ImportReport | None, state_file: Path | None = None) -> None:
-        """What became of it; ``report`` None: it was a dry run."""
+    def print_dry_run(self, plan: ImportPlan, refusal: ParticleDevError | None) -> None:
+        """What would happen, and why it would not."""
         if self._as_json:
-            document = _plan_object(plan) | {"result": _report_object(report, state_file) if report else None}
-            click.echo(json.dumps(document))
-        elif report is None:
-            click.echo("dry run: nothing was changed")
+            refused = error_object(refusal)["error"] if refusal else None
+            click.echo(json.dumps(_plan_object(plan) | {"refusal": refused, "result": None}))
+            return
+        if refusal:
+            click.echo(f"refused   {refusal.message}")
+            click.echo(f"          what to do: {refusal.hint}")
+        click.echo("dry run: nothing was changed")
+
+    def print_end(self, plan: ImportPlan, report: ImportReport, state_file: Path) -> None:
+        """What became of it."""
+        if self._as_json:
+            click.echo(json.dumps(_plan_object(plan) | {"refusal": None, "result": _report_object(report, state_file)}))
         else:
             self._print_report(report, state_file)
 
-    def _print_report(self, report: ImportReport, state_file: Path | None) -> None:
+    def _print_report(self, report: ImportReport, state_file: Path) -> None:
         click.echo(f"added     {report.added}; were in the product: {report.present}")
         self._print_some(report.bad, _bad_lines)
         if report.active_sims or report.slow_sims:
@@ -80,8 +90,8 @@ class ImportView:
             click.echo(f"no ICCID  {len(report.simless)}: whether these can connect is not known: {shown}")
         if report.skipped:
             click.echo(f"left out  {report.skipped} bad lines")
-        click.echo(f"{report.verdict}")
-        if report.slow_sims and state_file:
+        click.echo(report.verdict)
+        if report.slow_sims:
             click.echo(f"remembered in {state_file}")
 
     def _print_some(self, items: Sequence[ItemT], lines_of: Callable[[ItemT], Sequence[str]]) -> None:
@@ -135,7 +145,7 @@ def _plan_object(plan: ImportPlan) -> dict[str, object]:
             "entries": len(order.entries),
             "duplicates": order.duplicates,
             "problems": [problem._asdict() for problem in plan.problems],
-            "notes": [note._asdict() for note in order.notes if isinstance(note, LineNote)],
+            "notes": [note._asdict() for note in order.notes],
         },
         "to_add": [entry.asked.value for entry in plan.add],
         "sim_cards": list(plan.sims),
@@ -144,7 +154,7 @@ def _plan_object(plan: ImportPlan) -> dict[str, object]:
     }
 
 
-def _report_object(report: ImportReport, state_file: Path | None) -> dict[str, object]:
+def _report_object(report: ImportReport, state_file: Path) -> dict[str, object]:
     return {
         "verdict": report.verdict,
         "added": report.added,
@@ -176,5 +186,5 @@ def _report_object(report: ImportReport, state_file: Path | None) -> dict[str, o
         ],
         "simless": list(report.simless),
         "skipped": report.skipped,
-        "state_file": str(state_file) if state_file and report.slow_sims else None,
+        "state_file": str(state_file) if report.slow_sims else None,
     }

@@ -6,12 +6,14 @@ from enum import IntEnum
 
 from particle_dev.errors import (
     BenchError,
+    BillingGuardError,
     ChipLockedError,
     ConfigError,
     DeviceAmbiguousError,
     DeviceNotFoundError,
     FirmwareStoreError,
     FormatError,
+    ImportStateError,
     JournalError,
     ParticleDevError,
     PermissionMissingError,
@@ -49,6 +51,8 @@ _EXIT_CODES: tuple[tuple[type[ParticleDevError], ExitCode], ...] = (
     (ConfigError, ExitCode.BAD_INPUT),
     (BenchError, ExitCode.BAD_INPUT),
     (JournalError, ExitCode.BAD_INPUT),
+    (ImportStateError, ExitCode.BAD_INPUT),
+    (BillingGuardError, ExitCode.REFUSED),
     (ProductVersionError, ExitCode.REFUSED),
     (FirmwareStoreError, ExitCode.BAD_INPUT),
     (DeviceNotFoundError, ExitCode.NO_DEVICE),

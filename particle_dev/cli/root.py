@@ -8,6 +8,7 @@ from particle_dev import __version__
 from particle_dev.cli.lazy_group import lazy_group
 
 _COMMANDS = {
+    "cloud": "particle_dev.cli.cloud:cloud",
     "doctor": "particle_dev.cli.doctor:doctor",
     "firmware": "particle_dev.cli.firmware:firmware",
     "flash": "particle_dev.cli.flash:flash",

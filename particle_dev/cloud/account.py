@@ -13,7 +13,7 @@ from particle_dev.cloud.plans import PLANS, Capacity, PlanName
 from particle_dev.cloud.product_devices import ProductDevices
 from particle_dev.cloud.products import organizations, products
 from particle_dev.cloud.records import DeviceRecord, Product
-from particle_dev.cloud.tokens import user_name
+from particle_dev.cloud.tokens import token_info, user_name
 from particle_dev.errors import CloudDeniedError, CloudNotFoundError, CloudRefusedError
 
 EXPLAINED = 25
@@ -30,12 +30,11 @@ def read_account(api: CloudApi, product: Product, plan: PlanName | None = None) 
         owner = next((name for i, slug, name in _organizations(api) if product.organization in (i, slug)), None)
         chosen = PLANS[plan or PlanName.BASIC]
         return Account(owner or f"organization {product.organization}", True, Capacity(chosen, None))
-    try:
+    owner, devices = "a user whom this token does not see", None
+    if not token_info(api).scopes:
         owner = user_name(api)
         devices = count_sandbox(AccountDevices(api).list(), products(api))
-    except CloudRefusedError:
-        # API users belong to a product or organization, and see no account.
-        owner, devices = "a user whom this token does not see", None
+    # Else an API user: it belongs to the product or an organization, and sees a part of the account at most.
     return Account(owner, False, Capacity(PLANS[plan or PlanName.FREE], devices))
 
 

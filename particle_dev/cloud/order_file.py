@@ -25,6 +25,8 @@ _OTHER_FORMATS = {
     b"\x1f\x8b": "an archive",
 }
 _LABEL_SECRET = re.compile(r"[!-~]{15}", re.ASCII)
+_SHORT_NUMBER = re.compile(r"[0-9a-f]{6,14}", re.IGNORECASE | re.ASCII)
+"""What stands alone in a line and looks so was longer once."""
 _WORDS = re.compile(r"[\s:=<>()\[\]'\"]+")
 
 
@@ -209,6 +211,9 @@ class _OrderReader:
             self._problem(name, line, misread.code, misread.message, misread.hint)
         elif values:
             self._take(name, line, values)
+        elif len(words) == 1 and _SHORT_NUMBER.fullmatch(words[0]):
+            message = f"{words[0]} is no whole identifier: {len(words[0])} digits"
+            self._problem(name, line, "wrong_length", message, _COMPLETE_LINE)
         elif in_table or any(len(word) == 15 for word in words):
             message = "the line has no Device ID, serial number, IMEI or ICCID"
             self._problem(name, line, "no_identifier", message, _COMPLETE_LINE)

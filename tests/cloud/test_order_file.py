@@ -124,6 +124,7 @@ def test_a_secret_in_a_bad_line_is_not_told(text):
     ("line", "code"),
     [
         (A[:-1], "wrong_length"),
+        (A[:8], "wrong_length"),
         (A.replace("a", "x"), "wrong_character"),
         ("1.2E+23", "spreadsheet_number"),
         ("0" * 24, "blank_device_id"),
