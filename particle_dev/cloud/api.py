@@ -170,8 +170,12 @@ class CloudApi:
         timeout_s: float,
         silence_s: float,
         max_wait_s: float = MAX_WAIT_S,
+        refusals: int = 0,
     ) -> HttpStream:
-        """One attempt at an event stream; counts against the limits, and is not repeated. Errors as of :meth:`call`."""
+        """One attempt at an event stream; counts against the limits, and is not repeated. Errors as of :meth:`call`.
+
+        ``refusals`` is how often the cloud has just refused it for its limit: the wait it does not tell doubles.
+        """
         request = replace(
             self._request("GET", path, None, None, None, (), True), headers={"Accept": "text/event-stream"}
         )
@@ -186,7 +190,7 @@ class CloudApi:
         finally:
             stream.close()
         reply = HttpReply(stream.status, stream.headers, body)
-        raise self._error(reply, request, (STREAM_OPENS,), 0)
+        raise self._error(reply, request, (STREAM_OPENS,), refusals)
 
     def shown(self, method: str, path: Sequence[PathSegment]) -> str:
         """Method and path without secrets, for messages."""
