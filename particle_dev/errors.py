@@ -51,6 +51,7 @@
     │   ├── JournalError              journal or record cannot be written or read
     │   ├── BenchError                bench driver or slot
     │   ├── StepTimeoutError          a step took longer than the recipe allows
+    │   ├── BillingUnprovenError      the billing verdict of a unit is not what its recipe promises
     │   ├── StationStoppedError       the operator stopped the run
     │   └── RunFinishedError          the folder holds a run that is finished
     └── PermissionMissingError      the caller holds no permission for an irreversible or billing act
@@ -553,6 +554,19 @@ class StepTimeoutError(StationError):
         super().__init__(message, hint=hint)
         self.step = step
         self.limit_s = limit_s
+
+
+class BillingUnprovenError(StationError):
+    """The gate's ``verdict`` on a unit is not what its strategy promises: ``missing`` evidence, or what proves a start
+    in ``started_by``."""
+
+    def __init__(
+        self, message: str, *, verdict: str, missing: Sequence[str], started_by: Sequence[str], hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.verdict = verdict
+        self.missing = tuple(missing)
+        self.started_by = tuple(started_by)
 
 
 class StationStoppedError(StationError):

@@ -173,7 +173,7 @@ class PlainLines:
             case EventType.STEP_FINISHED:
                 text = _finished_line(event)
             case EventType.UNIT_FINISHED:
-                text = f"{data['verdict']}, billing {name_text(data['billing']['verdict'])}"
+                text = f"{data['verdict']}, billing {name_text(data['billing']['verdict'])}{_gate_text(data)}"
             case EventType.SLOT_EMPTY:
                 text = f"empty: {data['reason']}"
             case EventType.OPERATOR_MESSAGE:
@@ -202,6 +202,10 @@ def print_summary(record: RunRecord, report: Path | None, stream: TextIO | None 
     for unit in record.units:
         if unit.error:
             _print_error(console, unit.slot, unit.error)
+    if record.units and not any(unit.gate and unit.gate.facts for unit in record.units):
+        console.print(
+            Text("billing: of the time in the station's hands; the cloud was not asked about the time before")
+        )
     console.print(Text.assemble(_verdict(record.verdict, record.verdict.upper()), ": ", outcome_text(record)))
     if report is not None:
         console.print(Text(f"report: {report}"))
@@ -215,7 +219,11 @@ def summary_table(record: RunRecord) -> Table:
     rows: list[tuple[str, list[str | Text]]] = []
     for unit in record.units:
         cells = [unit.platform or UNKNOWN, unit.device_id or UNKNOWN]
-        verdicts = [_verdict(unit.verdict), _verdict(unit.billing.verdict)]
+        asked = unit.gate is not None and bool(unit.gate.facts)
+        verdicts = [
+            _verdict(unit.verdict),
+            _verdict(unit.gate.verdict if unit.gate and asked else unit.billing.verdict),
+        ]
         rows.append((unit.slot, [*map(_text, cells), *verdicts, *map(_text, unit_versions(unit))]))
     for empty in record.empty_slots:
         rows.append((empty.slot, [UNKNOWN, UNKNOWN, _verdict("empty"), UNKNOWN, UNKNOWN, UNKNOWN]))
@@ -234,6 +242,12 @@ def _finished_line(event: StationEvent) -> str:
     data = event.data
     line = f"{name_text(event.step or '')} {data['status']} ({duration_text(data['duration_s'])})"
     return f"{line}: {data['error']['message']}" if data["error"] else line
+
+
+def _gate_text(data: JsonObject) -> str:
+    """What the cloud says of the unit's whole life, where it was asked."""
+    gate = data.get("gate")
+    return f", ever: {name_text(gate['verdict'])}" if gate and gate["facts"] else ""
 
 
 def _print_error(console: Console, slot: str, error: JsonObject) -> None:

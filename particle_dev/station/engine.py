@@ -11,12 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from particle_dev import __version__
+from particle_dev.cloud.strategies import Strategy
 from particle_dev.device.discovery import device_at
 from particle_dev.errors import BenchError, FirmwareStoreError, JournalError, RunFinishedError, WrongDeviceError
 from particle_dev.flash.store import FirmwareStore
 from particle_dev.station.bench import Bench, Slot
 from particle_dev.station.events import EventType, JsonObject, StationEvent, Verdict, new_event, timestamp
 from particle_dev.station.fold import fold
+from particle_dev.station.guard import WITHOUT_CLOUD, StationGuard
 from particle_dev.station.journal import JOURNAL_NAME, Journal
 from particle_dev.station.recipe import Recipe
 from particle_dev.station.records import DATABASE_NAME, RecordDatabase
@@ -27,6 +29,8 @@ from particle_dev.station.unit import UnitContext, UnitRun
 
 class Station:
     """One run of a recipe on a bench, kept in ``folder``. A folder with an unfinished run is resumed.
+
+    ``guard`` asks the cloud about each unit; without one the billing verdicts rest on what the station sees.
 
     ``show`` gets every event, in the order of the journal, from several threads but never at the same time. Raises
     JournalError when the folder cannot be written or belongs to a run with another recipe or bench, FirmwareStoreError
@@ -42,7 +46,9 @@ class Station:
         show: Callable[[StationEvent], None],
         expected: Mapping[str, str] | None = None,
         operator: str | None = None,
+        guard: StationGuard | None = None,
     ) -> None:
+        self._guard = guard or replace(WITHOUT_CLOUD, strategy=recipe.strategy or Strategy.C)
         self._recipe = recipe
         self._bench = bench
         self._store = store
@@ -76,7 +82,7 @@ class Station:
             self._publish(EventType.RUN_RESUMED if prior else EventType.RUN_STARTED, data=self._start_data())
             units = {u.device_id: u for u in prior.units if u.device_id} if prior else {}
             done = {u.slot for u in units.values() if u.verdict is Verdict.PASS}
-            context = UnitContext(self._recipe, self._store, self._expected, units, self._stopping.is_set)
+            context = UnitContext(self._recipe, self._store, self._expected, units, self._stopping.is_set, self._guard)
             interrupt = self._work([s for s in self._bench.slots if s.name not in done], context)
             finished = replace(fold(self._events), finished_at=timestamp(self._bench.host.clock.utc_now()))
             self._publish(

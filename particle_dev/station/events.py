@@ -28,6 +28,8 @@ unit_finished
     "billing":{"verdict":"not_started"|"started"|"unknown", "window":{"from","until"},
     "evidence":[{"id","statement","source","from","until","finding":"offline"|"online"|"inconclusive"}],
     "missing":[str]},
+    "gate":{"verdict", "since_baseline": likewise, of the unit's whole life; "facts":[{"id","verdict":"pass"|
+    "since_baseline"|"weak"|"doubt"|"fail","statement","source","at"}], "missing":[str], "started_by":[str]},
     "modules":[{"function": label such as "system part", "index", "version", "sha256", "size_bytes",
     "address", "file_name", "read_back_sha256": str|null}],
     "parked":{"mode":"dfu", "power":"off"|"on_operator_must_unplug"}|null}``

@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from particle_dev.cloud.gate import Gate
 from particle_dev.cloud.metering import Billing, BillingVerdict
 from particle_dev.errors import JournalError
 from particle_dev.station.billing import billing_from_data
 from particle_dev.station.events import EventType, StationEvent, StepStatus, Verdict, parse_timestamp
+from particle_dev.station.gate import gate_from_data
 from particle_dev.station.run_record import (
     Attempt,
     EmptySlot,
@@ -93,6 +95,7 @@ class _Finish:
     billing: Billing
     modules: tuple[ModuleRecord, ...]
     parked: Parked | None
+    gate: Gate | None = None
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> _Finish:
@@ -101,6 +104,7 @@ class _Finish:
             billing_from_data(data["billing"]),
             tuple(ModuleRecord(**module) for module in data["modules"]),
             Parked(**data["parked"]) if data["parked"] is not None else None,
+            gate_from_data(data["gate"]) if data.get("gate") is not None else None,
         )
 
 
@@ -111,6 +115,7 @@ class _UnitDraft:
     platform: str | None = None
     attempts: list[_AttemptDraft] = field(default_factory=list)
     billing_started: Billing | None = None
+    gate_started: Gate | None = None
     finish: _Finish | None = None
 
     def add(self, event: StationEvent, run_attempt: int) -> None:
@@ -133,6 +138,8 @@ class _UnitDraft:
             attempt.verdict = self.finish.verdict
             if self.finish.billing.verdict is BillingVerdict.STARTED:
                 self.billing_started = self.billing_started or self.finish.billing
+            if self.finish.gate is not None and self.finish.gate.verdict is BillingVerdict.STARTED:
+                self.gate_started = self.gate_started or self.finish.gate
 
     def build(self) -> UnitRecord:
         attempts = tuple(
@@ -161,6 +168,7 @@ class _UnitDraft:
             billing=self.billing_started or finish.billing,
             parked=finish.parked,
             attempts=attempts,
+            gate=self.gate_started or finish.gate,
         )
 
 
@@ -217,6 +225,7 @@ class _RunDraft:
             unit.finish = None
             unit.platform = unit.platform or nameless.platform
             unit.billing_started = unit.billing_started or nameless.billing_started
+            unit.gate_started = unit.gate_started or nameless.gate_started
         return unit
 
     def build(self) -> RunRecord:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from particle_dev.catalog.platforms import PLATFORMS, platform_by_name
-from particle_dev.toml_file import TomlFile, suggestion
+from particle_dev.cloud.plans import PlanName
+from particle_dev.cloud.strategies import Strategy
+from particle_dev.toml_file import TomlFile, TomlTable, suggestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,31 @@ class Limits:
     flash_s: float = 300.0
     verify_s: float = 180.0
     park_s: float = 15.0
+    cloud_s: float = 120.0
+    """To read the cloud's record; others of the site may have used up the limits on requests."""
+    connect_s: float = 600.0
+    """Strategy A, from the boot to the first sign of the connection in the cloud."""
+    gate_s: float = 600.0
+    """Until somebody has unplugged the unit, where the bench cannot switch its power, and the record has settled."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloudChoice:
+    """The product whose records prove the billing verdict. ``profile`` None: the one that particle-cli uses now;
+    ``plan`` is that of the account that pays, None where nobody told."""
+
+    product: str
+    profile: str | None = None
+    plan: PlanName | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """One recipe. ``firmware`` is by platform name; ``sha256`` is that of the file at ``path``.
 
-    ``finish`` "dfu": the unit ends in DFU mode, powered off where the bench can, and never boots its app.
+    ``finish`` "dfu": the unit ends in DFU mode, powered off where the bench can, and never boots its app, except for
+    the connection of strategy A. ``strategy`` None is C, whose verdict then rests on what the station sees. ``cloud``
+    None: the cloud is not asked.
     """
 
     name: str
@@ -49,6 +69,8 @@ class Recipe:
     limits: Limits
     path: str
     sha256: str
+    strategy: Strategy | None = None
+    cloud: CloudChoice | None = None
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -58,9 +80,9 @@ def load_recipe(path: Path) -> Recipe:
     """
     file = TomlFile(path)
     root = file.root
-    root.allow_only(["recipe", "firmware", "limits"])
+    root.allow_only(["recipe", "firmware", "limits", "cloud"])
     head = root.table("recipe")
-    head.allow_only(["name", "description", "finish"])
+    head.allow_only(["name", "description", "finish", "strategy"])
     finish = head.text("finish")
     if finish != "dfu":
         raise head.error(
@@ -82,6 +104,8 @@ def load_recipe(path: Path) -> Recipe:
         firmware[platform.name] = FirmwareChoice(choice.text("device_os"), choice.text("app"))
     if not firmware:
         raise firmware_table.error(None, "no platform has firmware", hint="add a table such as [firmware.boron]")
+    strategy = _strategy(head)
+    cloud = _cloud(root, strategy)
     limits = root.table("limits", required=False)
     defaults = dataclasses.asdict(Limits())
     limits.allow_only(defaults)
@@ -93,4 +117,41 @@ def load_recipe(path: Path) -> Recipe:
         limits=Limits(**{key: limits.seconds(key, default) for key, default in defaults.items()}),
         path=str(path),
         sha256=file.sha256,
+        strategy=strategy,
+        cloud=cloud,
     )
+
+
+def _strategy(head: TomlTable) -> Strategy | None:
+    if "strategy" not in head.values:
+        return None
+    word = head.text("strategy")
+    if word not in list(Strategy):
+        raise head.error(
+            "strategy",
+            f"recipe.strategy {word!r} is not known",
+            hint='"A" tests online in the product, "B" after a test in another account, "C" never connects',
+        )
+    return Strategy(word)
+
+
+def _cloud(root: TomlTable, strategy: Strategy | None) -> CloudChoice | None:
+    if "cloud" not in root.values:
+        if strategy is not None and strategy is not Strategy.C:
+            raise root.error(
+                "cloud", f"strategy {strategy} needs the cloud", hint="add a table [cloud] with the product"
+            )
+        return None
+    table = root.table("cloud")
+    table.allow_only(["product", "profile", "plan"])
+    product = table.values.get("product")
+    product = str(product) if type(product) is int else table.text("product")
+    plan = None
+    if "plan" in table.values:
+        word = table.text("plan")
+        if word not in list(PlanName):
+            raise table.error("plan", f"cloud.plan {word!r} is not known", hint=suggestion(word, list(PlanName)))
+        plan = PlanName(word)
+    if plan is None and strategy is Strategy.A:
+        raise table.error("plan", "strategy A needs cloud.plan", hint='add plan = "free", "basic" or "enterprise"')
+    return CloudChoice(product, table.text("profile") if "profile" in table.values else None, plan)

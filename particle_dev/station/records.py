@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from particle_dev.errors import JournalError
 from particle_dev.station.billing import billing_data, billing_from_data
 from particle_dev.station.events import StepStatus, Verdict
+from particle_dev.station.gate import gate_data, gate_from_data
 from particle_dev.station.run_record import (
     Attempt,
     ModuleRecord,
@@ -63,6 +64,7 @@ _units = sa.Table(
     sa.Column("parked_mode", sa.String),
     sa.Column("parked_power", sa.String),
     sa.Column("attempts", sa.JSON, nullable=False),
+    sa.Column("gate", sa.JSON(none_as_null=True)),
 )
 
 
@@ -137,6 +139,7 @@ class RecordDatabase:
         try:
             with self._transaction() as connection:
                 _metadata.create_all(connection)
+                _add_gate(connection)
         except JournalError:
             self.close()
             raise
@@ -182,6 +185,12 @@ class RecordDatabase:
             ) from error
 
 
+def _add_gate(connection: sa.Connection) -> None:
+    """Files of before the gate lack its column."""
+    if "gate" not in {column["name"] for column in sa.inspect(connection).get_columns("units")}:
+        connection.execute(sa.text("ALTER TABLE units ADD COLUMN gate JSON"))
+
+
 def _configure(connection: Any, _record: object) -> None:
     """WAL lets a report read while the station writes; FULL makes each commit safe against loss of power."""
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
@@ -220,6 +229,7 @@ def _insert_unit(connection: sa.Connection, run_id: str, position: int, unit: Un
         "parked_mode": unit.parked.mode if unit.parked else None,
         "parked_power": unit.parked.power if unit.parked else None,
         "attempts": attempts,
+        "gate": gate_data(unit.gate) if unit.gate else None,
     }
     connection.execute(_units.insert(), row)
     steps = [
@@ -269,4 +279,5 @@ def _read_unit(connection: sa.Connection, row: sa.RowMapping) -> UnitRecord:
         ),
         parked=Parked(row["parked_mode"], row["parked_power"]) if row["parked_mode"] else None,
         attempts=tuple(attempts),
+        gate=gate_from_data(row["gate"]) if row["gate"] else None,
     )

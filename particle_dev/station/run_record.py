@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from particle_dev.cloud.gate import Gate
 from particle_dev.cloud.metering import Billing
 from particle_dev.station.billing import billing_data
 from particle_dev.station.events import (
@@ -15,6 +16,7 @@ from particle_dev.station.events import (
     Verdict,
     without_volatile,
 )
+from particle_dev.station.gate import gate_data
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,11 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class UnitRecord:
-    """Everything about one unit of a run. ``device_id`` None: the board never told it."""
+    """Everything about one unit of a run. ``device_id`` None: the board never told it.
+
+    ``billing`` is about the time in which the station had it, ``gate`` about its whole life (None: recorded before
+    there was a gate).
+    """
 
     slot: str
     device_id: str | None
@@ -76,6 +82,7 @@ class UnitRecord:
     billing: Billing
     parked: Parked | None
     attempts: tuple[Attempt, ...]
+    gate: Gate | None = None
 
     @property
     def error(self) -> JsonObject | None:
@@ -92,6 +99,7 @@ class UnitRecord:
         # A resumed run observes the same thing again; what was observed is equal, not how often.
         pieces = {(e.id, e.statement, e.source, str(e.finding)) for e in self.billing.evidence}
         data["billing"]["evidence"] = sorted(pieces)
+        data["gate"] = gate_data(self.gate) if self.gate else None
         return json_object(without_volatile(_lists(data)))
 
 
@@ -160,6 +168,7 @@ class RunRecord:
         data = json_object(_lists(dataclasses.asdict(self)))
         for unit, unit_data in zip(self.units, data["units"], strict=True):
             unit_data["billing"] = billing_data(unit.billing)
+            unit_data["gate"] = gate_data(unit.gate) if unit.gate else None
         return data | {"verdict": self.verdict, "counts": self.counts()}
 
 

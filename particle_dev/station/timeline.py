@@ -32,13 +32,17 @@ _KINDS = {
     "flash": "write",
     "verify": "verify",
     "park": "park",
+    "cloud_before": "look",
+    "connect": "connect",
+    "gate": "look",
 }
 _KIND_LABELS = {
-    "look": "identify, check, plan",
+    "look": "identify, check, plan, ask the cloud",
     "mode": "enter DFU mode",
     "write": "erase and write",
     "verify": "read back",
     "park": "park",
+    "connect": "connect",
     "other": "other step",
     "failed": "failed",
     "interrupted": "interrupted",

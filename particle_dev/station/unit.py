@@ -1,4 +1,6 @@
-"""The procedure of one unit: identify → check → plan → enter_dfu → flash → verify → park.
+"""The procedure of one unit: identify → check → plan → enter_dfu → flash → verify → park. A recipe with a cloud reads
+the unit's record there before the flash and after the loss of power (cloud_before, gate); strategy A connects the unit
+in between (connect).
 
 Each step is a method that fills its evidence. What a resumed run must know of earlier attempts comes from the
 journal: the evidence of steps that passed, and whether the flash had begun.
@@ -13,17 +15,15 @@ from datetime import datetime
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import UsbMode
-from particle_dev.cloud.metering import (
-    BillingVerdict,
-    judge,
-    read_counters,
-)
+from particle_dev.cloud.metering import BillingVerdict, judge, read_counters
+from particle_dev.cloud.strategies import Strategy
 from particle_dev.device.control import ControlSession
 from particle_dev.device.dfu import DfuSession
 from particle_dev.device.discovery import POLL_INTERVAL_S, device_at, wait_for_device
 from particle_dev.device.model import Device
 from particle_dev.device.modes import enter_dfu
 from particle_dev.errors import (
+    BillingGuardError,
     DeviceNotFoundError,
     FirmwareStoreError,
     JournalError,
@@ -45,12 +45,15 @@ from particle_dev.flash.store import FirmwareStore
 from particle_dev.protocol.module import parse
 from particle_dev.station.bench import Slot
 from particle_dev.station.billing import billing_data, evidence_data
+from particle_dev.station.cloud_steps import ask_cloud, await_verdict, connect
 from particle_dev.station.events import EventType, JsonObject, Verdict, error_data
+from particle_dev.station.gate import gate_data
+from particle_dev.station.guard import WITHOUT_CLOUD, StationGuard, UnitGuard
 from particle_dev.station.observations import Observations
-from particle_dev.station.recipe import FirmwareChoice, Recipe
+from particle_dev.station.recipe import FirmwareChoice, Limits, Recipe
 from particle_dev.station.run_record import UnitRecord
 
-REFUSALS = (PlanRefusedError, PermissionMissingError, FirmwareStoreError, ModuleFormatError)
+REFUSALS = (PlanRefusedError, PermissionMissingError, FirmwareStoreError, ModuleFormatError, BillingGuardError)
 """Errors that, as long as nothing was erased, leave the unit as it came."""
 Emit = Callable[[EventType, str | None, str | None, JsonObject], None]
 """Called with (type, Device ID, step, data); raises JournalError when the event cannot be kept."""
@@ -66,6 +69,7 @@ class UnitContext:
     expected: Mapping[str, str]
     prior: Mapping[str, UnitRecord]
     stopping: Callable[[], bool]
+    guard: StationGuard = WITHOUT_CLOUD
 
 
 @dataclass(slots=True)
@@ -79,10 +83,12 @@ class UnitRun:
     modules: list[JsonObject] = field(default_factory=list)
     erased: bool = False
     observed: Observations = field(init=False)
+    guard: UnitGuard = field(init=False)
     _deadline_s: float = 0.0
 
     def __post_init__(self) -> None:
         self.observed = Observations(self.slot)
+        self.guard = UnitGuard(self.context.guard)
 
     # ---- frame -------------------------------------------------------------------------------------------------
 
@@ -92,7 +98,7 @@ class UnitRun:
         if self.slot.power is not None:
             self.slot.power.on()
         try:
-            device = wait_for_device(self.slot.host, self.slot.port_path, self.context.recipe.limits.identify_s)
+            device = wait_for_device(self.slot.host, self.slot.port_path, self.limits.identify_s)
         except DeviceNotFoundError as error:
             self._say(EventType.SLOT_EMPTY, {"reason": error.message})
             return None
@@ -111,23 +117,33 @@ class UnitRun:
             refused = isinstance(error, REFUSALS) and not self.erased
             verdict = Verdict.REFUSED if refused else Verdict.FAIL
         billing = judge(self.observed.evidence, parked_at)
-        if verdict is Verdict.PASS and billing.verdict is not BillingVerdict.NOT_STARTED:
+        promised = BillingVerdict.STARTED if self.guard.strategy is Strategy.A else BillingVerdict.NOT_STARTED
+        if verdict is Verdict.PASS and billing.verdict is not promised:
             verdict = Verdict.FAIL
+        gate = self.guard.gate(self.observed.evidence, self.now())
+        self.guard.remember_start(gate, self.now())
         self._say(
             EventType.UNIT_FINISHED,
             {
                 "verdict": str(verdict),
                 "billing": billing_data(billing),
+                "gate": gate_data(gate),
                 "modules": [m for m in self.modules if verdict is Verdict.PASS or m["read_back_sha256"]],
                 "parked": parked,
             },
         )
         return verdict
 
+    @property
+    def limits(self) -> Limits:
+        """Of the recipe."""
+        return self.context.recipe.limits
+
     def _say(self, kind: EventType, data: JsonObject, step: str | None = None) -> None:
         self.emit(kind, self.device_id, step, data)
 
-    def _now(self) -> datetime:
+    def now(self) -> datetime:
+        """UTC in this slot."""
         return self.slot.host.clock.utc_now()
 
     @contextmanager
@@ -151,7 +167,7 @@ class UnitRun:
             self._say(EventType.STEP_FINISHED, data, name)
 
         try:
-            self._check_stop(name, limit_s)
+            self.check_stop(name, limit_s)
             yield evidence
         except JournalError:
             raise
@@ -160,7 +176,8 @@ class UnitRun:
             raise
         finish("passed", None)
 
-    def _check_stop(self, step: str, limit_s: float) -> None:
+    def check_stop(self, step: str, limit_s: float) -> None:
+        """Raise StationStoppedError or StepTimeoutError when the step should end."""
         if self.context.stopping():
             raise StationStoppedError(
                 "stopped by the operator", hint="leave the board as it is and run again with the same --out"
@@ -176,7 +193,7 @@ class UnitRun:
     # ---- steps -------------------------------------------------------------------------------------------------
 
     def _steps(self, device: Device) -> tuple[JsonObject, datetime]:
-        limits = self.context.recipe.limits
+        limits = self.limits
         with self._step("identify", limits.identify_s) as evidence:
             firmware = self._identify(device, evidence)
         with self._step("check", limits.check_s) as evidence:
@@ -185,12 +202,22 @@ class UnitRun:
             plan = self._plan(inventory, firmware, evidence)
         with self._step("enter_dfu", limits.enter_dfu_s) as evidence:
             device = self._enter_dfu(device, evidence)
+        if self.guard.asks_cloud:
+            with self._step("cloud_before", limits.cloud_s) as evidence:
+                ask_cloud(self, plan, evidence, device)
         with self._step("flash", limits.flash_s) as evidence:
             self._flash(plan, device, evidence)
         with self._step("verify", limits.verify_s) as evidence:
             self._verify(plan, device, evidence)
+        if self.guard.strategy is Strategy.A:
+            with self._step("connect", limits.connect_s) as evidence:
+                device = connect(self, device, evidence)
         with self._step("park", limits.park_s) as evidence:
-            return self._park(device, evidence)
+            parked, parked_at = self._park(device, evidence)
+        if self.guard.asks_cloud:
+            with self._step("gate", limits.gate_s) as evidence:
+                await_verdict(self, device, evidence)
+        return parked, parked_at
 
     def _identify(self, device: Device, evidence: JsonObject) -> FirmwareChoice:
         """Who is it? Device ID over each link that tells it, serial number, platform."""
@@ -216,6 +243,7 @@ class UnitRun:
         expected = self.context.expected.get(self.slot.name)
         if expected is not None and expected != self.device_id:
             raise _wrong_device(self.slot.name, expected, self.device_id or "", "the bench file")
+        self.guard.identified(self.device_id or "", device.platform)
         prior = self.context.prior.get(self.device_id or "")
         if prior is not None:
             self.observed.recall(prior, device)
@@ -232,10 +260,10 @@ class UnitRun:
         """What is on it, and has it been online since it booted?"""
         if device.mode is UsbMode.NORMAL:
             with ControlSession(self.slot.host, device) as session:
-                self._read_counters(session)
+                self.read_counters(session)
         inventory = read_inventory(self.slot.host, device)
         if device.mode is UsbMode.DFU:
-            self.observed.in_dfu_since(self._now())
+            self.observed.in_dfu_since(self.now())
         evidence |= {
             "read_over": inventory.read_over,
             "modules": [
@@ -244,7 +272,7 @@ class UnitRun:
             ],
         }
         doubtful = self.observed.doubts
-        if doubtful:
+        if doubtful and self.guard.strategy is not Strategy.A:
             raise PlanRefusedError(
                 f"{self.device_id}: {'; '.join(doubtful)}",
                 reasons=doubtful,
@@ -252,13 +280,17 @@ class UnitRun:
             )
         return inventory
 
-    def _read_counters(self, session: ControlSession) -> None:
+    def read_counters(self, session: ControlSession) -> None:
+        """Take what the running board tells of itself into evidence."""
         try:
             diagnostics = session.diagnostics()
         except RequestRefusedError as error:
             diagnostics = {}
             self._say(EventType.OPERATOR_MESSAGE, {"message": f"slot {self.slot.name}: {error.message}"})
-        self.observed.evidence.append(read_counters(diagnostics, self._now()))
+        counters = read_counters(diagnostics, self.now())
+        self.observed.evidence.append(counters)
+        if self.guard.asks_cloud:
+            self.observed.evidence += self.guard.read_interlocks(session, counters)
 
     def _plan(self, inventory: Inventory, firmware: FirmwareChoice, evidence: JsonObject) -> FlashPlan:
         """Which modules go where; every file is read and checked now, before anything is erased."""
@@ -281,9 +313,9 @@ class UnitRun:
         by = "was in DFU mode"
         if device.mode is UsbMode.NORMAL:
             with ControlSession(self.slot.host, device) as session:
-                self._read_counters(session)
-            since = self._now()
-            device, entry = enter_dfu(self.slot.host, device, timeout_s=self.context.recipe.limits.enter_dfu_s)
+                self.read_counters(session)
+            since = self.now()
+            device, entry = enter_dfu(self.slot.host, device, timeout_s=self.limits.enter_dfu_s)
             by = str(entry)
             self.observed.in_dfu_since(since)
         evidence["attempt"] = {"by": by, "usb_address": device.usb.address}
@@ -294,7 +326,7 @@ class UnitRun:
     def _flash(self, plan: FlashPlan, device: Device, evidence: JsonObject) -> None:
         """Erase and write what is not right yet."""
         work = {"right_bytes": 0, "erased_sectors": 0, "written_bytes": 0}
-        limit_s = self.context.recipe.limits.flash_s
+        limit_s = self.limits.flash_s
         with DfuSession(self.slot.host, device) as session:
             for event in flash(plan, session, self.context.store.read):
                 if isinstance(event, ModuleCompared):
@@ -305,7 +337,7 @@ class UnitRun:
                 elif isinstance(event, BlockWritten):
                     work["written_bytes"] += event.size_bytes
                     self._progress("flash", event.file_name, event.done_bytes, event.total_bytes)
-                self._check_stop("flash", limit_s)
+                self.check_stop("flash", limit_s)
         evidence["work"] = work
         self.observed.still_held(device)
 
@@ -317,14 +349,14 @@ class UnitRun:
                     if module["file_name"] == event.file_name:
                         module["read_back_sha256"] = event.sha256
                 self._progress("verify", event.file_name, event.done_bytes, event.total_bytes)
-                self._check_stop("verify", self.context.recipe.limits.verify_s)
+                self.check_stop("verify", self.limits.verify_s)
         evidence |= {"read_over": "DFU read", "size_bytes": plan.size_bytes}
         self.observed.still_held(device)
 
     def _park(self, device: Device, evidence: JsonObject) -> tuple[JsonObject, datetime]:
         """End in DFU mode, without power where the bench can switch it."""
         self.observed.still_held(device)
-        parked_at = self._now()
+        parked_at = self.now()
         power = "on_operator_must_unplug"
         if self.slot.power is not None:
             self.slot.power.off()
@@ -345,7 +377,7 @@ class UnitRun:
 
     def _wait_until_gone(self) -> None:
         while device_at(self.slot.host, self.slot.port_path) is not None:
-            self._check_stop("park", self.context.recipe.limits.park_s)
+            self.check_stop("park", self.limits.park_s)
             self.slot.host.clock.sleep(POLL_INTERVAL_S)
 
 

@@ -19,7 +19,10 @@ STEP_TEXTS = {
     "enter_dfu": "into DFU mode (firmware upgrade over USB), where no application runs",
     "flash": "erase and write what is not right yet",
     "verify": "read every byte back and compare",
+    "cloud_before": "what the cloud knows of it, before anything is erased",
+    "connect": "boots its application, until the cloud knows of the connection; billing starts",
     "park": "end in DFU mode, without power where the bench can switch it",
+    "gate": "when it has no power and the cloud's record has settled: has its billing ever started?",
 }
 """What the steps of a unit do."""
 _OUTCOMES = {"fail": "failed", "refused": "refused", "interrupted": "interrupted"}

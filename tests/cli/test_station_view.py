@@ -109,7 +109,8 @@ def test_summary_of_a_good_run(pass_journal):
     print_summary(fold(read_journal(pass_journal)[0]), None, stream)
 
     lines = stream.getvalue().splitlines()
-    assert len(lines) == 7
+    assert len(lines) == 8
+    assert lines[-2].endswith("the cloud was not asked about the time before")
     assert lines[4].split() == ["4", "photon", "3c001f000947343432313031", "pass", "not", "started", "2.1.0", "v6"]
     assert lines[-1] == "PASS: 4 of 4 units passed"
 

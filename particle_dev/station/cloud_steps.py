@@ -1,0 +1,138 @@
+"""The steps of a unit that ask the cloud: before anything is erased, while it connects (strategy A), and at the end."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+
+from particle_dev.catalog.modules import ModuleFunction
+from particle_dev.catalog.platforms import UsbMode
+from particle_dev.cloud.device_state import DeviceEventType
+from particle_dev.cloud.facts import SETTLE_S
+from particle_dev.cloud.metering import BillingVerdict
+from particle_dev.cloud.strategies import Act, Strategy
+from particle_dev.device.control import ControlSession
+from particle_dev.device.dfu import DfuSession
+from particle_dev.device.discovery import POLL_INTERVAL_S, device_at, wait_for_mode, wait_until_settled
+from particle_dev.device.model import Device
+from particle_dev.device.modes import enter_dfu
+from particle_dev.errors import DeviceModeError, PlanRefusedError
+from particle_dev.flash.plan import FlashPlan
+from particle_dev.station.bench import Slot
+from particle_dev.station.events import JsonObject
+from particle_dev.station.guard import UnitGuard
+from particle_dev.station.observations import Observations
+from particle_dev.station.recipe import Limits
+
+CLOUD_POLL_S = 5.0
+"""Between two looks at the cloud's record of a unit that connects."""
+
+
+class Run(Protocol):
+    """What these steps need of the run of a unit."""
+
+    slot: Slot
+    guard: UnitGuard
+    observed: Observations
+    device_id: str | None
+
+    @property
+    def limits(self) -> Limits:
+        """Of the recipe."""
+        ...
+
+    def now(self) -> datetime:
+        """UTC in this slot."""
+        ...
+
+    def check_stop(self, step: str, limit_s: float) -> None:
+        """Raise StationStoppedError or StepTimeoutError when the step should end."""
+        ...
+
+    def read_counters(self, session: ControlSession) -> None:
+        """Take what the running board tells of itself into evidence."""
+        ...
+
+
+def ask_cloud(run: Run, plan: FlashPlan, evidence: JsonObject, device: Device) -> None:
+    """What the cloud knows of the unit before anything is erased. Raises PlanRefusedError when it is billed already,
+    ActRefusedError or BudgetError when its strategy does not allow what is to come."""
+    guard = run.guard
+    guard.read_before(run.now(), evidence)
+    run.observed.still_held(device)
+    guard.require(Act.FLASH_FINAL, held=True, **guard.membership())
+    if guard.strategy is Strategy.A:
+        guard.require_connection(run.now(), _product_version(plan))
+        return
+    gate = guard.gate(run.observed.evidence, run.now())
+    if gate.verdict is BillingVerdict.STARTED:
+        raise PlanRefusedError(
+            f"{run.device_id}: billing has started before it came here ({'; '.join(gate.started_by)})",
+            reasons=gate.started_by,
+            hint="nothing was erased; set the unit aside",
+        )
+
+
+def connect(run: Run, device: Device, evidence: JsonObject) -> Device:
+    """Strategy A: boot the application, wait until the cloud knows of a new connection, back into DFU mode. **Starts
+    billing.** Whatever happens meanwhile, the unit is brought back."""
+    clock, limit_s = run.slot.host.clock, run.limits.connect_s
+    run.guard.require(Act.CONNECT)
+    with DfuSession(run.slot.host, device, run.guard.station.permissions) as session:
+        session.leave()
+    started_s = clock.monotonic_s()
+    device = wait_for_mode(run.slot.host, device, UsbMode.NORMAL, limit_s)
+    device = wait_until_settled(run.slot.host, device, limit_s)
+    try:
+        while not run.guard.has_connected():
+            run.check_stop("connect", limit_s)
+            clock.sleep(CLOUD_POLL_S)
+        run.guard.remember(DeviceEventType.CONNECTED, run.now(), statement="the cloud's record, strategy A")
+        evidence["connected_after_s"] = round(clock.monotonic_s() - started_s, 1)
+    finally:
+        device = _back_into_dfu(run, device)
+    return device
+
+
+def _back_into_dfu(run: Run, device: Device) -> Device:
+    with ControlSession(run.slot.host, device) as session:
+        run.read_counters(session)
+        session.stop_connecting()
+    since = run.now()
+    device, _ = enter_dfu(run.slot.host, device, timeout_s=run.limits.enter_dfu_s)
+    run.observed.in_dfu_since(since)
+    return device
+
+
+def await_verdict(run: Run, device: Device, evidence: JsonObject) -> None:
+    """The verdict, after the unit lost its power and the cloud's record has settled. Raises BillingUnprovenError when
+    it is not what the strategy promises, DeviceModeError when the unit was reset instead of unplugged."""
+    clock, limit_s = run.slot.host.clock, run.limits.gate_s
+    while device_at(run.slot.host, run.slot.port_path) is not None:
+        run.observed.still_held(device)
+        run.check_stop("gate", limit_s)
+        clock.sleep(POLL_INTERVAL_S)
+    run.guard.off_at = run.now()
+    settled_s = clock.monotonic_s() + SETTLE_S
+    while clock.monotonic_s() < settled_s:
+        run.check_stop("gate", limit_s)
+        clock.sleep(POLL_INTERVAL_S)
+        if device_at(run.slot.host, run.slot.port_path) is not None:
+            run.guard.off_at = None
+            raise DeviceModeError(
+                f"slot {run.slot.name}: {run.device_id} has power again",
+                expected="off",
+                hint="it was reset instead of unplugged, or put back: unplug it, and look its Device ID up",
+            )
+    run.guard.read_after(run.now(), evidence)
+    gate = run.guard.gate(run.observed.evidence, run.now())
+    evidence["verdict"] = str(gate.verdict)
+    run.guard.require_promise(gate)
+
+
+def _product_version(plan: FlashPlan) -> int | None:
+    """The product version of the application in a plan, None when it has none."""
+    for file in (*(w.file for w in plan.writes), *plan.satisfied):
+        if file.module.function == ModuleFunction.USER_PART and file.module.product is not None:
+            return file.module.product.version
+    return None
