@@ -7,8 +7,8 @@ whenever somebody touches the board. Work that keeps a real chip busy moves the 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from particle_harness import radio as radio_events
 from particle_harness.agenda import Agenda
@@ -201,6 +201,11 @@ class VirtualBoard(HostSide):
         """Write down what the next process must know."""
         with self._lock:
             self._save()
+
+    def add_fault(self, table: Mapping[str, Any]) -> None:
+        """Let something go wrong from now on; see :mod:`particle_harness.faults`."""
+        with self._lock:
+            self._faults.add(table)
 
     # -- what a test may ask -------------------------------------------------------------------------------------
 

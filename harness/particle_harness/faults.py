@@ -34,7 +34,7 @@ power again, after that time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from particle_harness.nor_flash import Reader
@@ -127,6 +127,12 @@ class FaultScript:
         self.fired = set(fired)
         self._counts: dict[str, int] = {}
         self._power_cut: Fault | None = None
+
+    def add(self, table: Mapping[str, Any]) -> None:
+        """Let something else go wrong; ``n`` is counted from now on. ValueError as :func:`parse_faults`."""
+        (fault,) = parse_faults([table])
+        n = self._counts.get(fault.at, 0) + fault.n
+        self._faults = (*self._faults, replace(fault, n=n, key=f"{len(self._faults)}+{fault.key}"))
 
     def count(self, place: str, events: int = 1) -> Fault | None:
         """Note more events at ``place`` that come in one go; the fault that fires with them, if any."""

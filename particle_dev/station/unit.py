@@ -84,6 +84,8 @@ class UnitRun:
     erased: bool = False
     observed: Observations = field(init=False)
     guard: UnitGuard = field(init=False)
+    parked: JsonObject | None = None
+    parked_at: datetime | None = None
     _deadline_s: float = 0.0
 
     def __post_init__(self) -> None:
@@ -104,10 +106,8 @@ class UnitRun:
             return None
         self.device_id = device.device_id or None
         self._say(EventType.UNIT_STARTED, {"platform": device.platform.name, "port": self.slot.port_path})
-        parked: JsonObject | None = None
-        parked_at: datetime | None = None
         try:
-            parked, parked_at = self._steps(device)
+            self._steps(device)
             verdict = Verdict.PASS
         except JournalError:
             raise
@@ -116,7 +116,7 @@ class UnitRun:
         except ParticleDevError as error:
             refused = isinstance(error, REFUSALS) and not self.erased
             verdict = Verdict.REFUSED if refused else Verdict.FAIL
-        billing = judge(self.observed.evidence, parked_at)
+        billing = judge(self.observed.evidence, self.parked_at)
         promised = BillingVerdict.STARTED if self.guard.strategy is Strategy.A else BillingVerdict.NOT_STARTED
         if verdict is Verdict.PASS and billing.verdict is not promised:
             verdict = Verdict.FAIL
@@ -129,7 +129,7 @@ class UnitRun:
                 "billing": billing_data(billing),
                 "gate": gate_data(gate),
                 "modules": [m for m in self.modules if verdict is Verdict.PASS or m["read_back_sha256"]],
-                "parked": parked,
+                "parked": self.parked,
             },
         )
         return verdict
@@ -192,7 +192,7 @@ class UnitRun:
 
     # ---- steps -------------------------------------------------------------------------------------------------
 
-    def _steps(self, device: Device) -> tuple[JsonObject, datetime]:
+    def _steps(self, device: Device) -> None:
         limits = self.limits
         with self._step("identify", limits.identify_s) as evidence:
             firmware = self._identify(device, evidence)
@@ -213,11 +213,10 @@ class UnitRun:
             with self._step("connect", limits.connect_s) as evidence:
                 device = connect(self, device, evidence)
         with self._step("park", limits.park_s) as evidence:
-            parked, parked_at = self._park(device, evidence)
+            self._park(device, evidence)
         if self.guard.asks_cloud:
             with self._step("gate", limits.gate_s) as evidence:
                 await_verdict(self, device, evidence)
-        return parked, parked_at
 
     def _identify(self, device: Device, evidence: JsonObject) -> FirmwareChoice:
         """Who is it? Device ID over each link that tells it, serial number, platform."""
@@ -353,7 +352,7 @@ class UnitRun:
         evidence |= {"read_over": "DFU read", "size_bytes": plan.size_bytes}
         self.observed.still_held(device)
 
-    def _park(self, device: Device, evidence: JsonObject) -> tuple[JsonObject, datetime]:
+    def _park(self, device: Device, evidence: JsonObject) -> None:
         """End in DFU mode, without power where the bench can switch it."""
         self.observed.still_held(device)
         parked_at = self.now()
@@ -365,9 +364,8 @@ class UnitRun:
         else:
             message = f"slot {self.slot.name}: unplug {self.device_id} now; do not reset it, it waits in DFU mode"
             self._say(EventType.OPERATOR_MESSAGE, {"message": message})
-        parked = {"mode": "dfu", "power": power}
-        evidence |= parked
-        return parked, parked_at
+        self.parked, self.parked_at = {"mode": "dfu", "power": power}, parked_at
+        evidence |= self.parked
 
     # ---- help --------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,199 @@
+"""Runs of a station that asks a cloud, on virtual boards that can really reach it: strategies C, B and A.
+
+Board and cloud are our own models; the client in between is judged elsewhere against the simulated cloud, which foreign
+clients judge. What is proven here is the way of evidence from both sides into the record.
+"""
+
+import pytest
+
+from particle_dev.cloud.budget import BudgetBook, budget_of
+from particle_dev.cloud.metering import BillingVerdict
+from particle_dev.cloud.plans import PLANS, PlanName
+from particle_dev.cloud.strategies import Strategy
+from particle_dev.permissions import Permissions
+from tests.station.guard_world import World
+
+NOT_STARTED, STARTED, UNKNOWN = BillingVerdict.NOT_STARTED, BillingVerdict.STARTED, BillingVerdict.UNKNOWN
+
+
+@pytest.fixture
+def world(tmp_path):
+    made = []
+
+    def make(*args, **options):
+        made.append(World(tmp_path, *args, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def verdicts(unit):
+    return str(unit.verdict), unit.billing.verdict, unit.gate.verdict
+
+
+def error(unit):
+    return unit.error["message"]
+
+
+# ---- strategy C ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("platform", ["boron", "tracker", "argon", "photon"])
+def test_a_member_that_never_connected(world, platform):
+    """Fresh from the factory: listening, since it is not set up."""
+    w = world(platform, arrives_in="dfu" if platform == "photon" else "app")
+    unit = w.run(w.guard())
+    assert verdicts(unit) == ("pass", NOT_STARTED, NOT_STARTED), (unit.gate.missing, unit.error)
+    assert [s.name for s in unit.steps][-2:] == ["park", "gate"]
+    assert {f.id for f in unit.gate.facts} >= {"C1", "C2", "C3", "C4", "C6", "C11"}
+    assert not w.is_metered
+
+
+def test_without_a_cloud_the_verdict_is_of_the_window_and_says_so(world):
+    unit = world("boron").run()
+    assert verdicts(unit) == ("pass", NOT_STARTED, UNKNOWN)
+    assert "the cloud was not asked" in unit.gate.missing[0]
+
+
+def test_one_that_was_online_before_is_refused_and_nothing_erased(world):
+    w = world("boron", factory="online", device_os="4.0.0")
+    w.clock.sleep(60)
+    w.board.advance()
+    assert w.is_metered
+    w.board.power_off()
+    w.open_stream()
+    unit = w.run(w.guard())
+    assert verdicts(unit) == ("refused", UNKNOWN, STARTED)
+    assert "started before" in error(unit)
+    assert w.board.truth.erases == 0
+    state = w.states.state(w.device_id)
+    assert state.first_connected_at is not None
+    assert "C1" in state.first_connected_by
+
+
+def test_an_automatic_application_with_an_active_sim_is_unknown_even_if_it_was_caught_in_time(world):
+    """Gate G asks for more than quiet counters: nothing held the unit back in its first seconds."""
+    w = world("boron", factory="online", device_os="4.0.0")
+    w.board.power_off()
+    w.open_stream()
+    w.board.add_fault({"do": "slow", "at": "control_transfer", "delay_s": 0.1})
+    unit = w.run(w.guard())
+    assert verdicts(unit) == ("fail", NOT_STARTED, UNKNOWN)
+    assert "off the air" in error(unit)
+    assert not w.is_metered
+
+
+def test_a_sim_that_was_never_active_holds_it_back(world):
+    w = world("boron", factory="online", device_os="4.0.0", member=None)
+    unit = w.run(w.guard(), on_event=lambda kind, step: late_import(w, kind, step))
+    assert verdicts(unit) == ("fail", NOT_STARTED, UNKNOWN), "the import activated it"
+
+
+def late_import(w, kind, step):
+    if (kind, step) == ("step_started", "gate"):
+        w.import_into(w.products[0])
+
+
+def test_a_unit_outside_of_the_product_is_unknown(world):
+    for member in (None, "other"):
+        w = world("boron", member=member, arrives_in="dfu")
+        unit = w.run(w.guard())
+        assert verdicts(unit) == ("fail", NOT_STARTED, UNKNOWN)
+        assert "not in the product" in error(unit)
+
+
+@pytest.mark.parametrize("do", ["status", "truncate", "html"])
+def test_a_cloud_that_does_not_answer_is_unknown(world, do):
+    w = world("boron")
+    w.cloud.add_fault({"do": do, "on": "GET /v1/products/*/devices/*", "count": 0})
+    unit = w.run(w.guard())
+    assert verdicts(unit) == ("fail", NOT_STARTED, UNKNOWN)
+    assert any("the cloud's record" in text for text in unit.gate.missing)
+
+
+def test_a_stream_with_a_gap_is_unknown(world):
+    w = world("boron")
+    w.gaps.append((w.clock.utc_now(), w.clock.utc_now()))
+    w.clock.sleep(1)
+    unit = w.run(w.guard(), on_event=lambda *_: w.gaps.append((w.began, w.clock.utc_now())))
+    assert unit.gate.verdict is UNKNOWN
+    assert any(text.startswith("C4") for text in unit.gate.missing)
+
+
+def test_a_reset_while_it_waits_for_the_verdict(world):
+    w = world("boron")
+
+    def put_back(kind, step):
+        if (kind, step) == ("step_started", "gate"):
+            w.board.power_on()
+
+    unit = w.run(w.guard(), on_event=put_back)
+    assert str(unit.verdict) == "fail"
+    assert unit.gate.verdict is not NOT_STARTED
+
+
+# ---- strategy B ------------------------------------------------------------------------------------------------------
+
+
+def test_a_unit_that_was_tested_elsewhere_passes_since_its_baseline(world):
+    w = world("boron", factory="online", device_os="4.0.0")
+    w.clock.sleep(60)
+    w.board.advance()
+    w.board.power_off()
+    w.cloud.advance()
+    w.clock.sleep(2 * 60 * 60)
+    w.cloud.advance()
+    from particle_dev.station.guard import UnitGuard  # noqa: PLC0415
+
+    guard = w.guard(Strategy.B)
+    taker = UnitGuard(guard)
+    taker.identified(w.device_id, w.kind.platform)
+    assert taker.take_baseline(w.clock.utc_now()).last_handshake_at
+    w.open_stream()
+    w.board.state.dfu_requested = True
+    w.board.power_on()
+    unit = w.run(guard)
+    assert unit.gate.verdict is UNKNOWN
+    assert unit.gate.since_baseline is NOT_STARTED, unit.gate.missing
+    assert str(unit.verdict) == "pass", unit.error
+
+
+# ---- strategy A ------------------------------------------------------------------------------------------------------
+
+
+def book(tmp_path):
+    return BudgetBook(tmp_path / "budget.json", budget_of(PLANS[PlanName.BASIC]))
+
+
+def test_a_unit_is_connected_with_consent_and_its_start_recorded(world, tmp_path):
+    w = world("boron", device_os="4.0.0")
+    guard = w.guard(Strategy.A, budget=book(tmp_path), permissions=Permissions(may_connect=True))
+    w.board.dct.mark_setup_done()
+    unit = w.run(guard)
+    assert verdicts(unit) == ("pass", STARTED, STARTED), (unit.error, unit.gate)
+    assert w.is_metered
+    assert [s.name for s in unit.steps][-3:] == ["connect", "park", "gate"]
+    assert w.states.state(w.device_id).first_connected_at is not None
+    assert w.board.state.runs == "off"
+
+
+def test_without_consent_nothing_is_erased(world, tmp_path):
+    w = world("boron", device_os="4.0.0")
+    unit = w.run(w.guard(Strategy.A, budget=book(tmp_path)))
+    assert str(unit.verdict) == "refused"
+    assert "nobody has agreed" in error(unit)
+    assert w.board.truth.erases == 0
+    assert not w.is_metered
+
+
+def test_without_coverage_it_comes_back_into_dfu_mode(world, tmp_path):
+    w = world("boron")
+    w.board.dct.mark_setup_done()
+    w.cloud.network.coverage["cellular"] = False
+    guard = w.guard(Strategy.A, budget=book(tmp_path), permissions=Permissions(may_connect=True))
+    unit = w.run(guard)
+    assert str(unit.verdict) == "fail"
+    assert w.board.state.runs == "dfu"
+    assert not w.is_metered
