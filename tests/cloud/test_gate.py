@@ -169,6 +169,10 @@ def test_events_of_a_connection_prove_the_start(event):
     assert event[0] in gate.started_by[0]
 
 
+def test_the_late_end_of_a_former_session_says_nothing():
+    assert verdict(stream=quiet_stream([("spark/status", "offline")])) is NOT_STARTED
+
+
 def test_another_event_is_a_doubt():
     assert "events of the device" in missing(stream=quiet_stream([("temperature", "20")]))
 
