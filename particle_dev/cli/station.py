@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import signal
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+import platformdirs
 
+from particle_dev.cli.cloud_options import cloud_option, opened_cloud
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.options import (
     factory_modules,
@@ -20,8 +24,10 @@ from particle_dev.cli.options import (
 )
 from particle_dev.cli.station_view import JsonView, StationView, print_summary
 from particle_dev.errors import JournalError
+from particle_dev.permissions import Permissions
 from particle_dev.station.engine import Station
-from particle_dev.station.recipe import load_recipe
+from particle_dev.station.guard import StationGuard
+from particle_dev.station.recipe import Recipe, load_recipe
 from particle_dev.station.report import REPORT_NAME
 
 _EXIT_CODES = {"pass": ExitCode.OK, "fail": ExitCode.FAILED, "incomplete": ExitCode.INCOMPLETE}
@@ -42,6 +48,15 @@ def station() -> None:
     help="Folder for journal, records and report; one that holds an unfinished run is resumed.",
 )
 @click.option("--operator", metavar="NAME", help="Who runs the station, for the record.")
+@click.option("--may-connect", is_flag=True, help="Strategy A: boards go online, which starts their billing.")
+@click.option(
+    "--site",
+    "site_dir",
+    envvar="PARTICLE_DEV_SITE",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder in which the stations of a site remember devices and budgets [env: PARTICLE_DEV_SITE].",
+)
+@cloud_option
 @store_option
 @json_option
 def run(
@@ -49,13 +64,19 @@ def run(
     bench_spec: str,
     folder: Path | None,
     operator: str | None,
+    may_connect: bool,
+    site_dir: Path | None,
+    profile: str | None,
+    token_file: Path | None,
     store_dir: Path | None,
     as_json: bool,
 ) -> None:
     """Take the board in every slot through the recipe, all slots at once.
 
     identify, check, plan, enter DFU mode, erase and write, read back, power off in DFU mode. No board boots its new
-    application. Exit status 0 only when every slot passed; 6 when one was empty. With --json every event is a line.
+    application, unless the recipe's strategy is A and --may-connect is given. A recipe with a [cloud] also asks for
+    each unit's record there, before and after. Exit status 0 only when every slot passed; 6 when one was empty. With
+    --json every event is a line.
     """
     recipe = load_recipe(recipe_path)
     table = read_bench(bench_spec)
@@ -69,18 +90,39 @@ def run(
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup asked for that
             signal.signal(number, signal.default_int_handler)
+    site = site_dir or platformdirs.user_data_path("particle-dev")
+    permissions = Permissions(may_connect=may_connect)
     with (
+        _guard(recipe, site, permissions, profile, token_file) as guard,
         opened_bench(table, factory, folder / "bench-state") as bench,
         JsonView() if as_json else StationView() as view,
     ):
         try:
-            record = Station(recipe, bench, store, folder, view.handle, expected, operator).run()
+            record = Station(recipe, bench, store, folder, view.handle, expected, operator, guard).run()
         except KeyboardInterrupt:
             click.echo("stopped; the same command goes on where this run ended", err=True)
             raise
     if not as_json:
         print_summary(record, folder / REPORT_NAME)
     raise SystemExit(_EXIT_CODES[record.verdict])
+
+
+@contextmanager
+def _guard(
+    recipe: Recipe, site: Path, permissions: Permissions, profile: str | None, token_file: Path | None
+) -> Iterator[StationGuard | None]:
+    """The billing guard of a recipe that names a product: opened before a board gets power."""
+    if recipe.cloud is None:
+        yield None
+        return
+    # HTTP is slow to import, and most recipes ask no cloud.
+    from particle_dev.station.guard_setup import opened_guard  # noqa: PLC0415
+
+    with (
+        opened_cloud(profile or recipe.cloud.profile, token_file) as api,
+        opened_guard(recipe, api, site, permissions) as guard,
+    ):
+        yield guard
 
 
 def _make_folder(folder: Path) -> None:

@@ -150,7 +150,9 @@ def _cloud(root: TomlTable, strategy: Strategy | None) -> CloudChoice | None:
     if "plan" in table.values:
         word = table.text("plan")
         if word not in list(PlanName):
-            raise table.error("plan", f"cloud.plan {word!r} is not known", hint=suggestion(word, list(PlanName)))
+            raise table.error(
+                "plan", f"cloud.plan {word!r} is not known", hint=suggestion(word, [str(name) for name in PlanName])
+            )
         plan = PlanName(word)
     if plan is None and strategy is Strategy.A:
         raise table.error("plan", "strategy A needs cloud.plan", hint='add plan = "free", "basic" or "enterprise"')

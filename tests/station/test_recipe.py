@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from particle_dev.cloud.plans import PlanName
 from particle_dev.errors import ConfigError
-from particle_dev.station.recipe import FirmwareChoice, Limits, load_recipe
+from particle_dev.station.recipe import CloudChoice, FirmwareChoice, Limits, load_recipe
 
 SHIP = Path(__file__).parents[2] / "recipes" / "ship.toml"
 GOOD = """[recipe]
@@ -111,3 +112,38 @@ def test_what_is_no_text_is_refused(load, tmp_path):
         load_recipe(tmp_path)
     with pytest.raises(ConfigError, match="cannot read"):
         load_recipe(tmp_path / "absent.toml")
+
+
+CLOUD = GOOD.replace('finish = "dfu"', 'finish = "dfu"\nstrategy = "C"') + '\n[cloud]\nproduct = "sensors-v1"\n'
+
+
+def test_strategy_and_cloud(load):
+    recipe = load(CLOUD + 'profile = "factory"\nplan = "basic"\n')
+    assert recipe.strategy == "C"
+    assert recipe.cloud == CloudChoice("sensors-v1", "factory", PlanName.BASIC)
+    assert load(CLOUD.replace('"sensors-v1"', "12345")).cloud.product == "12345"
+    assert (load(GOOD).strategy, load(GOOD).cloud) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "word"),
+    [
+        ('"C"', '"D"', "recipe.strategy", "'D' is not known"),
+        ('product = "sensors-v1"', "", "cloud.product", "is missing"),
+        ('product = "sensors-v1"', 'product = "x"\nplan = "fre"', "cloud.plan", "did you mean 'free'"),
+        ('product = "sensors-v1"', 'produkt = "x"', "cloud.produkt", "did you mean 'product'"),
+        ('"C"', '"A"', "cloud.plan", "strategy A needs cloud.plan"),
+    ],
+)
+def test_mistakes_in_strategy_and_cloud(load, old, new, key, word):
+    with pytest.raises(ConfigError) as caught:
+        load(CLOUD.replace(old, new))
+    assert caught.value.key == key
+    assert word in str(caught.value)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("strategy", ["A", "B"])
+def test_what_connects_needs_the_cloud(load, strategy):
+    with pytest.raises(ConfigError, match="needs the cloud"):
+        load(GOOD.replace('finish = "dfu"', f'finish = "dfu"\nstrategy = "{strategy}"'))

@@ -1,0 +1,108 @@
+"""Opens what a station's billing guard needs: the product, its event stream, and the site's memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+from particle_dev.cloud.api import CloudApi
+from particle_dev.cloud.budget import BudgetBook, budget_of
+from particle_dev.cloud.device_state import DeviceStates
+from particle_dev.cloud.event_hub import EventHub, Subscription
+from particle_dev.cloud.event_stream import SseSource
+from particle_dev.cloud.events import CloudEvent, StreamEnded, StreamGap, StreamScope
+from particle_dev.cloud.evidence import ProductEvidence
+from particle_dev.cloud.facts import StreamWatch
+from particle_dev.cloud.plans import PLANS
+from particle_dev.cloud.strategies import Strategy
+from particle_dev.errors import EventSourceError
+from particle_dev.permissions import Permissions
+from particle_dev.station.guard import StationGuard
+from particle_dev.station.recipe import Recipe
+from particle_dev.transport.base import Clock
+
+DEVICES_NAME = "devices.jsonl"
+CANARY_TIMEOUT_S = 40.0
+"""Until the first event of our own has come back: two of them, and a little."""
+_POLL_S = 0.2
+
+
+@contextmanager
+def opened_guard(recipe: Recipe, api: CloudApi, site: Path, permissions: Permissions) -> Iterator[StationGuard]:
+    """The guard of a run, its event stream proven to be alive, for a recipe with a cloud.
+
+    ``site`` is the folder in which all stations of a place keep what they know of devices and budgets. Raises
+    CloudError and TransportError when the product cannot be read or listened to: then no board is touched.
+    """
+    choice = recipe.cloud
+    assert choice is not None
+    evidence = ProductEvidence(api, choice.product)
+    states = DeviceStates(site / DEVICES_NAME)
+    states.events()  # A damaged file is better met now than in the middle of a tray.
+    plan = PLANS[choice.plan] if choice.plan else None
+    book = BudgetBook(site / f"budget-{evidence.product.id}.json", budget_of(plan)) if plan else None
+    source = SseSource(api, StreamScope(product_ref=evidence.product.id), canary=True)
+    hub = EventHub(source, api.clock.utc_now)
+    watch = ProductWatch(source, hub.subscribe(), api.clock)
+    with hub:
+        _wait_for_canary(source, hub, api)
+        yield StationGuard(recipe.strategy or Strategy.C, evidence, states, watch, book, permissions)
+
+
+def _wait_for_canary(source: SseSource, hub: EventHub, api: CloudApi) -> None:
+    deadline_s = api.clock.monotonic_s() + CANARY_TIMEOUT_S
+    while not source.proven():
+        if hub.error is not None:
+            raise hub.error
+        if api.clock.monotonic_s() > deadline_s:
+            raise EventSourceError(
+                f"the event stream of {source.name} did not bring back an event of our own in {CANARY_TIMEOUT_S:.0f} s",
+                source=source.name,
+                hint="the token needs the scopes events:get and events:send; check the network",
+            )
+        api.clock.sleep(_POLL_S)
+
+
+class ProductWatch:
+    """What a product's stream has brought about each device. Callable by all slots."""
+
+    def __init__(self, source: SseSource, subscription: Subscription, clock: Clock) -> None:
+        self._source = source
+        self._clock = clock
+        self._subscription = subscription
+        self._lock = threading.Lock()
+        self._events: dict[str, list[tuple[str, str]]] = {}
+        self._gaps: list[tuple[datetime, datetime]] = []
+        self._open_gap: datetime | None = None
+
+    def __call__(self, device_id: str) -> StreamWatch:
+        """What is known of one device now. Not proven is what lies between, before and after canaries."""
+        with self._lock:
+            self._drain()
+            proven = self._source.proven()
+            events = tuple(self._events.get(device_id.lower(), ()))
+            if not proven:
+                return StreamWatch(self._now(), None, (), events)
+            holes = [(a.until, b.since) for a, b in pairwise(proven)]
+            gaps = [*self._gaps, *holes]
+            if self._open_gap is not None:
+                gaps.append((self._open_gap, self._now() + timedelta(days=1)))
+            return StreamWatch(proven[0].since, proven[-1].until, tuple(gaps), events)
+
+    def _drain(self) -> None:
+        for item in self._subscription.get_all():
+            if isinstance(item, CloudEvent):
+                self._events.setdefault(item.coreid.lower(), []).append((item.name, item.data or ""))
+            elif isinstance(item, StreamGap):
+                self._open_gap = item.since if item.until is None else None
+                if item.until is not None:
+                    self._gaps.append((item.since, item.until))
+            elif isinstance(item, StreamEnded):
+                self._open_gap = self._open_gap or self._now()
+
+    def _now(self) -> datetime:
+        return self._clock.utc_now()
