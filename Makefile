@@ -21,6 +21,7 @@ help:
 	@echo "make demo    four virtual boards get real Device OS firmware; ends with a report"
 	echo "make test    everything that CI runs"
 	echo "make judges  dfu-util, particle-cli and others, unmodified, and a Linux kernel in QEMU, on virtual boards"
+	echo "make soak    every power cut and every lost transfer, where make test takes samples; hours"
 	echo "make bench   speed, as ratios against peers"
 	echo "make clean   remove build output and the virtual environment"
 
@@ -118,6 +119,11 @@ USB_JUDGES := tests/judges/usb
 # Debian's OpenOCD is among the judges that run here.
 unit: $(VENV)/.ready $(TEST_FIRMWARE)/.ready judge-packages
 	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) $(BIN)/python -m pytest --ignore=$(USB_JUDGES)
+
+# The whole of what CI samples: every transfer, every page. Hours.
+.PHONY: soak
+soak: $(VENV)/.ready $(TEST_FIRMWARE)/.ready
+	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) $(BIN)/python -m pytest -m soak --ignore=$(USB_JUDGES)
 
 # Unmodified programs on virtual boards: dfu-util, lsusb, udev, npm's usb, particle-cli on a mocked bus; a kernel in QEMU.
 JUDGES := $(CACHE)/judges

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import click
 
 from particle_dev.catalog.uicr import UICR_NAMES
+from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.options import json_option
-from particle_dev.cli.swd_options import may_erase_option, may_lock_option, opened_board, probe_options
-from particle_dev.device.swd import Park, SwdIdentity, require_pyocd
+from particle_dev.cli.swd_options import (
+    act_journal,
+    chosen_probe,
+    journal_option,
+    may_erase_option,
+    may_lock_option,
+    opened_board,
+    probe_options,
+    read_out_folder,
+)
+from particle_dev.device.swd import Park, SwdIdentity, SwdSession, require_pyocd
 from particle_dev.flash.board_modules import module_title
 from particle_dev.permissions import Permissions
+from particle_dev.station import swd_acts
 
 _ERASED_WORD = 0xFFFFFFFF
 
@@ -106,18 +119,29 @@ def park(how: str, as_json: bool, **board: Any) -> None:
 @click.command("recover")
 @probe_options
 @may_erase_option
+@journal_option
 @json_option
-def recover(may_erase: bool, as_json: bool, **board: Any) -> None:
+def recover(may_erase: bool, journal_file: Path | None, as_json: bool, **board: Any) -> None:
     """Open a locked nRF52840 by erasing its flash and UICR. The application, bootloader and MBR are gone then.
 
-    Keys and settings of Gen 3 boards lie in external flash and stay. Do not take power away before the board is
-    flashed again: newer chips close with the next power-up. Needs --may-erase.
+    A board that can be read is read out into a file first. Keys and settings of Gen 3 boards lie in external flash and
+    stay. Do not take power away before the board is flashed again: newer chips close with the next power-up. Needs
+    --may-erase. Recorded in the journal.
     """
-    with opened_board(**board, recover=True, permissions=Permissions(may_erase=may_erase)) as session:
-        identity = session.identity()
+    permissions = Permissions(may_erase=may_erase)
+    board["probe_id"] = chosen_probe(board["probe_id"])
+
+    def open_board(erase: bool) -> AbstractContextManager[SwdSession]:
+        options: dict[str, Any] = {"recover": True, "permissions": permissions} if erase else {}
+        return opened_board(**board, **options)
+
+    folder = read_out_folder()
+    done = swd_acts.recover(open_board, board["probe_id"], act_journal(journal_file), folder, permissions)
+    identity, file = done.identity, str(done.read_out) if done.read_out else None
     if as_json:
-        click.echo(json.dumps({"recovered": True, **identity_object(identity)}))
+        click.echo(json.dumps({"recovered": True, "read_out": file, **identity_object(identity)}))
         return
+    click.echo(f"read out before: {file}" if file else "it was locked: nothing could be read out before")
     click.echo(f"{identity.device_id}: flash and UICR are erased; debug port: {identity.protection}")
     click.echo("now flash it with a restore file: particle-dev swd flash --platform NAME --restore FILE")
 
@@ -125,16 +149,28 @@ def recover(may_erase: bool, as_json: bool, **board: Any) -> None:
 @click.command("lock")
 @probe_options
 @may_lock_option
+@click.option("--no-reset", is_flag=True, help="Leave the core halted: the port closes at the next reset, unproven.")
+@journal_option
 @json_option
-def lock(may_lock: bool, as_json: bool, **board: Any) -> None:
-    """Close the debug port of an nRF52840 from the next reset on. Only erasing everything opens it again.
+def lock(may_lock: bool, no_reset: bool, journal_file: Path | None, as_json: bool, **board: Any) -> None:
+    """Close the debug port of an nRF52840. Only erasing everything opens it again.
 
-    Needs --may-lock.
+    The board is reset into DFU mode, and its control access port asked whether the lock is in force: exit status 0 says
+    so, 6 that it is not proven. Needs --may-lock. Recorded in the journal.
     """
-    with opened_board(**board) as session:
-        identity = session.identity()
-        session.lock(Permissions(may_lock=may_lock))
+    board["probe_id"] = chosen_probe(board["probe_id"])
+    done = swd_acts.lock(
+        lambda _erase: opened_board(**board),
+        board["probe_id"],
+        act_journal(journal_file),
+        Permissions(may_lock=may_lock),
+        prove=not no_reset,
+    )
     if as_json:
-        click.echo(json.dumps({"device_id": identity.device_id, "locked": "at the next reset"}))
+        click.echo(json.dumps({"device_id": done.device_id, "port_closed": done.proven, "left": str(done.left)}))
     else:
-        click.echo(f"{identity.device_id}: the debug port closes at the next reset")
+        closed = "closed, as its control access port says" if done.proven else "closes at the next power-up; not proven"
+        click.echo(f"{done.device_id}: the debug port is {closed}" if done.proven else f"{done.device_id}: {closed}")
+        click.echo(f"left {done.left}; {done.left.proves}")
+    if not done.proven:
+        raise SystemExit(ExitCode.INCOMPLETE)

@@ -11,9 +11,15 @@ import click
 
 from particle_dev.catalog.uicr import UICR_SIZE_BYTES, UICR_START
 from particle_dev.cli.options import json_option
-from particle_dev.cli.swd_flash import backup_folder
-from particle_dev.cli.swd_options import may_erase_option, may_lock_option, opened_board, park_option, probe_options
-from particle_dev.cli.swd_view import SwdView
+from particle_dev.cli.swd_options import (
+    backup_folder,
+    may_erase_option,
+    may_lock_option,
+    opened_board,
+    park_option,
+    probe_options,
+)
+from particle_dev.cli.swd_view import Left, SwdView
 from particle_dev.device.swd import Park, SwdIdentity
 from particle_dev.errors import DeviceNotFoundError, WrongDeviceError
 from particle_dev.flash.swd_archive import Archive, read_archive, write_archive
@@ -22,6 +28,7 @@ from particle_dev.flash.swd_execute import carry_out_swd
 from particle_dev.flash.swd_inventory import chip_state
 from particle_dev.flash.swd_plan import make_restore_plan
 from particle_dev.permissions import Permissions
+from particle_dev.station.swd_acts import memories
 
 
 @click.command("dump")
@@ -35,20 +42,16 @@ def dump(file: Path, as_json: bool, **board: Any) -> None:
     """
     with opened_board(**board) as session:
         identity = session.identity()
-        chip = session.chip
-        regions = {chip.flash_start_address: session.link.read(chip.flash_start_address, chip.flash_size_bytes)}
-        if identity.uicr:
-            regions[UICR_START] = identity.uicr
-    platform = identity.platform.name if identity.platform else None
-    write_archive(file, Archive(identity.device_id, chip.name, platform, regions))
+        archive = memories(session, identity)
+    write_archive(file, archive)
     if as_json:
         listed = [
             {"address": a, "size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-            for a, data in regions.items()
+            for a, data in archive.regions.items()
         ]
         click.echo(json.dumps({"device_id": identity.device_id, "file": str(file), "regions": listed}))
         return
-    for address, data in regions.items():
+    for address, data in archive.regions.items():
         click.echo(f"0x{address:08x}  {len(data)} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}")
     click.echo(f"{identity.device_id}: written to {file}")
 
@@ -93,8 +96,8 @@ def restore(
         for event in carry_out_swd(session, plan, permissions=permissions, save_backup=backup.save):
             view.take(event)
         backup.drop()
-        proves = session.park(Park(park_name))
-    view.print_result(park_name, proves)
+        left = Left.of(session, plan, Park(park_name), None)
+    view.print_result(left)
 
 
 def _every_key(identity: SwdIdentity) -> set[tuple[int, int]]:

@@ -6,13 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import click
-import platformdirs
 
 from particle_dev.catalog.platforms import Platform
 from particle_dev.cli.escape import escaped
 from particle_dev.cli.options import json_option, open_store, store_option
-from particle_dev.cli.swd_options import may_erase_option, may_lock_option, opened_board, park_option, probe_options
-from particle_dev.cli.swd_view import SwdView
+from particle_dev.cli.swd_options import (
+    backup_folder,
+    may_erase_option,
+    may_lock_option,
+    opened_board,
+    park_option,
+    probe_options,
+)
+from particle_dev.cli.swd_view import Left, SwdView
 from particle_dev.device.swd import Park
 from particle_dev.errors import DeviceNotFoundError
 from particle_dev.flash.hex_file import read_hex
@@ -24,11 +30,6 @@ from particle_dev.flash.swd_image import Segment, merge, module_segments, named_
 from particle_dev.flash.swd_inventory import chip_state, interrupted_pages
 from particle_dev.flash.swd_plan import make_swd_plan
 from particle_dev.permissions import Permissions
-
-
-def backup_folder() -> Path:
-    """Where pages wait that a run has erased and not written again."""
-    return platformdirs.user_data_path("particle-dev") / "swd-backup"
 
 
 @click.command("flash")
@@ -109,12 +110,8 @@ def flash(
         ):
             view.take(event)
         backup.drop()
-        if may_connect:
-            session.run(permissions)
-            proves = None
-        else:
-            proves = session.park(Park(park_name))
-    view.print_result(park_name if proves else "running", proves)
+        left = Left.of(session, plan, Park(park_name), permissions if may_connect else None)
+    view.print_result(left)
 
 
 def _wanted(

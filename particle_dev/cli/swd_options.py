@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import platformdirs
 
 from particle_dev.catalog.chips import chip_of
 from particle_dev.catalog.platforms import PLATFORMS, Platform, platform_by_name
 from particle_dev.device.swd import Park, SwdSession, require_pyocd, swd_session
 from particle_dev.errors import DeviceAmbiguousError, DeviceNotFoundError
+from particle_dev.station.act_journal import ActJournal
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 DEFAULT_FREQUENCY_HZ = 4_000_000
@@ -56,6 +59,36 @@ def park_option(command: CommandT) -> CommandT:
     return click.option(
         "--park", "park_name", type=click.Choice(_PARKS), default=_PARKS[0], help="How the board is left [halted]."
     )(command)
+
+
+def journal_option(command: CommandT) -> CommandT:
+    """``--journal``."""
+    return click.option(
+        "--journal",
+        "journal_file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Where the act is recorded [~/.local/share/particle-dev/acts.jsonl].",
+    )(command)
+
+
+def act_journal(file: Path | None) -> ActJournal:
+    """The journal that ``--journal`` names, or the user's own."""
+    return ActJournal(file or _data_folder() / "acts.jsonl")
+
+
+def backup_folder() -> Path:
+    """Where pages wait that a run has erased and not written again."""
+    return _data_folder() / "swd-backup"
+
+
+def read_out_folder() -> Path:
+    """Where boards are kept that were read out before they were erased."""
+    return _data_folder() / "swd-read-out"
+
+
+def _data_folder() -> Path:
+    return platformdirs.user_data_path("particle-dev")
 
 
 def platform_named(name: str | None) -> Platform | None:

@@ -4,11 +4,36 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 
 import click
 
+from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.device.swd import Park, SwdSession
 from particle_dev.flash.swd_execute import BackupTaken, PieceProven, SwdEvent
 from particle_dev.flash.swd_plan import Method, SwdPlan
+from particle_dev.permissions import Effect, Permissions
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """How a board is left. ``proves``: what that means for billing, None when the application runs. ``port_closed``:
+    None unless the plan has written a lock; whether the port was seen closed."""
+
+    name: str
+    proves: str | None
+    port_closed: bool | None = None
+
+    @classmethod
+    def of(cls, session: SwdSession, plan: SwdPlan, park: Park, run: Permissions | None) -> Left:
+        """Park the board or, with ``run``, let its application run: **it may connect**."""
+        closing = Effect.LOCK in plan.permissions_needed
+        if run is not None:
+            session.run(run, closing=closing)
+            return cls("running", None, session.link.port_is_locked() if closing else None)
+        if closing:
+            return cls(str(park), *session.leave_closing(park))
+        return cls(str(park), session.park(park))
 
 
 class SwdView:
@@ -45,8 +70,9 @@ class SwdView:
         if sys.stderr.isatty():
             click.echo(f"\rwrite {share * 100:3.0f} %", err=True, nl=share == 1.0)
 
-    def print_result(self, left: str, proves: str | None) -> None:
-        """What was done, what proves it, and how the board is left."""
+    def print_result(self, left: Left) -> None:
+        """What was done, what proves it, and how the board is left. Exit status 6 for a lock that was written and that
+        is not proven to be in force."""
         plan = self._plan
         if self._as_json:
             pieces = [
@@ -59,13 +85,19 @@ class SwdView:
                 }
                 for p in self._proven
             ]
-            click.echo(json.dumps({**self._plan_object(), "proven": pieces, "left": left, "left_proves": proves}))
+            how = {"left": left.name, "left_proves": left.proves, "port_closed": left.port_closed}
+            click.echo(json.dumps({**self._plan_object(), "proven": pieces, **how}))
+            _exit_unless_closed(left)
             return
         for piece in self._proven:
             click.echo(f"{piece.name}: {piece.size_bytes} bytes at 0x{piece.address:08x}; {piece.evidence}")
         wrote = "nothing had to be written" if plan.method is Method.NOTHING else f"{plan.size_bytes} bytes written"
         click.echo(f"{plan.device_id}: {wrote} (method: {plan.method})")
-        click.echo(f"left {left}; {proves}" if proves else "the application runs now and may connect")
+        click.echo(f"left {left.name}; {left.proves}" if left.proves else "the application runs now and may connect")
+        if left.port_closed is not None:
+            closed = "is closed, as its control access port says" if left.port_closed else "closes at the next reset"
+            click.echo(f"the debug port {closed}")
+        _exit_unless_closed(left)
 
     def _plan_object(self) -> dict[str, object]:
         plan = self._plan
@@ -78,3 +110,8 @@ class SwdView:
             "permissions_needed": [str(effect) for effect in plan.permissions_needed],
             "expected_duration_s": round(plan.expected_duration_s, 2),
         }
+
+
+def _exit_unless_closed(left: Left) -> None:
+    if left.port_closed is False:
+        raise SystemExit(ExitCode.INCOMPLETE)

@@ -92,6 +92,8 @@ class ChipLink(Protocol):
     def halt(self) -> None: ...  # noqa: D102
     def reset_and_halt(self) -> None: ...  # noqa: D102
     def reset_and_run(self) -> None: ...  # noqa: D102
+    def request_reset(self) -> None: ...  # noqa: D102
+    def port_is_locked(self) -> bool: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102
     @property
     def halted(self) -> bool: ...  # noqa: D102
@@ -275,39 +277,73 @@ class SwdSession:
             raise DeviceModeError("the core did not halt", expected="halted", hint="power-cycle the board")
         return park.proves
 
-    def run(self, permissions: Permissions) -> None:
-        """Reset and let the application run: **it may connect, which starts billing**. Raises PermissionMissingError
-        without ``may_connect``, TransportError."""
+    def run(self, permissions: Permissions, *, closing: bool = False) -> None:
+        """Reset and let the application run: **it may connect, which starts billing**. ``closing``: the reset closes
+        the debug port. Raises PermissionMissingError without ``may_connect``, TransportError."""
         permissions.require_connect("running the firmware")
-        self.link.reset_and_run()
+        if closing:
+            self.link.request_reset()
+        else:
+            self.link.reset_and_run()
 
     def _reset_into_dfu(self) -> None:
-        """The bootloader takes the word away when it acts on it: this holds for one start."""
-        link = self.link
+        self.require_bootloader()
+        self.link.reset_and_halt()
+        self._ask_for_dfu()
+        self.link.reset_and_run()
+
+    def require_bootloader(self) -> None:
+        """Raises DeviceModeError unless flash holds a bootloader that could stay in DFU mode; TransportError."""
         if not any(slot.function == ModuleFunction.BOOTLOADER for slot, _ in self._modules()[1]):
             raise DeviceModeError(
                 "the board has no bootloader that could stay in DFU mode",
                 expected="dfu",
                 hint="flash one, or park it halted",
             )
-        link.reset_and_halt()
-        register = self.chip.backup_register_address
+
+    def _ask_for_dfu(self) -> None:
+        """The bootloader takes the word away when it acts on it: this holds for one start."""
+        link, register = self.link, self.chip.backup_register_address
         if self.chip == STM32F205:
             link.write_word(_STM32F2_APB1ENR, link.read_word(_STM32F2_APB1ENR) | _PWREN)
             link.write_word(_STM32F2_PWR_CR, link.read_word(_STM32F2_PWR_CR) | _DBP)
         link.write_word(register, DFU_WORD)
         if link.read_word(register) != DFU_WORD:
             raise DeviceModeError("the word for DFU mode was not stored", expected="dfu", hint="park it halted")
-        link.reset_and_run()
+
+    # ---- closing the debug port -------------------------------------------------------------------------------------
 
     def lock(self, permissions: Permissions) -> None:
-        """**Close the debug port**: from the next reset on nobody reads or writes flash by a probe; opening it again
-        erases everything. The value closes old and hardened silicon alike. Raises PermissionMissingError without
+        """**Close the debug port** from the next reset on: nobody reads or writes flash by a probe then; opening it
+        again erases everything. The value closes old and hardened silicon alike. Raises PermissionMissingError without
         ``may_lock``, DeviceModeError on a chip without APPROTECT, TransportError."""
         permissions.require(Effect.LOCK, "writing UICR.APPROTECT")
         if self.chip != NRF52840:
             raise DeviceModeError(f"{self.chip.name} is not locked by this tool", expected=NRF52840.name)
         self.link.write_user_information({UICR_APPROTECT: APPROTECT_LOCKED_WORD})
+
+    def prove_lock(self) -> bool:
+        """Reset the board into DFU mode, and ask the one access port that answers on a locked chip whether the lock
+        that UICR asks for is in force. False: not after this kind of reset; the next power-up closes the port.
+
+        No application runs. Nothing but this can be asked of the board afterwards. Raises DeviceModeError without a
+        bootloader that could stay in DFU mode, before the reset; TransportError.
+        """
+        self.require_bootloader()
+        self._ask_for_dfu()
+        self.link.request_reset()
+        return self.link.port_is_locked()
+
+    def leave_closing(self, park: Park) -> tuple[str, bool]:
+        """As :meth:`park` after UICR.APPROTECT was written so that it locks: what the board's state proves, and whether
+        the port is proven to be closed. ``HALTED`` resets nothing, so the port is still open then. Raises as
+        :meth:`park`."""
+        if park is Park.DFU:
+            locked = self.prove_lock()
+            return park.proves, locked
+        if park is Park.HALTED and self.link.halted:
+            return park.proves, False
+        return self.park(park), False
 
 
 def _bootloader_slots(chip: Chip) -> Iterator[ModuleSlot]:

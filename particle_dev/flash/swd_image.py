@@ -22,6 +22,8 @@ from particle_dev.protocol.module_prefix import PREFIX_SIZE_BYTES, read_prefix
 PAGE_SIZE_BYTES = 4096
 ERASED_PAGE = b"\xff" * PAGE_SIZE_BYTES
 ERASED_PAGE_CRC = isal_zlib.crc32(ERASED_PAGE)
+_ZERO_PAGE = bytes(PAGE_SIZE_BYTES)
+_ZERO_PAGE_CRC = isal_zlib.crc32(_ZERO_PAGE)
 _IN_FLASH = (
     ModuleFunction.BOOTLOADER,
     ModuleFunction.RADIO_STACK,
@@ -204,3 +206,15 @@ def uicr_words(segments: Iterable[Segment]) -> Mapping[int, int]:
                 if word != 0xFFFFFFFF:
                     words[segment.address + offset] = word
     return words
+
+
+def crc_of_pages(page_crcs: Iterable[int], tail: bytes) -> int:
+    """CRC-32 of whole pages, of which only their own CRCs are known, and of what follows them.
+
+    For a fixed length CRC-32 is linear in the difference of two messages, whatever went before: so the CRC behind a
+    page follows from that behind a page of zeros.
+    """
+    crc = 0
+    for page_crc in page_crcs:
+        crc = isal_zlib.crc32(_ZERO_PAGE, crc) ^ _ZERO_PAGE_CRC ^ page_crc
+    return int(isal_zlib.crc32(tail, crc))

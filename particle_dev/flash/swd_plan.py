@@ -3,7 +3,8 @@
 The result is the same by every method; only the time differs. What is not in the set stays: erased in passing, it is
 written again. The *brake*: the sector without which the bootloader finds no system part is erased before anything else
 and written last, so a board that loses power in between boots into nothing or DFU mode, never into safe mode, where it
-would connect. Source: device-os v2.1.0, v6.2.0 bootloader/src/main.c, bootloader/src/nRF52840/dfu_usb.c.
+would connect. An application alone is written without it for those who hold ``may_connect``. Source: device-os v2.1.0,
+v6.2.0 bootloader/src/main.c, bootloader/src/nRF52840/dfu_usb.c.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from types import MappingProxyType
 
 from isal import isal_zlib
 
-from particle_dev.catalog.chips import NRF52840, Chip
+from particle_dev.catalog.chips import NRF52840, Chip, flash_slots
 from particle_dev.catalog.gen3_nrf52840 import BRAKE_ADDRESS, LOW_SYSTEM_START
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import Platform
@@ -23,6 +24,7 @@ from particle_dev.catalog.uicr import (
     APPROTECT_OPEN,
     FACTORY_WORDS,
     UICR_APPROTECT,
+    UICR_BOOTLOADER_ADDRESS,
     UICR_NAMES,
     UICR_START,
     locks,
@@ -48,6 +50,7 @@ _CRC_PAGE_S = 0.0007
 _ERASED_WORD = 0xFFFFFFFF
 NO_PAGES: Mapping[int, bytes] = MappingProxyType({})
 _MBR_ADDRESS = 0
+_UNBRAKED = "a cut of power meanwhile means safe mode, which connects: allowed by may_connect"
 _STM32F2_KEPT = (0x08004000, 0x08020000)
 """Sectors 1 to 4: DCT with keys and credentials, EEPROM."""
 
@@ -145,7 +148,8 @@ def make_swd_plan(
     """The fastest plan that ``permissions`` allow to put ``segments`` into the chip of ``state``.
 
     ``missing_pages`` were erased by an interrupted run and are written again. A mass erase needs ``may_erase`` and is
-    chosen only where it saves time, never on STM32F2. Writing APPROTECT so that it locks needs ``may_lock``:
+    chosen only where it saves time, never on STM32F2; with ``may_connect`` an application alone is written without the
+    brake, which costs a sector. Writing APPROTECT so that it locks needs ``may_lock``:
     :meth:`SwdPlan.require` asks for it. Raises PlanRefusedError with all reasons, before anything is touched: data
     outside the map, overlaps, keys in the way, a set that would boot into safe mode, an nRF52840 without MBR.
     """
@@ -237,7 +241,9 @@ class _Planner:
 
     def _by_pages(self, base: SwdPlan, wrong: set[int], uicr: Mapping[int, int], *, erase_uicr: bool) -> SwdPlan:
         chip = base.chip
-        brake = self._brake() if wrong else None
+        # Without the system part's page an application takes a quarter less time, and may come up in safe mode.
+        unbraked = self.permissions.may_connect and bool(wrong) and wrong <= self._application_pages()
+        brake = self._brake() if wrong and not unbraked else None
         braked = set() if brake is None else set(self._sector_pages(brake))
         dirty = {chip.sector(a)[0] for a in wrong if self._is_written(a)}
         if brake is not None and any(map(self._is_written, braked)):
@@ -257,6 +263,10 @@ class _Planner:
             brake_writes=tuple(sorted(rewritten & braked)),
             erase_uicr=erase_uicr,
             uicr=uicr,
+            permissions_needed=(Effect.CONNECT,) if unbraked else (),
+            notes=("a cut of power meanwhile means safe mode, which connects: allowed by may_connect",)
+            if unbraked
+            else (),
         )
         erase_s = sum(chip.sector(a)[2] for a in dirty) + erase_uicr * NRF52840.sectors[0].erase_s
         return self._finished(plan, erase_s)
@@ -283,13 +293,19 @@ class _Planner:
         words_s = plan.size_bytes / 4 * max(plan.chip.word_program_s, word_wire_s)
         read_s = len(plan.keep) * PAGE_SIZE_BYTES / 4 * word_wire_s
         plan = replace(plan, expected_duration_s=erase_s + words_s + read_s + len(plan.pages) * _CRC_PAGE_S)
+        if UICR_BOOTLOADER_ADDRESS in plan.uicr:
+            # Last: without it nothing starts.
+            words = dict(plan.uicr)
+            words[UICR_BOOTLOADER_ADDRESS] = words.pop(UICR_BOOTLOADER_ADDRESS)
+            plan = replace(plan, uicr=words)
         hardened, approtect = self.state.hardened, self.wanted_uicr.get(UICR_APPROTECT, _ERASED_WORD)
         if UICR_APPROTECT in plan.uicr and locks(approtect, hardened=hardened):
             note = "APPROTECT closes the debug port at the next reset"
-            return replace(plan, permissions_needed=(*plan.permissions_needed, Effect.LOCK), notes=(note,))
+            needed = (*plan.permissions_needed, Effect.LOCK)
+            return replace(plan, permissions_needed=needed, notes=(*plan.notes, note))
         if hardened and approtect & 0xFF != APPROTECT_OPEN:
             note = "this silicon closes its debug port at the next power-up; opening it again erases everything"
-            return replace(plan, notes=(note,))
+            return replace(plan, notes=(*plan.notes, note))
         return plan
 
     # ---- what is where ----------------------------------------------------------------------------------------------
@@ -300,6 +316,14 @@ class _Planner:
     def _contents(self) -> set[int]:
         """Wanted pages that are not just erased flash."""
         return {a for a, data in self.pages.items() if data != ERASED_PAGE}
+
+    def _application_pages(self) -> set[int]:
+        """Where the applications of the set lie, and what they replace."""
+        parts = [s.part for s in self.segments if s.part and s.part.function == ModuleFunction.USER_PART]
+        slots = [s for s in flash_slots(self.state.platform) if s.function == ModuleFunction.USER_PART] if parts else []
+        starts = [s.start_address for s in slots if s.start_address is not None]
+        ends = [s.start_address + s.max_size_bytes for s in slots if s.start_address is not None]
+        return set(range(min(starts), max(ends), PAGE_SIZE_BYTES)) if starts else set()
 
     def _sector_pages(self, start: int) -> range:
         _, size_bytes, _ = self.state.chip.sector(start)

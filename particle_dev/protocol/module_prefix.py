@@ -24,6 +24,7 @@ SUFFIX_BASE_SIZE_BYTES = 36
 """What every suffix ends with: product, SHA-256 and its own size. The CRC-32 follows."""
 CRC_SIZE_BYTES = 4
 _LAYOUT = struct.Struct("<IIBBHHBB8x")
+_NEEDS_OFFSET, _NEED = 16, struct.Struct("<BBH")
 
 
 class ModulePrefix(NamedTuple):
@@ -55,6 +56,11 @@ def read_prefix(data: bytes, *, start_address: int, max_size_bytes: int) -> Modu
     if prefix.start_address != start_address or not PREFIX_SIZE_BYTES < prefix.size_bytes <= max_size_bytes:
         return None
     return prefix if prefix.function in ModuleFunction._value2member_map_ else None
+
+
+def unpack_needs(data: bytes) -> tuple[tuple[int, int, int], ...]:
+    """Function, index and least version of each module that the one with this prefix needs."""
+    return tuple(need for need in _NEED.iter_unpack(data[_NEEDS_OFFSET:PREFIX_SIZE_BYTES]) if need[0])
 
 
 def is_crc_right(module: bytes) -> bool:

@@ -17,13 +17,21 @@ from pyocd.core.session import Session
 from pyocd.core.target import Target
 from pyocd.flash.flash import Flash
 
-from particle_dev.catalog.chips import Chip
+from particle_dev.catalog.chips import NRF52840, Chip
 from particle_dev.errors import ChipLockedError, FlashRangeError, LinkTimeoutError, TransportError
+from particle_dev.transport.base import Clock
+from particle_dev.transport.clock import SystemClock
 from particle_dev.transport.swd_flash import controller_of
 from particle_dev.transport.swd_probes import ProbeInfo as ProbeInfo  # noqa: PLC0414  callers look for probes here
 from particle_dev.transport.swd_probes import list_probes as list_probes  # noqa: PLC0414
 from particle_dev.transport.swd_probes import probe_with_id, take_probe, translated
-from particle_dev.transport.swd_targets import ERASE_ALL_TIMEOUT_S, EraseAllTimeoutError, LockedError, target_name
+from particle_dev.transport.swd_targets import (
+    ERASE_ALL_TIMEOUT_S,
+    EraseAllTimeoutError,
+    LockedError,
+    port_is_protected,
+    target_name,
+)
 
 DEFAULT_FREQUENCY_HZ = 4_000_000
 PAGE_SIZE_BYTES = 4096
@@ -31,6 +39,13 @@ _RESET = Target.ResetType.SYSTEM
 """Needs no reset line, and a reset by pin closes the debug port of newer nRF52840s."""
 _CRCS_AT_ONCE = 512
 """Results lie in the flash algorithm's page buffer, a word each."""
+
+
+_AIRCR, _AIRCR_SYSRESETREQ = 0xE000ED0C, 0x05FA0004
+"""Source: Armv7-M Architecture Reference Manual, B3.2.6."""
+_SLEPT_SHARE = 0.9
+"""Of the typical time that programming takes."""
+_SHORTEST_SLEEP_S = 0.002
 
 
 class ConnectMode(StrEnum):
@@ -48,7 +63,8 @@ class SwdLink:
     Opening halts the core unless ``connect`` is ATTACH; closing leaves it as it is, halted or running. With ``recover``
     opening **erases the whole flash, UICR and RAM** of an nRF52840 first, whether it is locked or not; external flash,
     with keys and settings, stays. Raises ChipLockedError when the chip is locked, and leaves it so; LinkAccessError
-    (also while another session uses the probe), LinkDisconnectedError, LinkTimeoutError.
+    (also while another session uses the probe), LinkDisconnectedError, LinkTimeoutError. ``clock``: time in which the
+    chip works; the system's unless the chip is a model.
     """
 
     def __init__(
@@ -59,9 +75,11 @@ class SwdLink:
         frequency_hz: int = DEFAULT_FREQUENCY_HZ,
         connect: ConnectMode = ConnectMode.HALT,
         recover: bool = False,
+        clock: Clock | None = None,
     ) -> None:
         self.chip = chip
         self.where = probe_id
+        self._clock = clock or SystemClock()
         options = {
             "target_override": target_name(chip.name, recover=recover),
             "frequency": frequency_hz,
@@ -233,21 +251,31 @@ class SwdLink:
                         progress(done / len(pages))
 
     def _program_run(self, flash: Flash, pages: Sequence[tuple[int, bytes]]) -> Iterator[None]:
-        """Pages of one region, through the algorithm's two buffers."""
+        """Pages of one region, through the algorithm's two buffers, each as far as it differs from erased flash."""
         timeout_s = self._session.options.get("flash.timeout.program")
         flash.init(flash.Operation.PROGRAM)
+        contents = [(address, _without_erased_end(data)) for address, data in pages]
         try:
-            flash.load_page_buffer(0, *pages[0])
-            for n, (address, _data) in enumerate(pages):
-                flash.start_program_page_with_buffer(n % 2, address)
-                if n + 1 < len(pages):
-                    flash.load_page_buffer((n + 1) % 2, *pages[n + 1])
+            flash.load_page_buffer(0, *contents[0])
+            for n, (address, data) in enumerate(contents):
+                started_s = self._clock.monotonic_s()
+                # pyOCD's own call for this programs whole pages.
+                flash._call_function(flash.flash_algo["pc_program_page"], address, len(data), flash.page_buffers[n % 2])
+                if n + 1 < len(contents):
+                    flash.load_page_buffer((n + 1) % 2, *contents[n + 1])
+                self._sleep_while_programming(started_s, len(data))
                 result = flash.wait_for_completion(timeout=timeout_s)
                 if result != 0:
                     raise exceptions.FlashProgramFailure("the page was not programmed", address, result)
                 yield
         finally:
             flash.cleanup()
+
+    def _sleep_while_programming(self, started_s: float, size_bytes: int) -> None:
+        """Most of what is left of the typical time: asking without end would cost the host as much as all the rest."""
+        left_s = started_s + _SLEPT_SHARE * size_bytes / 4 * self.chip.word_program_s - self._clock.monotonic_s()
+        if left_s > _SHORTEST_SLEEP_S and self._target.get_state() is not Target.State.HALTED:
+            self._clock.sleep(left_s)
 
     def _flash_at(self, address: int) -> Flash:
         return self._target.memory_map.get_region_for_address(address).flash
@@ -289,3 +317,25 @@ class SwdLink:
         ``may_connect`` or have seen to it that the bootloader stays in DFU mode. Raises TransportError."""
         with translated(self.where):
             self._target.reset(_RESET)
+
+    def request_reset(self) -> None:
+        """Reset by one store and let the firmware run, without asking the core anything: it may not answer any more.
+        **The firmware may connect**, as for :meth:`reset_and_run`. Raises TransportError."""
+        # The reset may close the port that the store goes through.
+        with translated(self.where), contextlib.suppress(exceptions.TransferFaultError):
+            self._target.write32(_AIRCR, _AIRCR_SYSRESETREQ)
+            self._target.flush()
+
+    def port_is_locked(self) -> bool:
+        """Whether an nRF52840 refuses its memory to debuggers now, by every reading of CTRL-AP. False on chips without
+        one. Raises TransportError."""
+        if self.chip != NRF52840:
+            return False
+        with translated(self.where):
+            return port_is_protected(self._target)
+
+
+def _without_erased_end(data: bytes) -> bytes:
+    """Whole words up to the last one that is not erased flash; at least one, so that there is something to do."""
+    used_bytes = len(data.rstrip(b"\xff"))
+    return data[: max(4, (used_bytes + 3) & ~3)]

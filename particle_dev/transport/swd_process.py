@@ -153,6 +153,14 @@ class SwdProcess:
         """Reset and let the firmware run. **It may connect, which starts billing.**"""
         self.call("reset_and_run")
 
+    def request_reset(self) -> None:
+        """Reset by one store and let the firmware run. **It may connect, which starts billing.**"""
+        self.call("request_reset")
+
+    def port_is_locked(self) -> bool:
+        """Whether the chip refuses its memory to debuggers now."""
+        return bool(self.call("port_is_locked"))
+
     def close(self) -> None:
         """End the session; the chip stays as it is. Never raises."""
         if self._process.is_alive():

@@ -33,13 +33,18 @@ class EraseAllTimeoutError(Exception):
     """CTRL-AP stayed busy."""
 
 
+def port_is_protected(target: Any) -> bool:
+    """Whether CTRL-AP of an nRF52840 says in every reading that its memory is closed to debuggers."""
+    port = target.dp.aps[_CTRL_AP]
+    return all(port.read_reg(_APPROTECTSTATUS) == 0 for _ in range(_APPROTECT_READINGS))
+
+
 class _Nrf52840(pyocd_nrf52840.NRF52840):  # type: ignore[misc]
     """pyOCD's nRF52840 without the two things it does on its own when it connects: erasing a locked chip, and writing
     UICR to keep a newer one open."""
 
     def check_flash_security(self) -> None:
-        port = self.dp.aps[_CTRL_AP]
-        if all(port.read_reg(_APPROTECTSTATUS) == 0 for _ in range(_APPROTECT_READINGS)):
+        if port_is_protected(self):
             raise LockedError
 
     def persist_unlock(self) -> None:

@@ -115,7 +115,12 @@ def test_an_interrupted_run_leaves_a_backup_and_the_next_one_uses_it(boron, swd,
     assert not backup.exists()
 
 
-def test_a_locked_chip(boron, swd):
+def acts(tmp_path):
+    lines = (tmp_path / "data" / "particle-dev" / "acts.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_a_locked_chip(boron, swd, tmp_path):
     chip, probe = boron
     chip.flash.load(0x1000, b"customer")
     chip.uicr[0x208] = 0
@@ -125,13 +130,83 @@ def test_a_locked_chip(boron, swd):
     code, answer = swd("recover", "--probe", probe)
     assert (code, answer["error"]["permission"]) == (ExitCode.REFUSED, "may_erase")
     assert chip.flash.read(0x1000, 8) == b"customer"
+    assert not (tmp_path / "data" / "particle-dev" / "acts.jsonl").exists()
     code, answer = swd("recover", "--probe", probe, "--may-erase")
-    assert (code, answer["device_id"], answer["protection"]) == (0, DEVICE_ID, "open")
+    assert (code, answer["device_id"], answer["protection"], answer["read_out"]) == (0, DEVICE_ID, "open", None)
     assert chip.flash.read(0x1000, 8) == b"\xff" * 8
+    started, finished = acts(tmp_path)
+    assert (started["act"], started["type"], started["probe"]) == ("recover", "act_started", probe)
+    assert started["data"]["permission"] == "may_erase"
+    assert (started["data"]["before"]["locked"], started["device_id"]) == (True, None)
+    assert (finished["type"], finished["act_id"]) == ("act_finished", started["act_id"])
+    assert (finished["data"]["status"], finished["data"]["result"]["device_id"]) == ("done", DEVICE_ID)
+
+
+def test_a_board_that_can_be_read_is_read_out_before_it_is_erased(boron, swd, tmp_path):
+    chip, probe = boron
+    chip.flash.load(0x1000, b"customer")
+    before = bytes(chip.flash.cells)
+    code, answer = swd("recover", "--probe", probe, "--may-erase")
+    assert code == 0
+    assert set(chip.flash.cells) == {0xFF}
+    assert answer["read_out"].startswith(str(tmp_path / "data" / "particle-dev" / "swd-read-out" / DEVICE_ID))
+    read_out = acts(tmp_path)[0]["data"]["before"]["read_out"]
+    assert read_out["file"] == answer["read_out"]
+    code, _ = swd("restore", answer["read_out"], "--probe", probe, "--platform", "boron", "--may-erase")
+    assert code == 0
+    assert bytes(chip.flash.cells) == before
+
+
+def test_nothing_irreversible_without_its_journal(boron, swd, tmp_path):
+    chip, probe = boron
+    chip.flash.load(0x1000, b"customer")
+    (tmp_path / "file").write_text("")
+    words = ("--probe", probe, "--may-erase", "--journal", tmp_path / "file" / "acts.jsonl")
+    code, answer = swd("recover", *words)
+    assert (code, answer["error"]["type"]) == (ExitCode.BAD_INPUT, "JournalError")
+    assert chip.flash.read(0x1000, 8) == b"customer"
+
+
+def test_a_lock_ends_in_success_when_it_is_proven(boron, swd, restore_file, tmp_path):
+    chip, probe = boron
+    board = ("--probe", probe, "--platform", "boron")
+    code, answer = swd("lock", *board, "--may-lock")
+    assert (code, answer["error"]["type"]) == (ExitCode.FAILED, "DeviceModeError"), "blank: no bootloader to wait in"
+    assert set(chip.uicr) == {0xFF}
+    assert swd("flash", *board, "--device-os", "2.1.0", "--app", APP, "--restore", restore_file)[0] == 0
     assert swd("lock", "--probe", probe)[0] == ExitCode.REFUSED
-    assert swd("lock", "--probe", probe, "--may-lock")[0] == 0
-    chip.pin_reset()
+    code, answer = swd("lock", "--probe", probe, "--may-lock")
+    assert (code, answer["port_closed"], answer["left"]) == (0, True, "dfu")
+    assert chip.locked
+    started, finished = acts(tmp_path)
+    assert (started["act"], started["device_id"], started["data"]["permission"]) == ("lock", DEVICE_ID, "may_lock")
+    assert finished["data"]["result"] == {"port_closed": True, "left": "dfu"}
     assert swd("id", "--probe", probe)[0] == ExitCode.REFUSED
+
+
+def test_a_lock_without_a_reset_is_not_proven(boron, swd, restore_file):
+    chip, probe = boron
+    board = ("--probe", probe, "--platform", "boron")
+    code, answer = swd("lock", *board, "--may-lock", "--no-reset")
+    assert (code, answer["port_closed"], answer["left"]) == (ExitCode.INCOMPLETE, False, "halted")
+    assert not chip.locked
+    assert chip.core.halted
+    chip.pin_reset()
+    assert chip.locked
+
+
+@pytest.mark.parametrize(("park", "code", "closed"), [("dfu", 0, True), ("halted", ExitCode.INCOMPLETE, False)])
+def test_a_set_that_locks_ends_as_it_is_left(boron, swd, restore_file, park, code, closed):
+    chip, probe = boron
+    file = IntelHex(str(restore_file))
+    file.puts(0x10001208, bytes.fromhex("00ffffff"))
+    file.write_hex_file(str(restore_file))
+    words = ("--probe", probe, "--platform", "boron", "--device-os", "2.1.0", "--app", APP, "--restore", restore_file)
+    assert swd("flash", *words, "--park", park)[0] == ExitCode.REFUSED
+    ended, result = swd("flash", *words, "--park", park, "--may-lock")
+    assert (ended, result["port_closed"], result["left"]) == (code, closed, park)
+    assert len(result["proven"]) == 6
+    assert chip.locked is closed
 
 
 def test_wrong_boards(boron, photon, swd, tmp_path):

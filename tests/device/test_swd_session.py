@@ -202,9 +202,51 @@ def test_locking_needs_its_permission(boron, variant, approtect):
         pass
 
 
-def test_a_photon_is_not_locked(photon):
-    with session() as board, pytest.raises(DeviceModeError):
+@pytest.mark.parametrize(("variant", "approtect"), [("AAD0", 0xFF), ("AAF0", 0x5A)])
+def test_a_lock_is_proven_by_the_port_that_still_answers(boron, variant, approtect):
+    chip = boron(variant, approtect)
+    chip.core.firmware = firmware = Firmware()
+    words = []
+    firmware.run = lambda: words.append(chip.ram[0x3F380:0x3F384])
+    with session() as board:
+        assert not board.link.port_is_locked()
         board.lock(MAY_LOCK)
+        assert board.prove_lock()
+    # It was let into DFU mode and nothing else.
+    assert words == [bytes.fromhex("faed0000")]
+    assert chip.locked
+
+
+def test_a_lock_that_this_reset_does_not_bring_is_not_taken_for_proven(boron):
+    chip = boron("AAF0", 0x5A)
+    chip.opened = True
+    with session() as board:
+        board.lock(MAY_LOCK)
+        assert board.prove_lock() is False
+
+
+def test_halted_after_a_lock_was_written_resets_nothing(boron):
+    chip = boron()
+    with session() as board:
+        board.lock(MAY_LOCK)
+        proves, closed = board.leave_closing(Park.HALTED)
+    assert "no firmware runs" in proves
+    assert (closed, chip.core.halted, chip.locked) == (False, True, False)
+
+
+def test_without_a_bootloader_a_lock_is_not_tried(boron):
+    chip = boron()
+    chip.flash.load(0xF4200, b"\xff" * 24)
+    with session(BORON) as board, pytest.raises(DeviceModeError, match="no bootloader"):
+        board.prove_lock()
+    assert chip.core.halted
+
+
+def test_a_photon_is_not_locked(photon):
+    with session() as board:
+        with pytest.raises(DeviceModeError):
+            board.lock(MAY_LOCK)
+        assert not board.link.port_is_locked()
 
 
 @pytest.mark.parametrize(

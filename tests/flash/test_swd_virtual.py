@@ -12,33 +12,29 @@ from particle_harness.swd.stm32f205 import Stm32f205
 from particle_harness.swd.wire_time import HIGH_SPEED_BULK, WireTime
 from pyocd.probe.pydapaccess.dap_access_api import DAPAccessIntf
 
-from particle_dev.catalog.chips import flash_slots
 from particle_dev.catalog.flash_chips import NRF52840_FLASH, STM32F205_FLASH
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import platform_by_name
 from particle_dev.device.swd import swd_session
 from particle_dev.errors import (
-    ModuleFormatError,
     PermissionMissingError,
     TransportError,
     VerifyError,
     WrongDeviceError,
 )
-from particle_dev.flash.board_modules import ModuleFile, Part
-from particle_dev.flash.boot_outcome import BootEnd, boot_outcome
+from particle_dev.flash.boot_outcome import BootEnd
 from particle_dev.flash.offers import Offer, release_offer
 from particle_dev.flash.swd_execute import carry_out_swd
 from particle_dev.flash.swd_image import Segment, module_segments
 from particle_dev.flash.swd_inventory import chip_state, interrupted_pages
 from particle_dev.flash.swd_plan import Method, make_swd_plan
 from particle_dev.permissions import NOTHING, Permissions
-from particle_dev.protocol.module import parse
 
 pytestmark = pytest.mark.usefixtures("own_probes")
 BORON, PHOTON = platform_by_name("boron"), platform_by_name("photon")
 MBR = Segment("MBR", 0, bytes.fromhex("0004002001050000") + bytes(range(256)) * 10)
 MAY_ERASE = Permissions(may_erase=True)
-FULL_FLASH_TRANSFERS = 210_000
+FULL_FLASH_TRANSFERS = 205_000
 WORD_S, PAGE_ERASE_S, MASS_ERASE_S = 41e-6, 0.085, 0.169
 
 
@@ -66,7 +62,7 @@ class Bench:
         return "memory"
 
     def session(self):
-        return swd_session("A1", self.platform, in_process=True)
+        return swd_session("A1", self.platform, in_process=True, clock=self.time.host_clock)
 
     def load(self, *segments):
         """As from the factory."""
@@ -189,6 +185,41 @@ def test_only_the_application_differs(boron):
     assert [type(e).__name__ for e in events][:2] == ["BackupTaken", "BrakeSet"]
 
 
+def test_only_the_application_differs_and_it_may_connect(boron):
+    may_connect = Permissions(may_connect=True)
+    boron.load(MBR, *boron.release, *map(other, boron.app))
+    wanted = (*boron.release, *boron.app)
+    plan, _, duration_s = boron.flash(wanted, may_connect)
+    boron.assert_holds(*wanted)
+    assert (plan.brake_address, plan.keep, len(plan.writes)) == (None, (), 3)
+    assert duration_s < 1.1 * (3 * PAGE_ERASE_S + sum(len(s.data) for s in boron.app) / 4 * WORD_S)
+    boron.load(*map(other, boron.app))
+    with boron.session() as session, pytest.raises(PermissionMissingError, match="--may-connect"):
+        list(carry_out_swd(session, plan, permissions=NOTHING, save_backup=boron.save))
+    # More than the application: no board is left without its brake, whoever allows it.
+    boron.load(*map(other, boron.release))
+    with boron.session() as session:
+        assert boron.plan(session, wanted, may_connect).brake_address == 0x30000
+
+
+def test_modules_that_stay_are_proven_by_the_crcs_of_their_pages(boron):
+    boron.load(MBR, *boron.release, *map(other, boron.app))
+    with boron.session() as session:
+        before = boron.chip.debug_port.transfers
+        state = chip_state(session, session.identity(), BORON)
+        assert boron.chip.debug_port.transfers - before < 10_000
+    parts = {p.key: p for p in state.parts}
+    for segment in boron.release:
+        part = parts[segment.part.key]
+        assert (part.version, part.intact) == (segment.part.version, True)
+        if segment.part.function != ModuleFunction.RADIO_STACK:
+            assert part.needs == tuple(segment.part.needs)
+    boron.chip.flash.load(0x40000, b"\x00" * 4)
+    with boron.session() as session:
+        state = chip_state(session, session.identity(), BORON)
+    assert not {p.key: p for p in state.parts}[ModuleFunction.SYSTEM_PART, 1].intact
+
+
 def test_a_used_photon_keeps_keys_and_settings(bench):
     photon = bench(PHOTON)
     wanted = (*photon.release, *photon.app)
@@ -282,28 +313,15 @@ class Scissors:
         self._chip.debug_port.on_transfer = self._on_transfer
 
 
-def boot_end(bench):
-    """Where a boot of what is in the chip ends, by the rules of the device."""
-    chip = bench.chip
-    if chip.uicr[0x14:0x18] == bytes(b"\xff" * 4) or chip.flash.read(0, 4096) == bytes(b"\xff" * 4096):
-        return BootEnd.HANGS
-    parts = []
-    for slot in flash_slots(bench.platform):
-        try:
-            module = parse(chip.flash.read(slot.start_address, slot.end_address - slot.start_address))
-        except ModuleFormatError:
-            continue
-        if (module.function, module.index, module.start_address) == (slot.function, slot.index, slot.start_address):
-            part = ModuleFile(module, "", "on the board").part
-            parts.append(replace(part, intact=module.crc32.ok))
-    softdevice = int.from_bytes(chip.flash.read(0x300C, 2), "little")
-    parts.append(Part("on the board", bench.platform.id, ModuleFunction.RADIO_STACK, 0, softdevice))
-    return boot_outcome(bench.platform, parts).end
+SOAK = [
+    pytest.param(share, marks=[pytest.mark.soak, pytest.mark.timeout(300)])
+    for share in (n / 200 for n in range(1, 200))
+]  # about every page, a minute for eight
 
 
 @pytest.mark.parametrize("permissions", [NOTHING, MAY_ERASE])
-@pytest.mark.parametrize("share", [0.05, 0.6, 0.99])
-def test_power_cut_during_a_full_flash(boron, share, permissions):
+@pytest.mark.parametrize("share", [0.05, 0.6, 0.99, *SOAK])
+def test_power_cut_during_a_full_flash(boron, boot_end, share, permissions):
     wanted = (*boron.release, *boron.app)
     boron.load(MBR, *map(other, boron.release), *boron.app)
     scissors = Scissors(boron.chip)
@@ -312,14 +330,14 @@ def test_power_cut_during_a_full_flash(boron, share, permissions):
         boron.flash(wanted, permissions)
     scissors.mend()
     boron.chip.power_on()
-    assert boot_end(boron) in (BootEnd.DFU, BootEnd.HANGS)
+    assert boot_end(boron.chip, BORON) in (BootEnd.DFU, BootEnd.HANGS)
     boron.flash_again(wanted)
     boron.assert_holds(MBR, *wanted)
-    assert boot_end(boron) is BootEnd.APPLICATION
+    assert boot_end(boron.chip, BORON) is BootEnd.APPLICATION
 
 
 @pytest.mark.parametrize("share", [0.5, 0.65, 0.8, 0.95])
-def test_power_cut_while_only_the_application_changes(boron, share):
+def test_power_cut_while_only_the_application_changes(boron, boot_end, share):
     boron.load(MBR, *boron.release, *boron.app)
     boron.chip.flash.load(0xD4000 + 5000, bytes(100))
     scissors = Scissors(boron.chip)
@@ -335,7 +353,7 @@ def test_power_cut_while_only_the_application_changes(boron, share):
     boron.chip.power_on()
     # A damaged application is what the board came with; a half-written one must not start safe mode.
     changed = bytes(boron.chip.flash.cells) != twin
-    assert not changed or boot_end(boron) in (BootEnd.DFU, BootEnd.APPLICATION)
+    assert not changed or boot_end(boron.chip, BORON) in (BootEnd.DFU, BootEnd.APPLICATION)
     boron.flash_again(boron.app)
     boron.assert_holds(MBR, *boron.release, *boron.app)
-    assert boot_end(boron) is BootEnd.APPLICATION
+    assert boot_end(boron.chip, BORON) is BootEnd.APPLICATION

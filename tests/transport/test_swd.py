@@ -287,13 +287,17 @@ def test_where_a_probe_is_plugged_in(tmp_path):
     assert usb_path("C3", tmp_path) is None
 
 
-@pytest.mark.parametrize("transfers", [*range(0, 60, 5), *range(60, 2000, 161)])
-def test_a_probe_pulled_at_any_transfer(probe, transfers):
+def _every_tenth_in_ci():
+    every = pytest.param(range(2000), marks=[pytest.mark.soak, pytest.mark.timeout(1200)], id="each of the first 2000")
+    return [pytest.param(range(3, 2000, 10), id="every tenth of the first 2000"), every]
+
+
+@pytest.mark.parametrize("pulled_at", _every_tenth_in_ci())
+def test_a_probe_pulled_at_any_transfer(probe, pulled_at):
     """A clear error, nothing erased or locked, and the probe can be used again."""
     chip = nrf52840()
     probe(chip)
     before = bytes(chip.flash.cells), bytes(chip.uicr)
-    left = transfers
 
     def pull(count):
         nonlocal left
@@ -301,16 +305,23 @@ def test_a_probe_pulled_at_any_transfer(probe, transfers):
         if left < 0:
             raise DAPAccessIntf.DeviceError("the probe was pulled")
 
-    chip.debug_port.on_transfer = pull
-    with pytest.raises(ParticleDevError) as caught, SwdLink("A1", NRF52840) as link:
-        for address in range(0, 0x10000, 64):
-            link.read(address, 64)
-    assert caught.value.where == "A1"
-    assert not isinstance(caught.value, ChipLockedError)
-    assert (bytes(chip.flash.cells), bytes(chip.uicr)) == before
-    chip.debug_port.on_transfer = lambda _count: None
-    with SwdLink("A1", NRF52840) as link:
-        assert link.read(0, 4) == bytes.fromhex("00100020")
+    def session():
+        with SwdLink("A1", NRF52840) as link:
+            for address in range(0, 0x10000, 256):
+                link.read(address, 256)
+
+    for transfers in pulled_at:
+        left = transfers
+        chip.debug_port.on_transfer = pull
+        with pytest.raises(ParticleDevError) as caught:
+            session()
+        assert caught.value.where == "A1", transfers
+        assert not isinstance(caught.value, ChipLockedError), transfers
+        assert (bytes(chip.flash.cells), bytes(chip.uicr)) == before, transfers
+        if transfers % 50 == 3:
+            chip.debug_port.on_transfer = lambda _count: None
+            with SwdLink("A1", NRF52840) as link:
+                assert link.read(0, 4) == bytes.fromhex("00100020")
 
 
 def test_a_sector_that_is_write_protected(probe):

@@ -72,6 +72,13 @@ class WireTime:
         """The core, which stood still, goes on now."""
         self._core_s = max(self._core_s, self.now_s)
 
+    # ---- the host ---------------------------------------------------------------------------------------------------
+
+    @property
+    def host_clock(self) -> HostClock:
+        """For a program that waits instead of using the wire."""
+        return HostClock(self)
+
     # ---- the clock of the flash -------------------------------------------------------------------------------------
 
     def monotonic_s(self) -> float:
@@ -85,3 +92,22 @@ class WireTime:
     def utc_now(self) -> datetime:
         """A made-up day."""
         return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.now_s)
+
+
+class HostClock:
+    """The host's view of a :class:`WireTime`: waiting leaves the wire idle, and the chip goes on."""
+
+    def __init__(self, time: WireTime) -> None:
+        self._time = time
+
+    def monotonic_s(self) -> float:
+        """Time on the wire."""
+        return self._time.now_s
+
+    def sleep(self, duration_s: float) -> None:
+        """Leave the wire alone."""
+        self._time.now_s += duration_s
+
+    def utc_now(self) -> datetime:
+        """A made-up day."""
+        return self._time.utc_now()
