@@ -13,6 +13,7 @@ _COMMANDS = {
     "park": "particle_dev.cli.swd_board:park",
     "recover": "particle_dev.cli.swd_board:recover",
     "restore": "particle_dev.cli.swd_dump:restore",
+    "rtt": "particle_dev.cli.swd_rtt:rtt",
 }
 
 

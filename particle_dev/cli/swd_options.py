@@ -123,14 +123,19 @@ def chosen_probe(probe_id: str | None) -> str:
 
 @contextmanager
 def opened_board(
-    probe_id: str | None, platform_name: str | None, frequency_hz: int, under_reset: bool, **options: Any
+    probe_id: str | None,
+    platform_name: str | None,
+    frequency_hz: int,
+    under_reset: bool,
+    attach: bool = False,
+    **options: Any,
 ) -> Iterator[SwdSession]:
-    """A session with the board behind the probe, as the options say."""
+    """A session with the board behind the probe, as the options say. ``attach``: the core goes on running."""
     platform = platform_named(platform_name)
     chosen = chosen_probe(probe_id)
-    if under_reset:
+    if under_reset or attach:
         from particle_dev.transport.swd import ConnectMode  # noqa: PLC0415
 
-        options["connect"] = ConnectMode.UNDER_RESET
+        options["connect"] = ConnectMode.ATTACH if attach else ConnectMode.UNDER_RESET
     with swd_session(chosen, platform, frequency_hz=frequency_hz, **options) as session:
         yield session
