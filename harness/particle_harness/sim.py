@@ -19,7 +19,9 @@ from particle_dev.errors import BenchError
 from particle_harness.bench import DEFAULT_SLOTS, VirtualBench, open_bench
 from particle_harness.bench_toml import modules_in, open_bench_file, stand_ins
 from particle_harness.board import VirtualBoard
+from particle_harness.boards import hardware
 from particle_harness.usbip import PORT, Server, ask
+from particle_harness.user_information import factory_uicr, intel_hex, mbr_stand_in
 from particle_harness.vhci import attach_all
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
@@ -59,6 +61,8 @@ def sim() -> None:
 @sim.command()
 @click.argument("bench_file", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--platform", "platforms", multiple=True, metavar="NAME", help="A board of that kind; may be repeated.")
+@click.option("--blank", is_flag=True, help="Nothing was ever programmed into the boards of --platform.")
+@click.option("--probe", is_flag=True, help="A debug probe is on each board of --platform, for pyOCD and OpenOCD.")
 @click.option("--state", "state_dir", type=click.Path(file_okay=False, path_type=Path), help="Keep the boards there.")
 @click.option(
     "--store",
@@ -74,6 +78,8 @@ def sim() -> None:
 def serve(
     bench_file: Path | None,
     platforms: Sequence[str],
+    blank: bool,
+    probe: bool,
     state_dir: Path | None,
     store_dir: Path | None,
     host: str,
@@ -87,7 +93,9 @@ def serve(
     """
     # Before anybody hears of the address: whoever does may end the server at once.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    bench = _bench(bench_file, platforms, state_dir, store_dir)
+    if (blank or probe) and not platforms:
+        raise click.UsageError("--blank and --probe are about the boards of --platform")
+    bench = _bench(bench_file, platforms, state_dir, store_dir, blank=blank, probe=probe)
     try:
         server = Server(bench.bus_devices, (host, port), lambda request: answer(bench, request))
     except OSError as error:
@@ -128,6 +136,28 @@ def attach(server: tuple[str, int], as_json: bool) -> None:
 def list_boards(server: tuple[str, int], as_json: bool) -> None:
     """Boards of a running server, plugged in or not."""
     _print_boards(_ask(server, {}), as_json)
+
+
+@sim.command("restore-file")
+@click.argument("platform")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), metavar="HEX")
+def restore_file(platform: str, file: Path) -> None:
+    """Write a restore file for blank virtual nRF52840 boards: a stand-in for the boot record, and UICR.
+
+    Real boards need Particle's own, which holds Nordic's boot record.
+    """
+    try:
+        kind = hardware(platform)
+    except ValueError as error:
+        raise BenchError(str(error), hint="such as boron") from error
+    if not kind.is_gen3:
+        raise BenchError(f"{kind.name} has no boot record", hint="only nRF52840 boards need a restore file")
+    try:
+        with file.open("x", encoding="ascii") as stream:
+            stream.write(intel_hex([(0, mbr_stand_in()), (0x10001000, factory_uicr(0, was_protected=False)[:0x400])]))
+    except OSError as error:
+        raise BenchError(f"cannot write {file}: {error.strerror}", hint="give the name of a new file") from error
+    click.echo(f"written to {file}, for virtual boards alone")
 
 
 def _cable_command(name: str, text: str) -> None:
@@ -184,14 +214,25 @@ def boards_of(bench: VirtualBench) -> list[dict[str, object]]:
     ]
 
 
-def _bench(file: Path | None, platforms: Sequence[str], state_dir: Path | None, store_dir: Path | None) -> VirtualBench:
+def _bench(
+    file: Path | None,
+    platforms: Sequence[str],
+    state_dir: Path | None,
+    store_dir: Path | None,
+    *,
+    blank: bool,
+    probe: bool,
+) -> VirtualBench:
     if file and (platforms or state_dir):
         raise click.UsageError("a bench file says itself what boards there are and where they are kept")
     users_own = platformdirs.user_data_path("particle-dev") / "firmware"
     folder = store_dir or (users_own if users_own.is_dir() else None)
     if file:
         return open_bench_file(file, firmware=folder)
-    slots = [{"name": str(number), "platform": platform} for number, platform in enumerate(platforms, start=1)]
+    slots = [
+        {"name": str(number), "platform": platform, "blank": blank, "probe": probe}
+        for number, platform in enumerate(platforms, start=1)
+    ]
     return open_bench(
         options={"clock": "real"},
         slots=slots or DEFAULT_SLOTS,

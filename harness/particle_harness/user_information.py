@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import struct
+from collections.abc import Iterable
 from mmap import mmap
 
 from particle_harness.nor_flash import NorFlash, Reader
@@ -100,3 +101,21 @@ def reset_pin_is_selected(uicr: bytes | Uicr) -> bool:
     """Whether the reset pin does anything: both words name the same pin."""
     first, second = word(uicr, RESET_PIN_1), word(uicr, RESET_PIN_2)
     return first == second and first < _ERASED_WORD
+
+
+def intel_hex(pieces: Iterable[tuple[int, bytes]]) -> str:
+    """Pieces (address, bytes) as an Intel-HEX file. Source: Intel, Hexadecimal Object File Format, revision A."""
+    lines, upper = [], -1
+    for start, data in pieces:
+        for offset in range(0, len(data), 16):
+            address = start + offset
+            if address >> 16 != upper:
+                upper = address >> 16
+                lines.append(_hex_record(4, 0, upper.to_bytes(2, "big")))
+            lines.append(_hex_record(0, address & 0xFFFF, data[offset : offset + 16]))
+    return "\n".join([*lines, _hex_record(1, 0, b"")]) + "\n"
+
+
+def _hex_record(kind: int, address: int, data: bytes) -> str:
+    record = bytes([len(data), address >> 8, address & 0xFF, kind]) + data
+    return f":{(record + bytes([-sum(record) & 0xFF])).hex().upper()}"

@@ -8,6 +8,7 @@ _COMMANDS = {
     "dump": "particle_dev.cli.swd_dump:dump",
     "flash": "particle_dev.cli.swd_flash:flash",
     "id": "particle_dev.cli.swd_board:identify",
+    "image": "particle_dev.cli.swd_image:image",
     "list": "particle_dev.cli.swd_board:list_command",
     "lock": "particle_dev.cli.swd_board:lock",
     "park": "particle_dev.cli.swd_board:park",

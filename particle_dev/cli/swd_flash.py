@@ -11,6 +11,7 @@ from particle_dev.catalog.platforms import Platform
 from particle_dev.cli.escape import escaped
 from particle_dev.cli.options import json_option, open_store, store_option
 from particle_dev.cli.swd_options import (
+    CommandT,
     backup_folder,
     may_erase_option,
     may_lock_option,
@@ -31,19 +32,32 @@ from particle_dev.flash.swd_inventory import chip_state, interrupted_pages
 from particle_dev.flash.swd_plan import make_swd_plan
 from particle_dev.permissions import Permissions
 
+NOTHING_GIVEN = "Nothing to flash: give FILE, --device-os, --app or --restore."
+
+
+def offer_options(command: CommandT) -> CommandT:
+    """FILE, ``--device-os``, ``--app``, ``--restore``."""
+    for option in (
+        click.option(
+            "--restore",
+            "restore_file",
+            type=click.Path(path_type=Path),
+            metavar="HEX",
+            help="Restore file (Intel-HEX): MBR, UICR, and modules for which no other is given.",
+        ),
+        click.option(
+            "--app", metavar="FILE|NAME", help="With it an application: its name in the firmware store, or ./FILE."
+        ),
+        click.option("--device-os", "release", metavar="RELEASE", help="A whole release from the store."),
+        click.argument("files", nargs=-1, type=click.Path(path_type=Path, readable=False), metavar="[FILE]..."),
+    ):
+        command = option(command)
+    return command
+
 
 @click.command("flash")
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path, readable=False), metavar="[FILE]...")
 @probe_options
-@click.option("--device-os", "release", metavar="RELEASE", help="A whole release from the store.")
-@click.option("--app", metavar="FILE|NAME", help="With it an application: its name in the firmware store, or ./FILE.")
-@click.option(
-    "--restore",
-    "restore_file",
-    type=click.Path(path_type=Path),
-    metavar="HEX",
-    help="Restore file (Intel-HEX): MBR, UICR, and modules for which no other is given.",
-)
+@offer_options
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option("--read-back", is_flag=True, help="Read every byte, besides the CRC that the chip computes.")
 @park_option
@@ -73,7 +87,7 @@ def flash(
     application does not run meanwhile, nor at the end without --may-connect. Run it again after an interruption.
     """
     if not (files or release or app or restore_file):
-        raise click.UsageError("Nothing to flash: give FILE, --device-os, --app or --restore.")
+        raise click.UsageError(NOTHING_GIVEN)
     permissions = Permissions(may_connect=may_connect, may_erase=may_erase, may_lock=may_lock)
     store = open_store(store_dir)
     with opened_board(**board) as session:
@@ -86,7 +100,7 @@ def flash(
             raise DeviceNotFoundError(
                 f"{identity.device_id}: its flash does not say which board it is", hint="name it: --platform boron"
             )
-        segments = _wanted(identity.platform, files, release, app, restore_file, store)
+        segments = wanted_segments(identity.platform, files, release, app, restore_file, store)
         replaced = {s.part.key for s in segments if s.part}
         state = chip_state(session, identity, identity.platform, replaced=replaced)
         plan = make_swd_plan(
@@ -114,7 +128,7 @@ def flash(
     view.print_result(left)
 
 
-def _wanted(
+def wanted_segments(
     platform: Platform,
     files: tuple[Path, ...],
     release: str | None,
@@ -122,6 +136,10 @@ def _wanted(
     restore_file: Path | None,
     store: FirmwareStore,
 ) -> tuple[Segment, ...]:
+    """What files, release, application and restore file make together. Raises click.UsageError when none is given, and
+    what reading them raises."""
+    if not (files or release or app or restore_file):
+        raise click.UsageError(NOTHING_GIVEN)
     offer = Offer()
     offer.add_paths(files, platform)
     if release:

@@ -3,10 +3,33 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from particle_dev.errors import FormatError, LinkAccessError
+from particle_dev.errors import FirmwareStoreError, FormatError, LinkAccessError
 from particle_dev.flash.file_io import read_file
+
+
+def write_hex(path: Path, pieces: Sequence[tuple[int, bytes]]) -> None:
+    """Pieces, (address, bytes), as a new file. Raises FirmwareStoreError when it cannot be written or is there already,
+    FormatError (``overlap``) for two pieces in one place, LinkAccessError without the package intelhex."""
+    intelhex = _intelhex()
+    file = intelhex.IntelHex()
+    try:
+        for address, data in pieces:
+            piece = intelhex.IntelHex()
+            piece.frombytes(data, address)
+            file.merge(piece)
+    except intelhex.AddressOverlapError as e:
+        raise FormatError(f"{path}: {e}", code="overlap", file=str(path), hint="give files for one board") from e
+    try:
+        with path.open("x", encoding="ascii") as stream:
+            file.write_hex_file(stream)
+    except OSError as e:
+        raise FirmwareStoreError(
+            f"cannot write {path}: {e.strerror}", path=str(path), hint="give the name of a new file"
+        ) from e
 
 
 def read_hex(path: Path) -> tuple[tuple[int, bytes], ...]:
@@ -15,18 +38,15 @@ def read_hex(path: Path) -> tuple[tuple[int, bytes], ...]:
     Raises FirmwareStoreError when it cannot be read; FormatError: ``no_hex`` (with what is wrong), ``overlap`` (two
     records for one address), ``empty``. LinkAccessError without the package intelhex.
     """
-    try:
-        from intelhex import AddressOverlapError, HexReaderError, IntelHex  # noqa: PLC0415  an extra
-    except ImportError as e:
-        raise LinkAccessError("Intel-HEX files need intelhex", hint="install: pip install 'particle-dev[swd]'") from e
-    file = IntelHex()
+    intelhex = _intelhex()
+    file = intelhex.IntelHex()
     try:
         file.loadhex(io.StringIO(read_file(path).decode("ascii")))
-    except AddressOverlapError as e:
+    except intelhex.AddressOverlapError as e:
         raise FormatError(
             f"{path}: {e}", code="overlap", file=str(path), hint="take the file from a fresh download"
         ) from e
-    except (HexReaderError, UnicodeDecodeError) as e:
+    except (intelhex.HexReaderError, UnicodeDecodeError) as e:
         raise FormatError(
             f"{path} is no Intel-HEX file: {e}", code="no_hex", file=str(path), hint="give a .hex file"
         ) from e
@@ -34,3 +54,11 @@ def read_hex(path: Path) -> tuple[tuple[int, bytes], ...]:
     if not pieces:
         raise FormatError(f"{path} holds no data", code="empty", file=str(path), hint="take a fresh download")
     return pieces
+
+
+def _intelhex() -> Any:
+    try:
+        import intelhex  # noqa: PLC0415  an extra
+    except ImportError as e:
+        raise LinkAccessError("Intel-HEX files need intelhex", hint="install: pip install 'particle-dev[swd]'") from e
+    return intelhex

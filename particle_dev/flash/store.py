@@ -62,6 +62,7 @@ SCHEMA = 1
 _LOCK_TIMEOUT_S = 60
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SHA256_PREFIX = re.compile(r"[0-9a-f]{12,64}")
+_WORD_BORDER = re.compile(r"[-_@.]")
 
 
 class FirmwareStore:
@@ -204,18 +205,21 @@ class FirmwareStore:
         return DeviceOsSet(board, wanted, bootloaders, radio_stack, system_parts)
 
     def find_apps(self, platform: str, reference: str) -> Sequence[StoredModule]:
-        """A platform's applications of that file name or SHA-256 (12 hex digits or more)."""
+        """A platform's applications of that file name or SHA-256 (12 hex digits or more); if there is none such, those
+        with that word in their file name, as ``tinker`` in ``tinker-0.8.0-rc.27-boron.bin``."""
         prefix = reference.lower()
         by_hash = _SHA256_PREFIX.fullmatch(prefix) is not None
         apps = self._apps(known_platform(platform).id)
-        return [m for m in apps if m.file_name == reference or (by_hash and m.sha256.startswith(prefix))]
+        exact = [m for m in apps if m.file_name == reference or (by_hash and m.sha256.startswith(prefix))]
+        return exact or [m for m in apps if prefix in _WORD_BORDER.split(m.file_name.lower())]
 
     def _apps(self, platform_id: int) -> Sequence[StoredModule]:
         kinds = (ModuleFunction.USER_PART, ModuleFunction.MONO_FIRMWARE)
         return [m for m in self.modules() if m.platform_id == platform_id and m.function in kinds]
 
     def app(self, platform: str, reference: str) -> StoredModule:
-        """Return a platform's application by file name, or by its SHA-256 (12 hex digits or more).
+        """Return a platform's application by file name, by its SHA-256 (12 hex digits or more), or by a word of its
+        file name.
 
         Raises FirmwareStoreError when none or several match.
         """

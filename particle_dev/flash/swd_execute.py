@@ -64,8 +64,9 @@ def carry_out_swd(
     read_back: bool = False,
     progress: Progress | None = None,
 ) -> Iterator[SwdEvent]:
-    """Make the chip what the plan says and prove every page by a CRC that the chip computes; with ``read_back`` read
-    every byte too. **Erases** what the plan replaces. The core stays halted.
+    """Make the chip what the plan says and prove every page that was erased or written by a CRC that the chip computes;
+    those that were right were proven so when the plan was made, which is to be in the same session. With ``read_back``
+    read every byte too. **Erases** what the plan replaces. The core stays halted.
 
     After an interruption make a plan anew: what is right stays. Raises PermissionMissingError before anything is
     touched, WrongDeviceError, VerifyError, TransportError.
@@ -95,9 +96,8 @@ def carry_out_swd(
             size_bytes = len(writes) * PAGE_SIZE_BYTES
             done_bytes = total_bytes if writes is plan.brake_writes else size_bytes
             yield BlockWritten("flash", size_bytes, done_bytes, total_bytes)
-    if plan.method is not Method.NOTHING:
-        # Before UICR: until its words are there an erased board does not start.
-        _verify_crcs(session, pages)
+    # Before UICR: until its words are there an erased board does not start.
+    _verify_crcs(session, {a: data for a, data in pages.items() if plan.touches(a)})
     if plan.uicr:
         link.write_user_information(plan.uicr)
         _verify_uicr(session, plan.uicr)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 from types import MappingProxyType
 
 from isal import isal_zlib
@@ -81,7 +82,7 @@ class ChipState:
         return int.from_bytes(self.uicr[address - UICR_START :][:4], "little")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SwdPlan:
     """What will happen to one board, in order: ``erase_uicr``; the brake's sector is erased; mass erase, or ``erase``
     sector by sector; ``keep`` are pages that are read before and written again; ``pages`` is all that must be there in
@@ -108,6 +109,17 @@ class SwdPlan:
     def size_bytes(self) -> int:
         """Bytes that are programmed."""
         return PAGE_SIZE_BYTES * (len(self.writes) + len(self.brake_writes))
+
+    def touches(self, page: int) -> bool:
+        """Whether a page is erased or written."""
+        sector = self.chip.sector(page)[0]
+        return self.method is Method.MASS_ERASE or sector in self._touched
+
+    @cached_property
+    def _touched(self) -> frozenset[int]:
+        brake = () if self.brake_address is None else (self.brake_address,)
+        starts = (self.chip.sector(a)[0] for a in (*self.writes, *self.brake_writes))
+        return frozenset({*self.erase, *brake, *starts})
 
     def require(self, permissions: Permissions) -> None:
         """Raise PermissionMissingError for the first permission that is not held."""

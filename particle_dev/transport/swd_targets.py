@@ -41,7 +41,11 @@ def port_is_protected(target: Any) -> bool:
 
 class _Nrf52840(pyocd_nrf52840.NRF52840):  # type: ignore[misc]
     """pyOCD's nRF52840 without the two things it does on its own when it connects: erasing a locked chip, and writing
-    UICR to keep a newer one open."""
+    UICR to keep a newer one open. Names of registers are for debuggers: to read them in takes half a second."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._svd_location = None
 
     def check_flash_security(self) -> None:
         if port_is_protected(self):

@@ -43,8 +43,13 @@ def nrf52840():
 
 
 @pytest.fixture
-def stm32f205():
-    return Stm32f205(UNIQUE_ID, NorFlash(STM32F205_FLASH, VirtualClock(), delays=False))
+def stm32f205_maker():
+    return lambda: Stm32f205(UNIQUE_ID, NorFlash(STM32F205_FLASH, VirtualClock(), delays=False))
+
+
+@pytest.fixture
+def stm32f205(stm32f205_maker):
+    return stm32f205_maker()
 
 
 @pytest.fixture
@@ -71,7 +76,8 @@ class Pyocd:
     def __init__(self, chip, target):
         self.chip = chip
         self._server = ProbeServer(chip)
-        self._connection = ["-u", f"remote:127.0.0.1:{self._server.port}", "-t", target, "--no-config"]
+        self.probe_id = f"remote:127.0.0.1:{self._server.port}"
+        self._connection = ["-u", self.probe_id, "-t", target, "--no-config"]
 
     def __enter__(self):
         self._server.__enter__()
