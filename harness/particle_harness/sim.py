@@ -141,7 +141,8 @@ def list_boards(server: tuple[str, int], as_json: bool) -> None:
 @sim.command("restore-file")
 @click.argument("platform")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), metavar="HEX")
-def restore_file(platform: str, file: Path) -> None:
+@_json_option
+def restore_file(platform: str, file: Path, as_json: bool) -> None:
     """Write a restore file for blank virtual nRF52840 boards: a stand-in for the boot record, and UICR.
 
     Real boards need Particle's own, which holds Nordic's boot record.
@@ -157,7 +158,7 @@ def restore_file(platform: str, file: Path) -> None:
             stream.write(intel_hex([(0, mbr_stand_in()), (0x10001000, factory_uicr(0, was_protected=False)[:0x400])]))
     except OSError as error:
         raise BenchError(f"cannot write {file}: {error.strerror}", hint="give the name of a new file") from error
-    click.echo(f"written to {file}, for virtual boards alone")
+    click.echo(json.dumps({"file": str(file)}) if as_json else f"written to {file}, for virtual boards alone")
 
 
 def _cable_command(name: str, text: str) -> None:
