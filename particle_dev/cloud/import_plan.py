@@ -32,11 +32,21 @@ class Member(NamedTuple):
     quarantined: bool
 
     @classmethod
-    def of(cls, record: DeviceRecord) -> Member:
-        """The part of a record that is kept: an order can have 100 000 of them."""
-        iccid = record.iccid or record.last_iccid
-        waits = record.quarantined or record.denied
-        return cls(record.id, record.serial_number, record.imei, iccid, record.platform_id, waits)
+    def of(cls, record: DeviceRecord, entry: OrderEntry) -> Member:
+        """The part of a record that is kept, with the entry's own texts where they are the same: an order can have
+        100 000 of them."""
+        return cls(
+            _same(record.id, entry.device_id) or record.id,
+            _same(record.serial_number, entry.serial_number),
+            _same(record.imei, entry.imei),
+            _same(record.iccid or record.last_iccid, entry.iccid),
+            record.platform_id,
+            record.quarantined or record.denied,
+        )
+
+
+def _same(known: str | None, told: str | None) -> str | None:
+    return told if told == known else known
 
 
 @dataclass(slots=True)
@@ -66,7 +76,7 @@ class Roll:
         names = (record.id, (record.serial_number or "").upper(), record.imei, record.iccid, record.last_iccid)
         number = next((self._wanted[name] for name in names if name and name in self._wanted), None)
         if number is not None:
-            self.found[number] = Member.of(record)
+            self.found[number] = Member.of(record, self.entries[number])
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def read_roll(
             elif entry.serial_number is not None:
                 record = devices.find_serial_number(entry.serial_number)
             if record is not None:
-                roll.found[number] = Member.of(record)
+                roll.found[number] = Member.of(record, entry)
             progress(Progress(step, number + 1, len(order.entries)))
         return roll
     for record in devices.list(sort="deviceId"):
@@ -137,7 +137,7 @@ class OrderImport:
         self.progress(Progress(step, done, total))
 
     def _ask(self, plan: ImportPlan, permissions: Permissions, claim_user: str | None) -> dict[str, Outcome]:
-        """What the cloud answered for each identifier that was asked for."""
+        """What the cloud answered for the identifiers that were asked for, where that is not "added"."""
         outcomes: dict[str, Outcome] = {}
         asked = [entry.asked.value for entry in plan.add]
         for done, batch in _batches(asked):
@@ -170,7 +170,7 @@ class OrderImport:
                 if where is None:
                     continue
             else:
-                told = outcomes[entry.asked.value]
+                told = outcomes.get(entry.asked.value, Outcome.ADDED)
                 outcome = Outcome.NOT_FOUND if told in (Outcome.ADDED, Outcome.PRESENT) else told
                 if outcome in (Outcome.INVALID, Outcome.NOT_MEMBER):
                     where = self.explain(entry)
@@ -214,11 +214,10 @@ _REASONS = {
 
 
 def _outcomes(result: ImportResult) -> dict[str, Outcome]:
-    """By identifier. Device IDs that stand for serial numbers and the like cannot be told apart in an answer, so such
-    names count as added until the product is read back."""
+    """By identifier, without those that were added. An answer names Device IDs where serial numbers and the like were
+    asked for, so these are unanswered until the product is read back."""
     told = {}
     for outcome, identifiers in (
-        (Outcome.ADDED, result.added),
         (Outcome.PRESENT, result.present),
         (Outcome.INVALID, result.invalid),
         (Outcome.NOT_MEMBER, result.not_member),

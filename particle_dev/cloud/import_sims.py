@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from particle_dev.catalog.skus import SimClass, sim_class_by_serial_number, sku_by_name
 from particle_dev.cloud.import_plan import Member
@@ -23,6 +25,20 @@ REQUESTS_PER_S = 5.0
 _PER_PAGE = 100
 DEACTIVATED = "deactivated"
 """``status`` of a SIM that was switched off."""
+
+
+class SimLook(NamedTuple):
+    """What is kept of a SIM's record: an order can have 100 000 of them. ``trouble`` is what its carrier says."""
+
+    status: str
+    was_off: bool
+    trouble: str | None
+
+    @classmethod
+    def of(cls, record: SimRecord) -> SimLook:
+        """From a record. A SIM that was switched off before takes longer to come back."""
+        was_off = bool(record.deactivations_count) or record.status == DEACTIVATED
+        return cls(sys.intern(record.status), was_off, record.last_status_change_action_error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,29 +99,29 @@ class SimWatch:
                 watched[item.iccid] = item
             elif item.member is not None:
                 simless.append(item.member.device_id)
-        records = self._look(watched)
-        self.state.settle([iccid for iccid in self._known(watched) if _is_active(records.get(iccid))])
-        pending, idle = self._inactive(watched, records)
-        slow = idle + self._wait(pending, records, len(watched), patient)
+        looks = self._look(watched)
+        self.state.settle([iccid for iccid in self._known(watched) if _is_active(looks.get(iccid))])
+        pending, idle = self._inactive(watched, looks)
+        slow = idle + self._wait(pending, looks, len(watched), patient)
         return SimsSeen(len(watched) - len(slow), tuple(slow), tuple(simless))
 
     def _inactive(
-        self, watched: Mapping[str, Present], records: Mapping[str, SimRecord | None]
+        self, watched: Mapping[str, Present], looks: Mapping[str, SimLook | None]
     ) -> tuple[dict[str, SimWait], list[SlowSim]]:
         """SIMs to wait for, whose beginning is put down, and those that somebody switched off: nobody asked for these,
         and waiting would be in vain."""
         now = self.clock.utc_now()
         waits, idle = [], []
         for iccid, item in watched.items():
-            record = records.get(iccid)
-            if _is_active(record):
+            look = looks.get(iccid)
+            if _is_active(look):
                 continue
             device_id = item.member.device_id if item.member else None
             since = self.state.sims_asked.get(iccid, now)
-            wait = SimWait(iccid, device_id, item.sim_class, _was_active(record), since)
-            is_off = record is not None and record.status == DEACTIVATED
+            wait = SimWait(iccid, device_id, item.sim_class, look is not None and look.was_off, since)
+            is_off = look is not None and look.status == DEACTIVATED
             if is_off and not item.is_asked and iccid not in self.state.waits:
-                idle.append(_slow(SimState.FAILED, wait, record))
+                idle.append(_slow(SimState.FAILED, wait, look))
             else:
                 waits.append(wait)
         self.state.wait_for(waits)
@@ -115,7 +131,7 @@ class SimWatch:
         return [iccid for iccid in iccids if iccid in self.state.waits or iccid in self.state.sims_asked]
 
     def _wait(
-        self, pending: dict[str, SimWait], records: dict[str, SimRecord | None], total: int, patient: bool
+        self, pending: dict[str, SimWait], looks: dict[str, SimLook | None], total: int, patient: bool
     ) -> list[SlowSim]:
         """The SIMs that are not active when nothing is left to wait for."""
         polls = 0
@@ -125,13 +141,13 @@ class SimWatch:
             attended = [iccid for iccid, state in states.items() if state is SimState.WAITING]
             looked_at = attended or [iccid for iccid, state in states.items() if patient and state is SimState.PARKED]
             if not looked_at:
-                return [_slow(states[iccid], wait, records.get(iccid)) for iccid, wait in pending.items()]
+                return [_slow(states[iccid], wait, looks.get(iccid)) for iccid, wait in pending.items()]
             schedules = [pending[iccid].schedule for iccid in looked_at]
             delay_s = min(s.next_poll_s(polls) if attended else s.parked_poll_s for s in schedules)
             self.clock.sleep(max(delay_s, self._requests_for(looked_at, total) / REQUESTS_PER_S))
             polls += 1
-            records.update(self._look(looked_at))
-            active = [iccid for iccid in looked_at if _is_active(records.get(iccid))]
+            looks.update(self._look(looked_at))
+            active = [iccid for iccid in looked_at if _is_active(looks.get(iccid))]
             self.state.settle(active)
             for iccid in active:
                 del pending[iccid]
@@ -141,33 +157,34 @@ class SimWatch:
         before_s = max(0.0, (self._since - wait.since).total_seconds())
         return before_s + self.clock.monotonic_s() - self._since_s
 
-    def _look(self, iccids: Collection[str]) -> dict[str, SimRecord | None]:
-        """What the cloud tells of these SIMs now; None or nothing for one that the product does not have."""
+    def _look(self, iccids: Collection[str]) -> dict[str, SimLook | None]:
+        """What the cloud tells of these SIMs now; None for one that the product does not have."""
+        looks: dict[str, SimLook | None] = dict.fromkeys(iccids)
         if len(iccids) <= SINGLE_LOOKUPS:
-            return {iccid: self.sims.find(iccid) for iccid in iccids}
-        wanted = set(iccids)
-        return {record.iccid: record for record in self.sims.list() if record.iccid in wanted}
+            for iccid in iccids:
+                record = self.sims.find(iccid)
+                looks[iccid] = SimLook.of(record) if record else None
+            return looks
+        for record in self.sims.list():
+            if record.iccid in looks:
+                looks[record.iccid] = SimLook.of(record)
+        return looks
 
     @staticmethod
     def _requests_for(iccids: Collection[str], total: int) -> float:
         return len(iccids) if len(iccids) <= SINGLE_LOOKUPS else total / _PER_PAGE
 
 
-def _is_active(record: SimRecord | None) -> bool:
-    return record is not None and record.status == ACTIVE
+def _is_active(look: SimLook | None) -> bool:
+    return look is not None and look.status == ACTIVE
 
 
-def _was_active(record: SimRecord | None) -> bool:
-    """Whether the SIM was active before and was switched off, which makes slow ones slower."""
-    return record is not None and (bool(record.deactivations_count) or record.status == DEACTIVATED)
-
-
-def _slow(state: SimState, wait: SimWait, record: SimRecord | None) -> SlowSim:
-    status = record.status if record else None
+def _slow(state: SimState, wait: SimWait, look: SimLook | None) -> SlowSim:
+    status = look.status if look else None
     of = f" of {wait.device_id}" if wait.device_id else ""
     now = f"is {status}" if status else "is not in the product yet"
-    trouble = record.last_status_change_action_error if record else None
-    message = f"SIM {wait.iccid}{of} {now}{f'; the carrier says: {trouble}' if trouble else ''}"
+    trouble = f"; the carrier says: {look.trouble}" if look and look.trouble else ""
+    message = f"SIM {wait.iccid}{of} {now}{trouble}"
     if state is SimState.FAILED and status == DEACTIVATED:
         hint = f"if it is to be on: particle-dev cloud sims reactivate {wait.iccid}"
         return SlowSim(wait, state, status, message, hint)
