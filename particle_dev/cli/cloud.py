@@ -5,6 +5,7 @@ from __future__ import annotations
 from particle_dev.cli.lazy_group import lazy_group
 
 _COMMANDS = {
+    "check": "particle_dev.cli.cloud_check:check",
     "import": "particle_dev.cli.cloud_import:import_order",
 }
 

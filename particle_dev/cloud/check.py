@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from particle_dev.catalog.platforms import platform_by_id
-from particle_dev.cloud.check_facts import Integration, LineFirmware, ProductFacts, Unread
+from particle_dev.cloud.check_facts import LineFirmware, ProductFacts, Unread
+from particle_dev.cloud.integrations import Integration
 from particle_dev.cloud.order_file import Order
 
 _SHOWN = 5
@@ -237,39 +238,31 @@ def _development(facts: ProductFacts) -> Iterator[LintFinding]:
 
 
 def _integrations(facts: ProductFacts) -> Iterator[LintFinding]:
-    """An integration of the owner's account hears claimed devices only, and one of the product all of them: with both,
-    events of claimed devices arrive twice. Source: product pages of Particle, Integrations and claiming."""
+    """An integration of a user's account hears the devices that the user claimed, one of the product all of them: with
+    both, events of claimed devices arrive twice. Source: product pages of Particle, Integrations and claiming."""
     account = f"integrations of {facts.owner}"
-    for where, part in ((account, facts.owner_integrations), (_of(facts), facts.product_integrations)):
-        if isinstance(part, Unread):
-            yield _unread("integrations", where, part)
-    if isinstance(facts.owner_integrations, Unread):
-        return
-    unclaimed = None if isinstance(facts.members, Unread) else facts.members.unclaimed
-    own = () if isinstance(facts.product_integrations, Unread) else facts.product_integrations
-    clean = True
-    for integration in facts.owner_integrations:
-        double = [other for other in own if _overlap(integration, other)]
-        if double:
-            clean = False
-            names = ", ".join(f"{other.event!r} ({other.id})" for other in double)
-            message = f"{integration.event!r} fires here and in the product too, as {names}: events arrive twice"
-            fix = "keep the one of the product, delete the other one"
-            yield LintFinding("doubled_webhook", Severity.PROBLEM, f"{account}, {integration.id}", message, fix)
-        elif unclaimed:
-            clean = False
-            message = f"{integration.event!r} never hears the {unclaimed} devices of the product that are not claimed"
-            fix = "if it is meant for this product, create it in the product: particle-dev cloud integrations"
-            yield LintFinding("owner_webhook", Severity.PROBLEM, f"{account}, {integration.id}", message, fix)
-    if clean and not isinstance(facts.product_integrations, Unread):
-        message = (
-            f"{len(facts.owner_integrations)} in the account, {len(own)} in the product, none in the way of another"
-        )
-        yield LintFinding("integrations", Severity.OK, account, message)
-
-
-def _of(facts: ProductFacts) -> str:
-    return f"integrations of product {facts.product.name}"
+    places = (
+        (account, facts.owner_integrations),
+        (f"integrations of product {facts.product.name}", facts.product_integrations),
+        ("integrations of the organization", facts.organization_integrations),
+    )
+    findings = [_unread("integrations", where, part) for where, part in places if isinstance(part, Unread)]
+    read = [(where, one) for where, part in places if not isinstance(part, Unread) for one in part]
+    for number, (where, one) in enumerate(read):
+        for other_where, other in read[number + 1 :]:
+            if where != other_where and _overlap(one, other):
+                message = f"{one.event!r} here and {other.event!r} ({other.id}) in {other_where}: events arrive twice"
+                fix = "keep the one of the product, delete the other one"
+                findings.append(LintFinding("doubled_webhook", Severity.PROBLEM, f"{where}, {one.id}", message, fix))
+    unclaimed = 0 if isinstance(facts.members, Unread) else facts.members.unclaimed
+    if unclaimed and not isinstance(facts.owner_integrations, Unread):
+        for one in facts.owner_integrations:
+            message = f"{one.event!r} never hears {unclaimed} devices of the product, which are not claimed"
+            fix = "if it is meant for this product, create it in the product instead"
+            findings.append(LintFinding("owner_webhook", Severity.PROBLEM, f"{account}, {one.id}", message, fix))
+    if not findings:
+        findings = [LintFinding("integrations", Severity.OK, account, f"{len(read)}, none in the way of another")]
+    yield from findings
 
 
 def _overlap(one: Integration, other: Integration) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from particle_dev.cloud.integrations import Integration
 from particle_dev.cloud.order_file import OrderEntry
 from particle_dev.cloud.records import DeviceRecord, Product
 from particle_dev.protocol.identifiers import IdentifierKind
@@ -21,15 +22,6 @@ class Unread:
 
     reason: str
     fix: str
-
-
-@dataclass(frozen=True, slots=True)
-class Integration:
-    """A webhook or other integration: events whose name begins with ``event`` trigger it."""
-
-    id: str
-    event: str
-    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +122,14 @@ def _names_of(entry: OrderEntry) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class ProductFacts:
-    """All that is known of a product. ``owner`` names the account that owns it, for messages."""
+    """All that is known of a product. ``owner`` names the user's account, for messages."""
 
     product: Product
     owner: str
     members: Members | Unread
     firmware: tuple[UploadedFirmware, ...] | Unread
     product_integrations: tuple[Integration, ...] | Unread
+    organization_integrations: tuple[Integration, ...] | Unread
+    """Empty for a product that belongs to no organization."""
     owner_integrations: tuple[Integration, ...] | Unread
+    """Those of the user's own account; they hear devices that the user has claimed."""

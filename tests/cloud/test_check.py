@@ -8,13 +8,13 @@ import pytest
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.cloud.check import Severity, check_product, worst
 from particle_dev.cloud.check_facts import (
-    Integration,
     LineFirmware,
     Members,
     ProductFacts,
     Unread,
     UploadedFirmware,
 )
+from particle_dev.cloud.integrations import Integration
 from particle_dev.cloud.order_file import read_order
 from particle_dev.cloud.records import DeviceRecord, Product
 from particle_dev.protocol.module import Product as ProductStore
@@ -46,6 +46,7 @@ GOOD = ProductFacts(
     members=members(device(firmware_version=7, last_handshake_at=NOW), device(B)),
     firmware=(UploadedFirmware(6, False), UploadedFirmware(7, True, sha256="ab" * 32)),
     product_integrations=(),
+    organization_integrations=(),
     owner_integrations=(),
 )
 
@@ -169,8 +170,12 @@ def test_development_marks_but_those_of_the_bench():
     assert severity("development", replace(GOOD, members=members(*records, bench_devices={A, B}))) is Severity.OK
 
 
+def hook(number, event):
+    return Integration(number, event, "Webhook", None, False, None, None)
+
+
 class TestIntegrations:
-    HOOK = Integration("1", "temp")
+    HOOK = hook("1", "temp")
 
     def test_one_of_the_owner_does_not_hear_unclaimed_devices(self):
         facts = replace(GOOD, owner_integrations=(self.HOOK,), members=members(device(owner=None)))
@@ -183,14 +188,18 @@ class TestIntegrations:
 
     @pytest.mark.parametrize("event", ["temp", "temperature", "te"])
     def test_two_that_one_event_triggers(self, event):
-        facts = replace(GOOD, owner_integrations=(self.HOOK,), product_integrations=(Integration("2", event),))
+        facts = replace(GOOD, owner_integrations=(self.HOOK,), product_integrations=(hook("2", event),))
+        assert severity("doubled_webhook", facts) is Severity.PROBLEM
+
+    def test_one_of_the_organization_and_one_of_the_product(self):
+        facts = replace(GOOD, organization_integrations=(self.HOOK,), product_integrations=(hook("2", "temp"),))
         assert severity("doubled_webhook", facts) is Severity.PROBLEM
 
     def test_two_for_different_events(self):
-        facts = replace(GOOD, owner_integrations=(self.HOOK,), product_integrations=(Integration("2", "humidity"),))
+        facts = replace(GOOD, owner_integrations=(self.HOOK,), product_integrations=(hook("2", "humidity"),))
         assert severity("integrations", facts) is Severity.OK
 
-    @pytest.mark.parametrize("part", ["owner_integrations", "product_integrations"])
+    @pytest.mark.parametrize("part", ["owner_integrations", "product_integrations", "organization_integrations"])
     def test_those_that_cannot_be_read(self, part):
         assert severity("integrations", replace(GOOD, **{part: NOT_READ})) is Severity.UNKNOWN
 
@@ -202,6 +211,7 @@ class TestIntegrations:
         ("firmware", {"default_firmware", "golden_device"}),
         ("owner_integrations", {"integrations"}),
         ("product_integrations", {"integrations"}),
+        ("organization_integrations", {"integrations"}),
     ],
 )
 def test_what_cannot_be_read_is_unknown_and_no_pass(part, codes):

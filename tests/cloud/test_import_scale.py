@@ -1,4 +1,4 @@
-"""An order of 100 000 Device IDs, from file to report, in a process of its own. The cloud is a stub: memory is measured."""
+"""An order of 100 000 Device IDs, from file to report, in a process of its own. The cloud is a stub."""
 
 import json
 import subprocess
@@ -20,9 +20,7 @@ def test_an_order_of_100_000_devices_fits_into_memory(tmp_path, record_property,
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     with capsys.disabled():
-        print(
-            f"\n{COUNT} Device IDs: {figures['max_rss_mb']:.0f} MB, {figures['cpu_s']:.1f} s of CPU, {figures['requests']} requests"
-        )
+        print("\n{} Device IDs: {max_rss_mb:.0f} MB, {cpu_s:.1f} s CPU, {requests} requests".format(COUNT, **figures))
     record_property("max_rss_mb", figures["max_rss_mb"])
     assert (figures["added"], figures["slow_sims"]) == (COUNT, COUNT)
     # 200 batches; 1000 pages to read back; then the list of SIMs, as often as the schedule lets it.
