@@ -116,9 +116,11 @@ generated: $(VENV)/.ready
 
 # `make judges` runs what needs a mocked bus or QEMU.
 USB_JUDGES := tests/judges/usb
+# particle-cli and particle-api-js at the simulated cloud.
+CLOUD_JUDGES := tests/judges/cloud
 # Debian's OpenOCD is among the judges that run here.
 unit: $(VENV)/.ready $(TEST_FIRMWARE)/.ready judge-packages
-	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) $(BIN)/python -m pytest --ignore=$(USB_JUDGES)
+	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) $(BIN)/python -m pytest --ignore=$(USB_JUDGES) --ignore=$(CLOUD_JUDGES)
 
 # The whole of what CI samples: every transfer, every page. Hours.
 .PHONY: soak
@@ -130,11 +132,19 @@ JUDGES := $(CACHE)/judges
 JUDGE_PACKAGES := umockdev dfu-util openocd usbutils udev usbip qemu-system-x86 busybox-static kmod
 # particle-cli uses execa without naming it among its dependencies.
 JUDGE_NPM := particle-cli@3.43.1 execa@5 usb@2.18.0
+# In a folder of its own: particle-cli brings an older particle-api-js along, which judges too. typescript: holds
+# answers to the types that particle-api-js declares.
+JUDGE_CLOUD_NPM := particle-api-js@12.0.3 typescript@5.9.3
 .PHONY: judges judges-setup judge-packages
 judges: $(VENV)/.ready $(TEST_FIRMWARE)/.ready judges-setup
-	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) PARTICLE_DEV_JUDGES=$(JUDGES) $(BIN)/python -m pytest $(USB_JUDGES)
+	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) PARTICLE_DEV_JUDGES=$(JUDGES) $(BIN)/python -m pytest $(USB_JUDGES) $(CLOUD_JUDGES)
 
-judges-setup: judge-packages $(JUDGES)/.ready
+judges-setup: judge-packages $(JUDGES)/.ready $(JUDGES)/cloud/.ready
+$(JUDGES)/cloud/.ready:
+	@mkdir -p $(@D)
+	npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(@D) $(JUDGE_CLOUD_NPM)
+	touch $@
+
 $(JUDGES)/.ready: tests/judges/usb/guest/setup.py tests/judges/usb/guest/init
 	@mkdir -p $(JUDGES)/node
 	npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(JUDGES)/node $(JUDGE_NPM)

@@ -20,6 +20,7 @@ from particle_harness.bench import DEFAULT_SLOTS, VirtualBench, open_bench
 from particle_harness.bench_toml import modules_in, open_bench_file, stand_ins
 from particle_harness.board import VirtualBoard
 from particle_harness.boards import hardware
+from particle_harness.cloud.command import COMMANDS as CLOUD_COMMANDS
 from particle_harness.usbip import PORT, Server, ask
 from particle_harness.user_information import factory_uicr, intel_hex, mbr_stand_in
 from particle_harness.vhci import attach_all
@@ -50,11 +51,11 @@ def _json_option(command: CommandT) -> CommandT:
 
 @click.group()
 def sim() -> None:
-    """Virtual boards for other programs, over USB/IP.
+    """Virtual boards for other programs, over USB/IP, and a simulated cloud.
 
     In one terminal `particle-dev sim serve`; in another `sudo particle-dev sim attach`, or on any Linux machine
     `usbip attach -r HOST -b 1-1`. Then they lie on the desk: for particle-dev, dfu-util, particle, a terminal program.
-    `sim unplug` and `sim plug` pull and return their cables.
+    `sim unplug` and `sim plug` pull and return their cables. `sim cloud` runs a cloud for boards and programs.
     """
 
 
@@ -213,6 +214,10 @@ def boards_of(bench: VirtualBench) -> list[dict[str, object]]:
         for slot in bench.slots
         if slot.board
     ]
+
+
+for _command in CLOUD_COMMANDS:
+    sim.add_command(_command)
 
 
 def _bench(

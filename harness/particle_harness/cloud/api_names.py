@@ -2,3 +2,4 @@
 
 LINK_PATH = "/sim/v1/link"
 LINK_TOKEN_HEADER = "X-Sim-Link-Token"
+ADMIN_PATH = "/sim/v1/admin"

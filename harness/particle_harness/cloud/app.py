@@ -42,7 +42,11 @@ class App:
     def __init__(self, cloud: SimCloud) -> None:
         self._cloud = cloud
         self._rules = Map(
-            [Rule(route.path, methods=[route.method], endpoint=route) for route in ALL_ROUTES],
+            # HEAD first: where it has no endpoint of its own, that of GET answers it.
+            [
+                Rule(route.path, methods=[route.method], endpoint=route)
+                for route in sorted(ALL_ROUTES, key=lambda route: route.method != "HEAD")
+            ],
             strict_slashes=False,
             merge_slashes=False,
         )

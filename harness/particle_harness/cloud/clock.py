@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from particle_harness.clock import Clock, RealClock, VirtualClock
 
@@ -14,7 +13,6 @@ class CloudClock:
     def __init__(self, base: Clock | None = None) -> None:
         self.base = base or RealClock()
         self._followed: list[Clock] = []
-        self.on_advance: Callable[[], None] = lambda: None
 
     @property
     def is_virtual(self) -> bool:
@@ -38,6 +36,33 @@ class CloudClock:
         if self.is_virtual:
             duration_s += self.now_s() - self.base.utc_now().timestamp()
         self.base.sleep(duration_s)
+
+    def pass_at_once(self, duration_s: float) -> None:
+        """Let time pass without waiting. A clock that knows no skipping stays."""
+        if isinstance(self.base, MovableClock):
+            self.base.skip(duration_s)
+        elif self.is_virtual:
+            self.sleep(duration_s)
+
+
+class MovableClock(RealClock):
+    """Real time, from which somebody may skip hours or months at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._skipped_s = 0.0
+
+    def skip(self, duration_s: float) -> None:
+        """Let that time have passed."""
+        self._skipped_s += duration_s
+
+    def monotonic_s(self) -> float:
+        """Seconds since some fixed moment."""
+        return super().monotonic_s() + self._skipped_s
+
+    def utc_now(self) -> datetime:
+        """Real UTC, and what was skipped."""
+        return super().utc_now() + timedelta(seconds=self._skipped_s)
 
 
 def iso(at_s: float | None) -> str | None:

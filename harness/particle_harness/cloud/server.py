@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -44,12 +45,14 @@ class _Server(ThreadedWSGIServer):
 
 
 class CloudServer:
-    """Serves from the moment it is made. ``stop`` or leaving the context ends it."""
+    """Serves from the moment it is made. ``stop`` or leaving the context ends it. Raises OSError: no such address."""
 
     def __init__(self, cloud: SimCloud, host: str, port: int) -> None:
         self._cloud = cloud
-        self._server = _Server(host, port, cloud.app, _Handler)
-        self.host, self.port = host, int(self._server.server_port)
+        # Bound here: werkzeug would print and exit where the port is taken.
+        with socket.create_server((host, port), backlog=256) as bound:
+            self._server = _Server(host, port, cloud.app, _Handler, fd=bound.fileno())
+        self.host, self.port = host, int(self._server.socket.getsockname()[1])
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 

@@ -37,6 +37,8 @@ class SimDevice:
         self._functions, self._variables = dict(functions or {}), dict(variables or {})
         self.answers = True
         self.signals = False
+        self.received: list[bytes] = []
+        """Files that came over the air."""
         self.vitals: Mapping[str, Any] = {"device": {"network": {"signal": {"strength": 80}}, "system": {"uptime": 10}}}
         defaults: dict[str, Any] = {"system_version": 4201, "system_release": "4.2.0", "app_hash": "00" * 32}
         self.hello = Hello(
@@ -90,6 +92,7 @@ class SimDevice:
         return 0
 
     def _update(self, data: bytes) -> None:
+        self.received.append(data)
         told = product_of_file(data, self.hello.platform_id)
         if told is None:
             raise NoAnswerError("no application for this device")

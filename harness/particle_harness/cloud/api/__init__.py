@@ -1,6 +1,7 @@
 """Endpoints by resource."""
 
 from particle_harness.cloud.api import (
+    admin,
     device_os,
     devices,
     events,
@@ -29,6 +30,7 @@ ALL_ROUTES: tuple[Route, ...] = tuple(
         more,
         device_os,
         link,
+        admin,
     )
     for route in module.ROUTES.all
 )

@@ -89,6 +89,8 @@ def _record(call: Call, release: DeviceOsRelease, platform_id: int | None) -> di
     return {
         "version": release.name,
         "internal_version": release.system_version,
+        "module_version": release.system_version,
+        "platform_id": platform_id if platform_id is not None else supported[0],
         "base_url": f"{base}/{platform_id}" if platform_id is not None else base,
         "release_state": "preview" if "-" in release.name else "ga",
         "supported_platforms": [{"id": i, "name": boards[i].product_name, "prerelease": False} for i in supported],

@@ -188,7 +188,7 @@ def read_variable(call: Call) -> dict[str, Any]:
     info = {
         "deviceID": device.id,
         "connected": True,
-        "name": device.name,
+        "name": device.name or None,
         "last_app": "",
         "last_heard": iso(device.last_heard),
         "last_handshake_at": iso(device.last_handshake_at),
@@ -224,7 +224,14 @@ def claim(call: Call) -> dict[str, Any]:
         cloud.store.put(device)
         if not device.product_id:
             cloud.ledger.added(device, "claimed")
-    return {"user_id": call.who.id, "id": device.id, "connected": device.online, "ok": True}
+    return {
+        "user_id": call.who.id,
+        "id": device.id,
+        "deviceID": device.id,
+        "claimed": True,
+        "connected": device.online,
+        "ok": True,
+    }
 
 
 def _make_virtual(call: Call, product_id: int) -> dict[str, Any]:
@@ -234,7 +241,7 @@ def _make_virtual(call: Call, product_id: int) -> dict[str, Any]:
     device.owner_id, device.is_virtual = call.who.id, True
     call.cloud.store.put(device)
     call.cloud.take_into_product(device, product, "virtual device made")
-    return {"ok": True, "device_id": device.id, "id": device.id, "user_id": call.who.id}
+    return {"ok": True, "device_id": device.id, "user_id": call.who.id, **device_record(call.cloud, device)}
 
 
 @ROUTES.add("DELETE", "/v1/devices/<device>", scope="devices:release", answer=Ok, errors=(403,))
@@ -272,7 +279,13 @@ def look_up_serial(call: Call) -> dict[str, Any]:
     device = next(call.cloud.store.find(Device, serial_number=call.params["serial"]), None)
     if device is None:
         raise not_found("Serial number")
-    answer = {"ok": True, "device_id": device.id, "deviceID": device.id, "platform_id": device.platform_id}
+    answer = {
+        "ok": True,
+        "serial_number": device.serial_number,
+        "device_id": device.id,
+        "deviceID": device.id,
+        "platform_id": device.platform_id,
+    }
     return answer | ({"iccid": device.iccid} if device.iccid else {})
 
 

@@ -136,14 +136,16 @@ def release(call: Call) -> dict[str, Any]:
     firmware = _version_of(call)
     if not firmware.ran_on:
         raise ApiError(400, f"version {body.version} has not run on a device of this product that came online with it")
-    if not body.product_default and not body.groups:
+    # Older clients name neither and mean all devices.
+    is_default = body.product_default or (not body.groups and "product_default" not in body.model_fields_set)
+    if not is_default and not body.groups:
         raise bad_request("product_default or groups must be given")
     add_groups(call, product, body.groups)
     for other in cloud.store.find(Firmware, product_id=product.id):
-        other.product_default = other.product_default and not body.product_default
+        other.product_default = other.product_default and not is_default
         other.groups = [name for name in other.groups if name not in body.groups]
         if other.version == body.version:
-            other.product_default = other.product_default or body.product_default
+            other.product_default = other.product_default or is_default
             other.groups = sorted({*other.groups, *body.groups})
             other.was_released = True
         cloud.store.put(other)

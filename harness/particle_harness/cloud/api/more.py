@@ -8,7 +8,7 @@ from typing import Any
 from particle_harness.cloud.api.lookup import device_of, org_of, product_of
 from particle_harness.cloud.clock import iso, month_of
 from particle_harness.cloud.errors import ApiError, bad_request, not_found
-from particle_harness.cloud.population import hash_of
+from particle_harness.cloud.population import TOKEN_LIFE_S, hash_of
 from particle_harness.cloud.routes import Call, Reply, Routes
 from particle_harness.cloud.rules import metering
 from particle_harness.cloud.rules.metering import Plan
@@ -32,6 +32,7 @@ from particle_harness.cloud.tables import (
     Integration,
     OAuthClient,
     Product,
+    Token,
     UsageReport,
 )
 
@@ -77,7 +78,17 @@ def make_customer(call: Call) -> dict[str, Any]:
         raise bad_request("customer exists")
     customer = Customer(key, call.cloud.new_id(), product.id, body.email, hash_of(body.password))
     store.put(customer)
-    return {"ok": True, "id": customer.id, "username": customer.email}
+    token = call.cloud.new_id(40)
+    store.put(Token(hash_of(token), client.account_id, client.id, call.cloud.now_s() + TOKEN_LIFE_S, customer.email))
+    return {
+        "ok": True,
+        "id": customer.id,
+        "username": customer.email,
+        "token_type": "bearer",
+        "access_token": token,
+        "expires_in": int(TOKEN_LIFE_S),
+        "refresh_token": call.cloud.new_id(40),
+    }
 
 
 @ROUTES.add("GET", "/v1/products/<product>/customers", scope="customers:list", answer=dict[str, Any])

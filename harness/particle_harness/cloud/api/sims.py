@@ -52,15 +52,19 @@ def list_sims(call: Call) -> dict[str, Any]:
 
 @ROUTES.add("GET", *_ONE, scope="sims:get", answer=SimRecord, errors=(404,))
 def get_sim(call: Call) -> dict[str, Any]:
-    """Tell about a SIM; by HEAD, whether it can be had."""
-    if call.method == "HEAD" and "product" not in call.params:
-        sim = call.cloud.store.get(Sim, call.params["iccid"])
-        if sim is None:
-            raise not_found("SIM")
-        if sim.owner_product or sim.owner_account not in ("", call.who.id):
-            raise ApiError(403, "SIM belongs to somebody else")
-        return sim_record(call.cloud, sim)
+    """Tell about a SIM."""
     return sim_record(call.cloud, sim_of(call))
+
+
+@ROUTES.add("HEAD", "/v1/sims/<iccid>", scope="sims:get", status=204, errors=(404,))
+def check_sim(call: Call) -> Reply:
+    """Tell whether a SIM can be had, by the status alone; npm's particle-api-js takes an empty 200 for an error."""
+    sim = call.cloud.store.get(Sim, call.params["iccid"])
+    if sim is None:
+        raise not_found("SIM")
+    if sim.owner_product or sim.owner_account not in ("", call.who.id):
+        raise ApiError(403, "SIM belongs to somebody else")
+    return Reply(204)
 
 
 @ROUTES.add(
@@ -156,7 +160,8 @@ def _by_day(usage: dict[str, float]) -> list[dict[str, Any]]:
 def data_usage(call: Call) -> dict[str, Any]:
     """Tell the megabytes of a SIM by day."""
     sim = sim_of(call)
-    return {"iccid": sim.iccid, "usage_by_day": _by_day(sim.usage_by_day)}
+    used = round(sum(sim.usage_by_day.values()), 6)
+    return {"iccid": sim.iccid, "usage_by_day": _by_day(sim.usage_by_day), "quota": sim.mb_limit, "used": used}
 
 
 @ROUTES.add("GET", "/v1/products/<product>/sims/data_usage", scope="sims.usage:get", answer=SimUsage)
@@ -166,4 +171,5 @@ def fleet_usage(call: Call) -> dict[str, Any]:
     for sim in call.cloud.store.find(Sim, owner_product=product_of(call).id):
         for day, megabytes in sim.usage_by_day.items():
             total[day] = round(total.get(day, 0.0) + megabytes, 6)
-    return {"total_mbs_used": round(sum(total.values()), 6), "usage_by_day": _by_day(total)}
+    used = round(sum(total.values()), 6)
+    return {"total_mbs_used": used, "usage_by_day": _by_day(total), "quota": 0, "used": used}

@@ -32,6 +32,8 @@ def user(call: Call) -> dict[str, Any]:
     return {
         "username": call.who.username,
         "subscription_ids": [],
+        "tos": 1,
+        "memberships": [],
         "account_info": {"first_name": "", "last_name": "", "business_account": False},
         "mfa": {"enabled": bool(call.who.mfa_secret)},
         "wifi_device_count": sum(not device.iccid for device in own),

@@ -1,0 +1,90 @@
+"""``particle-dev sim cloud`` as a process, and the commands that go with it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+PARTICLE_DEV = Path(sys.executable).with_name("particle-dev")
+
+
+@pytest.fixture
+def start(tmp_path):
+    running = []
+
+    def begin(*arguments):
+        argv = [PARTICLE_DEV, "sim", "cloud", "--port", "0", "--json", *arguments]
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+        running.append(process)
+        return process, json.loads(process.stdout.readline())
+
+    yield begin
+    for process in running:
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+        process.stdout.close()
+
+
+def run(*arguments, code=0):
+    done = subprocess.run([PARTICLE_DEV, *arguments, "--json"], capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_cloud_with_its_devices_ledger_faults_and_time(start, tmp_path):
+    order = tmp_path / "order.txt"
+    order.write_text("Device IDs\r\nE00FCE68AAAAAAAAAAAAAAAA\r\ne00fce68bbbbbbbbbbbbbbbb\r\n")
+    state = tmp_path / "cloud.sqlite"
+    arguments = ("--state", str(state), "--plan", "free", "--product", "boron", "--made", f"boron:{order}")
+    process, told = start(*arguments)
+    link = ("--link", told["link"])
+    http = httpx.Client(base_url=told["url"], headers={"Authorization": f"Bearer {told['token']}"})
+    devices = f"/v1/products/{told['products'][0]['id']}/devices"
+    assert run("sim", "ledger", *link) == []
+    with http:
+        assert http.post(devices, json={"id": "e00fce68aaaaaaaaaaaaaaaa"}).json()["updated"] == 1
+        assert [entry["event"] for entry in run("sim", "ledger", *link)] == ["added", "metering started"]
+        before = http.get(f"/v1/products/{told['products'][0]['id']}/sims").json()["sims"][0]
+        assert before["status"] == "inactive"
+        run("sim", "wait", "31d", *link)
+        after = http.get(f"/v1/products/{told['products'][0]['id']}/sims").json()["sims"][0]
+        assert after["status"] == "active"
+        assert run("sim", "fault", '{"do": "status", "status": 529, "count": 1}', *link)[0]["faults"] == 1
+        assert http.get("/v1/user").status_code == 529
+        assert http.get("/v1/user").json()["username"] == told["user"]
+        assert run("sim", "fault", "clear", *link) == [{"ok": True, "faults": 0}]
+    process.send_signal(signal.SIGINT)
+    process.wait(20)
+    _, again = start(*arguments)
+    entries = run("sim", "ledger", "--link", again["link"], "--device", "E00FCE68AAAAAAAAAAAAAAAA")
+    assert [entry["event"] for entry in entries] == ["added", "metering started"]
+    assert again["products"] == told["products"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("sim", "ledger", "--link", "nonsense"), 3),
+        (("sim", "ledger", "--link", "http://127.0.0.1:9/#0"), 3),
+        (("sim", "ledger"), 2),
+        (("sim", "wait", "soon", "--link", "http://127.0.0.1:9/#0"), 2),
+        (("sim", "fault", "{", "--link", "http://127.0.0.1:9/#0"), 2),
+        (("sim", "cloud", "--made", "boron"), 2),
+        (("sim", "cloud", "--product", "toaster"), 2),
+        (("sim", "cloud", "--made", "boron:missing.txt"), 3),
+    ],
+)
+def test_what_cannot_be_is_said(arguments, code):
+    assert "error" in run(*arguments, code=code)[0]
+
+
+def test_a_wrong_token_is_refused(start):
+    _, told = start()
+    link = told["link"].split("#")[0] + "#" + "0" * 40
+    assert "invalid" in run("sim", "ledger", "--link", link, code=3)[0]["error"]["message"]
+    assert os.environ.get("PARTICLE_DEV_SIM_LINK") is None
