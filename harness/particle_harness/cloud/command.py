@@ -148,8 +148,7 @@ COMMANDS = (cloud, ledger, fault, wait)
 def _open(state: Path | None) -> SimCloud:
     try:
         # The extra `sim`, and only for who runs it.
-        import pydantic  # noqa: F401, PLC0415
-        import werkzeug  # noqa: F401, PLC0415
+        import particle_harness.cloud.app  # noqa: F401, PLC0415
     except ImportError as error:
         raise BenchError(
             f"the simulated cloud needs more packages: {error}", hint="pip install 'particle-dev[sim]'"
