@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -160,6 +161,26 @@ class DfuSession:
                 if page * _PAGE_BYTES >= address and len(piece) == _PAGE_BYTES:
                     self._pages[page] = piece
         return data
+
+    def read_blocks(self, address: int, size_bytes: int, offsets: Sequence[int]) -> list[bytes]:
+        """Blocks of ``transfer_size_bytes`` at some multiples of that size behind ``address``, out of ``size_bytes``
+        bytes of internal flash; a transfer each. Raises as :meth:`read`."""
+        size = dfu.TRANSFER_SIZE_BYTES
+        unread = [o for o in offsets if (address + o) % _PAGE_BYTES or (address + o) // _PAGE_BYTES not in self._pages]
+        if unread:
+            self._select(INTERNAL_FLASH_ALT)
+            self._pointer = None
+            blocks = [offset // size for offset in unread]
+            machine = dfu.upload_blocks(address, size_bytes, blocks, self._interface)
+            found = dict(zip(unread, run(machine, self._link, self._clock), strict=True))
+        else:
+            found = {}
+        for offset, data in found.items():
+            if not (address + offset) % _PAGE_BYTES and len(data) == _PAGE_BYTES:
+                self._pages[(address + offset) // _PAGE_BYTES] = data
+        return [
+            found[o] if o in found else self._pages[(address + o) // _PAGE_BYTES][: size_bytes - o] for o in offsets
+        ]
 
     def _forget(self, address: int, size_bytes: int) -> None:
         for page in range(address // _PAGE_BYTES, -(-(address + size_bytes) // _PAGE_BYTES)):

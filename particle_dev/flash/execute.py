@@ -1,7 +1,9 @@
 """Carries out a plan over a DFU session, yields what happened, and can be run again after any interruption.
 
 Each module is compared with the board first. What is right stays; a sector with anything else in it is erased; what
-is then missing is written. So a second run after an unplug continues at the first block that is not proven.
+is then missing is written. So a second run after an unplug continues at the first block that is not proven. Between two
+blocks that belong to something else the others are not compared but written anew: on a board with another release that
+pass over USB would find nothing right.
 
 A module may start within a sector (an RTL872x application grows downwards): what lies in front of it there is read
 before and written back with it. Power lost between that erase and that write loses those bytes.
@@ -10,8 +12,9 @@ before and written back with it. Power lost between that erase and that write lo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from particle_dev.device.dfu import INTERNAL_FLASH_ALT, DfuSession
 from particle_dev.errors import VerifyError, WrongDeviceError
@@ -27,6 +30,7 @@ from particle_dev.flash.progress import (
 from particle_dev.protocol.dfuse import Sector
 from particle_dev.protocol.module import Module
 
+_SAMPLES = 8
 ReadFile = Callable[[str], bytes]
 """Gives a module file by its sha256."""
 
@@ -48,6 +52,8 @@ class _Work:
     commit: int | None
     missing: set[int] = field(default_factory=set)
     dirty_sectors: set[Sector] = field(default_factory=set)
+    erased: set[Sector] = field(default_factory=set)
+    """Sectors that this run has erased already."""
 
     def block(self, offset: int) -> bytes:
         return self.image[offset : offset + BLOCK_SIZE_BYTES]
@@ -153,15 +159,39 @@ def _check_device(plan: FlashPlan, session: DfuSession) -> None:
 
 def _compare(work: _Work, session: DfuSession) -> int:
     """Fill in what is missing and which sectors must be erased first. Returns the bytes that are right already."""
-    actual = session.read(INTERNAL_FLASH_ALT, work.address, len(work.image))
-    for sector in session.sectors(work.address, len(work.image)):
-        wrong = [o for o in work.in_sector(sector) if actual[o : o + BLOCK_SIZE_BYTES] != work.block(o)]
-        if all(_blank(actual[o : o + BLOCK_SIZE_BYTES]) for o in wrong):
+    for sector in work.erased:
+        # Nothing of it is right. Whether it is blank the read-back tells.
+        work.missing.update(work.in_sector(sector))
+    sectors = [s for s in session.sectors(work.address, len(work.image)) if s not in work.erased]
+    another = _another_module(work, sectors, session)
+    compared = [s for s in sectors if s not in another]
+    offsets = [o for s in compared for o in work.in_sector(s)]
+    actual = dict(zip(offsets, session.read_blocks(work.address, len(work.image), offsets), strict=True))
+    for sector in sectors:
+        wrong = [o for o in work.in_sector(sector) if sector in another or actual[o] != work.block(o)]
+        if sector not in another and all(_blank(actual[o]) for o in wrong):
             work.missing.update(wrong)
         else:
             work.dirty_sectors.add(sector)
             work.missing.update(work.in_sector(sector))
     return len(work.image) - sum(len(work.block(o)) for o in work.missing)
+
+
+def _another_module(work: _Work, sectors: Sequence[Sector], session: DfuSession) -> set[Sector]:
+    """Sectors not worth comparing: those whose first block is found to hold neither what is wanted nor nothing,
+    and all between two of them. Few are asked, spread over the module, first and last among them."""
+    if sum(len(work.in_sector(sector)) for sector in sectors) < 2 * _SAMPLES:
+        return set()
+    last = len(sectors) - 1
+    places = sorted({n * last // (_SAMPLES - 1) for n in range(_SAMPLES)})
+    offsets = [work.in_sector(sectors[place])[0] for place in places]
+    found = session.read_blocks(work.address, len(work.image), offsets)
+    wrong = [d != work.block(o) and not _blank(d) for o, d in zip(offsets, found, strict=True)]
+    another = {sectors[place] for place, is_wrong in zip(places, wrong, strict=True) if is_wrong}
+    for (start, end), both in zip(pairwise(places), pairwise(wrong), strict=True):
+        if all(both):
+            another.update(sectors[start:end])
+    return another
 
 
 def _block_on_board(work: _Work, offset: int, session: DfuSession) -> bytes:
@@ -178,6 +208,7 @@ def _set_brake(work: _Work, session: DfuSession) -> Iterator[FlashEvent]:
     work.dirty_sectors.discard(sector)
     if not _is_blank(session, sector.address):
         yield from _erase(sector, session)
+        work.erased.add(sector)
     yield BrakeSet(sector.address)
 
 

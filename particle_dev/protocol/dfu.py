@@ -15,6 +15,7 @@ platform/MCU/STM32F2xx/STM32_USB_Device_Driver/src/usbd_dfu_core.c):
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import count
@@ -191,21 +192,27 @@ def write_block(block: int, data: bytes, address: int, interface: int = 0) -> Ma
 
 def upload(address: int, size_bytes: int, interface: int = 0) -> Machine[bytes]:
     """``size_bytes`` bytes from ``address`` on. Changes nothing on the device. Raises DfuProtocolError."""
+    pieces = yield from upload_blocks(address, size_bytes, range(-(-size_bytes // TRANSFER_SIZE_BYTES)), interface)
+    return b"".join(pieces)
+
+
+def upload_blocks(address: int, size_bytes: int, blocks: Iterable[int], interface: int = 0) -> Machine[list[bytes]]:
+    """Some of the blocks of ``size_bytes`` bytes from ``address`` on, 0 being the first, in the order asked for.
+    Changes nothing on the device. Raises DfuProtocolError."""
     yield from go_idle(interface)
     yield from set_address(address, interface)
     yield _out(DfuRequest.ABORT, 0, interface)
-    data = bytearray()
-    for block in count(FIRST_DATA_BLOCK):
-        if len(data) >= size_bytes:
-            break
-        length = min(TRANSFER_SIZE_BYTES, size_bytes - len(data))
-        reply = yield _in(DfuRequest.UPLOAD, block, interface, length)
+    pieces = []
+    for block in blocks:
+        offset = block * TRANSFER_SIZE_BYTES
+        length = min(TRANSFER_SIZE_BYTES, size_bytes - offset)
+        reply = yield _in(DfuRequest.UPLOAD, FIRST_DATA_BLOCK + block, interface, length)
         if not isinstance(reply, bytes) or len(reply) != length:
             status = yield from get_status(interface)
-            raise _failed("UPLOAD", address + len(data), status)
-        data += reply
+            raise _failed("UPLOAD", address + offset, status)
+        pieces.append(reply)
     yield _out(DfuRequest.ABORT, 0, interface)
-    return bytes(data)
+    return pieces
 
 
 def leave(interface: int = 0) -> Machine[DfuState]:

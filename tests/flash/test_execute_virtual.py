@@ -1,6 +1,8 @@
 """Carrying out a plan on virtual boards with stand-in modules: what is erased, what is written, in which order."""
 
 import hashlib
+import random
+from itertools import pairwise
 
 import pytest
 from particle_harness.boards import hardware
@@ -24,6 +26,8 @@ from particle_dev.flash.plan import ModuleFile, make_plan
 from particle_dev.flash.progress import BlockWritten, BrakeSet, ModuleCompared, SectorErased
 from particle_dev.protocol.module import parse
 from particle_dev.station.bench import open_bench
+
+BOOT, SYSTEM = ModuleFunction.BOOTLOADER, ModuleFunction.SYSTEM_PART
 
 
 def factory(platform):
@@ -228,3 +232,95 @@ def test_module_that_starts_within_a_sector_keeps_what_lies_in_front_of_it(size_
     assert of(BlockWritten, events)[-1].done_bytes == in_front + size_bytes
     assert [type(e) for e in again] == [ModuleCompared]
     bench.close()
+
+
+PAGE = 4096
+
+
+@pytest.fixture(scope="module")
+def large():
+    """A Boron in DFU mode with a system part of 120 pages beside its application."""
+    made = Bench("boron")
+    kind = hardware("boron")
+    body = random.Random("system").randbytes(120 * PAGE - 1024)
+    system = build_module(
+        kind, SYSTEM, 1, 2101, start_address=0x30000, size_bytes=len(body) + 600, body=body, need1=(BOOT, 0, 501)
+    )
+    sha256 = hashlib.sha256(system).hexdigest()
+    made.contents[sha256] = system
+    files = [f for f in made.files if f.module.function != SYSTEM]
+    with DfuSession(made.host, made.device) as session:
+        made.plan = make_plan(inventory_by_dfu(session), [*files, ModuleFile(parse(system), sha256, "system.bin")])
+    made.image = system
+    yield made
+    made.bench.close()
+
+
+def uploads_of(bench):
+    """Blocks that were read, from now on."""
+    seen, control = [], bench.board.control
+
+    def counted(address, setup, data=b""):
+        if (setup.b_request, setup.bm_request_type) == (2, 0xA1):
+            seen.append(setup.w_value)
+        return control(address, setup, data)
+
+    bench.board.control = counted
+    return seen
+
+
+def test_another_release_is_not_compared_to_its_last_block(large):
+    pages = -(-len(large.image) // PAGE)
+    large.board.internal.load(0x30000, random.Random("old").randbytes(pages * PAGE))
+    seen = uploads_of(large)
+    events = large.flash()
+    # Eight blocks of the system part; brake, headers and the application's block are read, too.
+    assert len(seen) < 16
+    (compared,) = [e for e in of(ModuleCompared, events) if e.file_name == "system.bin"]
+    assert compared.right_bytes == 0
+    assert {v.sha256 for v in large.verify()} >= {hashlib.sha256(large.image).hexdigest()}
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_lies_there_is_erased_and_what_is_right_stays_where_it_is_compared(large, seed):
+    """Stretches of right, blank and other pages, as interruptions and other releases leave them."""
+    dice = random.Random(seed)
+    pages = -(-len(large.image) // PAGE)
+    wanted = large.image + b"\xff" * (pages * PAGE - len(large.image))
+    kinds = []
+    while len(kinds) < pages:
+        kinds += [dice.choice("rbo")] * dice.choice([1, 2, 15, 40])
+    kinds = kinds[:pages]
+    content = {
+        "b": lambda n: b"\xff" * PAGE,
+        "o": lambda n: dice.randbytes(PAGE),
+        "r": lambda n: wanted[n * PAGE :][:PAGE],
+    }
+    large.board.internal.load(0x30000, b"".join(content[kind](n) for n, kind in enumerate(kinds)))
+    events = large.flash()
+    large.verify()
+    assert large.board.internal.read(0x30000, len(large.image)) == large.image
+    erased = {(e.address - 0x30000) // PAGE for e in of(SectorErased, events) if e.address >= 0x30000}
+    assert {n for n, kind in enumerate(kinds) if kind == "o"} <= erased
+    # Nothing is erased without need but the brake, and what lies between two others that were seen.
+    last = pages - 2
+    asked = (
+        sorted({1 + n * last // 7 for n in range(8)})
+        if 0 in erased
+        else sorted({n * (pages - 1) // 7 for n in range(8)})
+    )
+    between = {n for start, end in pairwise(asked) if kinds[start] == kinds[end] == "o" for n in range(start, end + 1)}
+    assert erased <= {0} | {n for n, kind in enumerate(kinds) if kind == "o"} | between
+
+
+def test_interrupted_run_goes_on_where_it_stopped(large):
+    """The first block that is written is among those that are asked, so what was written is never written again."""
+    large.board.internal.load(0x30000, random.Random("old").randbytes(-(-len(large.image) // PAGE) * PAGE))
+    with DfuSession(large.host, large.device) as session:
+        run = flash(large.plan, session, large.contents.__getitem__)
+        written = [next(e for e in run if isinstance(e, BlockWritten)) for _ in range(50)]
+        run.close()
+    events = large.flash()
+    done = sum(e.size_bytes for e in written)
+    assert done + sum(e.size_bytes for e in of(BlockWritten, events)) <= large.plan.size_bytes
+    large.verify()
