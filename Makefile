@@ -151,6 +151,13 @@ $(JUDGES)/.ready: tests/judges/usb/guest/setup.py tests/judges/usb/guest/init
 	"$(PYTHON)" tests/judges/usb/guest/setup.py $(JUDGES)/guest
 	touch $@
 
+# A Linux kernel with vhci_hcd for whose machine has none, or no root: a shell in QEMU, with the boards of `particle-dev
+# sim serve` on its USB.
+.PHONY: guest
+guest: $(VENV)/.ready judges-setup
+	@$(BIN)/python tests/judges/usb/guest/machine.py $(JUDGES)/guest \
+	  $(JUDGES)/node/node_modules/particle-cli/src/index.js $${PORT:-3240}
+
 judge-packages:
 	@missing=()
 	for package in $(JUDGE_PACKAGES); do

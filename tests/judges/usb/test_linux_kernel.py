@@ -16,6 +16,9 @@ from particle_harness.bench import open_bench
 from particle_harness.bench_toml import modules_in, stand_ins
 from particle_harness.usbip import Server
 
+from particle_dev.protocol.module import Product, parse
+from particle_dev.protocol.module_edit import set_product
+
 # An emulated CPU on a busy machine.
 pytestmark = pytest.mark.timeout(300)
 HERE = Path(__file__).parent
@@ -175,6 +178,71 @@ def test_eight_boards_at_once_by_serial_number(guest, plug, tmp_path):
     for board, name in zip(bench.boards, FAMILIES, strict=True):
         address = 0x30000 if board.hardware.is_gen3 else 0x08020000
         assert board.internal.read(address, 65536) == image(65536, name)
+
+
+# A process each; only the imports, which an emulated CPU needs seconds for, are shared.
+AT_ONCE = """
+import json, os, sys
+import usb.backend.libusb1
+import particle_dev.cli.flash, particle_dev.station.usb_bench
+from particle_dev.cli.main import main
+
+def run(command):
+    try:
+        main(command.split())
+    except SystemExit as end:
+        return end.code or 0
+
+children = {}
+for command in json.loads(sys.argv[1]):
+    child = os.fork()
+    if not child:
+        os._exit(run(command))
+    children[child] = command
+failed = [children[child] for child in children if os.waitpid(child, 0)[1]]
+sys.exit("failed: " + "; ".join(failed) if failed else 0)
+"""
+
+
+def test_eight_boards_at_once_by_our_command_line(guest, plug, assets, tmp_path):
+    bench = plug(*FAMILIES, delays="none")
+    written, commands = {}, []
+    for board, name in zip(bench.boards, FAMILIES, strict=True):
+        pattern = "tracker-tinker@*.bin" if name == "tracker" else f"tinker-*-{name}.bin"
+        (tinker,) = (assets / "binaries").glob(pattern)
+        written[name] = tmp_path / f"{name}.bin"
+        written[name].write_bytes(set_product(tinker.read_bytes(), Product(1000 + len(commands), 7)))
+        flash = f"{PARTICLE_DEV} flash --may-connect --device {board.state.device_id} {written[name]}"
+        commands.append(f"{flash} > /run/{name}.log 2>&1 & pids+=($!)")
+    script = "pids=(); s=0; " + "; ".join(commands) + '; for p in "${pids[@]}"; do wait $p || s=1; done; '
+    guest.run(script + "[ $s = 0 ] || { tail -n 5 /run/*.log >&2; exit 1; }", timeout_s=280)
+    for board, name in zip(bench.boards, FAMILIES, strict=True):
+        data = written[name].read_bytes()
+        address = parse(data).start_address
+        assert board.internal.read(address, len(data)) == data
+        assert board.state.runs == "dfu"
+
+
+def test_monitor_follows_a_board_through_a_reset(guest, plug):
+    bench = plug("boron", delays="none")
+    guest.run(f"{PARTICLE_DEV} monitor --json --log /run/monitor > /dev/null 2>&1 & echo $! > /run/monitor.pid")
+    ask = "printf v > /dev/ttyACM0; "
+    try:
+        for number in (1, 2):
+            guest.run(wait_for(f"[ $(grep -c reading /run/monitor) = {number} ]") + ask)
+            guest.run(wait_for(f"[ $(grep -c 'firmware version' /run/monitor) = {number} ]"))
+            bench.boards[0].reset_pin()
+    finally:
+        text = guest.run("kill $(cat /run/monitor.pid); cat /run/monitor")
+    device_id = bench.boards[0].state.device_id
+    events = [json.loads(line) for line in text.splitlines()]
+    assert {event["identity"] for event in events} == {device_id}
+    told = [event["event"] for event in events if event["event"] != "line" or "version" in event["text"]]
+    start = told.index("reading")
+    assert told[start : start + 2] == ["reading", "line"]
+    second = told.index("reading", start + 1)
+    assert told[second : second + 2] == ["reading", "line"]
+    assert second > start + 2, "it left the bus in between"
 
 
 def test_our_command_line_unchanged(guest, plug, assets):

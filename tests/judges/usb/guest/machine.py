@@ -1,7 +1,12 @@
-"""A Debian kernel in QEMU that sees this machine's files read-only; virtual boards are on its USB by vhci_hcd."""
+"""A Debian kernel in QEMU that sees this machine's files read-only; virtual boards are on its USB by vhci_hcd.
+
+`machine.py FOLDER PARTICLE_CLI [PORT]` starts one for people, with a shell at this terminal, on whose USB are the
+boards of `particle-dev sim serve` at PORT of this machine. `make guest` knows the folders.
+"""
 
 import contextlib
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,6 +19,24 @@ COMMAND_LINE = (
 )
 
 
+HERE = Path(__file__).parent
+
+
+def command(folder: Path, agent: list, serial: str):
+    """The command line of QEMU. ``agent`` is the guest's first process, a command without blanks and commas; ``serial``
+    is where its console goes."""
+    arguments = f"{COMMAND_LINE} agent={','.join(map(str, agent))}"
+    return [
+        *("qemu-system-x86_64", "-machine", "q35,vmport=off,hpet=off", "-cpu", "max", "-smp", "2", "-m", "1024"),
+        *("-accel", "tcg,thread=multi,tb-size=512", "-nodefaults", "-no-user-config", "-no-reboot"),
+        *("-display", "none", "-serial", serial),
+        *("-kernel", folder / "vmlinux", "-initrd", folder / "initrd", "-append", arguments),
+        *("-fsdev", "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap"),
+        *("-device", "virtio-9p-pci,fsdev=host,mount_tag=host"),
+        *("-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net"),
+    ]
+
+
 class Guest:
     """Boots at once; a context manager that switches it off. ``log`` is the file for its console."""
 
@@ -21,8 +44,9 @@ class Guest:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self._log = log
             with log.open("wb") as console:
+                agent = [sys.executable, HERE / "agent.py", listener.getsockname()[1]]
                 self._qemu = subprocess.Popen(
-                    self._command(folder, listener.getsockname()[1]),
+                    command(folder, agent, "stdio"),
                     stdin=subprocess.DEVNULL,
                     stdout=console,
                     stderr=console,
@@ -49,19 +73,6 @@ class Guest:
             self._qemu.kill()
             self._qemu.wait()
 
-    @staticmethod
-    def _command(folder, port):
-        agent = f"agent={sys.executable},{Path(__file__).with_name('agent.py')},{port}"
-        return [
-            *("qemu-system-x86_64", "-machine", "q35,vmport=off,hpet=off", "-cpu", "max", "-smp", "2", "-m", "1024"),
-            *("-accel", "tcg,thread=multi,tb-size=512", "-nodefaults", "-no-user-config", "-no-reboot"),
-            *("-display", "none", "-serial", "stdio"),
-            *("-kernel", folder / "vmlinux", "-initrd", folder / "initrd", "-append", f"{COMMAND_LINE} {agent}"),
-            *("-fsdev", "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap"),
-            *("-device", "virtio-9p-pci,fsdev=host,mount_tag=host"),
-            *("-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net"),
-        ]
-
     def run(self, script, timeout_s=200):
         """Run a shell script that ends at the first error and must succeed; its output."""
         self._connection.settimeout(timeout_s)
@@ -69,3 +80,16 @@ class Guest:
         status, output, errors = json.loads(self._agent.readline())
         assert status == 0, f"{script} ended with {status}\n{output}\n{errors}"
         return output
+
+
+def main(folder, particle_cli, port="3240"):
+    """A guest for people."""
+    size = shutil.get_terminal_size()
+    python = Path(sys.executable)
+    agent = [python, HERE / "desk.py", f"10.0.2.2:{port}", size.lines, size.columns, particle_cli, python.parent]
+    # Ctrl-C and everything else goes into the guest; Ctrl-A X ends it by force.
+    return subprocess.run(command(Path(folder), agent, "mon:stdio"), check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,53 @@
+"""First process of a guest for people: the boards of a server are plugged in, and a shell is at the console.
+
+`desk.py SERVER ROWS COLUMNS PARTICLE_CLI BIN`: HOST:PORT of `particle-dev sim serve` as the guest reaches it, size of
+the terminal, particle-cli's index.js, and the folder with particle-dev.
+"""
+
+import fcntl
+import os
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+server, rows, columns, particle_cli, folder = sys.argv[1:]
+os.environ.update(
+    PATH=f"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:{folder}",
+    HOME="/root",
+    LC_ALL="C.UTF-8",
+    TERM=os.environ.get("TERM", "vt100"),
+    PS1="guest# ",
+)
+# Its messages are for dmesg, not into what is being typed.
+subprocess.run(["/bin/busybox", "dmesg", "-n", "1"], check=True)
+# Changes to the host's files stay in the guest's RAM.
+particle = Path("/usr/local/bin/particle")
+particle.parent.mkdir(parents=True, exist_ok=True)
+particle.write_text(f'#!/bin/sh\nexec node {particle_cli} "$@"\n', encoding="utf-8")
+particle.chmod(0o755)
+log = Path("/run/attach.log")
+with log.open("wb") as output:
+    attach = [f"{folder}/particle-dev", "sim", "attach", server]
+    subprocess.Popen(attach, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
+print(
+    f"\nThis is a Linux guest in QEMU. Boards of `particle-dev sim serve` on {server} are on its USB: particle-dev, "
+    f"dfu-util,\nparticle, lsusb. It sees your files; what it changes is gone at its end: `exit`.\n{log} tells what "
+    "comes and goes.\n",
+    flush=True,
+)
+console = os.open("/dev/ttyS0", os.O_RDWR)
+fcntl.ioctl(console, termios.TIOCSWINSZ, struct.pack("HHHH", int(rows), int(columns), 0, 0))
+
+
+def own_terminal():
+    """Ctrl-C reaches what runs in the shell."""
+    os.setsid()
+    fcntl.ioctl(console, termios.TIOCSCTTY, 0)
+
+
+subprocess.run(
+    ["/bin/bash", "--norc", "-i"], stdin=console, stdout=console, stderr=console, preexec_fn=own_terminal, check=False
+)
+subprocess.run(["/bin/busybox", "poweroff", "-f"], check=True)
