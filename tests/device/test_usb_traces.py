@@ -24,8 +24,16 @@ from particle_dev.permissions import Permissions
 from particle_dev.station.bench import open_bench
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "usb-traces"
-TINKER = {"boron": "tinker-0.8.0-rc.27-boron.bin", "photon": "tinker-0.4.5-photon.bin"}
-BOOTLOADER = {"boron": "boron-bootloader@2.1.0.bin", "photon": "photon-bootloader@2.1.0+lto.bin"}
+TINKER = {
+    "boron": "tinker-0.8.0-rc.27-boron.bin",
+    "photon": "tinker-0.4.5-photon.bin",
+    "tracker": "tracker-tinker@1.5.4-rc.1.bin",
+}
+BOOTLOADER = {
+    "boron": "boron-bootloader@2.1.0.bin",
+    "photon": "photon-bootloader@2.1.0+lto.bin",
+    "tracker": "tracker-bootloader@2.1.0.bin",
+}
 
 OURS, THEIRS = "ours", "particle-usb"
 DIFFERENCES = (
@@ -90,7 +98,7 @@ DIFFERENCES = (
 )
 
 
-PLATFORMS = ("boron", "photon")
+PLATFORMS = tuple(TINKER)
 
 
 @pytest.fixture

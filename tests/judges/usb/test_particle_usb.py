@@ -8,8 +8,17 @@ import pytest
 from particle_harness.usb.trace import describe
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "usb-traces"
-TINKER = {"boron": ("tinker-0.8.0-rc.27-boron.bin", 0xD4000), "photon": ("tinker-0.4.5-photon.bin", 0x080A0000)}
-BOOTLOADER = {"boron": "boron-bootloader@2.1.0.bin", "photon": "photon-bootloader@2.1.0+lto.bin"}
+TINKER = {
+    "boron": ("tinker-0.8.0-rc.27-boron.bin", 0xD4000),
+    "photon": ("tinker-0.4.5-photon.bin", 0x080A0000),
+    "tracker": ("tracker-tinker@1.5.4-rc.1.bin", 0xD4000),
+}
+BOOTLOADER = {
+    "boron": "boron-bootloader@2.1.0.bin",
+    "photon": "photon-bootloader@2.1.0+lto.bin",
+    "tracker": "tracker-bootloader@2.1.0.bin",
+}
+PLATFORMS = pytest.mark.parametrize("platform", list(TINKER))
 
 
 @pytest.fixture
@@ -37,24 +46,24 @@ def compare(name, lines):
     assert [describe(json.loads(line)) for line in lines] == [describe(json.loads(line)) for line in kept]
 
 
-@pytest.mark.parametrize("platform", ["boron", "photon"])
+@PLATFORMS
 def test_identify(job, platform):
     job("identify", platform)
 
 
-@pytest.mark.parametrize("platform", ["boron", "photon"])
+@PLATFORMS
 def test_enter_dfu(job, platform):
     assert job("enter_dfu", platform).state(platform).runs == "dfu"
 
 
-@pytest.mark.parametrize("platform", ["boron", "photon"])
+@PLATFORMS
 def test_flash(job, assets, platform):
     name, address = TINKER[platform]
     bench = job("flash", platform, assets / "binaries" / name, address, arrives_in="dfu")
     assert (assets / "binaries" / name).read_bytes() in bench.flash(platform)
 
 
-@pytest.mark.parametrize("platform", ["boron", "photon"])
+@PLATFORMS
 def test_update(job, assets, platform):
     file = assets / "updates" / BOOTLOADER[platform]
     bench = job("update", platform, file)
