@@ -3,7 +3,7 @@ plan made anew after any interruption goes on where the work stopped."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from particle_dev.catalog.modules import ModuleFlag, ModuleFunction
@@ -16,14 +16,15 @@ from particle_dev.device.model import Device
 from particle_dev.device.modes import Target, Way, enter_dfu
 from particle_dev.errors import UpdateNotAppliedError, WrongDeviceError
 from particle_dev.flash.board_modules import ModuleFile
-from particle_dev.flash.bootloader_copies import copy_by_bootloader, stage_in_slots
+from particle_dev.flash.bootloader_copies import copy_by_bootloader, not_applied, stage_in_slots
 from particle_dev.flash.control_update import UPDATE_TIMEOUT_S, update_over_control, wait_until_reported
 from particle_dev.flash.execute import ReadFile, flash, set_brake, verify
 from particle_dev.flash.install_by_flag import stage_by_flag
 from particle_dev.flash.installed import is_reported, is_stored, reported, title_of
 from particle_dev.flash.inventory import inventory_by_control, pending_updates, refuse_protected, refuse_unwritable
 from particle_dev.flash.phases import Phase, PhaseKind, UpdatePlan
-from particle_dev.flash.progress import ModuleProven, PhaseStarted, UpdateEvent
+from particle_dev.flash.plan import FlashPlan
+from particle_dev.flash.progress import FlashEvent, ModuleProven, PhaseStarted, UpdateEvent
 from particle_dev.flash.update_area import Install, unequal_in_flash
 from particle_dev.permissions import NOTHING, Permissions
 from particle_dev.protocol.messages import AssetInfo
@@ -63,6 +64,26 @@ def carry_out(
         names = ", ".join(f.file_name for f in phase.files)
         yield PhaseStarted(number, len(plan.phases), f"{phase.kind}: {names}" if names else phase.kind.value)
         yield from run.phase(phase)
+
+
+def copies(
+    host: Host, device: Device, plan: FlashPlan, installs: Sequence[Install]
+) -> Generator[FlashEvent, None, Device]:
+    """Have the bootloader of a board in DFU mode copy modules to their places, with the parking brake of ``plan`` set;
+    proven by reading back. **Erases** the brake's sector. Returns the board, again in DFU mode: nothing but its
+    bootloader has run. A board that has them all already is not reset. Raises as :func:`carry_out`."""
+    with DfuSession(host, device) as session:
+        refuse_protected(session)
+        if not not_applied(session, installs):
+            return device
+        staging = stage_in_slots(session, installs)
+        # Its checks come with its first event, which changes nothing: no brake on a board that is then refused.
+        compared = next(staging, None)
+        yield from set_brake(plan, session)
+        if compared is not None:
+            yield compared
+            yield from staging
+    return copy_by_bootloader(host, device, installs)
 
 
 @dataclass(slots=True)
@@ -115,16 +136,7 @@ class _Run:
     def _copies(self, phase: Phase) -> Iterator[UpdateEvent]:
         installs = [Install(f, self.read_file(f.sha256)) for f in phase.files]
         assert phase.flash is not None
-        with DfuSession(self.host, self.device) as session:
-            refuse_protected(session)
-            staging = stage_in_slots(session, installs)
-            # Its checks come with its first event, which changes nothing: no brake on a board that is then refused.
-            compared = next(staging, None)
-            yield from set_brake(phase.flash, session)
-            if compared is not None:
-                yield compared
-                yield from staging
-        self.device = copy_by_bootloader(self.host, self.device, installs)
+        self.device = yield from copies(self.host, self.device, phase.flash, installs)
         self.read_back |= {f.sha256 for f in phase.files}
 
     def _flash(self, phase: Phase) -> Iterator[UpdateEvent]:

@@ -212,11 +212,17 @@ def _brake_address(platform: Platform, part: ModuleFile) -> int:
     return BRAKE_ADDRESS if platform.family == "nrf52840" else part.module.start_address
 
 
+def suffices(inventory: Inventory, file: ModuleFile) -> bool:
+    """Whether the board has that module in the same version or a later one."""
+    installed = inventory.find(file.module.function, file.module.index)
+    return installed is not None and installed.valid and installed.version >= file.module.version
+
+
 def _not_satisfied(file: ModuleFile, inventory: Inventory) -> list[str]:
     module = file.module
-    installed = inventory.find(module.function, module.index)
-    if installed is not None and installed.valid and installed.version >= module.version:
+    if suffices(inventory, file):
         return []
+    installed = inventory.find(module.function, module.index)
     has = f"v{installed.version}" if installed and installed.valid else "no valid one"
     return [
         f"the board has {has} of {module_title(module.function, module.index)}, the set brings v{module.version}, and "

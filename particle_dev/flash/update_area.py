@@ -108,6 +108,22 @@ def unequal_in_flash(session: DfuSession, install: Install) -> int | None:
     return unequal(session, INTERNAL_FLASH_ALT, install.file.module.start_address, install.image)
 
 
+def prove_in_flash(session: DfuSession, install: Install) -> str:
+    """SHA-256 of the installed module as it was read back. Raises VerifyError when a byte differs."""
+    address = unequal_in_flash(session, install)
+    if address is None:
+        return hashlib.sha256(install.image).hexdigest()
+    expected = install.image[address - install.file.module.start_address]
+    actual = session.read(INTERNAL_FLASH_ALT, address, 1)[0]
+    raise VerifyError(
+        f"{install.file.file_name}: flash at 0x{address:08x} reads 0x{actual:02x} instead of 0x{expected:02x}",
+        address=address,
+        expected=expected,
+        actual=actual,
+        hint="run again: the bootloader copies it anew; a board that fails twice has a flash defect",
+    )
+
+
 def refuse_staging(session: DfuSession, reasons: Sequence[str]) -> None:
     """Raise PlanRefusedError when there are reasons; nothing was written yet."""
     if reasons:

@@ -29,6 +29,7 @@ _KINDS = {
     "check": "look",
     "plan": "look",
     "enter_dfu": "mode",
+    "copy": "write",
     "flash": "write",
     "verify": "verify",
     "park": "park",

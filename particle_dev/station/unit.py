@@ -1,6 +1,6 @@
-"""The procedure of one unit: identify → check → plan → enter_dfu → flash → verify → park. A recipe with a cloud reads
-the unit's record there before the flash and after the loss of power (cloud_before, gate); strategy A connects the unit
-in between (connect).
+"""The procedure of one unit: identify → check → plan → enter_dfu → flash → verify → park. Where the bootloader has to
+bring up itself or the SoftDevice, copy comes before flash. A recipe with a cloud reads the unit's record there before
+the flash and after the loss of power (cloud_before, gate); strategy A connects the unit in between (connect).
 
 Each step is a method that fills its evidence. What a resumed run must know of earlier attempts comes from the
 journal: the evidence of steps that passed, and whether the flash had begun.
@@ -38,14 +38,15 @@ from particle_dev.errors import (
 )
 from particle_dev.flash.board_modules import Inventory, ModuleFile, module_title
 from particle_dev.flash.execute import flash, verify
-from particle_dev.flash.inventory import read_inventory, refuse_unwritable
-from particle_dev.flash.plan import FlashPlan, make_plan
+from particle_dev.flash.inventory import read_inventory, refuse_protected, refuse_unwritable
+from particle_dev.flash.plan import FlashPlan
 from particle_dev.flash.progress import BlockWritten, ModuleCompared, SectorErased
 from particle_dev.flash.store import FirmwareStore
 from particle_dev.protocol.module import parse
 from particle_dev.station.bench import Slot
 from particle_dev.station.billing import billing_data, evidence_data
 from particle_dev.station.cloud_steps import ask_cloud, await_verdict, connect
+from particle_dev.station.copies import COPIES, copied_before, copy_modules, plan_unit, prove_copies
 from particle_dev.station.events import EventType, JsonObject, Verdict, error_data
 from particle_dev.station.gate import gate_data
 from particle_dev.station.guard import WITHOUT_CLOUD, StationGuard, UnitGuard
@@ -81,6 +82,7 @@ class UnitRun:
     emit: Emit
     device_id: str | None = None
     modules: list[JsonObject] = field(default_factory=list)
+    copies: tuple[ModuleFile, ...] = ()
     erased: bool = False
     observed: Observations = field(init=False)
     guard: UnitGuard = field(init=False)
@@ -199,12 +201,15 @@ class UnitRun:
         with self._step("check", limits.check_s) as evidence:
             inventory = self._check(device, evidence)
         with self._step("plan", limits.check_s) as evidence:
-            plan = self._plan(inventory, firmware, evidence)
+            plan = self._plan(inventory, device.mode, firmware, evidence)
         with self._step("enter_dfu", limits.enter_dfu_s) as evidence:
             device = self._enter_dfu(device, evidence)
         if self.guard.asks_cloud:
             with self._step("cloud_before", limits.cloud_s) as evidence:
                 ask_cloud(self, plan, evidence, device)
+        if self.copies:
+            with self._step("copy", limits.flash_s) as evidence:
+                device = copy_modules(self, plan, device, evidence)
         with self._step("flash", limits.flash_s) as evidence:
             self._flash(plan, device, evidence)
         with self._step("verify", limits.verify_s) as evidence:
@@ -291,20 +296,25 @@ class UnitRun:
         if self.guard.asks_cloud:
             self.observed.evidence += self.guard.read_interlocks(session, counters)
 
-    def _plan(self, inventory: Inventory, firmware: FirmwareChoice, evidence: JsonObject) -> FlashPlan:
+    def _plan(self, inventory: Inventory, mode: UsbMode, firmware: FirmwareChoice, evidence: JsonObject) -> FlashPlan:
         """Which modules go where; every file is read and checked now, before anything is erased."""
         platform = inventory.platform
         store = self.context.store
         release = store.device_os_set(platform.name, firmware.device_os)
         chosen = [*release.modules, store.app(platform.name, firmware.app)]
         files = [ModuleFile(parse(store.read(m.sha256)), m.sha256, m.file_name) for m in chosen]
-        plan = make_plan(inventory, files)
+        before = copied_before(self.context.prior.get(self.device_id or ""))
+        plan, self.copies = plan_unit(inventory, files, mode, before)
         evidence |= {
             "device_os": firmware.device_os,
             "steps": list(plan.lines()),
             "satisfied": [f.title for f in plan.satisfied],
         }
+        if self.copies:
+            evidence[COPIES] = [f.sha256 for f in self.copies]
+            evidence["steps"].insert(0, f"copies by the bootloader: {', '.join(f.title for f in self.copies)}")
         self.modules = [module_data(w.file, w.address) for w in plan.writes]
+        self.modules += [module_data(f, f.module.start_address) for f in self.copies]
         return plan
 
     def _enter_dfu(self, device: Device, evidence: JsonObject) -> Device:
@@ -319,7 +329,11 @@ class UnitRun:
             self.observed.in_dfu_since(since)
         evidence["attempt"] = {"by": by, "usb_address": device.usb.address}
         with DfuSession(self.slot.host, device) as dfu_session:
-            refuse_unwritable(dfu_session)
+            if self.copies:
+                # Slots that an earlier attempt armed are our own; the step tells them from others.
+                refuse_protected(dfu_session)
+            else:
+                refuse_unwritable(dfu_session)
         return device
 
     def _flash(self, plan: FlashPlan, device: Device, evidence: JsonObject) -> None:
@@ -349,6 +363,8 @@ class UnitRun:
                         module["read_back_sha256"] = event.sha256
                 self._progress("verify", event.file_name, event.done_bytes, event.total_bytes)
                 self.check_stop("verify", self.limits.verify_s)
+        if self.copies:
+            prove_copies(self, device)
         evidence |= {"read_over": "DFU read", "size_bytes": plan.size_bytes}
         self.observed.still_held(device)
 

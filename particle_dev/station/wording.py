@@ -17,6 +17,7 @@ STEP_TEXTS = {
     "check": "what is on it, and whether it has been online since it booted",
     "plan": "which modules go where; every file is read and checked",
     "enter_dfu": "into DFU mode (firmware upgrade over USB), where no application runs",
+    "copy": "the bootloader copies itself and the radio stack; no system or application runs",
     "flash": "erase and write what is not right yet",
     "verify": "read every byte back and compare",
     "cloud_before": "what the cloud knows of it, before anything is erased",

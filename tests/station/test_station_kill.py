@@ -90,6 +90,25 @@ def test_second_run_ends_with_the_record_of_an_undisturbed_one(command, tmp_path
     assert killed >= 8
 
 
+COPY_STARTED = 11
+"""Events up to the step in which the bootloader copies its successor, with one board on the bench."""
+
+
+def test_killed_while_the_bootloader_copies_its_successor(command, tmp_path):
+    bench = BENCH.split("[[slot]]")[:2]
+    (tmp_path / "bench.toml").write_text("[[slot]]".join(bench) + 'device_os = "2.0.0"\n')
+    assert subprocess.run(command(tmp_path / "undisturbed"), capture_output=True, check=False).returncode == 0
+    (expected,) = (u.comparable() for u in record_of(tmp_path / "undisturbed").units)
+    assert "copy" in [step["name"] for step in expected["steps"]]
+    for number, delay_s in enumerate((0, 0.02, 0.05, 0.1, 0.2, 0.4)):
+        folder = tmp_path / f"copying-{number}"
+        assert kill_at(command, folder, COPY_STARTED, delay_s)
+        again = subprocess.run(command(folder), capture_output=True, text=True, check=False)
+        assert again.returncode == ExitCode.OK, (delay_s, again.stdout, again.stderr)
+        (unit,) = record_of(folder).units
+        assert unit.comparable() == expected, delay_s
+
+
 def test_killed_twice(command, tmp_path):
     assert subprocess.run(command(tmp_path / "undisturbed"), capture_output=True, check=False).returncode == 0
     folder = tmp_path / "killed"

@@ -428,3 +428,73 @@ def test_every_boot_during_the_flash_ends_in_dfu_mode(line, platform):
     assert len(endings) > 100
     assert set(endings[:-1]) == {"dfu"}
     assert endings[-1] == "listening", "the last block completes the set"
+
+
+# ---- a bootloader too old for the set, which copies its own successor -----------------------------------------------
+
+OLDER = {"platform": "boron", "device_os": "2.0.0"}
+
+
+def boots_of_anything(board):
+    truth = board.truth
+    return truth.app_boots + truth.safe_mode_boots
+
+
+def test_bootloader_that_can_copies_its_successor_and_nothing_else_runs(line, release_store):
+    shop = line(OLDER)
+    shop.open()
+    endings = []
+
+    def look(event):
+        if event.type == EventType.STEP_PROGRESS and event.step in ("copy", "flash"):
+            endings.append(shop.board().decide_boot().runs)
+
+    record = Station(shop.recipe, shop.bench, shop.store, shop.folder, look).run()
+    unit, board = record.units[0], shop.board()
+    assert (str(unit.verdict), str(unit.billing.verdict), unit.billing.missing) == ("pass", "not_started", ())
+    assert [s.name for s in unit.steps] == ["identify", "check", "plan", "enter_dfu", "copy", "flash", "verify", "park"]
+    (bootloader,) = (m for m in unit.modules if m.function == "bootloader")
+    assert (bootloader.version, bootloader.read_back_sha256) == (1005, bootloader.sha256)
+    data = release_store.read(bootloader.sha256)
+    assert board.internal.read(bootloader.address, len(data)) == data
+    assert boots_of_anything(board) == 1, "the old application ran once, on arrival"
+    assert never_online(board)
+    assert set(endings[:-1]) == {"dfu"}
+    decision = board.decide_boot()
+    assert (decision.runs, decision.safe_mode) == ("listening", False)
+
+
+@pytest.mark.parametrize("do", ["unplug", "stall"])
+def test_fault_at_any_transfer_of_a_run_with_copies_costs_only_a_second_run(line, do):
+    undisturbed = line(OLDER, folder="undisturbed")
+    expected = undisturbed.run().units[0].comparable()
+    total = undisturbed.board().truth.dfu_transfers
+    # The copies are the first part.
+    points = sorted({5 + k * total // 40 for k in range(6)} | {total // 2, total - 1})
+    for n in points:
+        shop = line({**OLDER, "faults": [{"do": do, "at": "dfu_transfer", "n": n}]}, folder=f"copies-{do}-{n}")
+        record = shop.run()
+        if record.verdict != "pass":
+            assert failed_step(record.units[0]).error["hint"]
+            record = shop.run()
+        assert record.verdict == "pass", (n, record.units[0].error, record.units[0].billing.missing)
+        assert record.units[0].comparable() == expected, n
+        assert never_online(shop.board()), n
+        assert boots_of_anything(shop.board()) <= 2, n
+        shop.close()
+        shutil.rmtree(shop.folder)
+
+
+def test_bootloader_that_only_the_running_system_could_replace_is_refused(line):
+    """One that copies no bootloader, and an STM32F2, whose system would have to run."""
+    shop = line({"platform": "boron", "bootloader": "old"}, {"platform": "photon", "device_os": "1.4.4"})
+    record = shop.run()
+    for unit, slot in zip(record.units, "12", strict=True):
+        error = failed_step(unit).error
+        assert (str(unit.verdict), error["type"], failed_step(unit).name) == (
+            "refused",
+            "PermissionMissingError",
+            "plan",
+        )
+        assert "bootloader 0 v1005" in error["message"]
+        assert_untouched(shop.board(slot))
