@@ -72,7 +72,7 @@ def copy_modules(run: UnitRun, plan: FlashPlan, device: Device, evidence: JsonOb
     for event in events():
         run.erased |= isinstance(event, BrakeSet | SectorErased | BlockWritten)
         if isinstance(event, BlockWritten):
-            run._progress("copy", event.file_name, event.done_bytes, event.total_bytes)
+            run.progress("copy", event.file_name, event.done_bytes, event.total_bytes)
         run.check_stop("copy", limit_s)
     # From the brake on it has been unable to boot anything but its bootloader.
     run.observed.in_dfu_since(since)

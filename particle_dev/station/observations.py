@@ -32,9 +32,9 @@ class Observations:
         """The board has been in DFU mode from then until now."""
         self.evidence.append(held_in_dfu(since, self._now()))
 
-    def still_held(self, device: Device) -> None:
-        """The board is still in the enumeration that ``device`` names, so it has not been reset since the last piece of
-        evidence. Raises DeviceModeError: it is not."""
+    def still_held(self, device: Device, since: datetime | None = None) -> None:
+        """The board is still in the enumeration that ``device`` names, so it has not been reset ``since`` then; None is
+        the last piece of evidence. Raises DeviceModeError: it is not."""
         seen = device_at(self.slot.host, self.slot.port_path)
         if seen is None or seen.usb != device.usb:
             raise DeviceModeError(
@@ -43,7 +43,7 @@ class Observations:
                 actual=seen.mode if seen else None,
                 hint="somebody reset or unplugged it; run again",
             )
-        self.in_dfu_since(max((e.until for e in self.evidence), default=self._now()))
+        self.in_dfu_since(since or max((e.until for e in self.evidence), default=self._now()))
 
     def recall(self, prior: UnitRecord, device: Device) -> None:
         """Take over what earlier attempts observed. A board that they sent into DFU mode and that is in DFU mode has

@@ -264,10 +264,12 @@ class UnitRun:
         """What is on it, and has it been online since it booted?"""
         if device.mode is UsbMode.NORMAL:
             with ControlSession(self.slot.host, device) as session:
-                self.read_counters(session)
+                self._read_counters(session)
+        since = self.now()
         inventory = read_inventory(self.slot.host, device)
         if device.mode is UsbMode.DFU:
-            self.observed.in_dfu_since(self.now())
+            # Reading all of its flash takes seconds on a slow bus.
+            self.observed.still_held(device, since)
         evidence |= {
             "read_over": inventory.read_over,
             "modules": [
@@ -349,7 +351,7 @@ class UnitRun:
                     work["erased_sectors"] += 1
                 elif isinstance(event, BlockWritten):
                     work["written_bytes"] += event.size_bytes
-                    self._progress("flash", event.file_name, event.done_bytes, event.total_bytes)
+                    self.progress("flash", event.file_name, event.done_bytes, event.total_bytes)
                 self.check_stop("flash", limit_s)
         evidence["work"] = work
         self.observed.still_held(device)
@@ -361,7 +363,7 @@ class UnitRun:
                 for module in self.modules:
                     if module["file_name"] == event.file_name:
                         module["read_back_sha256"] = event.sha256
-                self._progress("verify", event.file_name, event.done_bytes, event.total_bytes)
+                self.progress("verify", event.file_name, event.done_bytes, event.total_bytes)
                 self.check_stop("verify", self.limits.verify_s)
         if self.copies:
             prove_copies(self, device)
@@ -385,7 +387,8 @@ class UnitRun:
 
     # ---- help --------------------------------------------------------------------------------------------------
 
-    def _progress(self, step: str, activity: str, done_bytes: int, total_bytes: int) -> None:
+    def progress(self, step: str, activity: str, done_bytes: int, total_bytes: int) -> None:
+        """Tell how far a step has come."""
         data = {"activity": activity, "done_bytes": done_bytes, "total_bytes": total_bytes}
         self._say(EventType.STEP_PROGRESS, data, step)
 
