@@ -163,7 +163,7 @@ def test_run_that_died_before_its_records_completes_them(line):
 
 
 def test_slot_that_passed_must_not_hold_another_board_on_resume(line):
-    faults = [{"do": "unplug", "at": "dfu_transfer", "n": 600}]
+    faults = [{"do": "unplug", "at": "dfu_transfer", "n": 300}]
     shop = line("boron", {"platform": "photon", "faults": faults}, power_control=False)
     assert shop.run().verdict == "fail"
     shop.slots[0]["device_id"] = "e00fce68" + "a" * 16
