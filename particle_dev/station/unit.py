@@ -264,7 +264,7 @@ class UnitRun:
         """What is on it, and has it been online since it booted?"""
         if device.mode is UsbMode.NORMAL:
             with ControlSession(self.slot.host, device) as session:
-                self._read_counters(session)
+                self.read_counters(session)
         since = self.now()
         inventory = read_inventory(self.slot.host, device)
         if device.mode is UsbMode.DFU:
