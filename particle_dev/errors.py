@@ -33,7 +33,8 @@
     │   ├── CloudRefusedError         … an answer of 4xx: status, code, place
     │   │   ├── CloudAuthError          … no token, a wrong or an expired one, a wrong password
     │   │   │   └── MfaRequiredError      … the account wants a one-time password too
-    │   │   ├── CloudDeniedError        … the token may not do this: missing scopes, somebody else's device or product
+    │   │   ├── CloudDeniedError        … the token may not do this: somebody else's device or product
+    │   │   │   └── ScopeMissingError     … scopes of an API user, found out before the job began
     │   │   └── CloudNotFoundError      … no such device, product, SIM, function, variable
     │   ├── CloudDeviceTimeoutError   … the cloud works, the device did not answer it
     │   ├── CloudLimitError           … a rate limit, kept here or met there: limit, seconds to wait
@@ -377,19 +378,14 @@ class MfaRequiredError(CloudAuthError):
 
 
 class CloudDeniedError(CloudRefusedError):
-    """The token may not do this. ``missing_scopes`` names what an API user lacks, where that was found out before."""
+    """The token may not do this."""
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        where: str | None = None,
-        status: int | None = None,
-        code: str | None = None,
-        missing_scopes: Sequence[str] = (),
-        hint: str = "",
-    ) -> None:
-        super().__init__(message, where=where, status=status, code=code, hint=hint)
+
+class ScopeMissingError(CloudDeniedError):
+    """An API user lacks the scopes in ``missing_scopes`` for a job, of which nothing was done."""
+
+    def __init__(self, message: str, *, missing_scopes: Sequence[str], hint: str = "") -> None:
+        super().__init__(message, hint=hint)
         self.missing_scopes = tuple(missing_scopes)
 
 

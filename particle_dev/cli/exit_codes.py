@@ -20,6 +20,7 @@ from particle_dev.errors import (
     PlanRefusedError,
     ProductVersionError,
     RunFinishedError,
+    ScopeMissingError,
     WrongDeviceError,
 )
 
@@ -62,6 +63,7 @@ _EXIT_CODES: tuple[tuple[type[ParticleDevError], ExitCode], ...] = (
     (PlanRefusedError, ExitCode.REFUSED),
     (PermissionMissingError, ExitCode.REFUSED),
     (RunFinishedError, ExitCode.REFUSED),
+    (ScopeMissingError, ExitCode.REFUSED),
 )
 
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from particle_dev.cloud.api import CloudApi
 from particle_dev.cloud.limits import FAILED_LOGINS, LOGINS, TOKENS
 from particle_dev.cloud.replies import JsonObject
-from particle_dev.errors import CloudAuthError, CloudDeniedError, CloudLimitError, MfaRequiredError
+from particle_dev.errors import CloudAuthError, CloudLimitError, MfaRequiredError, ScopeMissingError
 from particle_dev.protocol.secret import Secret
 
 CLIENT_ID = "particle"
@@ -166,7 +166,7 @@ def token_info(api: CloudApi) -> TokenInfo:
 def require_scopes(api: CloudApi, scopes: Iterable[str], job: str, *, duration_s: float = 0) -> TokenInfo:
     """Check before ``job`` begins that the token may do it and lives for ``duration_s`` seconds more.
 
-    Raises CloudDeniedError naming the missing scopes; CloudAuthError when the token is wrong, has expired or will.
+    Raises ScopeMissingError naming the missing scopes; CloudAuthError when the token is wrong, has expired or will.
     """
     info = token_info(api)
     left_s = (info.expires_at - api.clock.utc_now()).total_seconds() if info.expires_at else None
@@ -177,7 +177,7 @@ def require_scopes(api: CloudApi, scopes: Iterable[str], job: str, *, duration_s
         )
     missing = sorted(s for s in set(scopes) if not _covered(s, info.scopes)) if info.scopes else []
     if missing:
-        raise CloudDeniedError(
+        raise ScopeMissingError(
             f"{job} needs scopes that this API user lacks: {', '.join(missing)}.",
             missing_scopes=missing,
             hint="add them with: particle-dev cloud api-user, or use a token that has them; nothing was done",
@@ -231,7 +231,8 @@ def change_scopes(
     """Give an API user other scopes. **Its old token dies**, the new one is in the result. For administrators."""
     path = (*_team_path(product, organization), username)
     answer = api.object_of("PUT", path, json={"scopes": sorted(scopes)}, repeatable=False)
-    return _member(answer.optional_object("updated") or answer)
+    # The key of this answer is not documented; that of a creation is "created".
+    return _member(answer.optional_object("updated") or answer.optional_object("created") or answer)
 
 
 def remove_api_user(

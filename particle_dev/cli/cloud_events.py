@@ -1,0 +1,122 @@
+"""``particle-dev cloud events``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from particle_dev.cli.cloud_common import cloud_command, devices_of, product_option
+from particle_dev.cli.cloud_options import opened_cloud
+from particle_dev.cli.cloud_output import plain, print_json
+from particle_dev.cli.escape import escaped
+from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.cli.options import duration_option
+from particle_dev.cloud.api import CloudApi
+from particle_dev.cloud.devices import AccountDevices
+from particle_dev.cloud.event_hub import EventHub
+from particle_dev.cloud.event_stream import SseSource
+from particle_dev.cloud.events import (
+    CloudEvent,
+    DeviceReread,
+    StreamEnded,
+    StreamGap,
+    StreamItem,
+    StreamScope,
+    check_scope,
+)
+from particle_dev.cloud.product_devices import ProductDevices
+from particle_dev.cloud.records import DeviceRecord
+from particle_dev.cloud.tokens import user_name
+
+REREAD_ONE_BY_ONE = 20
+"""More devices than this are read again as a list."""
+
+
+@click.command()
+@click.argument("prefix", default="")
+@product_option(required=False)
+@click.option("--device", "device_ids", multiple=True, metavar="ID", help="Only of this device; repeat for more.")
+@click.option("--max", "max_events", type=click.IntRange(1), metavar="N", help="Stop after so many events.")
+@click.option("--canary", is_flag=True, help="Prove by events of our own that the stream carries events.")
+@duration_option
+@cloud_command
+def events(
+    prefix: str,
+    product_ref: str | None,
+    device_ids: tuple[str, ...],
+    max_events: int | None,
+    canary: bool,
+    duration_s: float | None,
+    profile: str | None,
+    token_file: Path | None,
+    as_json: bool,
+) -> ExitCode:
+    """Print events whose names begin with PREFIX as they come, and every gap in the stream.
+
+    The stream of a product has the events of all its members, that of the account only those of devices claimed to it:
+    unclaimed devices are refused with the reason. After an interruption the devices' records are read again and
+    printed. Exit status 6 when there was a gap, or fewer events than --max.
+    """
+    scope = StreamScope(product_ref=_number(product_ref))
+    with opened_cloud(profile, token_file) as api:
+        if device_ids:
+            records = [devices_of(api, product_ref).get(device) for device in device_ids]
+            check_scope(scope, records, user_name(api) if product_ref is None else "")
+        source = SseSource(api, scope, canary=canary)
+        hub = EventHub(source, api.clock.utc_now, reread=lambda ids: reread(api, product_ref, ids))
+        items = hub.subscribe(device_ids or None, prefix)
+        count, gaps = 0, 0
+        end_s = None if duration_s is None else time.monotonic() + duration_s
+        with hub:
+            while max_events is None or count < max_events:
+                left_s = None if end_s is None else end_s - time.monotonic()
+                item = items.get(left_s) if left_s is None or left_s > 0 else None
+                if item is None:
+                    break
+                if isinstance(item, StreamEnded):
+                    if item.error is not None:
+                        raise item.error
+                    break
+                count += isinstance(item, CloudEvent)
+                gaps += isinstance(item, StreamGap)
+                print_json(_object(item)) if as_json else click.echo(_line(item))
+    return ExitCode.INCOMPLETE if gaps or (max_events is not None and count < max_events) else ExitCode.OK
+
+
+def reread(api: CloudApi, product_ref: str | None, ids: frozenset[str] | None) -> Iterable[DeviceRecord]:
+    """Records of these devices, or of all on the stream."""
+    if ids is not None and len(ids) <= REREAD_ONE_BY_ONE:
+        of = devices_of(api, product_ref)
+        return [of.get(device_id) for device_id in sorted(ids)]
+    found: Iterable[DeviceRecord]
+    if product_ref is None:
+        found = AccountDevices(api).list()
+    else:
+        found = ProductDevices(api, product_ref).list(sort="deviceId", descending=False)
+    return (r for r in found if ids is None or r.id in ids)
+
+
+def _number(product_ref: str | None) -> str | int | None:
+    return int(product_ref) if product_ref is not None and product_ref.isdecimal() else product_ref
+
+
+def _object(item: StreamItem) -> dict[str, object]:
+    kind = {CloudEvent: "event", StreamGap: "gap", DeviceReread: "device"}[type(item)]
+    return {"type": kind, **plain(item)}
+
+
+def _line(item: StreamItem) -> str:
+    if isinstance(item, CloudEvent):
+        return escaped(
+            f"{item.published_at}  {item.coreid}  {item.name}  {'' if item.data is None else item.data}"
+        ).rstrip()
+    if isinstance(item, StreamGap):
+        until = "on" if item.until is None else f"to {item.until:%H:%M:%S}"
+        lost = f", {item.lost_here} lost here" if item.lost_here else ""
+        return f"! gap from {item.since:%H:%M:%S} {until}: {escaped(item.reason)}{lost}"
+    assert isinstance(item, DeviceReread)
+    r = item.record
+    return f"! {r.id} again: online {r.online}, last heard {r.last_heard}, firmware {r.firmware_version}"

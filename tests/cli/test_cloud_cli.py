@@ -1,0 +1,359 @@
+"""``particle-dev cloud …`` from the command line, with the client before the simulated cloud."""
+
+import json
+import stat
+import threading
+
+import click
+import pytest
+from click.testing import CliRunner
+from particle_harness.cloud import SimDevice
+
+from particle_dev.cli.cloud_output import plain
+from particle_dev.cli.exit_codes import ExitCode, exit_code_of
+from particle_dev.cli.root import root
+from particle_dev.cloud.api import CloudApi
+from particle_dev.cloud.limits import MemoryLimitStore, RateLimiter
+from particle_dev.cloud.records import SimRecord
+from particle_dev.errors import CloudAuthError, CloudDeniedError, ParticleDevError, PermissionMissingError
+from particle_dev.protocol.secret import Secret
+from particle_dev.transport.clock import SystemClock
+from particle_dev.transport.http import HttpxLink
+from tests.cloud.sim_site import SimSite
+from tests.cloud.test_firmware_and_more import application
+
+
+@pytest.fixture
+def site():
+    made = SimSite(plan="basic", org=True)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def member(site):
+    record = site.sim.population.make_device("boron")
+    assert run(site, "devices", "add", record.id, "--may-bill").exit_code == 0
+    site.clock.sleep(60)
+    return record
+
+
+@pytest.fixture
+def online(site, member):
+    board = SimDevice(
+        site.sim, member, functions={"led": len}, variables={"volts": 3.25},
+        firmware_product_id=site.product.id, firmware_version=1,
+    )  # fmt: skip
+    board.connect()
+    return board
+
+
+def run(site, *arguments, product=True, **options):
+    words = ["cloud", *arguments, *(["--product", str(site.product.id)] if product else [])]
+    return Done(CliRunner().invoke(root, words, obj=site.api, standalone_mode=False, **options))
+
+
+class Done:
+    """What the program would have ended with."""
+
+    def __init__(self, result):
+        self.stdout, self.output, self.stderr = result.stdout, result.output, result.stderr
+        error = self.exception = result.exception
+        if isinstance(error, click.ClickException):
+            self.exit_code, self.stderr = error.exit_code, error.format_message()
+        elif isinstance(error, ParticleDevError):
+            self.exit_code = exit_code_of(error)
+        else:
+            assert error is None, error
+            self.exit_code = result.return_value or 0
+
+
+def result(done):
+    assert done.exit_code == 0, (done.output, done.exception)
+    return json.loads(done.stdout)
+
+
+# ---- devices ----------------------------------------------------------------------------------------------------
+
+
+def test_devices_list_show_and_add(site, member):
+    table = run(site, "devices", "list").stdout.splitlines()
+    assert table[0].split()[:2] == ["device", "name"]
+    assert table[1].startswith(member.id)
+    (line,) = run(site, "devices", "list", "--json", "--serial", member.serial_number[:6]).stdout.splitlines()
+    assert json.loads(line)["last_heard"] is None
+    shown = result(run(site, "devices", "show", member.id, "--json"))
+    assert (shown["id"], shown["mobile_secret"]) == (member.id, "***")
+    text = run(site, "devices", "show", member.id).stdout
+    assert member.serial_number in text
+    assert member.mobile_secret not in text
+
+
+def test_adding_says_what_became_of_each(site):
+    people = site.sim.population
+    good, argon = people.make_device("boron"), people.make_device("argon")
+    done = run(site, "devices", "add", good.id, argon.id, "--may-bill")
+    assert done.exit_code == ExitCode.FAILED
+    assert f"{good.id}: added" in done.stdout
+    assert f"{argon.id}: refused" in done.stdout
+    told = json.loads(run(site, "devices", "add", good.id, argon.id, "--may-bill", "--json").stdout)
+    assert (told["present"], told["invalid"], told["complete"]) == ([good.id], [argon.id], False)
+
+
+def test_billing_acts_need_their_own_flag(site, member):
+    for words in (("devices", "add", member.id), ("devices", "approve", member.id), ("sims", "import", "89")):
+        done = run(site, *words)
+        assert isinstance(done.exception, PermissionMissingError)
+        assert done.exit_code == ExitCode.REFUSED
+        assert "--may-bill" in done.exception.hint
+    for words in (("devices", "lock", member.id, "3"), ("firmware", "release", "1", "--default")):
+        done = run(site, *words)
+        assert isinstance(done.exception, ParticleDevError)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("devices", "remove"),
+        ("devices", "deny"),
+        ("devices", "unclaim"),
+        ("devices", "unlock"),
+        ("sims", "release"),
+        ("sims", "deactivate"),
+        ("groups", "remove"),
+        ("integrations", "remove"),
+    ],
+)
+def test_what_can_be_undone_needs_yes(site, member, words):
+    done = run(site, *words, member.id)
+    assert done.exit_code == ExitCode.USAGE
+    assert "--yes" in done.stderr
+
+
+def test_fields_of_a_device(site, member):
+    done = run(site, "devices", "set", member.id, "--name", "one", "--notes", "n", "--group", "night", "--development")
+    assert done.exit_code == 0
+    shown = result(run(site, "devices", "show", member.id, "--json"))
+    assert (shown["name"], shown["notes"], shown["groups"], shown["development"]) == ("one", "n", ["night"], True)
+    run(site, "devices", "set", member.id, "--no-groups", "--no-development")
+    shown = result(run(site, "devices", "show", member.id, "--json"))
+    assert (shown["groups"], shown["development"]) == ([], False)
+    for words in ((), ("--group", "a", "--no-groups")):
+        assert run(site, "devices", "set", member.id, *words).exit_code == ExitCode.USAGE
+    assert run(site, "devices", "set", member.id, "--development", product=False).exit_code == ExitCode.USAGE
+
+
+def test_out_and_away(site, member):
+    assert "SIM is still active" in run(site, "devices", "remove", member.id, "--yes").stdout
+    done = run(site, "sims", "release", member.iccid, "--yes")
+    assert done.exit_code in (ExitCode.OK, ExitCode.INCOMPLETE)
+    site.clock.sleep(86400)
+    assert run(site, "sims", "list").stderr == "no SIM\n"
+
+
+def test_talking_to_a_board(site, online):
+    assert run(site, "ping", online.id).stdout == "online\n"
+    assert run(site, "call", online.id, "led", "abc").stdout == "3\n"
+    assert result(run(site, "get", online.id, "volts", "--json"))["value"] == 3.25
+    assert run(site, "signal", online.id).exit_code == 0
+    assert online.signals
+    assert run(site, "publish", "hil/x", "1").stdout == "published\n"
+    assert run(site, "vitals", online.id).exit_code == ExitCode.INCOMPLETE
+    told = result(run(site, "vitals", online.id, "--refresh", "--json"))
+    assert told["device"]["network"]["signal"]["strength"] == 80
+    online.vanish()
+    site.clock.sleep(3600)
+    site.sim.advance()
+    assert run(site, "ping", online.id).exit_code == ExitCode.INCOMPLETE
+
+
+def test_claiming(site, online):
+    assert run(site, "devices", "claim", online.id, "--may-bill", product=False).exit_code == 0
+    assert online.id in run(site, "devices", "list", product=False).stdout
+    assert run(site, "devices", "unclaim", online.id, "--yes", product=False).exit_code == 0
+    assert run(site, "devices", "list", product=False).stderr == "no device\n"
+    assert run(site, "devices", "list", "--name", "x", product=False).exit_code == ExitCode.USAGE
+
+
+# ---- SIMs, firmware, account ------------------------------------------------------------------------------------
+
+
+def test_sims(site, member):
+    assert run(site, "sims", "list").stdout.splitlines()[1].split()[:3] == [member.iccid, "active", "yes"]
+    shown = result(run(site, "sims", "show", member.iccid, "--usage", "--json"))
+    assert (shown["status"], shown["usage"]["total_mb"]) == ("active", 0)
+    assert run(site, "sims", "show", member.iccid, "--connection").exit_code == ExitCode.INCOMPLETE
+    assert run(site, "sims", "deactivate", member.iccid, "--yes").exit_code == 0
+    site.clock.sleep(3600)
+    assert run(site, "sims", "activate", member.iccid, "--again", "--may-bill").exit_code == 0
+
+
+def test_firmware(site, online, tmp_path):
+    for n in (1, 2):
+        (tmp_path / f"{n}.bin").write_bytes(application(n, site.product.id))
+        assert run(site, "firmware", "upload", str(tmp_path / f"{n}.bin"), "--title", f"v{n}").exit_code == 0
+    assert [f["version"] for f in result(run(site, "firmware", "list", "--json"))] == [2, 1]
+    out = tmp_path / "out.bin"
+    assert run(site, "firmware", "download", "2", str(out)).exit_code == 0
+    assert out.read_bytes() == (tmp_path / "2.bin").read_bytes()
+    assert run(site, "firmware", "download", "2", str(out)).exit_code == ExitCode.USAGE
+    assert run(site, "devices", "lock", online.id, "2", "--now", "--may-update-devices").exit_code == 0
+    site.clock.sleep(60)
+    site.sim.advance()
+    assert run(site, "devices", "unlock", online.id, "--yes").exit_code == 0
+    told = result(run(site, "firmware", "release", "2", "--default", "--dry-run", "--json"))
+    assert told["released"] is False
+    assert not result(run(site, "firmware", "list", "--json"))[0]["product_default"]
+    done = run(site, "firmware", "release", "2", "--default", "--may-update-devices")
+    assert "would be flashed to" in done.stdout
+    assert result(run(site, "firmware", "list", "--json"))[0]["product_default"]
+    assert run(site, "firmware", "release", "2").exit_code == ExitCode.USAGE
+
+
+def test_a_binary_over_the_air(site, online, tmp_path):
+    (tmp_path / "a.bin").write_bytes(application(7, site.product.id))
+    assert run(site, "devices", "set", online.id, "--development").exit_code == 0
+    done = run(site, "devices", "flash", online.id, str(tmp_path / "a.bin"), "--may-update-devices")
+    assert done.exit_code == 0, done.exception
+    assert online.hello.firmware_version == 7
+
+
+def test_products_groups_usage_integrations(site, tmp_path):
+    assert run(site, "products", product=False).stdout.splitlines()[1].split() == [
+        str(site.product.id),
+        site.product.slug,
+        "Widget",
+        "boron",
+        "acme",
+    ]
+    assert result(run(site, "products", site.product.slug, "--json", product=False))["id"] == site.product.id
+    assert run(site, "groups", "create", "night").exit_code == 0
+    assert "night" in run(site, "groups", "list").stdout
+    assert run(site, "groups", "remove", "night", "--yes").exit_code == 0
+    assert result(run(site, "usage", "--org", "acme", "--json", product=False))
+    url, key = tmp_path / "url", tmp_path / "key"
+    url.write_text("https://example.com/?key=topsecret\n")
+    key.write_text("k3y")
+    made = run(site, "integrations", "create", "temp", "--url-file", str(url), "--key-file", str(key), "--json")
+    assert "topsecret" not in made.output
+    assert "topsecret" not in run(site, "integrations", "list").output
+    assert run(site, "integrations", "remove", result(made)["id"], "--yes").exit_code == 0
+
+
+# ---- logins -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home"
+
+
+def test_login_whoami_logout(site, home, tmp_path):
+    password = tmp_path / "password"
+    password.write_text("password\n")
+    words = ("login", "--username", "me@example.com", "--password-file", str(password))
+    assert run(site, *words, product=False).exit_code == ExitCode.USAGE
+    done = run(site, *words, "--save", "--json", product=False)
+    assert result(done)["profile"] == "particle"
+    saved = json.loads((home / ".particle" / "particle.config.json").read_text())
+    assert saved["username"] == "me@example.com"
+    assert saved["access_token"] not in done.output
+    out = tmp_path / "token"
+    assert run(site, *words, "--out", str(out), product=False).exit_code == 0
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    assert run(site, *words, "--out", str(out), product=False).exit_code != 0
+    who = result(run(site, "whoami", "--json", product=False))
+    assert (who["username"], who["api_user"], who["organizations"]) == ("me@example.com", False, ["acme"])
+    assert run(site, "logout", product=False).exit_code == 0
+    assert "access_token" not in json.loads((home / ".particle" / "particle.config.json").read_text())
+    assert isinstance(run(site, "whoami", product=False).exception, CloudAuthError)
+
+
+def test_nothing_is_written_without_being_asked(site, home):
+    run(site, "whoami", product=False)
+    assert list(home.iterdir()) == []
+
+
+def test_an_api_user(site, tmp_path):
+    out = tmp_path / "token"
+    done = run(site, "api-user", "create", "Line 1", "--job", "provision", "--out", str(out))
+    assert done.exit_code == 0
+    token = out.read_text().strip()
+    assert token not in done.output
+    site.api.token = Secret(token)
+    assert run(site, "whoami", "--job", "provision", product=False).exit_code == 0
+    done = run(site, "whoami", "--job", "undo", product=False)
+    assert isinstance(done.exception, CloudDeniedError)
+    assert done.exit_code == ExitCode.REFUSED
+    site.api.token = Secret(site.token)
+    listed = result(run(site, "api-user", "list", "--json"))
+    (user,) = [m for m in listed if m["is_programmatic"]]
+    assert run(site, "api-user", "remove", user["username"], "--yes").exit_code == 0
+    assert run(site, "api-user", "create", "x", "--out", str(out)).exit_code == ExitCode.USAGE
+    assert run(site, "api-user", "list", product=False).exit_code == ExitCode.USAGE
+
+
+# ---- output -----------------------------------------------------------------------------------------------------
+
+
+def test_secrets_are_not_json():
+    assert plain({"a": [Secret("x")], "b": (1, None)}) == {"a": ["***"], "b": [1, None]}
+    assert plain(SimRecord(iccid="89", status="active"))["first_activated_on"] is None
+
+
+def test_names_cannot_drive_a_terminal(site, member):
+    run(site, "devices", "set", member.id, "--name", "a\x1b[2Jb")
+    assert "\x1b" not in run(site, "devices", "list").stdout
+    assert "\x1b" not in run(site, "devices", "show", member.id).stdout
+
+
+def test_a_long_list_comes_page_by_page(site):
+    ids = [f"e00fce68{n:016x}" for n in range(250)]
+    site.sim.population.make_devices("boron", ids)
+    run(site, "devices", "add", *ids, "--may-bill")
+    lines = run(site, "devices", "list", "--json").stdout.splitlines()
+    assert [json.loads(line)["id"] for line in lines] == ids
+
+
+# ---- events -----------------------------------------------------------------------------------------------------
+
+
+def test_events_end_after_a_number(site):
+    """Over a real connection: the simulated cloud's server."""
+    record = site.sim.population.make_device("boron")
+    run(site, "devices", "add", record.id, "--may-bill")
+    site.clock.sleep(60)
+    board = SimDevice(site.sim, record)
+    with site.sim.serve() as server:
+        link = HttpxLink(server.url)
+        site.api = CloudApi(
+            link, RateLimiter(MemoryLimitStore(), SystemClock()), token=Secret(site.token), clock=SystemClock()
+        )
+        board.connect()
+        stop = threading.Event()
+
+        def keep_publishing():
+            while not stop.wait(0.02):
+                site.sim.clock.sleep(1)
+                board.publish("hil/count", "x\x1b")
+
+        publisher = threading.Thread(target=keep_publishing)
+        publisher.start()
+        try:
+            done = run(site, "events", "hil/", "--max", "2", "--json", "--device", record.id)
+            lines = [json.loads(line) for line in done.stdout.splitlines()]
+            text = run(site, "events", "hil/", "--max", "1").stdout
+            few = run(site, "events", "nothing/", "--max", "1", "--duration", "0.2")
+        finally:
+            stop.set()
+            publisher.join()
+        refused = run(site, "events", "--device", record.id, product=False)
+        link.close()
+    assert done.exit_code == 0
+    assert [(e["type"], e["name"], e["coreid"]) for e in lines] == [("event", "hil/count", record.id)] * 2
+    assert record.id in text
+    assert "\x1b" not in text
+    assert few.exit_code == ExitCode.INCOMPLETE
+    assert isinstance(refused.exception, ParticleDevError)
