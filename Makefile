@@ -177,7 +177,7 @@ $(BENCH_VENV)/.ready: $(VENV)/.ready $(shell find particle_dev harness firmware/
 	@rm -rf $(BENCH_VENV) build/wheel
 	"$(PYTHON)" -m venv $(BENCH_VENV)
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .
-	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo build/wheel/*.whl)[swd,emulator]"
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo build/wheel/*.whl)[swd,sim,emulator]"
 	touch $@
 
 # The C library on all machines it is for, and a minute of fuzzing. FUZZ_SECONDS=600 for ten.

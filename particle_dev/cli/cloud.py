@@ -18,6 +18,7 @@ _COMMANDS = {
     "integrations": "particle_dev.cli.cloud_account:integrations",
     "login": "particle_dev.cli.cloud_login:login",
     "logout": "particle_dev.cli.cloud_login:logout",
+    "lookup": "particle_dev.cli.cloud_devices:lookup",
     "ping": "particle_dev.cli.cloud_talk:ping",
     "products": "particle_dev.cli.cloud_account:products",
     "publish": "particle_dev.cli.cloud_talk:publish",

@@ -22,6 +22,8 @@ from particle_dev.cloud.devices import AccountDevices
 from particle_dev.cloud.groups import check_group_name
 from particle_dev.cloud.product_devices import ProductDevices
 from particle_dev.cloud.records import DeviceRecord, ImportResult
+from particle_dev.cloud.serial_numbers import SerialNumbers, default_cache
+from particle_dev.errors import CloudNotFoundError
 from particle_dev.permissions import Permissions
 
 
@@ -334,3 +336,27 @@ def flash(
             device, file.read_bytes(), Permissions(may_update_devices=may_update_devices)
         )
     _done(said or "the cloud has taken it", as_json)
+
+
+@click.command()
+@click.argument("serial_numbers", metavar="SERIAL...", nargs=-1, required=True)
+@cloud_command
+def lookup(serial_numbers: tuple[str, ...], profile: str | None, token_file: Path | None, as_json: bool) -> ExitCode:
+    """Tell the Device IDs of serial numbers. The cloud allows 50 look-ups an hour; what it answered is kept.
+
+    Members of a product are found without a limit by 'cloud devices list --serial'. Exit status 4 when the cloud does
+    not know one; the others are told.
+    """
+    rows: list[tuple[str, str | None, int | None]] = []
+    with opened_cloud(profile, token_file) as api:
+        known = SerialNumbers(api, default_cache(api))
+        for serial_number in serial_numbers:
+            try:
+                rows.append((serial_number, *known.look_up(serial_number)))
+            except CloudNotFoundError:
+                rows.append((serial_number, None, None))
+    if as_json:
+        print_json([{"serial_number": s, "device_id": d, "platform_id": p} for s, d, p in rows])
+    else:
+        print_table(("serial number", "device", "platform"), rows, empty="")
+    return ExitCode.NO_DEVICE if any(d is None for _, d, _ in rows) else ExitCode.OK

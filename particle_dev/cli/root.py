@@ -25,7 +25,9 @@ _COMMANDS = {
 
 @lazy_group(_COMMANDS, plugin_group="particle_dev.commands", context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="particle-dev")
-@click.option("--verbose", is_flag=True, help="Tell every USB transfer on standard error: codes, lengths, no contents.")
+@click.option(
+    "--verbose", is_flag=True, help="Tell every USB transfer and cloud request on standard error: codes and lengths."
+)
 @click.pass_context
 def root(ctx: click.Context, verbose: bool) -> None:
     """Take Particle devices from the tray to the customer.

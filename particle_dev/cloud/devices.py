@@ -9,11 +9,9 @@ Source: particle-api-js 12.0.3 src/Particle.ts; cloud API reference, "Devices".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from particle_dev.cloud.api import CloudApi, PathSegment
-from particle_dev.cloud.limits import SERIAL_LOOKUPS
 from particle_dev.cloud.records import DeviceRecord
 from particle_dev.cloud.replies import objects
 from particle_dev.errors import CloudReplyError
@@ -152,36 +150,6 @@ def publish(api: CloudApi, path: tuple[PathSegment, ...], name: str, data: str, 
     """Send an event, once: whoever listens would get it twice. One data operation per receiving device."""
     body = {"name": name, "data": data, "private": True, "ttl": ttl_s}
     api.object_of("POST", path, json=body, repeatable=False)
-
-
-class SerialNumbers:
-    """Device IDs by serial number. The cloud allows 50 look-ups an hour and account, so each answer is kept.
-
-    Where the ids are members of a product already, its list filtered by serial number has no such limit.
-    """
-
-    def __init__(self, api: CloudApi) -> None:
-        self._api = api
-        self._known: dict[str, tuple[str, int]] = {}
-
-    def remember(self, records: Iterable[DeviceRecord]) -> None:
-        """Take serial numbers from records that were read anyhow."""
-        for record in records:
-            if record.serial_number and record.platform_id is not None:
-                self._known[record.serial_number.upper()] = (record.id, record.platform_id)
-
-    def look_up(self, serial_number: str) -> tuple[str, int]:
-        """(Device ID, platform id) of a serial number.
-
-        Raises CloudNotFoundError; CloudLimitError when the hour's look-ups are used up, without asking.
-        """
-        key = serial_number.strip().upper()
-        if key not in self._known:
-            path = ("v1", "serial_numbers", key)
-            answer = self._api.get_object(path, limits=(SERIAL_LOOKUPS,))
-            device_id = answer.text("device_id", "deviceID").lower()
-            self._known[key] = (device_id, answer.integer("platform_id"))
-        return self._known[key]
 
 
 def is_device_id(text: str) -> bool:

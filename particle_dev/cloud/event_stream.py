@@ -108,7 +108,8 @@ class SseSource:
                     stream = self._open()
                     opened_s = clock.monotonic_s()
                     if in_gap:
-                        sink.gap(blind_since, clock.utc_now(), "the stream was interrupted")
+                        # The time of day may have been set back meanwhile.
+                        sink.gap(blind_since, max(blind_since, clock.utc_now()), "the stream was interrupted")
                         in_gap = False
                     blind_since = self._pump(stream, sink)
                     reason = "the cloud closed the stream"

@@ -86,7 +86,7 @@ def event_from_json(name: str, data: bytes) -> CloudEvent | None:
     Particle's own clients pass over too."""
     try:
         event = _decode(data)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None
     # Frozen for everybody else; the JSON of a stream does not hold the name.
     _set(event, "name", name)

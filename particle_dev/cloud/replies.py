@@ -42,7 +42,7 @@ def json_of(reply: HttpReply, where: str) -> Any:
         return None
     try:
         return json.loads(reply.body)
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         content_type = reply.headers.get("content-type", "none")
         what = "is cut off or damaged" if "json" in content_type else f"is no JSON ({content_type})"
         raise CloudReplyError(

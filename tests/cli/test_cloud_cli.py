@@ -167,6 +167,16 @@ def test_talking_to_a_board(site, online):
     assert run(site, "ping", online.id).exit_code == ExitCode.INCOMPLETE
 
 
+def test_serial_numbers(site, member, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    done = run(site, "lookup", member.serial_number, "P000000000000000", product=False)
+    assert done.exit_code == ExitCode.NO_DEVICE
+    assert done.stdout.splitlines()[1].split() == [member.serial_number, member.id, "13"]
+    site.requests.clear()
+    assert result(run(site, "lookup", member.serial_number.lower(), "--json", product=False))[0]["platform_id"] == 13
+    assert site.requests == []
+
+
 def test_claiming(site, online):
     assert run(site, "devices", "claim", online.id, "--may-bill", product=False).exit_code == 0
     assert online.id in run(site, "devices", "list", product=False).stdout

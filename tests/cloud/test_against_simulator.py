@@ -11,12 +11,13 @@ import pytest
 from particle_harness.cloud import SimDevice
 
 from particle_dev.cloud import device_os, diagnostics, tokens, usage
-from particle_dev.cloud.devices import AccountDevices, SerialNumbers
+from particle_dev.cloud.devices import AccountDevices
 from particle_dev.cloud.firmware import ProductFirmwares
 from particle_dev.cloud.groups import create_group, groups, remove_group
 from particle_dev.cloud.integrations import Integrations
 from particle_dev.cloud.product_devices import ProductDevices
 from particle_dev.cloud.products import organizations, product, products
+from particle_dev.cloud.serial_numbers import SerialNumbers
 from particle_dev.cloud.sims import Sims
 from particle_dev.errors import (
     CloudAuthError,

@@ -137,7 +137,7 @@ def test_events_in_order_with_keep_alives():
 
 @pytest.mark.parametrize(
     "data",
-    [b"{", b"[]", b'"x"', b'{"data": 7}', b'{"coreid": null}', b"\xff", b'{"version": "x"}'],
+    [b"{", b"[]", b'{"a":' + b"[" * 100_000, b'"x"', b'{"data": 7}', b'{"coreid": null}', b"\xff", b'{"version": "x"}'],
 )
 def test_what_is_no_event_is_counted_and_passed_over(data):
     assert event_from_json("x", data) is None
@@ -244,6 +244,19 @@ def test_a_gap_is_told_when_it_begins_and_when_it_ends():
     assert since == again == zero + timedelta(seconds=10)
     assert until > since + timedelta(seconds=20)
     assert (third, last) == (until, None)
+
+
+def test_a_clock_that_is_set_back_makes_no_gap_of_negative_length():
+    bench = Bench([b":ok\n\n", 100], [b":ok\n\n", 5], max_pauses=3)
+    real = bench.clock.utc_now
+
+    def set_back():
+        bench.clock.utc_now = lambda: real() - timedelta(hours=1)
+
+    bench.link.streams.insert(1, [set_back, 1])
+    bench.run()
+    assert all(until is None or until >= since for since, until, _ in bench.sink.gaps)
+    assert any(until is not None for _, until, _ in bench.sink.gaps)
 
 
 def test_stopping_closes_the_stream_and_ends_the_run():

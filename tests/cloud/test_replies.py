@@ -4,12 +4,15 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from particle_dev.cloud.replies import JsonObject, error_of, error_texts, json_of, retry_after_s
 from particle_dev.errors import (
     CloudAuthError,
     CloudDeniedError,
     CloudDeviceTimeoutError,
+    CloudError,
     CloudLimitError,
     CloudNotFoundError,
     CloudRefusedError,
@@ -100,6 +103,32 @@ def test_words_are_told_once():
     assert error_texts({"error": "a_b", "error_description": "x", "errors": ["x"]}) == ("a_b", "x")
     assert error_texts({"error": "a_b"}) == ("a_b", "a_b")
     assert error_texts({"error": "Permission Denied", "info": "i"}) == ("", "i, Permission Denied")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["error", "errors", "error_description", "info", "status", "message", "mfa_token"]), inner
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.integers(400, 599), JSON)
+def test_any_answer_is_an_error_that_can_be_told(status, body):
+    error = error_of(reply(status, body), "GET /v1/x")
+    assert isinstance(error, CloudError)
+    assert "GET /v1/x" in error.message or isinstance(error, MfaRequiredError)
+    assert error.hint
+    json.dumps(error.fields(), default=str)
+
+
+def test_json_that_is_nested_without_end():
+    with pytest.raises(CloudReplyError):
+        json_of(reply(200, b"[" * 200_000), "GET /v1/x")
 
 
 def test_long_words_are_shortened():

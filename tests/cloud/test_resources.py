@@ -10,16 +10,18 @@ from datetime import UTC, datetime
 import httpx2
 import pytest
 
-from particle_dev.cloud.devices import AccountDevices, SerialNumbers, is_device_id
+from particle_dev.cloud.devices import AccountDevices, is_device_id
 from particle_dev.cloud.product_devices import ProductDevices
 from particle_dev.cloud.products import organizations, product, products
 from particle_dev.cloud.records import DeviceRecord, ImportResult
 from particle_dev.cloud.replies import JsonObject
+from particle_dev.cloud.serial_numbers import SerialNumbers
 from particle_dev.cloud.sims import Sims
 from particle_dev.errors import (
     CloudLimitError,
     CloudNotFoundError,
     CloudReplyError,
+    ConfigError,
     PermissionMissingError,
 )
 from particle_dev.permissions import Permissions
@@ -272,6 +274,20 @@ def test_serial_numbers_are_looked_up_once(cloud):
     numbers.remember([record])
     assert numbers.look_up("P1") == (ID, 13)
     assert len(cloud.requests) == 1
+
+
+def test_what_was_looked_up_is_kept_for_all_programs(cloud, tmp_path):
+    cloud.answer({"ok": True, "device_id": ID, "platform_id": 13})
+    file = tmp_path / "folder" / "cloud.jsonl"
+    assert SerialNumbers(cloud.api(), file).look_up("P1") == (ID, 13)
+    with file.open("a") as out:
+        out.write('not json\n{"serial_number": "P2"}\n')
+    assert SerialNumbers(cloud.api(), file).look_up("p1") == (ID, 13)
+    assert len(cloud.requests) == 1
+    SerialNumbers(cloud.api(), file).look_up("P2")
+    assert len(cloud.requests) == 2
+    with pytest.raises(ConfigError, match="cannot be"):
+        SerialNumbers(cloud.api(), file / "x" / "y").look_up("P1")
 
 
 def test_the_hour_s_look_ups_run_out_before_the_cloud_says_so(cloud):
