@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from particle_dev.cloud.limits import REQUESTS, STREAM_OPENS, Limit, RateLimiter
-from particle_dev.cloud.replies import JsonObject, error_of, json_of
+from particle_dev.cloud.replies import JsonObject, error_of, is_refusal, json_of
 from particle_dev.errors import (
     CloudAuthError,
     CloudError,
@@ -133,7 +133,12 @@ class CloudApi:
         if repeatable is None:
             repeatable = method in ("GET", "HEAD", "DELETE")
         reply = self._send(request, (REQUESTS, *limits), repeatable, timeout_s)
-        return reply.body if raw else json_of(reply, request.shown())
+        if raw:
+            return reply.body
+        answer = json_of(reply, request.shown())
+        if is_refusal(answer):
+            raise error_of(reply, request.shown())
+        return answer
 
     def get_object(self, path: Sequence[PathSegment], **options: Any) -> JsonObject:
         """The object that a GET answers with."""
@@ -227,7 +232,7 @@ class CloudApi:
             error: ParticleDevError
             try:
                 reply = self.link.send(request, timeout_s)
-                if reply.status < 400:
+                if reply.status < 300:
                     return reply
                 if request.method == "DELETE" and failures and reply.status == 404:
                     return replace(reply, status=204, body=b"")

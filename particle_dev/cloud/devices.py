@@ -90,13 +90,6 @@ class Devices:
             repeatable=False,
             timeout_s=UPDATE_TIMEOUT_S,
         )
-        if answer.optional_flag("ok") is False:
-            raise CloudReplyError(
-                f"The answer to {answer.where} does not say that the update has started.",
-                where=answer.where,
-                key="ok",
-                hint="check that the binary is for this platform and that the device is online",
-            )
         return answer.optional_text("status", "message") or ""
 
     def _update(self, device_id: str, **fields: object) -> None:

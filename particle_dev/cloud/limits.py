@@ -18,7 +18,7 @@ import math
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -32,6 +32,8 @@ SLOTS = 60
 SHARE = 0.9
 """Part of each limit that is used here; the rest is for other tools behind the same address."""
 LOCK_TIMEOUT_S = 30.0
+TOLD_WAIT_S = 5.0
+"""A longer wait is told in the log, at a level that people see."""
 _log = logging.getLogger(__name__)
 
 
@@ -70,8 +72,8 @@ class _Counter:
 class LimitStore(Protocol):
     """Where counts are kept, one user at a time."""
 
-    def edit(self) -> object:
-        """A context manager that gives the text of the counts as a one-element list, to be replaced in place."""
+    def edit(self) -> AbstractContextManager[list[str]]:
+        """Gives the text of the counts as a one-element list, to be replaced in place."""
         ...
 
 
@@ -137,9 +139,7 @@ class RateLimiter:
     opens a window too early nor closes it for long. ``share`` is the part of each limit that is used.
     """
 
-    def __init__(
-        self, store: MemoryLimitStore | FileLimitStore, clock: Clock, *, share: float = SHARE, boot: str | None = None
-    ) -> None:
+    def __init__(self, store: LimitStore, clock: Clock, *, share: float = SHARE, boot: str | None = None) -> None:
         self._store = store
         self._clock = clock
         self._share = share
@@ -161,6 +161,8 @@ class RateLimiter:
                 return waited_s
             if waited_s + wait_s > max_wait_s:
                 raise self._used_up(limit, wait_s)
+            if wait_s > TOLD_WAIT_S:
+                _log.warning("waiting %.0f s: the limit of %s is used up", wait_s, limit.name)
             self._clock.sleep(wait_s)
             waited_s += wait_s
 

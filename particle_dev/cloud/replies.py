@@ -55,8 +55,18 @@ def json_of(reply: HttpReply, where: str) -> Any:
 
 
 def error_of(reply: HttpReply, where: str, *, now: datetime | None = None) -> CloudError:
-    """The error that an answer of 400 or more stands for. ``now`` is what a Retry-After date is compared with."""
+    """The error that an answer stands for: of 400 or more, a redirect, or one that says that it is not ok.
+
+    ``now`` is what a Retry-After date is compared with.
+    """
     status = reply.status
+    if 300 <= status < 400:
+        return CloudReplyError(
+            f"The answer to {where} leads to another place.",
+            where=where,
+            status=status,
+            hint="check the URL of the cloud; a network that wants a login does this too",
+        )
     try:
         body = json_of(reply, where)
     except CloudReplyError as e:
@@ -114,6 +124,11 @@ def error_of(reply: HttpReply, where: str, *, now: datetime | None = None) -> Cl
     return CloudRefusedError(
         f"The cloud refused it: {said}", where=where, status=status, code=code or None, hint="change what was asked"
     )
+
+
+def is_refusal(body: object) -> bool:
+    """True for an answer of 200 that says in its body that nothing was done: ``{"ok": false, …}``."""
+    return isinstance(body, Mapping) and body.get("ok") is False
 
 
 def error_texts(body: object) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from particle_dev.cloud.limits import REQUESTS
 from particle_dev.errors import (
     CloudAuthError,
     CloudLimitError,
+    CloudRefusedError,
     CloudReplyError,
     CloudServerError,
     LinkDisconnectedError,
@@ -157,6 +158,20 @@ def test_an_html_page_with_status_200(cloud):
     cloud.answers = [httpx2.Response(200, html="<html>Sign in to the network</html>")]
     with pytest.raises(CloudReplyError, match="no JSON"):
         cloud.api().get_object(("v1",))
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_a_redirect_is_no_success(cloud, method):
+    cloud.answers = [httpx2.Response(302, headers={"location": "https://login.example.com"})]
+    with pytest.raises(CloudReplyError, match="another place"):
+        cloud.api().call(method, ("v1",))
+    assert len(cloud.requests) == 1
+
+
+def test_an_answer_of_200_that_refuses(cloud):
+    cloud.answer({"ok": False, "errors": ["device does not exist"]})
+    with pytest.raises(CloudRefusedError, match="does not exist"):
+        cloud.api().call("DELETE", ("v1",))
 
 
 def test_json_that_is_no_object(cloud):

@@ -20,6 +20,7 @@ from particle_dev.cloud.sims import Sims
 from particle_dev.errors import (
     CloudLimitError,
     CloudNotFoundError,
+    CloudRefusedError,
     CloudReplyError,
     ConfigError,
     PermissionMissingError,
@@ -260,7 +261,7 @@ def test_a_binary_over_the_air(cloud):
     devices = ProductDevices(cloud.api(), 100)
     assert devices.update_over_the_air(ID, b"\1\2", UPDATE) == "Update started"
     assert b"\1\2" in cloud.requests[0].content
-    with pytest.raises(CloudReplyError, match="has started"):
+    with pytest.raises(CloudRefusedError, match="compile"):
         devices.update_over_the_air(ID, b"\1\2", UPDATE)
 
 
