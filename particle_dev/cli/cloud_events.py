@@ -16,6 +16,7 @@ from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.options import duration_option
 from particle_dev.cloud.api import CloudApi
 from particle_dev.cloud.devices import AccountDevices
+from particle_dev.cloud.event_access import check_devices
 from particle_dev.cloud.event_hub import EventHub
 from particle_dev.cloud.event_stream import SseSource
 from particle_dev.cloud.events import (
@@ -25,11 +26,9 @@ from particle_dev.cloud.events import (
     StreamGap,
     StreamItem,
     StreamScope,
-    check_scope,
 )
 from particle_dev.cloud.product_devices import ProductDevices
 from particle_dev.cloud.records import DeviceRecord
-from particle_dev.cloud.tokens import user_name
 
 REREAD_ONE_BY_ONE = 20
 """More devices than this are read again as a list."""
@@ -63,8 +62,7 @@ def events(
     scope = StreamScope(product_ref=_number(product_ref))
     with opened_cloud(profile, token_file) as api:
         if device_ids:
-            records = [devices_of(api, product_ref).get(device) for device in device_ids]
-            check_scope(scope, records, user_name(api) if product_ref is None else "")
+            check_devices(api, scope, device_ids)
         source = SseSource(api, scope, canary=canary)
         hub = EventHub(source, api.clock.utc_now, reread=lambda ids: reread(api, product_ref, ids))
         items = hub.subscribe(device_ids or None, prefix)

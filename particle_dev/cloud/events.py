@@ -9,7 +9,6 @@ Source: particle-iot/docs src/content/reference/cloud-apis/api.md, "Events"; par
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
@@ -18,7 +17,7 @@ import msgspec
 
 from particle_dev.cloud.api import PathSegment
 from particle_dev.cloud.records import DeviceRecord
-from particle_dev.errors import EventSourceError, ParticleDevError
+from particle_dev.errors import ParticleDevError
 
 CLOUD_PREFIXES = ("spark", "particle")
 """Names of events that the cloud or Device OS makes begin with these; they cost nothing."""
@@ -122,32 +121,3 @@ class StreamScope:
         if self.product_ref is not None:
             return f"product {self.product_ref}"
         return f"organization {self.organization}" if self.organization is not None else "this account's devices"
-
-
-def check_scope(scope: StreamScope, devices: Iterable[DeviceRecord], username: str) -> None:
-    """Check that the events of all ``devices`` come on this stream. ``username`` is the user of the token.
-
-    Raises EventSourceError, which names the devices and the reason: a user's stream has only what is claimed to the
-    user, so unclaimed devices of a product would look as if they never published; a product's stream has its members.
-    """
-    if scope.organization is not None and scope.product_ref is None:
-        return
-    if scope.product_ref is None:
-        foreign = [d for d in devices if d.owner != username]
-        if foreign:
-            names = ", ".join(f"{d.id} ({'unclaimed' if d.owner is None else 'somebody else’s'})" for d in foreign[:5])
-            raise EventSourceError(
-                f"The stream of {username} does not carry events of {len(foreign)} of the devices: {names}.",
-                source=str(scope),
-                hint="listen to the stream of their product: give --product",
-            )
-        return
-    # A product is known by number or slug; only the number stands in device records.
-    others = [d for d in devices if isinstance(scope.product_ref, int) and d.product_id != scope.product_ref]
-    if others:
-        names = ", ".join(f"{d.id} (product {d.product_id})" for d in others[:5])
-        raise EventSourceError(
-            f"The stream of {scope} does not carry events of {len(others)} of the devices: {names}.",
-            source=str(scope),
-            hint="they are no members of it: add them, or listen to the stream of their own product",
-        )

@@ -15,7 +15,13 @@ from particle_dev.cli.root import root
 from particle_dev.cloud.api import CloudApi
 from particle_dev.cloud.limits import MemoryLimitStore, RateLimiter
 from particle_dev.cloud.records import SimRecord
-from particle_dev.errors import CloudAuthError, CloudDeniedError, ParticleDevError, PermissionMissingError
+from particle_dev.errors import (
+    CloudAuthError,
+    CloudDeniedError,
+    EventSourceError,
+    ParticleDevError,
+    PermissionMissingError,
+)
 from particle_dev.protocol.secret import Secret
 from particle_dev.transport.clock import SystemClock
 from particle_dev.transport.http import HttpxLink
@@ -366,4 +372,5 @@ def test_events_end_after_a_number(site):
     assert record.id in text
     assert "\x1b" not in text
     assert few.exit_code == ExitCode.INCOMPLETE
-    assert isinstance(refused.exception, ParticleDevError)
+    assert isinstance(refused.exception, EventSourceError)
+    assert "not claimed to this account" in refused.exception.message

@@ -9,9 +9,10 @@ import pytest
 from particle_harness.clock import VirtualClock
 
 from particle_dev.cloud.api import CloudApi
+from particle_dev.cloud.event_access import check_scope
 from particle_dev.cloud.event_canary import EVERY_S, PREFIX, WITHIN_S, Canary
 from particle_dev.cloud.event_stream import ReconnectDelay, SseSource
-from particle_dev.cloud.events import CloudEvent, StreamScope, check_scope, event_from_json
+from particle_dev.cloud.events import CloudEvent, StreamScope, event_from_json
 from particle_dev.cloud.limits import MemoryLimitStore, RateLimiter
 from particle_dev.cloud.records import DeviceRecord
 from particle_dev.errors import (
