@@ -25,7 +25,7 @@ from particle_dev.transport.base import HttpFile, HttpReply, HttpRequest
 from particle_dev.transport.http import HttpxLink
 
 SECRET = "s3cr3t-0123456789"
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{}"
 
 
 def whole_request(connection):
@@ -101,7 +101,9 @@ def test_a_request_on_the_wire(link):
     assert head.startswith(b"PUT /v1/devices/a%20b%2Fc/7?page=1&name=%C3%BC HTTP/1.1")
     assert b"Authorization: Bearer tok" in head
     assert body == b'{"otp":"%s","list":["x"]}' % SECRET.encode()
-    assert reply == HttpReply(200, {"content-length": "2", "content-type": "application/json"}, b"{}")
+    assert reply == HttpReply(
+        200, {"content-length": "2", "content-type": "application/json", "connection": "close"}, b"{}"
+    )
 
 
 def test_a_form_and_a_file(link):
@@ -207,7 +209,7 @@ def test_an_answer_larger_than_any_that_is_meant(link, monkeypatch):
 
 
 def test_a_redirect_is_not_followed(link):
-    moved = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
+    moved = b"HTTP/1.1 302 Found\r\nConnection: close\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
     reply = link(lambda connection, _data: connection.sendall(moved)).send(HttpRequest("GET", ("v1",)), 5)
     assert reply.status == 302
 
