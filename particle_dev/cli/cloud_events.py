@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from particle_dev.cli.cloud_common import cloud_command, devices_of, product_option
+from particle_dev.cli.cloud_common import cloud_command, devices_of, product_option, read_secret
 from particle_dev.cli.cloud_options import opened_cloud
 from particle_dev.cli.cloud_output import plain, print_json
 from particle_dev.cli.escape import escaped
@@ -17,7 +17,7 @@ from particle_dev.cli.options import duration_option
 from particle_dev.cloud.api import CloudApi
 from particle_dev.cloud.devices import AccountDevices
 from particle_dev.cloud.event_access import check_devices
-from particle_dev.cloud.event_hub import EventHub
+from particle_dev.cloud.event_hub import EventHub, EventSource
 from particle_dev.cloud.event_stream import SseSource
 from particle_dev.cloud.events import (
     CloudEvent,
@@ -28,7 +28,10 @@ from particle_dev.cloud.events import (
     StreamScope,
 )
 from particle_dev.cloud.product_devices import ProductDevices
+from particle_dev.cloud.pubsub_source import PubSubSource
 from particle_dev.cloud.records import DeviceRecord
+from particle_dev.cloud.webhook_receiver import WebhookSource
+from particle_dev.transport.pubsub import PubSubQueue
 
 REREAD_ONE_BY_ONE = 20
 """More devices than this are read again as a list."""
@@ -40,6 +43,11 @@ REREAD_ONE_BY_ONE = 20
 @click.option("--device", "device_ids", multiple=True, metavar="ID", help="Only of this device; repeat for more.")
 @click.option("--max", "max_events", type=click.IntRange(1), metavar="N", help="Stop after so many events.")
 @click.option("--canary", is_flag=True, help="Prove by events of our own that the stream carries events.")
+@click.option(
+    "--webhook", "webhook_port", type=click.IntRange(1, 65535), metavar="PORT", help="Take what a webhook posts here."
+)
+@click.option("--key-file", type=click.Path(path_type=Path), help="File with the key that the webhook has to send.")
+@click.option("--pubsub", "subscription", metavar="NAME", help="Pull from projects/PROJECT/subscriptions/NAME.")
 @duration_option
 @cloud_command
 def events(
@@ -48,6 +56,9 @@ def events(
     device_ids: tuple[str, ...],
     max_events: int | None,
     canary: bool,
+    webhook_port: int | None,
+    key_file: Path | None,
+    subscription: str | None,
     duration_s: float | None,
     profile: str | None,
     token_file: Path | None,
@@ -58,12 +69,24 @@ def events(
     The stream of a product has the events of all its members, that of the account only those of devices claimed to it:
     unclaimed devices are refused with the reason. After an interruption the devices' records are read again and
     printed. Exit status 6 when there was a gap, or fewer events than --max.
+
+    --webhook listens on this machine for what a reverse proxy hands on; --pubsub pulls from Google (extra 'pubsub').
     """
+    if (webhook_port is None) != (key_file is None):
+        raise click.UsageError("--webhook and --key-file go together.")
+    if (webhook_port is not None) + (subscription is not None) + canary > 1:
+        raise click.UsageError("--webhook, --pubsub and --canary exclude each other.")
     scope = StreamScope(product_ref=_number(product_ref))
     with opened_cloud(profile, token_file) as api:
-        if device_ids:
-            check_devices(api, scope, device_ids)
-        source = SseSource(api, scope, canary=canary)
+        source: EventSource
+        if webhook_port is not None and key_file is not None:
+            source = WebhookSource(read_secret(key_file), webhook_port)
+        elif subscription is not None:
+            source = PubSubSource(PubSubQueue(subscription), api.clock.utc_now, api.rng)
+        else:
+            if device_ids:
+                check_devices(api, scope, device_ids)
+            source = SseSource(api, scope, canary=canary)
         hub = EventHub(source, api.clock.utc_now, reread=lambda ids: reread(api, product_ref, ids))
         items = hub.subscribe(device_ids or None, prefix)
         count, gaps = 0, 0

@@ -1,10 +1,12 @@
 """``particle-dev cloud …`` from the command line, with the client before the simulated cloud."""
 
 import json
+import socket
 import stat
 import threading
 
 import click
+import httpx2
 import pytest
 from click.testing import CliRunner
 from particle_harness.cloud import SimDevice
@@ -19,6 +21,7 @@ from particle_dev.errors import (
     CloudAuthError,
     CloudDeniedError,
     EventSourceError,
+    LinkAccessError,
     ParticleDevError,
     PermissionMissingError,
 )
@@ -374,3 +377,40 @@ def test_events_end_after_a_number(site):
     assert few.exit_code == ExitCode.INCOMPLETE
     assert isinstance(refused.exception, EventSourceError)
     assert "not claimed to this account" in refused.exception.message
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def test_events_by_webhook(site, tmp_path):
+    key = tmp_path / "key"
+    key.write_text("0123456789abcdef\n")
+    port = free_port()
+    body = {"name": "temp", "data": "21", "coreid": "e00fce68aaaaaaaaaaaaaaaa", "published_at": "2026-01-01T00:00:00Z"}
+
+    def post():
+        with httpx2.Client(trust_env=False, transport=httpx2.HTTPTransport(retries=50)) as client:
+            headers = {"X-Particle-Dev-Key": "0123456789abcdef"}
+            statuses.append(client.post(f"http://127.0.0.1:{port}/", json=body, headers=headers).status_code)
+
+    statuses = []
+    sender = threading.Thread(target=post)
+    sender.start()
+    done = run(site, "events", "--webhook", str(port), "--key-file", str(key), "--max", "1", "--json")
+    sender.join()
+    assert json.loads(done.stdout)["data"] == "21"
+    assert statuses == [200]
+
+
+@pytest.mark.parametrize(
+    "words", [("--webhook", "1"), ("--key-file", "x"), ("--canary", "--pubsub", "projects/p/subscriptions/s")]
+)
+def test_sources_that_do_not_go_together(site, words):
+    assert run(site, "events", *words).exit_code == ExitCode.USAGE
+
+
+def test_a_subscription_that_is_none(site):
+    assert isinstance(run(site, "events", "--pubsub", "nothing").exception, LinkAccessError)
