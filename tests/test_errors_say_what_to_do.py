@@ -10,7 +10,8 @@ from particle_dev import errors
 ROOT = Path(__file__).parents[1]
 FILES = [
     *sorted((ROOT / "particle_dev" / "cli").glob("*.py")),
-    *(ROOT / "particle_dev" / "transport" / f"{name}.py" for name in ("usb", "serial", "hotplug")),
+    *(ROOT / "particle_dev" / "transport" / f"{name}.py" for name in ("usb", "serial", "hotplug", "http", "pubsub")),
+    *sorted((ROOT / "particle_dev" / "cloud").glob("*.py")),
     *(
         ROOT / "particle_dev" / "device" / f"{name}.py"
         for name in ("discovery", "modes", "mode_changes", "dfu", "selectors")
