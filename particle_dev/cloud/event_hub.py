@@ -19,6 +19,7 @@ from particle_dev.errors import EventSourceError, ParticleDevError
 
 QUEUE_LENGTH = 100_000
 """Items that wait for one consumer; more are dropped, counted and told."""
+CLOSE_TIMEOUT_S = 30.0
 REMEMBERED = 20_000
 """Events that are told apart from their duplicates: those of minutes, on a busy product."""
 
@@ -127,8 +128,9 @@ class Subscription:
 class EventHub:
     """Runs a source in a thread of its own and gives its events out.
 
-    ``reread`` reads device records again after a gap: only those that somebody subscribed to. ``utc_now`` is the time
-    of day. Use as a context manager, or call :meth:`start` and :meth:`close`.
+    ``reread`` reads device records again after a gap: only those that somebody subscribed to, and in another thread,
+    for the stream must be read meanwhile or it breaks again. ``utc_now`` is the time of day. Use as a context manager,
+    or call :meth:`start` and :meth:`close`.
     """
 
     def __init__(self, source: EventSource, utc_now: Callable[[], datetime], *, reread: Reread | None = None) -> None:
@@ -142,6 +144,8 @@ class EventHub:
         self._by_device: dict[str, list[Subscription]] = {}
         self._seen: dict[int, None] = {}
         self._ended = False
+        self._rereads_wanted = 0
+        self._rereader: threading.Thread | None = None
         self._thread = threading.Thread(target=self._run, name=f"events of {source.name}", daemon=True)
 
     def start(self) -> None:
@@ -149,11 +153,14 @@ class EventHub:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop the source and tell all subscribers; waits for the thread."""
+        """Stop the source and tell all subscribers; waits for the threads, for one request at most."""
         self.source.stop()
         if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join()
         self._end(None)
+        rereader = self._rereader
+        if rereader is not None:
+            rereader.join(CLOSE_TIMEOUT_S)
 
     def __enter__(self) -> EventHub:
         self.start()
@@ -221,10 +228,31 @@ class EventHub:
     def gap(self, since: datetime, until: datetime | None, reason: str) -> None:
         """Tell everybody; when it is over, read the records again."""
         self._tell(StreamGap(since, until, reason))
-        if until is not None and self._reread is not None:
-            self._read_again(self._reread)
+        if until is None or self._reread is None:
+            return
+        with self._lock:
+            self._rereads_wanted += 1
+            if self._rereader is None:
+                self._rereader = threading.Thread(
+                    target=self._reread_until_done,
+                    args=(self._reread,),
+                    name=f"records of {self.source.name}",
+                    daemon=True,
+                )
+                self._rereader.start()
 
     # ---- private ----------------------------------------------------------------------------------------------------
+
+    def _reread_until_done(self, reread: Reread) -> None:
+        """Read again, and once more when another gap ended meanwhile."""
+        while True:
+            with self._lock:
+                wanted = self._rereads_wanted
+            self._read_again(reread)
+            with self._lock:
+                if self._rereads_wanted == wanted or self._ended:
+                    self._rereader = None
+                    return
 
     def _read_again(self, reread: Reread) -> None:
         with self._lock:
@@ -234,6 +262,8 @@ class EventHub:
         try:
             for record in reread(wanted):
                 with self._lock:
+                    if self._ended:
+                        return
                     to = [*self._all, *self._by_device.get(record.id, ())]
                 for subscription in to:
                     subscription.put([DeviceReread(record)], self._utc_now())

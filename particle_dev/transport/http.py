@@ -212,8 +212,8 @@ def _translated(where: str, shown: str, timeout_s: float) -> Iterator[None]:
             where=where,
             hint="run it again; whether the request was carried out is not known",
         ) from e
-    except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, UnicodeError) as e:
-        # These can quote what was to be sent.
+    except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, UnicodeError, RuntimeError) as e:
+        # These can quote what was to be sent. RuntimeError: another thread has closed the link.
         raise TransportError(
             f"{shown} could not be sent to {where}: {type(e).__name__}.",
             where=where,

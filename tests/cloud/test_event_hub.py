@@ -146,11 +146,41 @@ def test_a_gap_is_told_and_the_records_are_read_again():
     assert one.get_all() == [StreamGap(NOW, None, "why")]
     assert asked == []
     subject.gap(NOW, NOW, "why")
-    assert one.get_all() == [StreamGap(NOW, NOW, "why"), DeviceReread(DeviceRecord(id="d1"))]
+    assert [one.get(5), one.get(5)] == [StreamGap(NOW, NOW, "why"), DeviceReread(DeviceRecord(id="d1"))]
+    reread_is_done(subject)
     everything = subject.subscribe()
     subject.gap(NOW, NOW, "why")
-    assert len(everything.get_all()) == 3
+    assert [type(everything.get(5)) for _ in range(3)] == [StreamGap, DeviceReread, DeviceReread]
     assert asked == [frozenset({"d1"}), None]
+
+
+def reread_is_done(subject):
+    rereader = subject._rereader
+    if rereader is not None:
+        rereader.join(5)
+
+
+def test_reading_again_does_not_stop_the_stream():
+    """Or a product of ten thousand devices would take so long that the stream breaks, and so on for ever."""
+    may_go_on, started, calls = threading.Event(), threading.Event(), []
+
+    def reread(devices):
+        calls.append(1)
+        started.set()
+        assert may_go_on.wait(5)
+        yield DeviceRecord(id="d1")
+
+    subject = hub(reread=reread)
+    queue = subject.subscribe()
+    subject.gap(NOW, NOW, "first")
+    assert started.wait(5)
+    subject.events([event(1)])
+    subject.gap(NOW, NOW, "second")
+    assert [type(queue.get(5)) for _ in range(3)] == [StreamGap, CloudEvent, StreamGap]
+    may_go_on.set()
+    assert [type(queue.get(5)) for _ in range(2)] == [DeviceReread, DeviceReread]
+    reread_is_done(subject)
+    assert len(calls) == 2
 
 
 def test_records_that_cannot_be_read_again_leave_the_gap():
@@ -160,7 +190,7 @@ def test_records_that_cannot_be_read_again_leave_the_gap():
     subject = hub(reread=reread)
     queue = subject.subscribe()
     subject.gap(NOW, NOW, "why")
-    told = queue.get_all()
+    told = [queue.get(5), queue.get(5)]
     assert [type(i) for i in told] == [StreamGap, StreamGap]
     assert "down" in told[1].reason
 
@@ -170,6 +200,7 @@ def test_nobody_listens_nothing_is_read_again():
     subject.subscribe().close()
     subject.subscribe(["d1"]).close()
     subject.gap(NOW, NOW, "why")
+    reread_is_done(subject)
     assert subject._by_device == {}
 
 

@@ -202,6 +202,13 @@ def test_nobody_listens():
     assert caught.value.where == url
 
 
+def test_a_link_that_is_closed():
+    closed = HttpxLink("http://127.0.0.1:1")
+    closed.close()
+    with pytest.raises(TransportError):
+        closed.send(HttpRequest("GET", ("v1",)), 5)
+
+
 def test_an_answer_larger_than_any_that_is_meant(link, monkeypatch):
     monkeypatch.setattr("particle_dev.transport.http.MAX_REPLY_BYTES", 1)
     with pytest.raises(TransportError, match="more than 1 bytes"):
