@@ -86,7 +86,7 @@ class HttpxLink:
         """As :class:`HttpLink` says. ``timeout_s`` is for the whole; an answer that trickles in may take twice that."""
         start_s = self._clock.monotonic_s()
         with _translated(self.where, request.shown(), timeout_s):
-            response = self._open(request, timeout_s, timeout_s)
+            response = self._open(request, timeout_s)
             try:
                 body = b"".join(self._chunks(response, request, start_s + timeout_s))
             finally:
@@ -98,7 +98,9 @@ class HttpxLink:
     def open_stream(self, request: HttpRequest, timeout_s: float, silence_s: float) -> HttpStream:
         """As :class:`HttpLink` says."""
         with _translated(self.where, request.shown(), timeout_s):
-            response = self._open(request, timeout_s, silence_s, {"Accept-Encoding": "identity"})
+            response = self._open(request, timeout_s, {"Accept-Encoding": "identity"})
+        # Read by httpcore2 when the body begins: its head may take longer than silence in it.
+        response.request.extensions["timeout"]["read"] = silence_s
         _log.debug("%s: %d, stream open", request.shown(), response.status_code)
         return HttpxStream(response, self.where, request.shown(), silence_s)
 
@@ -107,7 +109,7 @@ class HttpxLink:
         self._client.close()
 
     def _open(
-        self, request: HttpRequest, timeout_s: float, silence_s: float, headers: Mapping[str, str] | None = None
+        self, request: HttpRequest, timeout_s: float, headers: Mapping[str, str] | None = None
     ) -> httpx2.Response:
         url = self._base + "".join(f"/{quote(str(_revealed(s)), safe='')}" for s in request.path)
         content: dict[str, Any] = {}
@@ -120,7 +122,7 @@ class HttpxLink:
         all_headers = {**request.headers, **(headers or {})}
         if request.token is not None:
             all_headers["Authorization"] = f"Bearer {request.token.reveal()}"
-        timeout = httpx2.Timeout(silence_s, connect=min(CONNECT_TIMEOUT_S, timeout_s), write=timeout_s, pool=timeout_s)
+        timeout = httpx2.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s))
         built = self._client.build_request(
             request.method,
             url,
