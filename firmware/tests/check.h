@@ -25,7 +25,7 @@ typedef struct test {
 } test;
 
 /* Each ends with a row of NULLs. */
-extern const test MODULE_TESTS[], EXTENSION_TESTS[], SOURCE_TESTS[], CHECK_TESTS[];
+extern const test MODULE_TESTS[], EXTENSION_TESTS[], SOURCE_TESTS[], CHECK_TESTS[], SELFTEST_TESTS[], SERIAL_TESTS[];
 
 /* A malloc of exactly these bytes, so that AddressSanitizer sees one byte too far. */
 uint8_t *copy_of(const void *bytes, size_t size);

@@ -1,4 +1,4 @@
-/* Unit tests of pd_module. SPDX-License-Identifier: Apache-2.0 */
+/* Unit tests of pd_module and pd_selftest. SPDX-License-Identifier: Apache-2.0 */
 #include "check.h"
 
 int failures;
@@ -36,7 +36,8 @@ pd_status parse(size_t size, pd_module *out)
 
 int main(void)
 {
-    static const test *const SUITES[] = { MODULE_TESTS, EXTENSION_TESTS, SOURCE_TESTS, CHECK_TESTS };
+    static const test *const SUITES[] = { MODULE_TESTS, EXTENSION_TESTS, SOURCE_TESTS,
+                                          CHECK_TESTS, SELFTEST_TESTS, SERIAL_TESTS };
     unsigned count = 0, failed = 0;
 
     for (size_t i = 0; i < sizeof SUITES / sizeof SUITES[0]; i++) {

@@ -18,8 +18,16 @@ own = {
 calls: dict[str, list[str]] = {}
 for source, target in re.findall(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"', graph):
     calls.setdefault(source, []).append(target)
-# The only table of functions: pd_module_check() goes through all checks. Other indirect calls go to the caller.
-calls["pd_module_check"] += [title for title in own if ":check_" in title]
+# Indirect calls go to the caller, but for these: pd_module_check() goes through all checks, a test is run by a step and
+# cancelled by a request, and modules are read by the self-test's own function.
+tables = {
+    "pd_module_check": ":check_",
+    "pd_selftest_poll": "pd_test_",
+    "pd_selftest_request": "pd_test_",
+    "pd_fetch": ":read_slot",
+}
+for caller, callees in tables.items():
+    calls.setdefault(caller, []).extend(title for title in own if title.rpartition(".c")[2].startswith(callees))
 if "(dynamic" in graph or not own:
     sys.exit("a function's stack use is not known at compile time")
 
