@@ -6,7 +6,8 @@
     ├── ProtocolError               the other side broke its own protocol
     │   ├── ControlProtocolError      … of USB control requests
     │   ├── DfuProtocolError          … of DFU/DfuSe: state, status, address
-    │   └── ConsoleProtocolError      … of the listening-mode console: what was received, without secrets
+    │   ├── ConsoleProtocolError      … of the listening-mode console: what was received, without secrets
+    │   └── SelfTestProtocolError     … of the self-test service on a board: what was received
     ├── TransportError              the medium failed
     │   ├── LinkTimeoutError          … no answer in time
     │   ├── LinkStallError            … the endpoint answered STALL
@@ -159,6 +160,14 @@ class ConsoleProtocolError(ProtocolError):
     """The listening-mode console answered something else than its dialogue has. ``received`` is the text, redacted."""
 
     def __init__(self, message: str, *, received: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.received = received
+
+
+class SelfTestProtocolError(ProtocolError):
+    """A board's self-test service answered what its protocol does not have. ``received`` is the beginning of it."""
+
+    def __init__(self, message: str, *, received: str | None = None, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.received = received
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from particle_harness.selftest_boards import build_ports
 
 from particle_dev.flash.store import FirmwareStore
 from particle_dev.station.recipe import Recipe, load_recipe
@@ -53,3 +54,11 @@ def release_store(particle_cli_firmware: Path, tmp_path_factory: pytest.TempPath
 def own_probes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Virtual debug probes of another test run may have the same ids: who uses which is kept apart."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="session")
+def selftest_ports() -> Path:
+    """The C self-test built for this machine and for emulated Cortex-M: see particle_harness.selftest_boards. Where
+    `make firmware-check` has built it already."""
+    firmware = Path(__file__).parents[1] / "firmware"
+    return build_ports(firmware, firmware / "build")

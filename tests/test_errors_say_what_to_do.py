@@ -14,9 +14,9 @@ FILES = [
     *sorted((ROOT / "particle_dev" / "cloud").glob("*.py")),
     *(
         ROOT / "particle_dev" / "device" / f"{name}.py"
-        for name in ("discovery", "modes", "mode_changes", "dfu", "selectors")
+        for name in ("discovery", "modes", "mode_changes", "dfu", "selectors", "selftest", "selftest_plan")
     ),
-    *(ROOT / "particle_dev" / "protocol" / f"{name}.py" for name in ("dfu", "firmware_update")),
+    *(ROOT / "particle_dev" / "protocol" / f"{name}.py" for name in ("dfu", "firmware_update", "selftest")),
     *(ROOT / "particle_dev" / "station" / f"{name}.py" for name in ("bench", "bench_file", "recipe", "usb_bench")),
     *(ROOT / "particle_dev" / f"{name}.py" for name in ("toml_file", "permissions")),
     *(ROOT / "harness" / "particle_harness" / f"{name}.py" for name in ("bench", "bench_toml", "sim", "vhci")),

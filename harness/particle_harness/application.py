@@ -34,11 +34,13 @@ class Application:
         self._state = state
         self._now_s = now_s
         self.write_serial: Callable[[bytes], None] = lambda _data: None
+        self.answer: Callable[[bytes], tuple[int, bytes]] = lambda payload: (0, payload)
+        """What an application with ``custom_requests`` answers; tests put real firmware here."""
 
     def custom_request(self, payload: bytes) -> tuple[int, bytes]:
         """Request 10: result code and reply."""
         if self._runs_with(CUSTOM_REQUESTS):
-            return 0, payload
+            return self.answer(payload)
         return NOT_SUPPORTED, b""
 
     def log_config(self, payload: bytes) -> tuple[int, bytes]:

@@ -14,6 +14,8 @@ from particle_dev.protocol.messages_config import ProtectionAction
 BURN_COMMANDS = (b"SET_PERMANENT_BURN", b"BURN_DATA")
 """Commands of the manufacturing test application. BURN_DATA alone writes to RAM, but nothing tells a host whether the
 other one came before. Source: device-os v6.2.0 user/applications/mfg-test/FactoryTester.cpp."""
+CONNECT_KEY = b'"may_connect"'
+"""Of a self-test request: firmware/selftest/include/pd_selftest.h."""
 _ESCAPE = re.compile(rb"\\u00([0-9a-fA-F]{2})")
 _ALWAYS: dict[int, tuple[Effect, ...]] = {
     ControlRequest.RESET: (Effect.CONNECT,),
@@ -33,7 +35,8 @@ _ALWAYS: dict[int, tuple[Effect, ...]] = {
 def effects_of(request: int, payload: bytes) -> tuple[Effect, ...]:
     """What a request can do that needs a permission. A payload that cannot be read counts as the worst one.
 
-    What an application does with APP_CUSTOM is known for the manufacturing test alone.
+    What an application does with APP_CUSTOM is known for the manufacturing test and for the self-test service, which
+    goes online only with a key of its request, whatever its value here.
     """
     match request:
         case ControlRequest.FINISH_FIRMWARE_UPDATE:
@@ -43,7 +46,8 @@ def effects_of(request: int, payload: bytes) -> tuple[Effect, ...]:
             return (Effect.LOCK,) if _locks(payload) else ()
         case ControlRequest.APP_CUSTOM:
             text = _ESCAPE.sub(lambda m: bytes.fromhex(m[1].decode()), payload)
-            return (Effect.BURN,) if any(command in text for command in BURN_COMMANDS) else ()
+            burns = (Effect.BURN,) if any(command in text for command in BURN_COMMANDS) else ()
+            return (*burns, Effect.CONNECT) if CONNECT_KEY in text else burns
     return _ALWAYS.get(request, ())
 
 

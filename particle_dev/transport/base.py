@@ -143,9 +143,10 @@ class SerialHost(Protocol):
         """Ports that are there now."""
         ...
 
-    def open(self, url: str) -> SerialLink:
-        """The port as a stream, for one reader at a time. Raises LinkDisconnectedError; LinkAccessError, also when
-        another program reads it."""
+    def open(self, url: str, baud: int = ...) -> SerialLink:
+        """The port as a stream, for one reader at a time. A ``baud`` other than the default is for real serial lines:
+        on USB it has no effect, except that some rates are commands. Raises LinkDisconnectedError; LinkAccessError,
+        also when another program reads it."""
         ...
 
     def touch(self, url: str, baud: int) -> None:

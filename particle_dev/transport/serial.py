@@ -78,11 +78,9 @@ def _name_if_holding(process: Path, wanted: Path) -> str:
     return ""
 
 
-def _open(url: str, *, exclusive: bool | None = None) -> Any:
+def _open(url: str, *, baud: int = OPEN_BAUD, exclusive: bool | None = None) -> Any:
     try:
-        return serial.serial_for_url(
-            url, baudrate=OPEN_BAUD, timeout=0, write_timeout=_WRITE_TIMEOUT_S, exclusive=exclusive
-        )
+        return serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=_WRITE_TIMEOUT_S, exclusive=exclusive)
     except _PORT_ERRORS as e:
         raise _translate(e, url) from e
 
@@ -94,9 +92,9 @@ class PyserialLink:
     The port is locked meanwhile, against those who ask for the lock: two readers would each get half of the bytes.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, baud: int = OPEN_BAUD) -> None:
         self.where = url
-        self._port = _open(url, exclusive=True)
+        self._port = _open(url, baud=baud, exclusive=True)
 
     def read(self, timeout_s: float) -> bytes:
         """What has arrived, at least one byte, or nothing after ``timeout_s``. Raises LinkDisconnectedError."""
@@ -140,10 +138,10 @@ class PyserialHost:
         """Ports of USB devices that are there now."""
         return tuple(SerialPortInfo(url, vid, pid, number.lower()) for url, vid, pid, number in self._lister())
 
-    def open(self, url: str) -> PyserialLink:
-        """The port as a stream. Raises LinkDisconnectedError when it is not there; LinkAccessError when it may not be
-        opened or another program reads it, by name where the system tells."""
-        return PyserialLink(url)
+    def open(self, url: str, baud: int = OPEN_BAUD) -> PyserialLink:
+        """The port as a stream; ``baud`` is for real serial lines. Raises LinkDisconnectedError when it is not there;
+        LinkAccessError when it may not be opened or another program reads it, by name where the system tells."""
+        return PyserialLink(url, baud)
 
     def touch(self, url: str, baud: int) -> None:
         """Open, change to ``baud`` and close. Raises LinkDisconnectedError when the port is not there to begin with,

@@ -16,6 +16,8 @@ void cortex_m_main(void);  /* yours */
 void stm32_uart_open(uint32_t peripheral_hz, uint32_t baud);
 size_t stm32_uart_read(uint8_t *out, size_t size); /* what has arrived, maybe nothing */
 void stm32_uart_write(const uint8_t *data, size_t size);
-bool stm32_adc_read(int channel, int32_t *out); /* 0 to 4095; false when no conversion ends */
+void stm32_adc_start(int channel);
+bool stm32_adc_is_done(void);
+int32_t stm32_adc_value(void); /* 0 to 4095 */
 
 #endif

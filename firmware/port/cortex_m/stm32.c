@@ -42,17 +42,20 @@ void stm32_uart_write(const uint8_t *data, size_t size)
     }
 }
 
-bool stm32_adc_read(int channel, int32_t *out)
+void stm32_adc_start(int channel)
 {
     RCC_APB2ENR |= RCC_ADC1EN;
     ADC1->sqr3 = (uint32_t)channel;
     ADC1->cr2 = ADC_ADON;
     ADC1->cr2 = ADC_ADON | ADC_SWSTART;
-    for (unsigned i = 0; i < 10000; i++) {
-        if ((ADC1->sr & ADC_EOC) != 0) {
-            *out = (int32_t)(ADC1->dr & 0xfff);
-            return true;
-        }
-    }
-    return false;
+}
+
+bool stm32_adc_is_done(void)
+{
+    return (ADC1->sr & ADC_EOC) != 0;
+}
+
+int32_t stm32_adc_value(void)
+{
+    return (int32_t)(ADC1->dr & 0xfff);
 }

@@ -236,7 +236,7 @@ pd_hardware simulated_hardware(simulated_board *board, bool with_modules)
         { .function = PD_FUNCTION_USER_PART, .index = 1, .start_address = 0x80a0000, .end_address = 0x80c0000,
           .max_size = 0x20000 },
     };
-    static const pd_installed BOOTLOADER = { .function = PD_FUNCTION_BOOTLOADER, .version = 1101 };
+    static const pd_installed BOOTLOADER = { .function = PD_FUNCTION_BOOTLOADER, .version = 1005 };
     static const pd_board PHOTON = { .platform_id = 6, .slots = SLOTS, .slot_count = PD_COUNT(SLOTS),
                                      .modules = &BOOTLOADER, .module_count = 1 };
     pd_hardware hardware = {

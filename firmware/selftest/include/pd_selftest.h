@@ -65,7 +65,7 @@ extern "C" {
 #define PD_VALUES_MAX 16 /* values of a report; more are counted as lost, and the test fails */
 #endif
 /* What the longest report needs: 16 values with limits. */
-#define PD_REPLY_MAX (256 + 160 * PD_VALUES_MAX)
+#define PD_REPLY_MAX (320 + 160 * PD_VALUES_MAX)
 
 /* ---- results ---------------------------------------------------------------------------------------------------- */
 
@@ -89,7 +89,7 @@ enum {
     PD_ERROR_BAD_DATA = -280        /* no JSON object */
 };
 
-enum { PD_NAME_SIZE = 16, PD_TEXT_SIZE = 40, PD_MESSAGE_SIZE = 64 };
+enum { PD_NAME_SIZE = 16, PD_TEXT_SIZE = 40, PD_MESSAGE_SIZE = 112 };
 
 /* One measured thing. Longer names and texts are cut. */
 typedef struct pd_value {

@@ -1,0 +1,71 @@
+"""The board that a self-test is for, and the options that name it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from particle_dev.cli.devices import choose_device
+from particle_dev.cli.options import bench_for, bench_option, device_option, store_option
+from particle_dev.device.control import ControlSession
+from particle_dev.device.selftest import ControlSelfTestLink, SelfTestSession, SerialSelfTestLink
+from particle_dev.permissions import NOTHING, Permissions
+from particle_dev.transport.base import Clock
+from particle_dev.transport.clock import SystemClock
+from particle_dev.transport.serial import PyserialHost
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+DEFAULT_BAUD = 115200
+_USB_COMMANDS = (14400, 28800)
+
+
+def board_options(command: CommandT) -> CommandT:
+    """``--port``, ``--baud``, ``--device``, ``--bench`` and ``--store``."""
+    options = (
+        click.option("--port", metavar="URL", help="Serial port: /dev/ttyUSB0, COM3, socket://HOST:PORT."),
+        click.option(
+            "--baud", type=click.IntRange(min=1), default=DEFAULT_BAUD, show_default=True, help="Rate of --port."
+        ),
+        device_option,
+        bench_option,
+        store_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def selftest_session(
+    port: str | None,
+    baud: int,
+    device: str | None,
+    bench_spec: str,
+    store_dir: Path | None,
+    permissions: Permissions = NOTHING,
+) -> Iterator[tuple[SelfTestSession, Clock]]:
+    """A session with the board that the options name."""
+    if port is not None:
+        if device is not None:
+            raise click.UsageError("--port and --device name two boards")
+        if baud in _USB_COMMANDS:
+            raise click.UsageError(f"{baud} baud is a command for Particle's USB ports; choose another rate")
+        clock: Clock = SystemClock()
+        with (
+            closing(PyserialHost().open(port, baud)) as link,
+            SelfTestSession(SerialSelfTestLink(link, clock), clock, permissions) as session,
+        ):
+            yield session, clock
+        return
+    with bench_for(bench_spec, store_dir) as bench:
+        chosen = choose_device(bench.host, device)
+        clock = bench.host.clock
+        with (
+            ControlSession(bench.host, chosen, permissions) as control,
+            SelfTestSession(ControlSelfTestLink(control), clock, permissions) as session,
+        ):
+            yield session, clock
