@@ -1,6 +1,6 @@
 """Requests and frames that the fuzzer of the self-test starts from.
 
-    selftest_seeds.py FOLDER
+selftest_seeds.py FOLDER
 """
 
 import struct
@@ -8,7 +8,10 @@ import sys
 import zlib
 from pathlib import Path
 
-TESTS = "identity modules counters gpio i2c adc ram flash radio disconnect connect publish subscribe function".split()
+TESTS = [
+    *("identity", "modules", "counters", "gpio", "i2c", "adc", "ram", "flash", "radio", "disconnect"),
+    *("connect", "publish", "subscribe", "function"),
+]
 REQUESTS = [
     b"",
     *(b'{"c":"%c"}' % command for command in b"ilsLMraRd"),
