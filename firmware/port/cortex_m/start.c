@@ -47,10 +47,10 @@ void reset(void);
 
 void reset(void)
 {
-    for (uint32_t *to = start_data, *from = load_data; to < end_data;) {
+    for (uint32_t *to = start_data, *from = load_data; (uintptr_t)to < (uintptr_t)end_data;) {
         *to++ = *from++;
     }
-    for (uint32_t *to = start_bss; to < end_bss;) {
+    for (uint32_t *to = start_bss; (uintptr_t)to < (uintptr_t)end_bss;) {
         *to++ = 0;
     }
     cortex_m_main();
