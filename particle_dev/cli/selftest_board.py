@@ -62,7 +62,7 @@ def selftest_session(
             yield session, clock
         return
     with bench_for(bench_spec, store_dir) as bench:
-        chosen = choose_device(bench.host, device)
+        chosen = choose_device(bench, device)
         clock = bench.host.clock
         with (
             ControlSession(bench.host, chosen, permissions) as control,
