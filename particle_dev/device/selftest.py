@@ -8,15 +8,9 @@ from typing import Protocol
 
 from particle_dev.catalog.requests import ControlRequest, result_name
 from particle_dev.device.control import ControlSession
-from particle_dev.errors import (
-    DeviceModeError,
-    LinkTimeoutError,
-    RequestRefusedError,
-    SelfTestProtocolError,
-)
+from particle_dev.errors import LinkTimeoutError, RequestRefusedError, SelfTestProtocolError
 from particle_dev.permissions import NOTHING, Effect, Permissions
 from particle_dev.protocol import selftest
-from particle_dev.protocol.messages import DeviceMode
 from particle_dev.protocol.selftest import (
     Frame,
     FrameKind,
@@ -109,19 +103,12 @@ class SerialSelfTestLink:
 
 
 class ControlSelfTestLink:
-    """The service as the application of a device on USB: app custom requests. Raises DeviceModeError for a device in
-    listening mode, where the application does not run."""
+    """The service as the application of a device on USB: app custom requests. With SYSTEM_THREAD(ENABLED) it answers in
+    listening mode, too."""
 
     def __init__(self, session: ControlSession) -> None:
         self.where = session.device.device_id
         self._session = session
-        if session.device_mode() is DeviceMode.LISTENING:
-            raise DeviceModeError(
-                f"{session.device} is in listening mode",
-                expected="normal",
-                actual="listening",
-                hint="flash self-test firmware in SYSTEM_MODE(MANUAL), which does not listen",
-            )
 
     def request(self, payload: bytes) -> tuple[int, bytes]:
         """As in the protocol. Raises RequestRefusedError when no application answers."""

@@ -20,7 +20,6 @@ from particle_dev.device.selftest import ControlSelfTestLink, SelfTestSession, S
 from particle_dev.device.selftest_plan import plan_for, plan_of_names
 from particle_dev.device.selftest_runner import Verdict, run_plan
 from particle_dev.errors import (
-    DeviceModeError,
     LinkTimeoutError,
     PermissionMissingError,
     RequestRefusedError,
@@ -248,16 +247,14 @@ def test_over_usb_the_permission_is_asked_twice(usb_board):
         assert session.run("connect", may_connect=True).outcome == "passed"
 
 
-def test_listening_mode_and_applications_without_the_service(usb_board):
+def test_an_application_without_the_service(usb_board):
     board, host, device = usb_board
-    with ControlSession(host, device) as control:
-        board._system.application.answer = lambda _payload: (-120, b"")
-        with pytest.raises(RequestRefusedError, match="has no self-test"):
-            SelfTestSession(ControlSelfTestLink(control), host.clock).describe()
-        control.start_listening()
-        host.clock.sleep(1)
-        with pytest.raises(DeviceModeError, match="listening"):
-            ControlSelfTestLink(control)
+    board._system.application.answer = lambda _payload: (-120, b"")
+    with (
+        ControlSession(host, device) as control,
+        pytest.raises(RequestRefusedError, match="has no self-test"),
+    ):
+        SelfTestSession(ControlSelfTestLink(control), host.clock).describe()
 
 
 # ---- the service, request by request --------------------------------------------------------------------------------
