@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from particle_dev.cloud.grace import (
@@ -119,10 +119,13 @@ def test_no_grace_in_other_plans(plan):
 
 
 @given(TIMES, FIRST_DAYS)
+@example(datetime(2021, 2, 28, tzinfo=UTC), 29)
 def test_the_earlier_end_is_acted_upon_and_is_never_after_six_calendar_months(at, first_day):
     found = grace(ENTERPRISE, at, first_day)
-    assert found.billing_end <= found.calendar_end
-    assert found.end == found.billing_end
+    assert found.end == min(found.billing_end, found.calendar_end)
+    # Later only from the last day of a short month on, where a billing month begins that should on the 29th to 31st.
+    assert found.billing_end - found.calendar_end <= timedelta(days=3)
+    assert found.billing_end <= found.calendar_end or (at + timedelta(days=1)).day == 1
     assert found.calendar_end - found.billing_end <= timedelta(days=32)
     assert at < found.end
     assert found.warn_at <= found.end
