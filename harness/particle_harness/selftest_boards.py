@@ -16,6 +16,7 @@ MACHINES = {"cortex-m3": "netduino2", "cortex-m4": "netduinoplus2"}
 """QEMU's machines: STM32F205, the Photon's family, and STM32F405."""
 FAULTS_ADDRESS = 0x2001FC00
 """Of the word that firmware/port/cortex_m/emulated.c reads at its start."""
+_PACKAGES = "gcc libc6-dev gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
 _END_TIMEOUT_S = 10
 
 
@@ -42,9 +43,10 @@ NO_FAULT = Fault(0)
 
 def build_ports(firmware: Path, out: Path) -> Path:
     """Build firmware/'s ports into a folder below ``out``, and return it: selftest_host, cortex-m3.elf, cortex-m4.elf.
-    RuntimeError with the compiler's output when that fails."""
+    Installs compilers and QEMU when it runs as root and they are missing. RuntimeError with make's output when that
+    fails."""
     done = subprocess.run(
-        ["make", "-C", str(firmware), "packages", "ports", f"BUILD={out}", "CCS=gcc"],
+        ["make", "-C", str(firmware), "packages", "ports", f"BUILD={out}", "CCS=gcc", f"PACKAGES={_PACKAGES}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
