@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
 from particle_dev.cloud.api import CloudApi
-from particle_dev.cloud.limits import FileLimitStore, RateLimiter, default_limit_file
+from particle_dev.cloud.limits import SHARE, FileLimitStore, RateLimiter, default_limit_file
 from particle_dev.cloud.profiles import Profile, load_profile
+from particle_dev.errors import ConfigError
 from particle_dev.protocol.secret import Secret
 from particle_dev.transport.base import Clock
 from particle_dev.transport.clock import SystemClock
@@ -19,13 +21,16 @@ def open_cloud(
     token: Secret[str] | None = None,
     api_url: str | None = None,
     limit_file: Path | None = None,
+    limit_share: float | None = None,
     clock: Clock | None = None,
     rng: random.Random | None = None,
 ) -> CloudApi:
     """The cloud of a profile (None: the one that particle-cli uses now); nothing is sent yet.
 
     ``token`` and ``api_url`` go before those of the profile; a profile's token is never sent to another URL than the
-    profile's. Close it by ``api.link.close()``. Raises ConfigError, CloudAuthError, LinkAccessError.
+    profile's. ``limit_share`` is the part of the cloud's rate limits that programs of this machine use, for several
+    machines behind one address; default: ``PARTICLE_DEV_LIMIT_SHARE``, else nine tenths. Close it by
+    ``api.link.close()``. Raises ConfigError, CloudAuthError, LinkAccessError.
     """
     # httpx2 is slow to import, and a station without a cloud must not pay for it.
     from particle_dev.transport.http import HttpxLink  # noqa: PLC0415
@@ -35,5 +40,24 @@ def open_cloud(
     url = api_url or profile.api_url
     if token is None and url.rstrip("/") == profile.api_url.rstrip("/"):
         token = profile.access_token
-    limiter = RateLimiter(FileLimitStore(limit_file or default_limit_file()), clock)
+    share = _share() if limit_share is None else limit_share
+    limiter = RateLimiter(FileLimitStore(limit_file or default_limit_file()), clock, share=share)
     return CloudApi(HttpxLink(url, clock=clock), limiter, token=token, clock=clock, rng=rng)
+
+
+def _share() -> float:
+    """What the environment says of the limits. Raises ConfigError."""
+    text = os.environ.get("PARTICLE_DEV_LIMIT_SHARE")
+    if not text:
+        return SHARE
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise ConfigError(
+            f"PARTICLE_DEV_LIMIT_SHARE is {text!r}, which is no part of a limit.",
+            key="PARTICLE_DEV_LIMIT_SHARE",
+            hint="give a number above 0 and not above 1, such as 0.3 for three machines behind one address",
+        )
+    return share

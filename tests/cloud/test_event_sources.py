@@ -4,6 +4,7 @@ documentation says is not shown."""
 
 import random
 import socket
+import sys
 import threading
 from concurrent import futures
 from contextlib import contextmanager
@@ -196,6 +197,14 @@ def test_a_subscription_that_is_none(stub):
     for name in ("s", "projects/p/topics/s", "projects//subscriptions/s"):
         with pytest.raises(LinkAccessError, match="no name of a subscription"):
             PubSubQueue(name)
+
+
+def test_without_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.cloud.pubsub_v1", None)
+    monkeypatch.delattr("google.cloud.pubsub_v1", raising=False)
+    with pytest.raises(LinkAccessError, match="not installed") as caught:
+        PubSubQueue(SUBSCRIPTION)
+    assert "particle-dev[pubsub]" in caught.value.hint
 
 
 class Scripted:

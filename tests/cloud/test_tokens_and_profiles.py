@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from particle_dev.cloud import tokens
+from particle_dev.cloud.limits import LOGINS
 from particle_dev.cloud.profiles import load_profile, save_login
 from particle_dev.cloud.session import open_cloud
 from particle_dev.errors import (
@@ -197,6 +198,18 @@ def test_a_token_goes_to_its_own_cloud_only(tmp_path):
     assert open_cloud(profile, api_url="https://API.example.com", limit_file=tmp_path / "l").token is None
     other = open_cloud(profile, api_url="https://x.example", token=Secret("t"), limit_file=tmp_path / "l")
     assert other.token.reveal() == "t"
+
+
+def test_a_machine_s_part_of_the_limits(tmp_path, monkeypatch):
+    profile = load_profile(folder=tmp_path)
+    assert open_cloud(profile, limit_file=tmp_path / "l").limiter.allowed(LOGINS) == 90
+    monkeypatch.setenv("PARTICLE_DEV_LIMIT_SHARE", "0.3")
+    assert open_cloud(profile, limit_file=tmp_path / "l").limiter.allowed(LOGINS) == 30
+    assert open_cloud(profile, limit_file=tmp_path / "l", limit_share=0.5).limiter.allowed(LOGINS) == 50
+    for text in ("0", "1.1", "-1", "nan", "a third"):
+        monkeypatch.setenv("PARTICLE_DEV_LIMIT_SHARE", text)
+        with pytest.raises(ConfigError, match="LIMIT_SHARE"):
+            open_cloud(profile, limit_file=tmp_path / "l")
 
 
 @pytest.mark.parametrize(
