@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Protocol
 
 from particle_dev.catalog.requests import ControlRequest, result_name
 from particle_dev.device.control import ControlSession
-from particle_dev.errors import LinkTimeoutError, RequestRefusedError, SelfTestProtocolError
+from particle_dev.errors import (
+    LinkTimeoutError,
+    ProtocolError,
+    RequestRefusedError,
+    SelfTestProtocolError,
+    TransportError,
+)
 from particle_dev.permissions import NOTHING, Effect, Permissions
 from particle_dev.protocol import selftest
 from particle_dev.protocol.selftest import (
@@ -142,8 +149,10 @@ class SelfTestSession:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        if self._is_running and kind is KeyboardInterrupt:
-            self.abort()
+        if self._is_running and kind is not None:
+            # What ended the session is the news, not that the board does not answer any more.
+            with contextlib.suppress(TransportError, ProtocolError):
+                self.abort()
 
     def describe(self) -> tuple[SelfTestDescription, ...]:
         """The tests that the board has."""

@@ -194,6 +194,14 @@ def test_an_interrupt_ends_the_test(clock):
     assert service.aborted == 1
 
 
+def test_an_interrupt_stays_one_when_the_board_is_silent(clock):
+    link = Link(clock, Service())
+    with pytest.raises(KeyboardInterrupt), session_on(link, clock) as session:
+        session.start("adc")
+        link.silent = True
+        raise KeyboardInterrupt
+
+
 # ---- runner ---------------------------------------------------------------------------------------------------------
 
 
