@@ -51,7 +51,8 @@ def product_of(call: Call) -> Product:
 
 def member_of(call: Call, product: Product, device_id: str | None = None) -> Device:
     """The device of the path in a product, quarantined ones too. Raises ApiError 404."""
-    device = call.cloud.store.get(Device, (device_id or call.params["device"]).lower())
+    wanted = call.params["device"] if device_id is None else device_id
+    device = call.cloud.store.get(Device, wanted.lower())
     if device is None or product.id not in (device.product_id, device.quarantined_in, device.denied_in):
         raise ApiError(404, "Device not found for this product")
     return device
