@@ -102,7 +102,7 @@ class Network:
         self._queues: dict[str, deque[_Pending]] = {}
         self._handed_out: dict[str, _Pending] = {}
         self._changed = threading.Condition()
-        self._wakes = 0
+        self._may_wait = True
         self.coverage = {CELLULAR: True, WIFI: True}
         """By radio."""
         self.no_coverage: set[str] = set()
@@ -193,15 +193,14 @@ class Network:
     def wait_for_commands(self, device_ids: tuple[str, ...], timeout_s: float) -> None:
         """Until there is a command for one of these devices."""
         with self._changed:
-            wakes = self._wakes
             self._changed.wait_for(
-                lambda: self._wakes != wakes or any(self._queues.get(device_id) for device_id in device_ids), timeout_s
+                lambda: not self._may_wait or any(self._queues.get(device_id) for device_id in device_ids), timeout_s
             )
 
-    def wake(self) -> None:
-        """Let everybody who waits for commands ask again, so that a server can stop."""
+    def let_wait(self, may_wait: bool) -> None:
+        """Whether anybody may wait for commands: not while a server stops."""
         with self._changed:
-            self._wakes += 1
+            self._may_wait = may_wait
             self._changed.notify_all()
 
     def _next_for_local_peer(self) -> tuple[str, Peer, _Pending] | None:

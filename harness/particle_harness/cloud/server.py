@@ -30,6 +30,7 @@ class CloudServer:
 
     def __init__(self, cloud: SimCloud, host: str, port: int) -> None:
         self._cloud = cloud
+        cloud.network.let_wait(True)
         threads = MOST_OPEN_STREAMS + _THREADS_FOR_REQUESTS
         self._server = _Server((host, port), cloud.app, numthreads=threads, shutdown_timeout=_STOP_TIMEOUT_S)
         self._server.prepare()
@@ -48,7 +49,7 @@ class CloudServer:
         if not self._is_stopped:
             self._is_stopped = True
             self._cloud.hub.close_all()
-            self._cloud.network.wake()
+            self._cloud.network.let_wait(False)
             self._server.stop()
             self._thread.join()
 
