@@ -120,6 +120,7 @@ class DfuSession:
             self._alt: int | None = None
             self._pointer: int | None = None
             self._pages: dict[int, bytes] = {}
+            self._at_once: set[str] = set()
             run(dfu.go_idle(self._interface), self._link, self._clock)
         except BaseException:
             self._link.close()
@@ -145,6 +146,8 @@ class DfuSession:
             )
         self._link.set_interface_altsetting(self._interface, alt)
         self._alt, self._pointer = alt, None
+        # Times to wait differ between memories and acts: each is asked once.
+        self._at_once.clear()
 
     def read(self, alt: int, address: int, size_bytes: int) -> bytes:
         """``size_bytes`` bytes from ``address`` on; changes nothing. Raises DfuProtocolError, TransportError."""
@@ -198,13 +201,31 @@ class DfuSession:
         self._forget(sector.address, sector.size_bytes)
         self._erase(sector.address)
 
+    def replace_sector(self, sector: Sector, address: int, data: bytes) -> None:
+        """:meth:`erase_sector` and :meth:`write` of the first block to be written there, in one queue of transfers
+        where the device has shown that it needs no time in between. Raises as both."""
+        if not {"address", "erase", "write"} <= self._at_once:
+            self.erase_sector(sector)
+            self.write(address, data)
+            return
+        self._check_range(sector.address, sector.size_bytes)
+        self._check_range(address, len(data))
+        self._select(INTERNAL_FLASH_ALT)
+        self._forget(sector.address, sector.size_bytes)
+        if self.device.platform.family == _ERASE_MOVES_POINTER:
+            self._pointer = None
+        self._download_all([dfu.erasing(sector.address)], address, data)
+
     def write(self, address: int, data: bytes) -> None:
         """Program one block (at most ``transfer_size_bytes``) of erased internal flash. Raises as
         :meth:`erase_sector`; STM32F2 hides failed writes, so read back."""
         self._check_range(address, len(data))
         self._select(INTERNAL_FLASH_ALT)
         self._forget(address, len(data))
-        run(self._write(address, data), self._link, self._clock)
+        if {"address", "write"} <= self._at_once:
+            self._download_all([], address, data)
+        else:
+            run(self._write(address, data), self._link, self._clock)
 
     def erase_external(self, address: int) -> None:
         """Erase the 4 KiB of external flash at ``address`` (0x80000000 and up). Raises FlashRangeError outside of the
@@ -247,16 +268,38 @@ class DfuSession:
     def _erase(self, address: int) -> None:
         if self.device.platform.family == _ERASE_MOVES_POINTER:
             self._pointer = None
-        run(dfu.erase_sector(address, self._interface), self._link, self._clock)
+        self._note("erase", run(dfu.erase_sector(address, self._interface), self._link, self._clock))
 
     def _write(self, address: int, data: bytes) -> Machine[None]:
         base, self._pointer = self._pointer, None
-        block, rest = (0, 1) if base is None else divmod(address - base, self.transfer_size_bytes)
-        if base is None or rest or not 0 <= block <= dfu.LAST_BLOCK:
-            yield from dfu.set_address(address, self._interface)
+        block = self._block(base, address)
+        if base is None or block is None:
+            self._note("address", (yield from dfu.set_address(address, self._interface)))
             base, block = address, 0
-        yield from dfu.write_block(block, data, address, self._interface)
+        self._note("write", (yield from dfu.write_block(block, data, address, self._interface)))
         self._pointer = base
+
+    def _note(self, act: str, at_once: bool) -> None:
+        """Whether the device needed no time between the two GETSTATUS of that act."""
+        if at_once:
+            self._at_once.add(act)
+
+    def _download_all(self, steps: list[dfu.Download], address: int, data: bytes) -> None:
+        base, self._pointer = self._pointer, None
+        block = self._block(base, address)
+        if base is None or block is None:
+            steps.append(dfu.addressing(address))
+            base, block = address, 0
+        steps.append(dfu.writing(block, data, address))
+        run(dfu.download_all(steps, self._interface), self._link, self._clock)
+        self._pointer = base
+
+    def _block(self, base: int | None, address: int) -> int | None:
+        """The block of an address behind the device's address pointer; None when it has none."""
+        if base is None:
+            return None
+        block, rest = divmod(address - base, self.transfer_size_bytes)
+        return block if not rest and 0 <= block <= dfu.LAST_BLOCK else None
 
     def leave(self) -> None:
         """Reset into the application. **It may connect to the cloud, which starts billing.** Needs ``may_connect``. The

@@ -9,9 +9,20 @@ from __future__ import annotations
 import logging
 
 from particle_dev.errors import LinkStallError, TransportError
-from particle_dev.protocol.usb import Action, ControlIn, ControlOut, Machine, Reply, ResultT, Stall
-from particle_dev.transport.base import Clock, UsbLink
+from particle_dev.protocol.usb import (
+    ControlIn,
+    ControlOut,
+    ControlQueue,
+    Machine,
+    Reply,
+    ResultT,
+    Stall,
+    TransferReply,
+    Wait,
+)
+from particle_dev.transport.base import Clock, QueueingUsbLink, UsbLink
 
+_Single = ControlIn | ControlOut | Wait
 _TRAFFIC = logging.getLogger("particle_dev.traffic")
 
 
@@ -21,12 +32,10 @@ def run(machine: Machine[ResultT], link: UsbLink, clock: Clock) -> ResultT:
     try:
         while True:
             action = machine.send(reply)
-            try:
-                reply = _carry_out(action, link, clock)
-            except TransportError as error:
-                _tell(action, type(error).__name__)
-                raise
-            _tell(action, reply)
+            if isinstance(action, ControlQueue):
+                reply = _carry_out_queue(action, link, clock)
+            else:
+                reply = _told(action, link, clock)
     except StopIteration as done:
         result: ResultT = done.value
         return result
@@ -34,7 +43,32 @@ def run(machine: Machine[ResultT], link: UsbLink, clock: Clock) -> ResultT:
         machine.close()
 
 
-def _tell(action: Action, reply: Reply | str) -> None:
+def _carry_out_queue(queue: ControlQueue, link: UsbLink, clock: Clock) -> tuple[TransferReply, ...]:
+    """At once where the link can, else one by one: the device sees the same."""
+    if not isinstance(link, QueueingUsbLink) or not link.can_queue:
+        return tuple(_told(action, link, clock) for action in queue.transfers)
+    try:
+        replies = link.control_queue(queue.transfers)
+    except TransportError as error:
+        for action in queue.transfers:
+            _tell(action, f"{type(error).__name__} in a queue")
+        raise
+    for action, reply in zip(queue.transfers, replies, strict=True):
+        _tell(action, reply)
+    return replies
+
+
+def _told(action: _Single, link: UsbLink, clock: Clock) -> TransferReply:
+    try:
+        reply = _carry_out(action, link, clock)
+    except TransportError as error:
+        _tell(action, type(error).__name__)
+        raise
+    _tell(action, reply)
+    return reply
+
+
+def _tell(action: _Single, reply: TransferReply | str) -> None:
     """Log one transfer; ``reply`` may be the name of an error."""
     if not _TRAFFIC.isEnabledFor(logging.DEBUG) or not isinstance(action, ControlIn | ControlOut):
         return
@@ -53,7 +87,7 @@ def _tell(action: Action, reply: Reply | str) -> None:
     )
 
 
-def _carry_out(action: Action, link: UsbLink, clock: Clock) -> Reply:
+def _carry_out(action: _Single, link: UsbLink, clock: Clock) -> TransferReply:
     try:
         if isinstance(action, ControlIn):
             return link.control_in(

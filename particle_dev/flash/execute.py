@@ -217,11 +217,16 @@ def _complete(work: _Work, session: DfuSession) -> Iterator[SectorErased | int]:
     and sizes of blocks written."""
     last = set[int]() if work.commit is None else {work.commit}
     for sector in session.sectors(work.address, len(work.image)):
-        if sector in work.dirty_sectors:
+        offsets = [o for o in work.in_sector(sector) if o in work.missing - last]
+        if sector in work.dirty_sectors and offsets:
+            first = offsets.pop(0)
+            session.replace_sector(sector, work.address + first, work.block(first))
+            yield SectorErased(sector.address, sector.size_bytes)
+            yield len(work.block(first))
+        elif sector in work.dirty_sectors:
             yield from _erase(sector, session)
-        for offset in work.in_sector(sector):
-            if offset in work.missing - last:
-                yield _write_block(work, offset, session)
+        for offset in offsets:
+            yield _write_block(work, offset, session)
     for offset in last & work.missing:
         yield _write_block(work, offset, session)
 

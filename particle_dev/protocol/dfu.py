@@ -15,14 +15,13 @@ platform/MCU/STM32F2xx/STM32_USB_Device_Driver/src/usbd_dfu_core.c):
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from itertools import count
 
 from particle_dev.errors import DfuProtocolError
 from particle_dev.protocol.dfuse import DfuseCommand, encode_command
-from particle_dev.protocol.usb import ControlIn, ControlOut, Machine, Reply, Stall, Wait
+from particle_dev.protocol.usb import ControlIn, ControlOut, ControlQueue, Machine, Reply, Stall, TransferReply, Wait
 
 CLASS_IN = 0xA1
 CLASS_OUT = 0x21
@@ -30,6 +29,8 @@ TRANSFER_SIZE_BYTES = 4096
 """wTransferSize of all Particle bootloaders. A longer DNLOAD would overrun the nRF52840 bootloader's buffer."""
 FIRST_DATA_BLOCK = 2
 """wValue of the first data block in DfuSe; 0 carries commands and 1 is reserved."""
+UPLOADS_AT_ONCE = 8
+"""Blocks in one queue: enough to keep the bus busy, few enough for one timeout and for Ctrl-C."""
 LAST_BLOCK = 0xFFFF - FIRST_DATA_BLOCK
 """Block that wValue can just hold, counted from 0."""
 BUSY_TIMEOUT_S = 30.0
@@ -142,20 +143,87 @@ def go_idle(interface: int = 0) -> Machine[None]:
     raise DfuProtocolError("the device does not return to dfuIDLE", hint="reset it and enter DFU mode again")
 
 
-def _download(w_value: int, data: bytes, interface: int, what: str, address: int) -> Machine[None]:
-    """One DNLOAD and its GETSTATUS polls until dfuDNLOAD-IDLE."""
+def _download(w_value: int, data: bytes, interface: int, what: str, address: int) -> Machine[bool]:
+    """One DNLOAD and its GETSTATUS polls until dfuDNLOAD-IDLE. Whether two were enough, without a time to wait: then
+    they may be queued behind it."""
     reply: Reply = yield _out(DfuRequest.DNLOAD, w_value, interface, data)
     if isinstance(reply, Stall):
         status = yield from get_status(interface)
         raise _failed(what, address, status)
-    for _ in count():
+    at_once, number = True, 0
+    while True:
         status = yield from get_status(interface)
         if status.state is DfuState.DFU_DNLOAD_IDLE:
-            return
+            return at_once and number < 2
+        number += 1
         if status.state not in (DfuState.DFU_DNBUSY, DfuState.DFU_DNLOAD_SYNC):
             raise _failed(what, address, status)
         if status.poll_timeout_ms:
+            at_once = False
             yield Wait(status.poll_timeout_ms / 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """One DNLOAD that is to be done: an erase, an address or a block. ``what`` and ``address`` are for the error."""
+
+    w_value: int
+    data: bytes
+    what: str
+    address: int
+
+
+def erasing(address: int) -> Download:
+    """As :func:`erase_sector`."""
+    return Download(0, encode_command(DfuseCommand.ERASE, address), "ERASE", address)
+
+
+def addressing(address: int) -> Download:
+    """As :func:`set_address`."""
+    return Download(0, encode_command(DfuseCommand.SET_ADDRESS, address), "SET_ADDRESS", address)
+
+
+def writing(block: int, data: bytes, address: int) -> Download:
+    """As :func:`write_block`."""
+    if not 0 < len(data) <= TRANSFER_SIZE_BYTES:
+        # A DNLOAD without data would boot the application.
+        raise ValueError(f"a block has 1 to {TRANSFER_SIZE_BYTES} bytes, not {len(data)}")
+    return Download(FIRST_DATA_BLOCK + block, data, "DNLOAD", address)
+
+
+def download_all(steps: Sequence[Download], interface: int = 0) -> Machine[None]:
+    """Several DNLOADs, each with the two GETSTATUS that start its work and tell its end, in one queue. **For devices
+    whose single downloads need no time in between**, as the results of those have told. One that fails leaves the
+    device in dfuERROR, where it accepts none of those behind it. Raises DfuProtocolError for the first that failed."""
+    status = _in(DfuRequest.GETSTATUS, 0, interface, 6, BUSY_TIMEOUT_S)
+    replies = yield from _queue(
+        action for s in steps for action in (_out(DfuRequest.DNLOAD, s.w_value, interface, s.data), status, status)
+    )
+    for number, step in enumerate(steps):
+        accepted, *answers = replies[3 * number : 3 * number + 3]
+        statuses = [decode_status(answer) if isinstance(answer, bytes) else None for answer in answers]
+        started, ended = statuses
+        if started is None or ended is None:
+            raise DfuProtocolError("GETSTATUS was answered by a stall", address=step.address, hint=_RESUME)
+        is_busy = started.state in (DfuState.DFU_DNBUSY, DfuState.DFU_DNLOAD_SYNC, DfuState.DFU_DNLOAD_IDLE)
+        if isinstance(accepted, Stall) or not is_busy:
+            raise _failed(step.what, step.address, started)
+        if ended.state is not DfuState.DFU_DNLOAD_IDLE:
+            raise _failed(step.what, step.address, ended)
+
+
+def _queue(actions: Iterable[ControlIn | ControlOut]) -> Machine[tuple[TransferReply, ...]]:
+    replies = yield ControlQueue(tuple(actions))
+    assert isinstance(replies, tuple)
+    return replies
+
+
+def _by(count: int, items: Iterable[int]) -> Iterator[list[int]]:
+    """Groups of at most ``count``."""
+    rest = list(items)
+    while rest:
+        yield rest[:count]
+        del rest[:count]
 
 
 def _failed(what: str, address: int, status: DfuStatus) -> DfuProtocolError:
@@ -169,25 +237,28 @@ def _failed(what: str, address: int, status: DfuStatus) -> DfuProtocolError:
     )
 
 
-def set_address(address: int, interface: int = 0) -> Machine[None]:
-    """Set the address pointer. Raises DfuProtocolError when the device refuses."""
-    yield from _download(0, encode_command(DfuseCommand.SET_ADDRESS, address), interface, "SET_ADDRESS", address)
+def set_address(address: int, interface: int = 0) -> Machine[bool]:
+    """Set the address pointer. Raises DfuProtocolError when the device refuses. For the result see
+    :func:`download_all`: whether the device needs no time between two GETSTATUS."""
+    return (yield from _download_one(addressing(address), interface))
 
 
-def erase_sector(address: int, interface: int = 0) -> Machine[None]:
-    """Erase the sector that holds ``address``. Destroys its contents; the device checks no slot borders."""
-    yield from _download(0, encode_command(DfuseCommand.ERASE, address), interface, "ERASE", address)
+def erase_sector(address: int, interface: int = 0) -> Machine[bool]:
+    """Erase the sector that holds ``address``. Destroys its contents; the device checks no slot borders. Result as
+    :func:`set_address`."""
+    return (yield from _download_one(erasing(address), interface))
 
 
-def write_block(block: int, data: bytes, address: int, interface: int = 0) -> Machine[None]:
+def write_block(block: int, data: bytes, address: int, interface: int = 0) -> Machine[bool]:
     """Program ``data`` (at most wTransferSize bytes) at block ``block`` (0 = at the address pointer).
 
-    ``address`` is only for the error. The flash must have been erased.
+    ``address`` is only for the error. The flash must have been erased. Result as :func:`set_address`.
     """
-    if not 0 < len(data) <= TRANSFER_SIZE_BYTES:
-        # A DNLOAD without data would boot the application.
-        raise ValueError(f"a block has 1 to {TRANSFER_SIZE_BYTES} bytes, not {len(data)}")
-    yield from _download(FIRST_DATA_BLOCK + block, data, interface, "DNLOAD", address)
+    return (yield from _download_one(writing(block, data, address), interface))
+
+
+def _download_one(step: Download, interface: int) -> Machine[bool]:
+    return (yield from _download(step.w_value, step.data, interface, step.what, step.address))
 
 
 def upload(address: int, size_bytes: int, interface: int = 0) -> Machine[bytes]:
@@ -202,15 +273,16 @@ def upload_blocks(address: int, size_bytes: int, blocks: Iterable[int], interfac
     yield from go_idle(interface)
     yield from set_address(address, interface)
     yield _out(DfuRequest.ABORT, 0, interface)
-    pieces = []
-    for block in blocks:
-        offset = block * TRANSFER_SIZE_BYTES
-        length = min(TRANSFER_SIZE_BYTES, size_bytes - offset)
-        reply = yield _in(DfuRequest.UPLOAD, FIRST_DATA_BLOCK + block, interface, length)
-        if not isinstance(reply, bytes) or len(reply) != length:
-            status = yield from get_status(interface)
-            raise _failed("UPLOAD", address + offset, status)
-        pieces.append(reply)
+    pieces: list[bytes] = []
+    for some in _by(UPLOADS_AT_ONCE, blocks):
+        lengths = [min(TRANSFER_SIZE_BYTES, size_bytes - block * TRANSFER_SIZE_BYTES) for block in some]
+        uploads = zip(some, lengths, strict=True)
+        replies = yield from _queue(_in(DfuRequest.UPLOAD, FIRST_DATA_BLOCK + b, interface, n) for b, n in uploads)
+        for block, length, reply in zip(some, lengths, replies, strict=True):
+            if not isinstance(reply, bytes) or len(reply) != length:
+                status = yield from get_status(interface)
+                raise _failed("UPLOAD", address + block * TRANSFER_SIZE_BYTES, status)
+            pieces.append(reply)
     yield _out(DfuRequest.ABORT, 0, interface)
     return pieces
 

@@ -36,6 +36,14 @@ class ControlOut:
 
 
 @dataclass(frozen=True, slots=True)
+class ControlQueue:
+    """Transfers one after the other, each carried out whatever the device answered to those before it. So the host may
+    hand them to the bus at once. The reply is a tuple of replies."""
+
+    transfers: tuple[ControlIn | ControlOut, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Let ``duration_s`` seconds pass, then send ``None``."""
 
@@ -47,9 +55,11 @@ class Stall:
     """The device answered the transfer with a STALL handshake."""
 
 
-Action = ControlIn | ControlOut | Wait
-Reply = bytes | Stall | None
-"""``bytes`` answers ControlIn, ``None`` answers ControlOut and Wait, ``Stall`` answers either transfer."""
+Action = ControlIn | ControlOut | ControlQueue | Wait
+TransferReply = bytes | Stall | None
+"""``bytes`` answers ControlIn, ``None`` answers ControlOut, ``Stall`` answers either."""
+Reply = TransferReply | tuple[TransferReply, ...]
+"""A tuple answers ControlQueue, ``None`` answers Wait."""
 
 ResultT = TypeVar("ResultT")
 Machine = Generator[Action, Reply, ResultT]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from urllib.parse import quote
 
 from particle_dev.protocol.secret import HIDDEN, Secret
+from particle_dev.protocol.usb import ControlIn, ControlOut, TransferReply
 
 
 class Clock(Protocol):
@@ -91,6 +92,21 @@ class UsbLink(Protocol):
 
     def close(self) -> None:
         """Give the device back; never raises."""
+        ...
+
+
+@runtime_checkable
+class QueueingUsbLink(Protocol):
+    """A link that can hand several control transfers to the bus at once."""
+
+    @property
+    def can_queue(self) -> bool:
+        """Whether this one can."""
+        ...
+
+    def control_queue(self, transfers: Sequence[ControlIn | ControlOut]) -> tuple[TransferReply, ...]:
+        """Carry out transfers in their order; what the device answered to each, stalls included. Raises
+        TransportError for the first that failed otherwise."""
         ...
 
 

@@ -20,6 +20,8 @@ from particle_dev.errors import (
     LinkTimeoutError,
     TransportError,
 )
+from particle_dev.protocol.usb import ControlIn, ControlOut, TransferReply
+from particle_dev.transport import usb_queue
 from particle_dev.transport.base import UsbDeviceInfo
 
 _GONE = {errno.ENODEV, errno.ENXIO, errno.ESHUTDOWN}
@@ -107,6 +109,17 @@ class PyusbLink:
             self._device.ctrl_transfer(bm_request_type, b_request, w_value, w_index, data, round(timeout_s * 1000))
         except usb.core.USBError as e:
             raise _translate(e, self.info.port_path, f"control OUT 0x{b_request:02x}") from e
+
+    @property
+    def can_queue(self) -> bool:
+        """Whether :meth:`control_queue` works: with libusb 1.0."""
+        return usb_queue.can_queue(self._device)
+
+    def control_queue(self, transfers: Sequence[ControlIn | ControlOut]) -> tuple[TransferReply, ...]:
+        """Several transfers handed to the bus at once; the device's answers, stalls included. The interface must be
+        claimed. Raises LinkTimeoutError, LinkDisconnectedError."""
+        with _translated(self.info.port_path, f"control transfers, first 0x{transfers[0].b_request:02x}"):
+            return tuple(usb_queue.control_queue(self._device, transfers))
 
     def claim_interface(self, number: int) -> None:
         """Take the interface for this process. Raises LinkAccessError when another program has it."""

@@ -5,7 +5,7 @@ import pytest
 from particle_dev.errors import DfuProtocolError
 from particle_dev.protocol import dfu
 from particle_dev.protocol.dfu import DfuState, DfuStatusCode
-from particle_dev.protocol.usb import ControlIn, ControlOut, Stall, Wait
+from particle_dev.protocol.usb import ControlIn, ControlOut, ControlQueue, Stall, Wait
 
 
 def status(state, code=0, poll_ms=0):
@@ -21,6 +21,10 @@ def converse(machine, replies):
     try:
         while True:
             action = machine.send(reply)
+            if isinstance(action, ControlQueue):
+                actions.extend(action.transfers)
+                reply = tuple(replies.pop(0) for _ in action.transfers)
+                continue
             actions.append(action)
             reply = None if isinstance(action, Wait) else replies.pop(0)
     except StopIteration as done:
@@ -96,6 +100,62 @@ def test_upload_reads_blocks_from_the_address():
     uploads = [(a.w_value, a.w_length) for a in actions if isinstance(a, ControlIn) and a.b_request == 2]
     assert uploads == [(2, 4096), (3, 904)]
     assert requests(actions)[-1] == (6, 0)
+
+
+def test_some_blocks_of_a_range_are_read_a_few_at_a_time():
+    blocks = [0, 3, 4, *range(20, 30)]
+    pieces = [bytes([n]) * 4096 for n in blocks[:-1]] + [b"end"]
+    machine = dfu.upload_blocks(0x30000, 29 * 4096 + 3, blocks)
+    queues, reply, left = [], None, list(pieces)
+    answers = iter([IDLE, None, BUSY, DN_IDLE, None])
+    with pytest.raises(StopIteration) as done:
+        while True:
+            action = machine.send(reply)
+            if isinstance(action, ControlQueue):
+                queues.append([(a.w_value, a.w_length) for a in action.transfers])
+                reply = tuple(left.pop(0) for _ in action.transfers)
+            else:
+                reply = next(answers, None)
+    assert done.value.value == pieces
+    assert [len(queue) for queue in queues] == [8, 5]
+    assert queues[0][:3] == [(2, 4096), (5, 4096), (6, 4096)]
+    assert queues[1][-1] == (31, 3)
+
+
+STEPS = [dfu.erasing(0x40000), dfu.addressing(0x40000), dfu.writing(0, b"data", 0x40000)]
+DONE = [None, BUSY, DN_IDLE]
+
+
+def test_queued_downloads_are_those_of_single_ones():
+    queued, _ = converse(dfu.download_all(STEPS, 1), DONE * 3)
+    singles = []
+    for machine in (dfu.erase_sector(0x40000, 1), dfu.set_address(0x40000, 1), dfu.write_block(0, b"data", 0x40000, 1)):
+        actions, at_once = converse(machine, DONE)
+        assert at_once
+        singles += actions
+    assert queued == singles
+
+
+@pytest.mark.parametrize(
+    ("replies", "what"),
+    [
+        ([None, BUSY, ERROR, Stall(), ERROR, ERROR, Stall(), ERROR, ERROR], "ERASE at 0x00040000"),
+        ([*DONE, Stall(), ERROR, ERROR, Stall(), ERROR, ERROR], "SET_ADDRESS"),
+        ([*DONE, *DONE, None, BUSY, ERROR], "DNLOAD at"),
+        ([*DONE, *DONE, None, BUSY, BUSY], "DNLOAD at"),
+        ([*DONE, *DONE, None, Stall(), Stall()], "stall"),
+    ],
+)
+def test_first_queued_download_that_fails_is_named(replies, what):
+    with pytest.raises(DfuProtocolError, match=what):
+        converse(dfu.download_all(STEPS), replies)
+
+
+@pytest.mark.parametrize(
+    "answers", [[status(4, poll_ms=1), DN_IDLE], [BUSY, SYNC, DN_IDLE]], ids=["time to wait", "a third question"]
+)
+def test_device_that_needs_time_is_not_one_for_queues(answers):
+    assert converse(dfu.erase_sector(0x40000), [None, *answers])[1] is False
 
 
 def test_short_upload():

@@ -1,0 +1,158 @@
+"""Several control transfers handed to libusb at once: the bus does not wait for this program between them.
+
+pyusb offers one transfer at a time; this uses the library and the handle that it holds. Source: libusb 1.0 API
+documentation, "Asynchronous device I/O" and struct libusb_transfer.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+from collections.abc import Sequence
+from ctypes import POINTER, c_char, c_int, c_uint, c_uint8, c_void_p
+from typing import Any
+
+import usb.core
+
+from particle_dev.protocol.usb import ControlIn, ControlOut, Stall
+
+_SETUP_SIZE_BYTES = 8
+_NO_LONGER_THERE = (-4, -5)
+"""LIBUSB_ERROR_NO_DEVICE, LIBUSB_ERROR_NOT_FOUND."""
+
+
+class _Transfer(ctypes.Structure):
+    """struct libusb_transfer without its list of isochronous packets."""
+
+
+_Callback = ctypes.CFUNCTYPE(None, POINTER(_Transfer))
+_Transfer._fields_ = [
+    ("dev_handle", c_void_p),
+    ("flags", c_uint8),
+    ("endpoint", c_uint8),
+    ("type", c_uint8),
+    ("timeout", c_uint),
+    ("status", c_int),
+    ("length", c_int),
+    ("actual_length", c_int),
+    ("callback", _Callback),
+    ("user_data", c_void_p),
+    ("buffer", c_void_p),
+    ("num_iso_packets", c_int),
+]
+
+
+def can_queue(device: Any) -> bool:
+    """Whether this pyusb device is one of libusb 1.0."""
+    backend = device._ctx.backend
+    return type(backend).__module__ == "usb.backend.libusb1" and hasattr(backend, "lib") and hasattr(backend, "ctx")
+
+
+def control_queue(device: Any, transfers: Sequence[ControlIn | ControlOut]) -> list[bytes | Stall | None]:
+    """Carry out control transfers in their order; what the device answered to each. Interfaces must be claimed before.
+    A transfer that fails otherwise than by a stall raises usb.core.USBError, after the ones behind it were taken back
+    or have ended."""
+    device._ctx.managed_open()
+    backend = device._ctx.backend
+    queue = _Queue(backend.lib, backend.ctx, device._ctx.handle.handle)
+    return queue.run(transfers)
+
+
+class _Queue:
+    """One use of libusb's asynchronous interface. Memory that libusb knows lives until every transfer has ended."""
+
+    def __init__(self, lib: Any, context: Any, handle: Any) -> None:
+        self._lib, self._context, self._handle = lib, context, handle
+        lib.libusb_alloc_transfer.restype = POINTER(_Transfer)
+        lib.libusb_submit_transfer.argtypes = lib.libusb_cancel_transfer.argtypes = [POINTER(_Transfer)]
+        lib.libusb_free_transfer.argtypes = [POINTER(_Transfer)]
+        lib.libusb_free_transfer.restype = None
+        lib.libusb_handle_events_completed.argtypes = [c_void_p, POINTER(c_int)]
+        self._submitted = 0
+        self._ended: list[None] = []
+        self._one_ended = c_int(0)
+        self._callback = _Callback(self._on_end)
+
+    def _on_end(self, _transfer: Any) -> None:
+        # On the thread that handles events, which may be one that works with another device.
+        self._ended.append(None)
+        self._one_ended.value = 1
+
+    def run(self, actions: Sequence[ControlIn | ControlOut]) -> list[bytes | Stall | None]:
+        buffers = [_buffer_of(action) for action in actions]
+        transfers: list[Any] = []
+        refused = 0
+        timeout_s = 0.0
+        try:
+            for action, buffer in zip(actions, buffers, strict=True):
+                # Counted from now, so what comes before has its time, too.
+                timeout_s += action.timeout_s
+                transfer = self._lib.libusb_alloc_transfer(0)
+                content = transfer.contents
+                content.dev_handle = ctypes.cast(self._handle, c_void_p)
+                content.flags = content.endpoint = content.type = 0
+                content.timeout = round(timeout_s * 1000)
+                content.length = len(buffer)
+                content.callback = self._callback
+                content.buffer = ctypes.cast(buffer, c_void_p)
+                transfers.append(transfer)
+                refused = self._lib.libusb_submit_transfer(transfer)
+                if refused:
+                    break
+                self._submitted += 1
+            if refused:
+                self._take_back(transfers[:-1])
+                raise _refusal(refused)
+            self._wait(transfers)
+            return [_reply(t.contents, a, b) for t, a, b in zip(transfers, actions, buffers, strict=True)]
+        finally:
+            for transfer in transfers:
+                self._lib.libusb_free_transfer(transfer)
+
+    def _wait(self, transfers: Sequence[Any]) -> None:
+        """Until all have ended. Ctrl-C takes them back first."""
+        try:
+            self._handle_events()
+        except BaseException:
+            self._take_back(transfers)
+            raise
+
+    def _take_back(self, transfers: Sequence[Any]) -> None:
+        for transfer in reversed(transfers):
+            # Those that have ended say that they cannot be found.
+            self._lib.libusb_cancel_transfer(transfer)
+        self._handle_events()
+
+    def _handle_events(self) -> None:
+        while True:
+            self._one_ended.value = 0
+            if len(self._ended) >= self._submitted:
+                return
+            self._lib.libusb_handle_events_completed(ctypes.cast(self._context, c_void_p), self._one_ended)
+
+
+def _buffer_of(action: ControlIn | ControlOut) -> ctypes.Array[c_char]:
+    data = action.data if isinstance(action, ControlOut) else b""
+    length = len(data) if isinstance(action, ControlOut) else action.w_length
+    setup = bytes([action.bm_request_type, action.b_request])
+    setup += b"".join(value.to_bytes(2, "little") for value in (action.w_value, action.w_index, length))
+    return ctypes.create_string_buffer(setup + data + bytes(length - len(data)), _SETUP_SIZE_BYTES + length)
+
+
+def _reply(transfer: Any, action: ControlIn | ControlOut, buffer: ctypes.Array[c_char]) -> bytes | Stall | None:
+    match transfer.status:
+        case 0:  # completed
+            end = _SETUP_SIZE_BYTES + transfer.actual_length
+            return buffer.raw[_SETUP_SIZE_BYTES:end] if isinstance(action, ControlIn) else None
+        case 4:  # stall
+            return Stall()
+        case 2:  # timed out
+            raise usb.core.USBTimeoutError("no answer in time", transfer.status, errno.ETIMEDOUT)
+        case 5:  # no device
+            raise usb.core.USBError("no such device", transfer.status, errno.ENODEV)
+    raise usb.core.USBError("input or output error", transfer.status, errno.EIO)
+
+
+def _refusal(code: int) -> usb.core.USBError:
+    gone = code in _NO_LONGER_THERE
+    return usb.core.USBError("libusb refused a transfer", code, errno.ENODEV if gone else errno.EIO)
