@@ -58,77 +58,81 @@ def control_queue(device: Any, transfers: Sequence[ControlIn | ControlOut]) -> l
     return queue.run(transfers)
 
 
+class _TimeValue(ctypes.Structure):
+    _fields_ = (("tv_sec", ctypes.c_long), ("tv_usec", ctypes.c_long))
+
+
+_LOOK_AGAIN = _TimeValue(0, 100_000)
+"""Another thread may have handled our events between our look and our wait."""
+_LOOKS = 50
+"""So many of these at most for transfers that were taken back."""
+_LOST: list[object] = []
+"""Memory of transfers that nobody waited for to the end: libusb may still write there."""
+
+
 class _Queue:
     """One use of libusb's asynchronous interface. Memory that libusb knows lives until every transfer has ended."""
 
     def __init__(self, lib: Any, context: Any, handle: Any) -> None:
-        self._lib, self._context, self._handle = lib, context, handle
+        self._lib, self._context, self._handle = lib, ctypes.cast(context, c_void_p), handle
         lib.libusb_alloc_transfer.restype = POINTER(_Transfer)
         lib.libusb_submit_transfer.argtypes = lib.libusb_cancel_transfer.argtypes = [POINTER(_Transfer)]
         lib.libusb_free_transfer.argtypes = [POINTER(_Transfer)]
         lib.libusb_free_transfer.restype = None
-        lib.libusb_handle_events_completed.argtypes = [c_void_p, POINTER(c_int)]
+        lib.libusb_handle_events_timeout_completed.argtypes = [c_void_p, POINTER(_TimeValue), c_void_p]
         self._submitted = 0
-        self._ended: list[None] = []
-        self._one_ended = c_int(0)
-        self._callback = _Callback(self._on_end)
-
-    def _on_end(self, _transfer: Any) -> None:
-        # On the thread that handles events, which may be one that works with another device.
-        self._ended.append(None)
-        self._one_ended.value = 1
+        self._ended: list[Any] = []
+        # Not a function of ours: Ctrl-C would be raised in it, where nobody hears of it.
+        self._callback = _Callback(self._ended.append)
 
     def run(self, actions: Sequence[ControlIn | ControlOut]) -> list[bytes | Stall | None]:
         buffers = [_buffer_of(action) for action in actions]
         transfers: list[Any] = []
-        refused = 0
-        timeout_s = 0.0
         try:
-            for action, buffer in zip(actions, buffers, strict=True):
-                # Counted from now, so what comes before has its time, too.
-                timeout_s += action.timeout_s
-                transfer = self._lib.libusb_alloc_transfer(0)
-                content = transfer.contents
-                content.dev_handle = ctypes.cast(self._handle, c_void_p)
-                content.flags = content.endpoint = content.type = 0
-                content.timeout = round(timeout_s * 1000)
-                content.length = len(buffer)
-                content.callback = self._callback
-                content.buffer = ctypes.cast(buffer, c_void_p)
-                transfers.append(transfer)
-                refused = self._lib.libusb_submit_transfer(transfer)
-                if refused:
-                    break
-                self._submitted += 1
-            if refused:
-                self._take_back(transfers[:-1])
-                raise _refusal(refused)
-            self._wait(transfers)
+            self._submit(actions, buffers, transfers)
+            while len(self._ended) < self._submitted:
+                self._handle_events()
             return [_reply(t.contents, a, b) for t, a, b in zip(transfers, actions, buffers, strict=True)]
-        finally:
-            for transfer in transfers:
-                self._lib.libusb_free_transfer(transfer)
-
-    def _wait(self, transfers: Sequence[Any]) -> None:
-        """Until all have ended. Ctrl-C takes them back first."""
-        try:
-            self._handle_events()
         except BaseException:
-            self._take_back(transfers)
+            # Refused, or Ctrl-C. Those that have ended say that they cannot be found.
+            for transfer in reversed(transfers):
+                self._lib.libusb_cancel_transfer(transfer)
+            for _ in range(_LOOKS):
+                if len(self._ended) < self._submitted:
+                    self._handle_events()
             raise
+        finally:
+            if len(self._ended) < self._submitted:
+                _LOST.extend((self._callback, *buffers))
+            else:
+                for transfer in transfers:
+                    self._lib.libusb_free_transfer(transfer)
 
-    def _take_back(self, transfers: Sequence[Any]) -> None:
-        for transfer in reversed(transfers):
-            # Those that have ended say that they cannot be found.
-            self._lib.libusb_cancel_transfer(transfer)
-        self._handle_events()
+    def _submit(
+        self, actions: Sequence[ControlIn | ControlOut], buffers: Sequence[ctypes.Array[c_char]], transfers: list[Any]
+    ) -> None:
+        timeout_s = 0.0
+        for action, buffer in zip(actions, buffers, strict=True):
+            # Counted from now, so what comes before has its time, too.
+            timeout_s += action.timeout_s
+            transfer = self._lib.libusb_alloc_transfer(0)
+            content = transfer.contents
+            content.dev_handle = ctypes.cast(self._handle, c_void_p)
+            content.flags = content.endpoint = content.type = 0
+            content.timeout = round(timeout_s * 1000)
+            content.length = len(buffer)
+            content.callback = self._callback
+            content.buffer = ctypes.cast(buffer, c_void_p)
+            transfers.append(transfer)
+            # Before: an interrupt in between must not free what libusb has.
+            self._submitted += 1
+            refused = self._lib.libusb_submit_transfer(transfer)
+            if refused:
+                self._submitted -= 1
+                raise _refusal(refused)
 
     def _handle_events(self) -> None:
-        while True:
-            self._one_ended.value = 0
-            if len(self._ended) >= self._submitted:
-                return
-            self._lib.libusb_handle_events_completed(ctypes.cast(self._context, c_void_p), self._one_ended)
+        self._lib.libusb_handle_events_timeout_completed(self._context, _LOOK_AGAIN, None)
 
 
 def _buffer_of(action: ControlIn | ControlOut) -> ctypes.Array[c_char]:

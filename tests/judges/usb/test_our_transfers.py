@@ -84,3 +84,48 @@ def test_fault_within_a_queue_costs_only_a_second_run(flash, platform, do, n, er
     assert data not in bench.flash(platform)
     assert once()[0] == ""
     assert data in bench.flash(platform)
+
+
+AT_ONCE = (
+    FLASH.split("host = ", maxsplit=1)[0]
+    + """
+import threading
+host = open_bench("usb").host
+devices = list_devices(host)
+modules, contents = read_module_files([Path(sys.argv[1])])
+done = []
+
+def work(device):
+    with DfuSession(host, device) as session:
+        plan = make_plan(inventory_by_dfu(session), modules)
+        list(flash(plan, session, contents.__getitem__))
+        list(verify(plan, session, contents.__getitem__))
+    done.append(device)
+
+threads = [threading.Thread(target=work, args=(device,)) for device in devices]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert len(done) == len(devices) == 4, done
+"""
+)
+
+
+def test_threads_of_one_process_share_libusb(foreign_bench, assets):
+    slots = [f"boron-{n}" for n in range(4)]
+    bench = foreign_bench(*slots, arrives_in="dfu")
+    file = assets / "updates" / SYSTEM["boron"]
+    bench.run(sys.executable, "-c", AT_ONCE, file, timeout_s=110)
+    assert all(file.read_bytes() in bench.flash(slot) for slot in slots)
+
+
+def test_ctrl_c_is_heard_within_a_queue(foreign_bench, assets):
+    """Sectors of a Photon take seconds to erase; the queue is taken back, and another run goes on."""
+    bench = foreign_bench("photon", arrives_in="dfu", delays="realistic")
+    file = assets / "updates" / SYSTEM["photon"]
+    script = 'env --default-signal=INT timeout -s INT --preserve-status 4 "$1" -c "$2" "$3" || test $? = 130'
+    bench.shell(script, sys.executable, FLASH, file)
+    assert file.read_bytes() not in bench.flash("photon")
+    bench.run(sys.executable, "-c", FLASH, file)
+    assert file.read_bytes() in bench.flash("photon")
