@@ -120,6 +120,7 @@ class DfuSession:
             self._alt: int | None = None
             self._pointer: int | None = None
             self._pages: dict[int, bytes] = {}
+            """By page number of internal flash what was read from its start on."""
             self._at_once: set[str] = set()
             run(dfu.go_idle(self._interface), self._link, self._clock)
         except BaseException:
@@ -151,39 +152,48 @@ class DfuSession:
 
     def read(self, alt: int, address: int, size_bytes: int) -> bytes:
         """``size_bytes`` bytes from ``address`` on; changes nothing. Raises DfuProtocolError, TransportError."""
-        pages = range(address // _PAGE_BYTES, -(-(address + size_bytes) // _PAGE_BYTES))
-        if alt == INTERNAL_FLASH_ALT and all(page in self._pages for page in pages):
-            start = address - pages.start * _PAGE_BYTES
-            return b"".join(self._pages[page] for page in pages)[start : start + size_bytes]
+        known = self._known(address, size_bytes) if alt == INTERNAL_FLASH_ALT else None
+        if known is not None:
+            return known
         self._select(alt)
         self._pointer = None
         data = run(dfu.upload(address, size_bytes, self._interface), self._link, self._clock)
         if alt == INTERNAL_FLASH_ALT:
-            for page in pages:
-                piece = data[max(0, page * _PAGE_BYTES - address) :][:_PAGE_BYTES]
-                if page * _PAGE_BYTES >= address and len(piece) == _PAGE_BYTES:
-                    self._pages[page] = piece
+            self._keep(address, data)
         return data
 
     def read_blocks(self, address: int, size_bytes: int, offsets: Sequence[int]) -> list[bytes]:
         """Blocks of ``transfer_size_bytes`` at some multiples of that size behind ``address``, out of ``size_bytes``
         bytes of internal flash; a transfer each. Raises as :meth:`read`."""
         size = dfu.TRANSFER_SIZE_BYTES
-        unread = [o for o in offsets if (address + o) % _PAGE_BYTES or (address + o) // _PAGE_BYTES not in self._pages]
+        found = {o: self._known(address + o, min(size, size_bytes - o)) for o in offsets}
+        unread = [offset for offset in offsets if found[offset] is None]
         if unread:
             self._select(INTERNAL_FLASH_ALT)
             self._pointer = None
             blocks = [offset // size for offset in unread]
             machine = dfu.upload_blocks(address, size_bytes, blocks, self._interface)
-            found = dict(zip(unread, run(machine, self._link, self._clock), strict=True))
-        else:
-            found = {}
-        for offset, data in found.items():
-            if not (address + offset) % _PAGE_BYTES and len(data) == _PAGE_BYTES:
-                self._pages[(address + offset) // _PAGE_BYTES] = data
-        return [
-            found[o] if o in found else self._pages[(address + o) // _PAGE_BYTES][: size_bytes - o] for o in offsets
-        ]
+            for offset, data in zip(unread, run(machine, self._link, self._clock), strict=True):
+                found[offset] = data
+                self._keep(address + offset, data)
+        return [data for data in found.values() if data is not None]
+
+    def _known(self, address: int, size_bytes: int) -> bytes | None:
+        """What was read there before; None when some of it was not."""
+        first, end = address // _PAGE_BYTES, -(-(address + size_bytes) // _PAGE_BYTES)
+        pieces = [self._pages.get(page, b"") for page in range(first, end)]
+        if any(len(piece) < _PAGE_BYTES for piece in pieces[:-1]):
+            return None
+        start = address - first * _PAGE_BYTES
+        data = b"".join(pieces)[start : start + size_bytes]
+        return data if len(data) == size_bytes else None
+
+    def _keep(self, address: int, data: bytes) -> None:
+        """Remember what was read: of each page what follows its start."""
+        for page in range(-(-address // _PAGE_BYTES), -(-(address + len(data)) // _PAGE_BYTES)):
+            piece = data[page * _PAGE_BYTES - address :][:_PAGE_BYTES]
+            if len(piece) > len(self._pages.get(page, b"")):
+                self._pages[page] = piece
 
     def _forget(self, address: int, size_bytes: int) -> None:
         for page in range(address // _PAGE_BYTES, -(-(address + size_bytes) // _PAGE_BYTES)):

@@ -324,3 +324,25 @@ def test_interrupted_run_goes_on_where_it_stopped(large):
     done = sum(e.size_bytes for e in written)
     assert done + sum(e.size_bytes for e in of(BlockWritten, events)) <= large.plan.size_bytes
     large.verify()
+
+
+def test_what_is_right_is_read_once(large):
+    """Compared and read back in one session: nobody else can write meanwhile."""
+    large.flash()
+    seen = uploads_of(large)
+    with DfuSession(large.host, large.device) as session:
+        list(flash(large.plan, session, large.contents.__getitem__))
+        list(verify(large.plan, session, large.contents.__getitem__))
+    pages = sum(-(-write.size_bytes // PAGE) for write in large.plan.writes)
+    # The brake's page by itself.
+    assert len(seen) <= pages + 1
+
+
+@pytest.mark.parametrize("sizes", [(100, 5000), (5000, 100), (4096, 4096), (8000, 8191)])
+def test_what_was_read_of_a_page_answers_no_more_than_that(large, sizes):
+    address = 0x30000 + 512
+    with DfuSession(large.host, large.device) as session:
+        for size_bytes in (*sizes, max(sizes), 1):
+            assert session.read(0, address, size_bytes) == large.board.internal.read(address, size_bytes)
+            start = address + 3584
+            assert session.read(0, start, size_bytes) == large.board.internal.read(start, size_bytes)

@@ -287,7 +287,9 @@ def test_system_parts_of_both_places_would_start(desk):
     low = build_module(hardware("boron"), ModuleFunction.SYSTEM_PART, 1, 6200, start_address=0x28000, size_bytes=500000)
     with desk.session() as session:
         assert not session.system_would_start()
-        install(desk.board.internal, hardware("boron"), low)
+    # Not within a session: that remembers what nobody else can change.
+    install(desk.board.internal, hardware("boron"), low)
+    with desk.session() as session:
         assert session.system_would_start()
         # The page of the brake is covered by its CRC.
         session.erase_sector(session.sectors(BRAKE, 1)[0])
