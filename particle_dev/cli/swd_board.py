@@ -22,6 +22,8 @@ from particle_dev.cli.swd_options import (
     probe_options,
     read_out_folder,
 )
+from particle_dev.cli.swd_rtl872x import park_halted, rtl872x_platform, show_identity
+from particle_dev.device.rtl872x_swd import refuse_to_write
 from particle_dev.device.swd import Park, SwdIdentity, SwdSession, require_pyocd
 from particle_dev.flash.board_modules import module_title
 from particle_dev.permissions import Permissions
@@ -56,6 +58,10 @@ def identify(as_json: bool, **board: Any) -> None:
 
     Halts the core and leaves it halted. Writes nothing.
     """
+    rtl872x = rtl872x_platform(board)
+    if rtl872x is not None:
+        show_identity(rtl872x, board, as_json=as_json)
+        return
     with opened_board(**board) as session:
         identity = session.identity()
     if as_json:
@@ -107,6 +113,12 @@ def park(how: str, as_json: bool, **board: Any) -> None:
 
     DFU holds for one start: write it again before every further reset.
     """
+    rtl872x = rtl872x_platform(board)
+    if rtl872x is not None:
+        if how != str(Park.HALTED):
+            refuse_to_write(rtl872x)
+        park_halted(rtl872x, board, as_json=as_json)
+        return
     with opened_board(**board) as session:
         device_id = session.identity().device_id
         proves = session.park(Park(how))

@@ -19,6 +19,7 @@ from particle_dev.cli.swd_options import (
     park_option,
     probe_options,
 )
+from particle_dev.cli.swd_rtl872x import dump_board, rtl872x_platform
 from particle_dev.cli.swd_view import Left, SwdView
 from particle_dev.device.swd import Park, SwdIdentity
 from particle_dev.errors import DeviceNotFoundError, WrongDeviceError
@@ -40,6 +41,10 @@ def dump(file: Path, as_json: bool, **board: Any) -> None:
 
     A dump of a Gen 2 board holds its private keys: keep it as secret as they are.
     """
+    rtl872x = rtl872x_platform(board)
+    if rtl872x is not None:
+        dump_board(rtl872x, file, board, as_json=as_json)
+        return
     with opened_board(**board) as session:
         identity = session.identity()
         archive = memories(session, identity)

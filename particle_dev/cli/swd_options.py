@@ -12,6 +12,7 @@ import platformdirs
 
 from particle_dev.catalog.chips import chip_of
 from particle_dev.catalog.platforms import PLATFORMS, Platform, platform_by_name
+from particle_dev.device.rtl872x_swd import FAMILY, refuse_to_write
 from particle_dev.device.swd import Park, SwdSession, require_pyocd, swd_session
 from particle_dev.errors import DeviceAmbiguousError, DeviceNotFoundError
 from particle_dev.station.act_journal import ActJournal
@@ -97,7 +98,7 @@ def platform_named(name: str | None) -> Platform | None:
         return None
     platform = platform_by_name(name)
     if platform is None:
-        known = ", ".join(p.name for p in PLATFORMS if chip_of(p))
+        known = ", ".join(p.name for p in PLATFORMS if chip_of(p) or p.family == FAMILY)
         raise click.UsageError(f"No platform {name!r}; by a probe: {known}.")
     return platform
 
@@ -132,6 +133,8 @@ def opened_board(
 ) -> Iterator[SwdSession]:
     """A session with the board behind the probe, as the options say. ``attach``: the core goes on running."""
     platform = platform_named(platform_name)
+    if platform is not None:
+        refuse_to_write(platform)
     chosen = chosen_probe(probe_id)
     if under_reset or attach:
         from particle_dev.transport.swd import ConnectMode  # noqa: PLC0415

@@ -7,6 +7,7 @@ from particle_harness.faults import FaultScript
 from particle_harness.memories import Memories
 from particle_harness.swd.chip import Chip
 from particle_harness.swd.nrf52840 import Nrf52840, Silicon
+from particle_harness.swd.rtl872x import Rtl872x
 from particle_harness.swd.stm32f205 import Stm32f205
 
 _FICR_AFTER_PREFIX = 4
@@ -19,6 +20,8 @@ def make_chip(hardware: Hardware, device_id: str, variant: str, memories: Memori
     identity = bytes.fromhex(device_id)
     if hardware.is_gen2:
         return Stm32f205(identity, memories.internal)
+    if hardware.is_rtl872x:
+        return Rtl872x(memories.internal)
     if not hardware.is_gen3 or memories.uicr is None:
         raise ValueError(f"no debug port is modelled for {hardware.name}")
     silicon = Silicon(identity[_FICR_AFTER_PREFIX:], variant)

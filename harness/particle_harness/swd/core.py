@@ -13,8 +13,8 @@ from particle_harness.swd.bus import Bus
 from particle_harness.swd.coresight import CLASS_DEBUG, CLASS_GENERIC, ROM_TABLE_ADDRESS, ComponentPage, rom_table
 from particle_harness.swd.cpu import Cpu, Stop
 
-CPUID = {3: 0x412FC230, 4: 0x410FC241}
-"""Cortex-M3 r2p0, Cortex-M4 r0p1."""
+CPUID = {3: 0x412FC230, 4: 0x410FC241, 23: 0x411CD200, 33: 0x410FD213}
+"""Cortex-M3 r2p0, Cortex-M4 r0p1, Cortex-M23 r1p0, Cortex-M33 r0p3."""
 _AIRCR, _ICSR, _VTOR, _DFSR, _CPUID = 0xD0C, 0xD04, 0xD08, 0xD30, 0xD00
 _DHCSR, _DCRSR, _DCRDR, _DEMCR = 0xDF0, 0xDF4, 0xDF8, 0xDFC
 _MVFR0, _MVFR1 = 0xF40, 0xF44

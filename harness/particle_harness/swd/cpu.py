@@ -17,7 +17,13 @@ from particle_harness.swd.bus import PAGE_SIZE_BYTES, Bus, Memory
 
 _WAIT_INSTRUCTIONS = (b"\x20\xbf", b"\x30\xbf")
 """WFE, WFI: Unicorn stops behind them, WFE with an "invalid instruction"."""
-_MODELS = {3: arm.UC_CPU_ARM_CORTEX_M3, 4: arm.UC_CPU_ARM_CORTEX_M4}
+_MODELS = {
+    3: arm.UC_CPU_ARM_CORTEX_M3,
+    4: arm.UC_CPU_ARM_CORTEX_M4,
+    # Unicorn has no M23; what is executed of it here is a loop.
+    23: arm.UC_CPU_ARM_CORTEX_M33,
+    33: arm.UC_CPU_ARM_CORTEX_M33,
+}
 _REGISTERS = {
     **{n: arm.UC_ARM_REG_R0 + n for n in range(13)},
     **{13: arm.UC_ARM_REG_SP, 14: arm.UC_ARM_REG_LR, 15: arm.UC_ARM_REG_PC, 16: arm.UC_ARM_REG_XPSR},
@@ -44,7 +50,7 @@ _EXCEPTION_BKPT = 7
 
 
 class Cpu:
-    """Executes from ``bus``. ``cortex`` is 3 or 4.
+    """Executes from ``bus``. ``cortex`` is 3, 4, 23 or 33.
 
     ``count=`` bounds every run: with Unicorn 2.1 it is the only bound that leaves the program counter exact.
     """
