@@ -91,6 +91,11 @@ class VirtualSlot:
         self.probe = probe
 
     @property
+    def platform(self) -> str | None:
+        """What is in it."""
+        return self.board.hardware.name if self.board else None
+
+    @property
     def probe_id(self) -> str | None:
         """What pyOCD calls the debug probe of this slot."""
         return self.probe.unique_id if self.probe else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -38,21 +39,27 @@ def read_hex(path: Path) -> tuple[tuple[int, bytes], ...]:
     Raises FirmwareStoreError when it cannot be read; FormatError: ``no_hex`` (with what is wrong), ``overlap`` (two
     records for one address), ``empty``. LinkAccessError without the package intelhex.
     """
+    content = read_file(path)
+    try:
+        return _parsed(content)
+    except FormatError as e:
+        raise FormatError(f"{path}{e.message}", code=e.code, file=str(path), hint=e.hint) from e.__cause__
+
+
+@lru_cache(maxsize=4)
+def _parsed(content: bytes) -> tuple[tuple[int, bytes], ...]:
+    """The pieces. Half a second for a whole board, so the boards of a station share it. FormatError without a path."""
     intelhex = _intelhex()
     file = intelhex.IntelHex()
     try:
-        file.loadhex(io.StringIO(read_file(path).decode("ascii")))
+        file.loadhex(io.StringIO(content.decode("ascii")))
     except intelhex.AddressOverlapError as e:
-        raise FormatError(
-            f"{path}: {e}", code="overlap", file=str(path), hint="take the file from a fresh download"
-        ) from e
+        raise FormatError(f": {e}", code="overlap", hint="take the file from a fresh download") from e
     except (intelhex.HexReaderError, UnicodeDecodeError) as e:
-        raise FormatError(
-            f"{path} is no Intel-HEX file: {e}", code="no_hex", file=str(path), hint="give a .hex file"
-        ) from e
+        raise FormatError(f" is no Intel-HEX file: {e}", code="no_hex", hint="give a .hex file") from e
     pieces = tuple((start, file.tobinstr(start=start, size=end - start)) for start, end in file.segments())
     if not pieces:
-        raise FormatError(f"{path} holds no data", code="empty", file=str(path), hint="take a fresh download")
+        raise FormatError(" holds no data", code="empty", hint="take a fresh download")
     return pieces
 
 

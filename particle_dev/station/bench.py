@@ -38,7 +38,8 @@ class PowerControl(Protocol):
 
 
 class SlotDriver(Protocol):
-    """One slot of a bench driver. May have ``probe_id``, too: pyOCD's unique id of the probe on its board, or None."""
+    """One slot of a bench driver. May have ``probe_id``, too: pyOCD's unique id of the probe on its board, or None; and
+    ``platform``: the catalog's name of what is to be in the slot, or None."""
 
     @property
     def name(self) -> str:
@@ -115,6 +116,8 @@ class Slot:
     power: PowerControl | None
     probe_id: str | None = None
     """pyOCD's unique id of the debug probe on its board."""
+    platform: str | None = None
+    """The catalog's name of what is to be in it, where the bench says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +172,7 @@ def open_bench(
         if slot.port_path is None:
             raise BenchError(f"slot {slot.name} has no USB port", slot=slot.name, hint="set port in the bench file")
         host = Host(usb, serial, slot.clock or SystemClock())
-        made.append(Slot(slot.name, slot.port_path, host, slot.power, getattr(slot, "probe_id", None)))
+        probe_id, platform = getattr(slot, "probe_id", None), getattr(slot, "platform", None)
+        made.append(Slot(slot.name, slot.port_path, host, slot.power, probe_id, platform))
     clock = made[0].host.clock if made else SystemClock()
     return Bench(name or opened.name, Host(usb, serial, clock), tuple(made), opened)

@@ -82,7 +82,9 @@ class Station:
             self._publish(EventType.RUN_RESUMED if prior else EventType.RUN_STARTED, data=self._start_data())
             units = {u.device_id: u for u in prior.units if u.device_id} if prior else {}
             done = {u.slot for u in units.values() if u.verdict is Verdict.PASS}
-            context = UnitContext(self._recipe, self._store, self._expected, units, self._stopping.is_set, self._guard)
+            context = UnitContext(
+                self._recipe, self._store, self._expected, units, self._stopping.is_set, self._guard, self._folder
+            )
             interrupt = self._work([s for s in self._bench.slots if s.name not in done], context)
             finished = replace(fold(self._events), finished_at=timestamp(self._bench.host.clock.utc_now()))
             self._publish(
@@ -177,6 +179,14 @@ class Station:
         when it is read, for the slots that need it."""
         lacking: list[FirmwareStoreError] = []
         for name, choice in self._recipe.firmware.items():
+            if choice.restore is not None and not choice.restore.is_file():
+                lacking.append(
+                    FirmwareStoreError(
+                        f"there is no restore file {choice.restore}",
+                        path=str(choice.restore),
+                        hint="get it from particle-iot/docs src/assets/files/device-restore, or correct the recipe",
+                    )
+                )
             for find, wanted in ((self._store.device_os_set, choice.device_os), (self._store.app, choice.app)):
                 try:
                     find(name, wanted)

@@ -32,7 +32,7 @@ unit_finished
     "since_baseline"|"weak"|"doubt"|"fail","statement","source","at"}], "missing":[str], "started_by":[str]},
     "modules":[{"function": label such as "system part", "index", "version", "sha256", "size_bytes",
     "address", "file_name", "read_back_sha256": str|null}],
-    "parked":{"mode":"dfu", "power":"off"|"on_operator_must_unplug"}|null}``
+    "parked":{"mode":"dfu"|"halted", "power":"off"|"on_operator_must_unplug"}|null}``
 run_finished
     ``{"verdict":"pass"|"fail"|"incomplete", "report": path|null}``
 

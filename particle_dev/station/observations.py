@@ -48,13 +48,24 @@ class Observations:
     def recall(self, prior: UnitRecord, device: Device) -> None:
         """Take over what earlier attempts observed. A board that they sent into DFU mode and that is in DFU mode has
         been there since: the request holds for one boot, every later one would have left it."""
+        self.recall_evidence(prior)
+        sent_at = sent_into_dfu_at(prior)
+        if device.mode is UsbMode.DFU and sent_at is not None:
+            self.in_dfu_since(sent_at)
+
+    def recall_evidence(self, prior: UnitRecord) -> None:
+        """Take over what earlier attempts observed, once."""
         steps = [s for a in prior.attempts for s in a.steps]
-        self.evidence += [evidence_from_data(e) for s in steps for e in s.evidence.get("observed", ())]
-        sent = [
-            parse_timestamp(s.started_at) for s in steps if s.name == "enter_dfu" and s.status is not StepStatus.FAILED
-        ]
-        if device.mode is UsbMode.DFU and sent:
-            self.in_dfu_since(sent[-1])
+        found = [evidence_from_data(e) for s in steps for e in s.evidence.get("observed", ())]
+        self.evidence += [e for e in found if e not in self.evidence]
 
     def _now(self) -> datetime:
         return self.slot.host.clock.utc_now()
+
+
+def sent_into_dfu_at(prior: UnitRecord) -> datetime | None:
+    """When an earlier attempt sent the board into DFU mode the last time."""
+    steps = [s for a in prior.attempts for s in a.steps]
+    names = ("enter_dfu", "probe_park")
+    sent = [parse_timestamp(s.started_at) for s in steps if s.name in names and s.status is not StepStatus.FAILED]
+    return sent[-1] if sent else None

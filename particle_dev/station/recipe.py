@@ -15,10 +15,12 @@ from particle_dev.toml_file import TomlFile, TomlTable, suggestion
 
 @dataclass(frozen=True, slots=True)
 class FirmwareChoice:
-    """What goes onto one platform: a Device OS release by name and an app by its file name in the store."""
+    """What goes onto one platform: a Device OS release by name and an app by its file name in the store. ``restore``:
+    the restore file with boot record and UICR that a blank nRF52840 board needs from a debug probe."""
 
     device_os: str
     app: str
+    restore: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,19 @@ class CloudChoice:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeChoice:
+    """What debug probes do, in slots that have one. ``blank_only``: only boards that do not show up on USB within
+    ``wait_s``. ``then_usb``: the probe leaves the board in DFU mode, and USB identifies it, reads everything back and
+    parks it; else it ends halted. ``under_reset``: the reset line is held while the probe connects."""
+
+    blank_only: bool = True
+    then_usb: bool = True
+    wait_s: float = 5.0
+    frequency_hz: int = 4_000_000
+    under_reset: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """One recipe. ``firmware`` is by platform name; ``sha256`` is that of the file at ``path``.
 
@@ -71,6 +86,7 @@ class Recipe:
     sha256: str
     strategy: Strategy | None = None
     cloud: CloudChoice | None = None
+    probe: ProbeChoice | None = None
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -80,7 +96,7 @@ def load_recipe(path: Path) -> Recipe:
     """
     file = TomlFile(path)
     root = file.root
-    root.allow_only(["recipe", "firmware", "limits", "cloud"])
+    root.allow_only(["recipe", "firmware", "limits", "cloud", "probe"])
     head = root.table("recipe")
     head.allow_only(["name", "description", "finish", "strategy"])
     finish = head.text("finish")
@@ -100,12 +116,20 @@ def load_recipe(path: Path) -> Recipe:
         if platform.name in firmware:
             raise firmware_table.error(name, f"firmware of {platform.name} is given twice")
         choice = firmware_table.table(name)
-        choice.allow_only(["device_os", "app"])
-        firmware[platform.name] = FirmwareChoice(choice.text("device_os"), choice.text("app"))
+        choice.allow_only(["device_os", "app", "restore"])
+        restore = path.parent / choice.text("restore") if "restore" in choice.values else None
+        firmware[platform.name] = FirmwareChoice(choice.text("device_os"), choice.text("app"), restore)
     if not firmware:
         raise firmware_table.error(None, "no platform has firmware", hint="add a table such as [firmware.boron]")
     strategy = _strategy(head)
     cloud = _cloud(root, strategy)
+    probe = _probe(root)
+    if probe is not None and cloud is not None:
+        raise root.error(
+            "probe",
+            "a recipe with [cloud] asks it before anything is erased, which a probe does not wait for",
+            hint="leave [probe] or [cloud] out",
+        )
     limits = root.table("limits", required=False)
     defaults = dataclasses.asdict(Limits())
     limits.allow_only(defaults)
@@ -119,6 +143,7 @@ def load_recipe(path: Path) -> Recipe:
         sha256=file.sha256,
         strategy=strategy,
         cloud=cloud,
+        probe=probe,
     )
 
 
@@ -157,3 +182,30 @@ def _cloud(root: TomlTable, strategy: Strategy | None) -> CloudChoice | None:
     if plan is None and strategy is Strategy.A:
         raise table.error("plan", "strategy A needs cloud.plan", hint='add plan = "free", "basic" or "enterprise"')
     return CloudChoice(product, table.text("profile") if "profile" in table.values else None, plan)
+
+
+def _probe(root: TomlTable) -> ProbeChoice | None:
+    if "probe" not in root.values:
+        return None
+    table, default = root.table("probe"), ProbeChoice()
+    table.allow_only(["boards", "then", "wait_s", "frequency_hz", "under_reset"])
+    frequency_hz, under_reset = table.values.get("frequency_hz", default.frequency_hz), table.values.get("under_reset")
+    if type(frequency_hz) is not int or not 10_000 <= frequency_hz <= 50_000_000:
+        raise table.error("frequency_hz", f"probe.frequency_hz is {frequency_hz!r}", hint="such as 4000000")
+    if under_reset not in (None, True, False):
+        raise table.error("under_reset", f"probe.under_reset is {under_reset!r}", hint="true or false")
+    return ProbeChoice(
+        blank_only=_word(table, "boards", ("blank", "all")) == "blank",
+        then_usb=_word(table, "then", ("usb", "nothing")) == "usb",
+        wait_s=table.seconds("wait_s", default.wait_s),
+        frequency_hz=frequency_hz,
+        under_reset=bool(under_reset),
+    )
+
+
+def _word(table: TomlTable, key: str, words: tuple[str, ...]) -> str:
+    """One of the words; the first where nothing is said."""
+    word = table.text(key, words[0])
+    if word not in words:
+        raise table.error(key, f"probe.{key} {word!r} is not known", hint=" or ".join(f'"{w}"' for w in words))
+    return word

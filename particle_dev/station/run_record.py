@@ -35,7 +35,7 @@ class ModuleRecord:
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """How the unit was left: ``mode`` "dfu", ``power`` "off" or "on_operator_must_unplug"."""
+    """How the unit was left: ``mode`` "dfu" or "halted", ``power`` "off" or "on_operator_must_unplug"."""
 
     mode: str
     power: str

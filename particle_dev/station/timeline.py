@@ -25,6 +25,10 @@ _CHARACTER_WIDTH = 7.0  # of the 11.5 px label font where it is widest (DejaVu S
 _TICK_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400)
 
 _KINDS = {
+    "probe": "look",
+    "probe_plan": "look",
+    "probe_flash": "write",
+    "probe_park": "park",
     "identify": "look",
     "check": "look",
     "plan": "look",

@@ -9,11 +9,11 @@ journal: the evidence of steps that passed, and whether the flash had begun.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
-from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import UsbMode
 from particle_dev.cloud.metering import BillingVerdict, judge, read_counters
 from particle_dev.cloud.strategies import Strategy
@@ -24,6 +24,8 @@ from particle_dev.device.model import Device
 from particle_dev.device.modes import enter_dfu
 from particle_dev.errors import (
     BillingGuardError,
+    ChipLockedError,
+    DeviceModeError,
     DeviceNotFoundError,
     FirmwareStoreError,
     JournalError,
@@ -50,11 +52,20 @@ from particle_dev.station.copies import COPIES, copied_before, copy_modules, pla
 from particle_dev.station.events import EventType, JsonObject, Verdict, error_data
 from particle_dev.station.gate import gate_data
 from particle_dev.station.guard import WITHOUT_CLOUD, StationGuard, UnitGuard
+from particle_dev.station.module_data import module_data
 from particle_dev.station.observations import Observations
-from particle_dev.station.recipe import FirmwareChoice, Limits, Recipe
+from particle_dev.station.probe_steps import ProbeWork, opened_by_probe
+from particle_dev.station.recipe import FirmwareChoice, Limits, ProbeChoice, Recipe
 from particle_dev.station.run_record import UnitRecord
 
-REFUSALS = (PlanRefusedError, PermissionMissingError, FirmwareStoreError, ModuleFormatError, BillingGuardError)
+REFUSALS = (
+    PlanRefusedError,
+    PermissionMissingError,
+    FirmwareStoreError,
+    ModuleFormatError,
+    BillingGuardError,
+    ChipLockedError,
+)
 """Errors that, as long as nothing was erased, leave the unit as it came."""
 Emit = Callable[[EventType, str | None, str | None, JsonObject], None]
 """Called with (type, Device ID, step, data); raises JournalError when the event cannot be kept."""
@@ -71,6 +82,8 @@ class UnitContext:
     prior: Mapping[str, UnitRecord]
     stopping: Callable[[], bool]
     guard: StationGuard = WITHOUT_CLOUD
+    folder: Path = field(default_factory=Path)
+    """Of the run."""
 
 
 @dataclass(slots=True)
@@ -101,15 +114,11 @@ class UnitRun:
         defects of this program, leave this method."""
         if self.slot.power is not None:
             self.slot.power.on()
-        try:
-            device = wait_for_device(self.slot.host, self.slot.port_path, self.limits.identify_s)
-        except DeviceNotFoundError as error:
-            self._say(EventType.SLOT_EMPTY, {"reason": error.message})
+        work = self._arrival(self.now())
+        if work is None:
             return None
-        self.device_id = device.device_id or None
-        self._say(EventType.UNIT_STARTED, {"platform": device.platform.name, "port": self.slot.port_path})
         try:
-            self._steps(device)
+            work()
             verdict = Verdict.PASS
         except JournalError:
             raise
@@ -135,6 +144,25 @@ class UnitRun:
             },
         )
         return verdict
+
+    def _arrival(self, since: datetime) -> Callable[[], None] | None:
+        """What is to be done with the board that came; None for an empty slot."""
+        slot, choice = self.slot, self.context.recipe.probe
+        by_probe = choice if slot.probe_id is not None else None
+        if by_probe is None or by_probe.blank_only:
+            try:
+                wait_s = by_probe.wait_s if by_probe else self.limits.identify_s
+                device = wait_for_device(slot.host, slot.port_path, wait_s)
+            except DeviceNotFoundError as error:
+                if by_probe is None:
+                    self._say(EventType.SLOT_EMPTY, {"reason": error.message})
+                    return None
+            else:
+                self.device_id = device.device_id or None
+                self._say(EventType.UNIT_STARTED, {"platform": device.platform.name, "port": slot.port_path})
+                return lambda: self._steps(device)
+        self._say(EventType.UNIT_STARTED, {"platform": slot.platform, "port": slot.port_path})
+        return lambda: self._steps_by_probe(by_probe, since)
 
     @property
     def limits(self) -> Limits:
@@ -222,6 +250,42 @@ class UnitRun:
         if self.guard.asks_cloud:
             with self._step("gate", limits.gate_s) as evidence:
                 await_verdict(self, device, evidence)
+
+    def _steps_by_probe(self, choice: ProbeChoice, since: datetime) -> None:
+        """The probe's steps, and then those over USB when the recipe says so. The core stands in between."""
+        limits, context = self.limits, self.context
+        with ExitStack() as opened:
+            with self._step("probe", limits.identify_s) as evidence:
+                session = opened.enter_context(opened_by_probe(self.slot, choice, context.recipe))
+                work = ProbeWork(self, session, choice, since)
+                expected = context.expected.get(self.slot.name)
+                firmware = work.identify(context.recipe, expected, context.prior, context.folder, evidence)
+            with self._step("probe_plan", limits.check_s) as evidence:
+                work.plan(firmware, context.store, evidence)
+            with self._step("probe_flash", limits.flash_s) as evidence:
+                work.flash(limits.flash_s, evidence)
+            with self._step("probe_park", limits.park_s) as evidence:
+                sent_at = self.now()
+                work.park(evidence)
+                if choice.then_usb:
+                    device = self._into_dfu(sent_at)
+                else:
+                    self._leave("halted", "it stands where the debug probe halted it")
+        if choice.then_usb:
+            self._steps(device)
+
+    def _into_dfu(self, since: datetime) -> Device:
+        """The board that the probe has sent there, as USB sees it. Raises DeviceNotFoundError, DeviceModeError."""
+        device = wait_for_device(self.slot.host, self.slot.port_path, self.limits.enter_dfu_s)
+        if device.mode is not UsbMode.DFU:
+            raise DeviceModeError(
+                f"{self.device_id} left DFU mode by itself",
+                expected=UsbMode.DFU,
+                actual=device.mode,
+                hint="somebody reset it; run again",
+            )
+        self.observed.in_dfu_since(since)
+        return device
 
     def _identify(self, device: Device, evidence: JsonObject) -> FirmwareChoice:
         """Who is it? Device ID over each link that tells it, serial number, platform."""
@@ -373,6 +437,12 @@ class UnitRun:
     def _park(self, device: Device, evidence: JsonObject) -> None:
         """End in DFU mode, without power where the bench can switch it."""
         self.observed.still_held(device)
+        self._leave("dfu", "it waits in DFU mode")
+        assert self.parked is not None
+        evidence |= self.parked
+
+    def _leave(self, mode: str, why: str) -> None:
+        """Without power, or for the operator to take it away."""
         parked_at = self.now()
         power = "on_operator_must_unplug"
         if self.slot.power is not None:
@@ -380,10 +450,9 @@ class UnitRun:
             self._wait_until_gone()
             power = "off"
         else:
-            message = f"slot {self.slot.name}: unplug {self.device_id} now; do not reset it, it waits in DFU mode"
+            message = f"slot {self.slot.name}: unplug {self.device_id} now; do not reset it, {why}"
             self._say(EventType.OPERATOR_MESSAGE, {"message": message})
-        self.parked, self.parked_at = {"mode": "dfu", "power": power}, parked_at
-        evidence |= self.parked
+        self.parked, self.parked_at = {"mode": mode, "power": power}, parked_at
 
     # ---- help --------------------------------------------------------------------------------------------------
 
@@ -405,18 +474,3 @@ def _wrong_device(slot: str, expected: str, actual: str, source: str) -> WrongDe
         actual=actual,
         hint="nothing was erased; check which board is in this slot",
     )
-
-
-def module_data(file: ModuleFile, address: int) -> JsonObject:
-    """A module for ``unit_finished``; read back later."""
-    module = file.module
-    return {
-        "function": ModuleFunction(module.function).label,
-        "index": module.index,
-        "version": module.version,
-        "sha256": file.sha256,
-        "size_bytes": module.size_bytes,
-        "address": address,
-        "file_name": file.file_name,
-        "read_back_sha256": None,
-    }

@@ -11,15 +11,17 @@ from particle_dev.errors import ConfigError
 from particle_dev.transport.base import Clock
 from particle_dev.transport.serial import PortLister
 
-_SLOT_KEYS = {"name", "port", "platform", "device_id"}
+_SLOT_KEYS = {"name", "port", "platform", "device_id", "probe"}
 
 
 @dataclass(slots=True)
 class UsbSlot:
-    """A USB port, e.g. ``1-2.3``. It cannot switch power."""
+    """A USB port, e.g. ``1-2.3``. It cannot switch power. ``probe_id``: the debug probe on its board."""
 
     name: str
     port_path: str | None
+    probe_id: str | None = None
+    platform: str | None = None
     clock: Clock | None = None
     power: None = None
 
@@ -44,7 +46,8 @@ def open_bench(
     state_dir: Path | None,  # noqa: ARG001 - real boards keep their own state
     factory_modules: Callable[[str], Sequence[bytes]],  # noqa: ARG001 - real boards come from a real factory
 ) -> UsbBench:
-    """Slots from a bench file: ``name`` and ``port``. Raises ConfigError for anything else."""
+    """Slots from a bench file: ``name``, ``port``, and ``probe``, the whole id of a debug probe as ``swd list`` shows
+    it. Raises ConfigError for anything else, and for a probe that two slots have."""
     if options:
         key = next(iter(options))
         raise ConfigError(f"the usb bench has no option '{key}'", key=key, hint="it has none: take [bench.options] out")
@@ -56,4 +59,16 @@ def open_bench(
                 key=unknown[0] if unknown else "port",
                 hint='a slot of the usb bench has name = "A" and port = "1-2.3"; `particle-dev list` shows ports',
             )
-    return UsbBench([UsbSlot(str(s.get("name", n)), str(s["port"])) for n, s in enumerate(slots, 1)])
+        probe = slot.get("probe")
+        if probe is not None and (not isinstance(probe, str) or [s.get("probe") for s in slots].count(probe) > 1):
+            raise ConfigError(
+                f"slot {slot.get('name', '?')}: probe {probe!r} is no id, or two slots have it",
+                key="probe",
+                hint="give the whole id of the probe on this board: particle-dev swd list",
+            )
+    return UsbBench(
+        [
+            UsbSlot(str(s.get("name", n)), str(s["port"]), s.get("probe"), s.get("platform"))
+            for n, s in enumerate(slots, 1)
+        ]
+    )

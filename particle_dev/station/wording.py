@@ -13,6 +13,10 @@ from particle_dev.station.run_record import ModuleRecord, RunRecord, UnitRecord
 
 UNKNOWN = "-"
 STEP_TEXTS = {
+    "probe": "a debug probe halts the core: which board it is, what is on it, and what could have run before",
+    "probe_plan": "what goes where; every file is read and checked",
+    "probe_flash": "erase and write what is not right yet, proven by CRCs of the chip and read back",
+    "probe_park": "into DFU mode for USB to go on, or left halted",
     "identify": "which board is in the slot; attempts to connect are stopped",
     "check": "what is on it, and whether it has been online since it booted",
     "plan": "which modules go where; every file is read and checked",

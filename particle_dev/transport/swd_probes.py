@@ -121,4 +121,6 @@ def translated(where: str) -> Iterator[None]:
             f"the debug probe cannot be used: {e}", where=where, hint="another program may have it open"
         ) from e
     except exceptions.Error as e:
-        raise TransportError(f"{type(e).__name__}: {e}", where=where) from e
+        raise TransportError(
+            f"{type(e).__name__}: {e}", where=where, hint="check the wires, the board's power, and which chip it is"
+        ) from e
