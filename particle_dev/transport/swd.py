@@ -126,7 +126,7 @@ class SwdLink:
                 hint="check the wires and the board's power, and whether it is the chip you expect",
             ) from e
         self._target: Target = self._session.target
-        self._controller = controller_of(chip, self, probe_id)
+        self._controller = controller_of(chip, self, probe_id, self._clock)
 
     def __enter__(self) -> SwdLink:
         return self

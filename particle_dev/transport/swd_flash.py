@@ -11,8 +11,11 @@ from typing import Protocol
 
 from particle_dev.catalog.chips import NRF52840, Chip
 from particle_dev.errors import FlashRangeError, LinkTimeoutError, TransportError
+from particle_dev.transport.base import Clock
 
 UICR_START_ADDRESS, UICR_SIZE_BYTES = 0x10001000, 0x400
+_SLEPT_SHARE = 0.95
+"""Of the typical time; asking all the time would keep the host busy for nothing."""
 _ERASE_TIMEOUT_S = 10.0
 """For one act; a sector of 128 KiB takes at most 4 s. Source: ST DS6329, flash memory programming, x8."""
 
@@ -49,12 +52,17 @@ class FlashController(Protocol):
         ...
 
 
-def controller_of(chip: Chip, registers: Registers, where: str) -> FlashController:
+def controller_of(chip: Chip, registers: Registers, where: str, clock: Clock) -> FlashController:
     """The controller of that chip."""
-    return NvmController(registers, where) if chip == NRF52840 else Stm32f2Controller(chip, registers, where)
+    kind = NvmController if chip == NRF52840 else Stm32f2Controller
+    return kind(chip, registers, where, clock)
 
 
-def _wait(is_done: Callable[[], bool], where: str, what: str) -> None:
+def _wait(is_done: Callable[[], bool], where: str, what: str, clock: Clock, typical_s: float = 0.0) -> None:
+    """Sleep most of the typical time, then ask. The deadline is on the wall: a chip that hangs has no time."""
+    if is_done():
+        return
+    clock.sleep(_SLEPT_SHARE * typical_s)
     end_s = time.monotonic() + _ERASE_TIMEOUT_S
     while not is_done():
         if time.monotonic() > end_s:
@@ -67,21 +75,23 @@ class NvmController:
     _READY, _CONFIG, _ERASEPAGE, _ERASEALL, _ERASEUICR = 0x4001E400, 0x4001E504, 0x4001E508, 0x4001E50C, 0x4001E514
     _READ_ONLY, _WRITE, _ERASE = 0, 1, 2
 
-    def __init__(self, registers: Registers, where: str) -> None:
+    def __init__(self, chip: Chip, registers: Registers, where: str, clock: Clock) -> None:
+        self._chip = chip
         self._registers = registers
         self._where = where
+        self._clock = clock
 
     def erase_sector(self, address: int) -> None:
         """Erase one page of 4096 bytes."""
-        self._erase(self._ERASEPAGE, address)
+        self._erase(self._ERASEPAGE, address, self._chip.sector(address)[2])
 
     def erase_everything(self) -> None:
         """**Erase flash and UICR.**"""
-        self._erase(self._ERASEALL, 1)
+        self._erase(self._ERASEALL, 1, self._chip.mass_erase_s)
 
     def erase_user_information(self) -> None:
         """**Erase UICR**: bootloader address, reset pin, protection, customer words."""
-        self._erase(self._ERASEUICR, 1)
+        self._erase(self._ERASEUICR, 1, self._chip.sectors[0].erase_s)
 
     def write_user_information(self, words: Mapping[int, int]) -> None:
         """Bits can only be cleared. Raises FlashRangeError for an address outside UICR."""
@@ -94,14 +104,14 @@ class NvmController:
             self._wait("a store into UICR")
         self._registers.write_word(self._CONFIG, self._READ_ONLY)
 
-    def _erase(self, register: int, value: int) -> None:
+    def _erase(self, register: int, value: int, typical_s: float) -> None:
         self._registers.write_word(self._CONFIG, self._ERASE)
         self._registers.write_word(register, value)
-        self._wait("the erase")
+        self._wait("the erase", typical_s)
         self._registers.write_word(self._CONFIG, self._READ_ONLY)
 
-    def _wait(self, what: str) -> None:
-        _wait(lambda: self._registers.read_word(self._READY) & 1 == 1, self._where, what)
+    def _wait(self, what: str, typical_s: float = 0.0) -> None:
+        _wait(lambda: self._registers.read_word(self._READY) & 1 == 1, self._where, what, self._clock, typical_s)
 
 
 class Stm32f2Controller:
@@ -112,9 +122,11 @@ class Stm32f2Controller:
     _SER, _X32, _STRT, _LOCK = 1 << 1, 2 << 8, 1 << 16, 1 << 31
     _BSY, _ERRORS, _WRPERR = 1 << 16, 0xF0, 1 << 4
 
-    def __init__(self, chip: Chip, registers: Registers, where: str) -> None:
+    def __init__(self, chip: Chip, registers: Registers, where: str, clock: Clock) -> None:
+        self._chip = chip
         self._registers = registers
         self._where = where
+        self._clock = clock
         self._numbers: Sequence[int] = chip.sector_addresses
 
     def erase_sector(self, address: int) -> None:
@@ -127,7 +139,8 @@ class Stm32f2Controller:
         select = self._SER | self._X32 | number << 3
         registers.write_word(self._CR, select)
         registers.write_word(self._CR, select | self._STRT)
-        _wait(lambda: registers.read_word(self._SR) & self._BSY == 0, self._where, "the erase")
+        erase_s = self._chip.sector(address)[2]
+        _wait(lambda: registers.read_word(self._SR) & self._BSY == 0, self._where, "the erase", self._clock, erase_s)
         status = registers.read_word(self._SR)
         registers.write_word(self._CR, self._LOCK)
         if status & self._ERRORS:
