@@ -4,7 +4,7 @@ needs at least: Device OS 2.1.0 and Tinker on a Boron and a Photon, by pyOCD's f
 Usage: bench_swd.py FOLDER, with the folder that ``make firmware-for-tests`` fills, by the Python of an environment with
 particle-dev[swd,emulator]. Wire, packets, page erases and stores take modelled time, so the seconds do not depend on
 this machine; the host's processor time does. Eight at once are measured by the clock on the wall, eight processes with
-a chip each that takes its time in earnest and has no emulator, see bench_swd_slot.py. Exits with 1 when what lies in
+a chip each that takes its time in earnest and has no emulator, see swd_slot.py. Exits with 1 when what lies in
 flash is not the image.
 """
 
@@ -130,7 +130,7 @@ def page_floor_s(platform, segments, more_pages=0):
 
 def eight_at_once(segments):
     """Seconds on the wall for one board, and for the last of eight."""
-    slot = Path(__file__).with_name("bench_swd_slot.py")
+    slot = Path(__file__).with_name("swd_slot.py")
     with tempfile.TemporaryDirectory() as folder:
         files = []
         for number, segment in enumerate(segments):

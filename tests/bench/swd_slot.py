@@ -1,6 +1,6 @@
 """One slot of eight: a process with a session of ours and a blank nRF52840 that takes its time in earnest.
 
-Usage: bench_swd_slot.py NUMBER ADDRESS:FILE…; says when it is ready, goes when it gets a line, prints seconds on the
+Usage: swd_slot.py NUMBER ADDRESS:FILE…; says when it is ready, goes when it gets a line, prints seconds on the
 wall and of the processor. Started by bench_swd.py.
 
 Without an emulator, which would be what eight chips on one machine wait for: what a debugger starts in the chip's RAM
