@@ -257,10 +257,8 @@ def compare_ours(platform, whole):
         row("only the application, with the page that is the brake", braked, ours(platform, stale, whole))
         one_s, eight_s, cpu_s = eight_at_once(whole)
         print(f"  ours: eight at once on {os.cpu_count()} cores, by the wall clock: the last after {eight_s:.2f} s")
-        busy_s = SLOTS * cpu_s / (os.cpu_count() or 1)
-        print(
-            f"        one alone {one_s:.2f} s: {eight_s / one_s:.2f} x, on a machine with {os.getloadavg()[0]:.1f} to do"
-        )
+        busy_s, load = SLOTS * cpu_s / (os.cpu_count() or 1), os.getloadavg()[0]
+        print(f"        one alone {one_s:.2f} s: {eight_s / one_s:.2f} x, on a machine whose load is {load:.1f}")
         print(f"        processor of one {cpu_s:.2f} s with its chip: eight keep this machine busy for {busy_s:.2f} s")
         model = max(took[0], SLOTS * took[2] / (os.cpu_count() or 1)) / took[0]
         print(f"        eight at once, limited by chip or by host, by the time model: {model:.2f} x one")
