@@ -134,3 +134,10 @@ def hardware(name: str) -> Hardware:
 def kinds() -> tuple[str, ...]:
     """Names of all virtual boards."""
     return tuple(_BOARDS)
+
+
+def serial_number_of(hardware: Hardware, device_id: str) -> str:
+    """15 characters, as printed on the board."""
+    prefixes = hardware.platform.serial_prefixes
+    digits = str(int(device_id[-12:], 16)).rjust(15, "0")
+    return ((prefixes[0] if prefixes else "") + digits[::-1])[:15]

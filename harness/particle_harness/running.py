@@ -8,7 +8,7 @@ from particle_dev.catalog.device_os import releases_by_system_version
 from particle_dev.catalog.modules import ModuleFunction
 from particle_harness.application import Application
 from particle_harness.asset_storage import Identity, StoredAsset
-from particle_harness.boards import FIRST_WITHOUT_SETUP_DONE, Hardware
+from particle_harness.boards import FIRST_WITHOUT_SETUP_DONE, Hardware, serial_number_of
 from particle_harness.boot_view import (
     BootView,
     FetchedModule,
@@ -145,9 +145,7 @@ class BoardSystem:
     @property
     def serial_number(self) -> str:
         """15 characters, as printed on the board."""
-        prefixes = self.hardware.platform.serial_prefixes
-        digits = str(int(self._state.device_id[-12:], 16)).rjust(15, "0")
-        return ((prefixes[0] if prefixes else "") + digits[::-1])[:15]
+        return serial_number_of(self.hardware, self._state.device_id)
 
     @property
     def device_os(self) -> str:

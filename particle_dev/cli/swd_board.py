@@ -25,8 +25,10 @@ from particle_dev.cli.swd_options import (
 from particle_dev.cli.swd_rtl872x import park_halted, rtl872x_platform, show_identity
 from particle_dev.device.rtl872x_swd import refuse_to_write
 from particle_dev.device.swd import Park, SwdIdentity, SwdSession, require_pyocd
+from particle_dev.errors import WrongDeviceError
 from particle_dev.flash.board_modules import module_title
 from particle_dev.permissions import Permissions
+from particle_dev.protocol.identifiers import parse_label
 from particle_dev.station import swd_acts
 
 _ERASED_WORD = 0xFFFFFFFF
@@ -52,24 +54,33 @@ def list_command(as_json: bool) -> None:
 
 @click.command("id")
 @probe_options
+@click.option("--label", metavar="TEXT", help="What the code on the board's label says: is it this board?")
 @json_option
-def identify(as_json: bool, **board: Any) -> None:
+def identify(label: str | None, as_json: bool, **board: Any) -> None:
     """Show who is behind the probe: Device ID, chip, protection, and what the modules in flash call themselves.
 
     Halts the core and leaves it halted. Writes nothing.
     """
+    expected = parse_label(label).identifier.value if label else None
     rtl872x = rtl872x_platform(board)
     if rtl872x is not None:
         show_identity(rtl872x, board, as_json=as_json)
         return
     with opened_board(**board) as session:
         identity = session.identity()
+    unproven = _is_unproven(identity, expected)
     if as_json:
-        click.echo(json.dumps(identity_object(identity)))
+        click.echo(
+            json.dumps({**identity_object(identity), "label_matches": None if unproven else bool(expected) or None})
+        )
+        if unproven:
+            raise SystemExit(ExitCode.INCOMPLETE)
         return
     platform = identity.platform.display_name if identity.platform else "unknown board"
     click.echo(f"{identity.device_id}  {platform}, {identity.chip.name} {identity.variant}".rstrip())
     click.echo(f"debug port: {identity.protection}")
+    if identity.serial_number is not None:
+        click.echo(f"serial number: {identity.serial_number}" + (", as on the label" if expected else ""))
     for slot, prefix in identity.prefixes:
         title = module_title(prefix.function, prefix.index, prefix.version)
         click.echo(f"0x{slot.start_address:08x}  {title}, {prefix.size_bytes} bytes (by its prefix; not checked)")
@@ -78,6 +89,23 @@ def identify(as_json: bool, **board: Any) -> None:
     for address, name in UICR_NAMES.items() if identity.uicr else ():
         if identity.uicr_word(address) != _ERASED_WORD:
             click.echo(f"UICR {name} = 0x{identity.uicr_word(address):08x}")
+    if unproven:
+        click.echo("the label is not compared: the serial number lies where a probe does not see it", err=True)
+        raise SystemExit(ExitCode.INCOMPLETE)
+
+
+def _is_unproven(identity: SwdIdentity, expected: str | None) -> bool:
+    """Whether a label was given that cannot be compared. Raises WrongDeviceError when it is of another board."""
+    if expected is None or identity.serial_number is None:
+        return expected is not None
+    if identity.serial_number != expected:
+        raise WrongDeviceError(
+            f"the label is of {expected}, the board behind the probe of {identity.serial_number}",
+            expected=expected,
+            actual=identity.serial_number,
+            hint="check which board the probe is on",
+        )
+    return False
 
 
 def identity_object(identity: SwdIdentity) -> dict[str, object]:
@@ -100,6 +128,7 @@ def identity_object(identity: SwdIdentity) -> dict[str, object]:
             for _, p in identity.prefixes
         ],
         "softdevice": identity.softdevice,
+        "serial_number": identity.serial_number,
         "uicr": {f"0x{a:08x}": identity.uicr_word(a) for a in UICR_NAMES} if identity.uicr else None,
     }
 

@@ -40,6 +40,8 @@ DFU_WORD = 0xEDFA
 hal/inc/syshealth_hal.h ENTER_DFU_APP_REQUEST."""
 _STM32F2_APB1ENR, _PWREN = 0x40023840, 1 << 28
 _STM32F2_PWR_CR, _DBP = 0x40007000, 1 << 8
+_STM32F2_OTP, _SERIAL_NUMBER_SIZE = 0x1FFF7800, 15
+"""Source: device-os v3.3.1 hal/src/stm32f2xx/deviceid_hal.cpp."""
 _FICR_START, _FICR_SIZE, _DEVICE_ID, _VARIANT = 0x10000060, 0xB0, 0x00, 0xA4
 
 
@@ -103,7 +105,8 @@ class ChipLink(Protocol):
 class SwdIdentity:
     """What a probe sees of a board. ``variant`` is the silicon's code (``AAF0``), empty where the chip has none;
     ``uicr`` the 1024 bytes from 0x10001000, empty on STM32F2; ``prefixes`` name modules by slot, unproven;
-    ``softdevice`` is the FWID in Nordic's information structure."""
+    ``softdevice`` is the FWID in Nordic's information structure; ``serial_number`` that on the label, where the chip
+    itself holds it: in OTP of STM32F2, while nRF52840 boards keep it in serial flash that a probe does not see."""
 
     device_id: str
     chip: Chip
@@ -112,6 +115,7 @@ class SwdIdentity:
     uicr: bytes
     prefixes: tuple[tuple[ModuleSlot, ModulePrefix], ...]
     softdevice: int | None
+    serial_number: str | None = None
 
     @property
     def hardened(self) -> bool:
@@ -196,7 +200,8 @@ class SwdSession:
             unique_id = link.read(chip.unique_id_address, chip.unique_id_size_bytes)
         platform, prefixes = self._modules()
         device_id = chip.device_id(unique_id)
-        return SwdIdentity(device_id, chip, platform, variant, uicr, prefixes, self._softdevice())
+        serial_number = self._serial_number()
+        return SwdIdentity(device_id, chip, platform, variant, uicr, prefixes, self._softdevice(), serial_number)
 
     def read(self, address: int, size_bytes: int) -> bytes:
         """Flash with :attr:`missing_pages` laid over it. Raises TransportError."""
@@ -255,6 +260,12 @@ class SwdSession:
         assert slot.start_address is not None
         data = self.read(slot.start_address + slot.prefix_offset, PREFIX_SIZE_BYTES)
         return read_prefix(data, start_address=slot.start_address, max_size_bytes=slot.max_size_bytes)
+
+    def _serial_number(self) -> str | None:
+        if self.chip != STM32F205:
+            return None
+        text = self.link.read(_STM32F2_OTP, _SERIAL_NUMBER_SIZE).decode("ascii", "replace")
+        return text if text.isascii() and text.isalnum() else None
 
     def _softdevice(self) -> int | None:
         if self.chip != NRF52840:

@@ -101,6 +101,8 @@ class UnitRun:
     guard: UnitGuard = field(init=False)
     parked: JsonObject | None = None
     parked_at: datetime | None = None
+    probed_id: str | None = None
+    """Device ID that a debug probe has read."""
     _deadline_s: float = 0.0
 
     def __post_init__(self) -> None:
@@ -260,6 +262,7 @@ class UnitRun:
                 work = ProbeWork(self, session, choice, since)
                 expected = context.expected.get(self.slot.name)
                 firmware = work.identify(context.recipe, expected, context.prior, context.folder, evidence)
+                self.probed_id = self.device_id
             with self._step("probe_plan", limits.check_s) as evidence:
                 work.plan(firmware, context.store, evidence)
             with self._step("probe_flash", limits.flash_s) as evidence:
@@ -289,7 +292,8 @@ class UnitRun:
 
     def _identify(self, device: Device, evidence: JsonObject) -> FirmwareChoice:
         """Who is it? Device ID over each link that tells it, serial number, platform."""
-        links = {"usb serial number": device.usb.serial_number}
+        links = {"debug probe": self.probed_id} if self.probed_id else {}
+        links["usb serial number"] = device.usb.serial_number
         evidence |= {
             "platform": device.platform.name,
             "port": device.usb.port_path,
@@ -304,7 +308,8 @@ class UnitRun:
                 evidence["serial_number"] = session.serial_number()
                 evidence["device_os"] = session.system_version()
                 evidence["mode"] = str(session.device_mode())
-        self.device_id = links.get("control request 20", device.device_id) or None
+        # The unit keeps the name under which its steps began.
+        self.device_id = self.probed_id or links.get("control request 20", device.device_id) or None
         for link, actual in links.items():
             if actual != self.device_id:
                 raise _wrong_device(self.slot.name, self.device_id or "", actual, link)

@@ -221,6 +221,23 @@ def test_wrong_boards(boron, photon, swd, tmp_path):
     assert bytes(chip.flash.cells) == before
 
 
+def test_the_label_on_the_board(boron, swd):
+    chip = Stm32f205(
+        bytes(range(12)),
+        NorFlash(STM32F205_FLASH, VirtualClock(), delays=False),
+        serial_number="PHHTAB123456789",
+    )
+    with ProbeServer(chip) as server:
+        words = ("id", "--probe", f"remote:127.0.0.1:{server.port}", "--platform", "photon")
+        code, answer = swd(*words, "--label", "PHHTAB123456789")
+        assert (code, answer["label_matches"], answer["serial_number"]) == (0, True, "PHHTAB123456789")
+        code, answer = swd(*words, "--label", "PHHTAB123456780")
+        assert (code, answer["error"]["actual"]) == (ExitCode.NO_DEVICE, "PHHTAB123456789")
+    # Its serial number lies in serial flash, which a probe does not see: not compared is no match.
+    code, answer = swd("id", "--probe", boron[1], "--label", "B40HAB123456789")
+    assert (code, answer["label_matches"]) == (ExitCode.INCOMPLETE, None)
+
+
 def test_words_that_make_no_sense(swd, boron, tmp_path):
     _, probe = boron
     assert swd("flash", "--probe", probe)[0] == ExitCode.USAGE

@@ -112,7 +112,8 @@ def test_a_blank_board_by_probe_then_usb(line, release_store):
     assert unit.device_id == shop.board.state.device_id
     steps = {s.name: s for s in unit.steps}
     assert steps["probe"].evidence["device_id_by"] == {"debug probe": unit.device_id}
-    assert steps["identify"].evidence["device_id_by"] == {"usb serial number": unit.device_id}
+    by = {"debug probe": unit.device_id, "usb serial number": unit.device_id}
+    assert steps["identify"].evidence["device_id_by"] == by
     assert str(unit.billing.verdict) == "not_started"
     assert {e.id for e in unit.billing.evidence} == {"dfu", "halted"}
     assert (unit.parked.mode, unit.parked.power) == ("dfu", "off")
@@ -168,6 +169,17 @@ def test_what_ran_unseen_is_no_pass(line):
     assert "nobody asked it" in unit.error["message"]
     assert str(unit.billing.verdict) == "unknown"
     assert shop.board.truth.erases == 0
+
+
+def test_the_usb_cable_of_another_board(line):
+    """The probe is on one board, the USB port of the slot has another: nothing more is done."""
+    fault = {"do": "wrong_device_id", "at": "re_enumeration", "n": 1}
+    shop = line('boards = "all"', blank=True, faults=[fault])
+    record = shop.run()
+    (unit,) = record.units
+    assert (str(unit.verdict), unit.error["type"]) == ("fail", "WrongDeviceError")
+    assert "usb serial number says" in unit.error["message"]
+    assert unit.device_id == unit.error["expected"]
 
 
 def test_a_locked_board_is_refused_and_stays(line):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from particle_harness.boards import Hardware
+from particle_harness.boards import Hardware, serial_number_of
 from particle_harness.faults import FaultScript
 from particle_harness.memories import Memories
 from particle_harness.swd.chip import Chip
@@ -19,7 +19,7 @@ def make_chip(hardware: Hardware, device_id: str, variant: str, memories: Memori
     """A chip that agrees with the board: Device ID, flash, UICR, faults. ValueError: no model of that controller."""
     identity = bytes.fromhex(device_id)
     if hardware.is_gen2:
-        return Stm32f205(identity, memories.internal)
+        return Stm32f205(identity, memories.internal, serial_number=serial_number_of(hardware, device_id))
     if hardware.is_rtl872x:
         return Rtl872x(memories.internal)
     if not hardware.is_gen3 or memories.uicr is None:

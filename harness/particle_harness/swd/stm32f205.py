@@ -16,6 +16,8 @@ from particle_harness.swd.wire_time import WireTime
 
 FLASH_START = 0x08000000
 _SYSTEM_MEMORY, _OPTION_BYTES = 0x1FFF0000, 0x1FFFC000
+_OTP = 0x7800
+"""Offset in system memory. Source: device-os v3.3.1 hal/src/stm32f2xx/deviceid_hal.cpp (serial number at its start)."""
 _UNIQUE_ID, _FLASH_SIZE = 0x7A10, 0x7A22
 _ST_F205 = (0x020, 0x411)
 _DBGMCU_IDCODE = 0x20036411
@@ -220,13 +222,16 @@ class BitBand:
 
 
 class Stm32f205:
-    """The chip around ``flash`` (1 MiB from 0x08000000, also seen at 0), which it shares with whoever else holds it."""
+    """The chip around ``flash`` (1 MiB from 0x08000000, also seen at 0), which it shares with whoever else holds it.
+    ``serial_number`` lies in OTP, where Particle writes it."""
 
     name = "stm32f205"
     reset_pin_works = True
     debug_port_was_opened = False
 
-    def __init__(self, unique_id: bytes, flash: NorFlash, time: WireTime | None = None) -> None:
+    def __init__(
+        self, unique_id: bytes, flash: NorFlash, time: WireTime | None = None, *, serial_number: str = ""
+    ) -> None:
         self.flash = flash
         self.time = time
         self.ram = bytearray(0x20000)
@@ -234,7 +239,9 @@ class Stm32f205:
         self.bus = Bus()
         self.interface = FlashInterface(self)
         self.bus.add_memory(Memory(FLASH_START, flash.cells, self._store_flash, aliases=(0,)))
-        self.bus.add_memory(Memory(_SYSTEM_MEMORY, self._system_memory(unique_id), lambda _offset, _data: False))
+        self.bus.add_memory(
+            Memory(_SYSTEM_MEMORY, self._system_memory(unique_id, serial_number), lambda _offset, _data: False)
+        )
         self.bus.add_memory(Memory(_OPTION_BYTES, self._option_bytes(), lambda _offset, _data: False))
         self.bus.add_memory(Memory(0x20000000, self.ram))
         self.bus.add_peripheral(0x40023000, self.interface)
@@ -323,8 +330,9 @@ class Stm32f205:
         self.interface.reset()
         self.power_control.control = 0
 
-    def _system_memory(self, unique_id: bytes) -> bytearray:
+    def _system_memory(self, unique_id: bytes, serial_number: str) -> bytearray:
         memory = bytearray(b"\xff" * 0x8000)
+        memory[_OTP : _OTP + len(serial_number)] = serial_number.encode()
         memory[_UNIQUE_ID : _UNIQUE_ID + 12] = unique_id
         struct.pack_into("<H", memory, _FLASH_SIZE, 1024)
         return memory
