@@ -27,7 +27,7 @@ from particle_dev.flash.offers import Offer, release_offer
 from particle_dev.flash.store import FirmwareStore
 from particle_dev.flash.swd_backup import SwdBackup
 from particle_dev.flash.swd_execute import carry_out_swd
-from particle_dev.flash.swd_image import Segment, merge, module_segments, named_segments
+from particle_dev.flash.swd_image import Segment, merge, module_segments, named_segments, out_of_reach
 from particle_dev.flash.swd_inventory import chip_state, interrupted_pages
 from particle_dev.flash.swd_plan import make_swd_plan
 from particle_dev.permissions import Permissions
@@ -81,7 +81,8 @@ def flash(
     as_json: bool,
     **board: Any,
 ) -> None:
-    """Put modules into the board's flash through a debug probe, and prove them.
+    """Put modules into the board's flash through a debug probe, and prove them. Exit status 6 when some of them lie
+    where a probe does not write: firmware of network processors, assets.
 
     FILE: module, folder or archive of a release. Pages that are right stay, and so does what is not in the set. The
     application does not run meanwhile, nor at the end without --may-connect. Run it again after an interruption.
@@ -100,7 +101,7 @@ def flash(
             raise DeviceNotFoundError(
                 f"{identity.device_id}: its flash does not say which board it is", hint="name it: --platform boron"
             )
-        segments = wanted_segments(identity.platform, files, release, app, restore_file, store)
+        segments, left_out = wanted_segments(identity.platform, files, release, app, restore_file, store)
         replaced = {s.part.key for s in segments if s.part}
         state = chip_state(session, identity, identity.platform, replaced=replaced)
         plan = make_swd_plan(
@@ -110,7 +111,7 @@ def flash(
             frequency_hz=board["frequency_hz"],
             missing_pages=session.missing_pages,
         )
-        view = SwdView(plan, as_json=as_json)
+        view = SwdView(plan, as_json=as_json, left_out=left_out)
         if dry_run:
             view.print_plan()
             return
@@ -135,9 +136,9 @@ def wanted_segments(
     app: str | None,
     restore_file: Path | None,
     store: FirmwareStore,
-) -> tuple[Segment, ...]:
-    """What files, release, application and restore file make together. Raises click.UsageError when none is given, and
-    what reading them raises."""
+) -> tuple[tuple[Segment, ...], tuple[str, ...]]:
+    """What files, release, application and restore file make together, and the modules among them that a probe does not
+    reach. Raises click.UsageError when none is given, and what reading them raises."""
     if not (files or release or app or restore_file):
         raise click.UsageError(NOTHING_GIVEN)
     offer = Offer()
@@ -148,7 +149,9 @@ def wanted_segments(
         offer.add_application(app, store, platform)
     for text in offer.skipped:
         click.echo(f"skipped: {escaped(text)}", err=True)
-    modules = module_segments(platform, offer.files, offer.contents.__getitem__)
-    if restore_file is None:
-        return modules
-    return merge(named_segments(platform, read_hex(restore_file), restore_file.name), modules)
+    unreached = out_of_reach(offer.files)
+    reached = [f for f in offer.files if f not in unreached] or offer.files
+    modules = module_segments(platform, reached, offer.contents.__getitem__)
+    if restore_file is not None:
+        modules = merge(named_segments(platform, read_hex(restore_file), restore_file.name), modules)
+    return modules, tuple(f.title for f in unreached)

@@ -13,6 +13,7 @@ from particle_dev.catalog.uicr import FACTORY_WORDS, UICR_START
 from particle_dev.cli.options import json_option, open_store, store_option
 from particle_dev.cli.swd_flash import offer_options, wanted_segments
 from particle_dev.cli.swd_options import platform_named
+from particle_dev.cli.swd_view import end_unless_whole
 from particle_dev.errors import PlanRefusedError
 from particle_dev.flash.hex_file import write_hex
 from particle_dev.flash.swd_image import Segment, problems_of
@@ -43,7 +44,7 @@ def image(
     chip = chip_of(platform)
     if chip is None:
         raise click.UsageError(f"{platform.display_name} is not programmed by a debug probe.")
-    segments = wanted_segments(platform, files, release, app, restore_file, open_store(store_dir))
+    segments, left_out = wanted_segments(platform, files, release, app, restore_file, open_store(store_dir))
     reasons = problems_of(chip, segments)
     if reasons:
         raise PlanRefusedError("; ".join(reasons), reasons=reasons, hint="nothing was written")
@@ -55,11 +56,13 @@ def image(
         pieces = [
             {"name": s.title, "address": s.address, "size_bytes": len(s.data), "sha256": _sha256(s)} for s in segments
         ]
-        click.echo(json.dumps({"file": str(image), "platform": platform.name, "pieces": pieces}))
-        return
-    for segment in segments:
-        click.echo(f"0x{segment.address:08x}  {segment.title}, {len(segment.data)} bytes")
-    click.echo(f"written to {image}")
+        answer = {"file": str(image), "platform": platform.name, "pieces": pieces, "left_out": left_out}
+        click.echo(json.dumps(answer))
+    else:
+        for segment in segments:
+            click.echo(f"0x{segment.address:08x}  {segment.title}, {len(segment.data)} bytes")
+        click.echo(f"written to {image}")
+    end_unless_whole(left_out)
 
 
 def _sha256(segment: Segment) -> str:

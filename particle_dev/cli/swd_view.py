@@ -39,8 +39,9 @@ class Left:
 class SwdView:
     """A plan, its progress (on a terminal only, on standard error) and its result, as text or JSON."""
 
-    def __init__(self, plan: SwdPlan, *, as_json: bool) -> None:
+    def __init__(self, plan: SwdPlan, *, as_json: bool, left_out: tuple[str, ...] = ()) -> None:
         self._plan = plan
+        self._left_out = left_out
         self._as_json = as_json
         self._proven: list[PieceProven] = []
         self._backup: BackupTaken | None = None
@@ -72,7 +73,7 @@ class SwdView:
 
     def print_result(self, left: Left) -> None:
         """What was done, what proves it, and how the board is left. Exit status 6 for a lock that was written and that
-        is not proven to be in force."""
+        is not proven to be in force, and for modules that a probe does not reach."""
         plan = self._plan
         if self._as_json:
             pieces = [
@@ -87,6 +88,7 @@ class SwdView:
             ]
             how = {"left": left.name, "left_proves": left.proves, "port_closed": left.port_closed}
             click.echo(json.dumps({**self._plan_object(), "proven": pieces, **how}))
+            end_unless_whole(self._left_out)
             _exit_unless_closed(left)
             return
         for piece in self._proven:
@@ -97,6 +99,7 @@ class SwdView:
         if left.port_closed is not None:
             closed = "is closed, as its control access port says" if left.port_closed else "closes at the next reset"
             click.echo(f"the debug port {closed}")
+        end_unless_whole(self._left_out)
         _exit_unless_closed(left)
 
     def _plan_object(self) -> dict[str, object]:
@@ -109,7 +112,18 @@ class SwdView:
             "size_bytes": plan.size_bytes,
             "permissions_needed": [str(effect) for effect in plan.permissions_needed],
             "expected_duration_s": round(plan.expected_duration_s, 2),
+            "left_out": self._left_out,
         }
+
+
+def end_unless_whole(left_out: tuple[str, ...]) -> None:
+    """Exit status 6 when something of the set lies where a probe does not write."""
+    for title in left_out:
+        click.echo(
+            f"not written: {title}; a probe does not reach it: particle-dev flash installs it over USB", err=True
+        )
+    if left_out:
+        raise SystemExit(ExitCode.INCOMPLETE)
 
 
 def _exit_unless_closed(left: Left) -> None:

@@ -61,6 +61,12 @@ class Segment:
         return self.part.title if self.part else self.name
 
 
+def out_of_reach(files: Iterable[ModuleFile]) -> tuple[ModuleFile, ...]:
+    """Modules that belong to a release and lie where a probe does not write: firmware of network processors, assets."""
+    elsewhere = (ModuleFunction.NCP_FIRMWARE, ModuleFunction.ASSET)
+    return tuple(f for f in files if f.module.function in elsewhere)
+
+
 def module_segments(
     platform: Platform, files: Sequence[ModuleFile], read_file: Callable[[str], bytes]
 ) -> tuple[Segment, ...]:

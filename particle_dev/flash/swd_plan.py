@@ -52,6 +52,8 @@ _ERASED_WORD = 0xFFFFFFFF
 NO_PAGES: Mapping[int, bytes] = MappingProxyType({})
 _MBR_ADDRESS = 0
 _UNBRAKED = "a cut of power meanwhile means safe mode, which connects: allowed by may_connect"
+_SERIAL_FLASH = "serial flash stays as it is; a blank one is formatted by the firmware at its first start"
+"""Source: device-os v6.2.0 hal/src/nRF52840/filesystem.cpp, services/inc/dct_file.h."""
 _STM32F2_KEPT = (0x08004000, 0x08020000)
 """Sectors 1 to 4: DCT with keys and credentials, EEPROM."""
 
@@ -180,7 +182,9 @@ def make_swd_plan(
     in_flash = [s for s in segments if s.address < UICR_START]
     erased = dict.fromkeys(_outdated(state, segments, resolution.invalidate), ERASED_PAGE)
     pages = {**missing_pages, **erased, **pages_of(in_flash)}
-    return _Planner(state, tuple(segments), pages, permissions, frequency_hz, _wanted_uicr(state, segments)).plan()
+    plan = _Planner(state, tuple(segments), pages, permissions, frequency_hz, _wanted_uicr(state, segments)).plan()
+    is_blank = state.chip == NRF52840 and state.page_crcs[_MBR_ADDRESS] == ERASED_PAGE_CRC
+    return replace(plan, notes=(*plan.notes, _SERIAL_FLASH)) if is_blank else plan
 
 
 def make_restore_plan(

@@ -4,13 +4,16 @@ import json
 
 import pytest
 from intelhex import IntelHex
+from particle_harness.boards import hardware
 from particle_harness.clock import VirtualClock
+from particle_harness.factory import build_module
 from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.nrf52840 import Nrf52840, Silicon
 from particle_harness.swd.probe_server import ProbeServer
 from particle_harness.swd.stm32f205 import Stm32f205
 
 from particle_dev.catalog.flash_chips import NRF52840_FLASH, STM32F205_FLASH
+from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.main import main
 
@@ -67,6 +70,7 @@ def test_flash_dump_restore_and_id(boron, swd, restore_file, tmp_path):
 
     code, plan = swd("flash", "--probe", probe, "--platform", "boron", *wanted, "--restore", restore_file, "--dry-run")
     assert (code, plan["method"], plan["device_id"]) == (0, "pages", DEVICE_ID)
+    assert any("serial flash stays as it is" in step for step in plan["steps"])
     assert bytes(chip.flash.cells) == blank
 
     code, result = swd("flash", "--probe", probe, "--platform", "boron", *wanted, "--restore", restore_file)
@@ -236,6 +240,25 @@ def test_the_label_on_the_board(boron, swd):
     # Its serial number lies in serial flash, which a probe does not see: not compared is no match.
     code, answer = swd("id", "--probe", boron[1], "--label", "B40HAB123456789")
     assert (code, answer["label_matches"]) == (ExitCode.INCOMPLETE, None)
+
+
+def test_what_a_probe_does_not_reach_is_said(boron, swd, release_store, tmp_path):
+    """The firmware of an Argon's network processor, among the files of a release."""
+    release = release_store.device_os_set("argon", "2.1.0")
+    for stored in release.modules:
+        (tmp_path / stored.file_name).write_bytes(release_store.read(stored.sha256))
+    (tmp_path / "ncp.bin").write_bytes(bytes(module(ModuleFunction.NCP_FIRMWARE)))
+    files = sorted(tmp_path.glob("*.bin"))
+    code, answer = swd("image", tmp_path / "argon.hex", "--platform", "argon", *files)
+    assert code == ExitCode.INCOMPLETE
+    assert len(answer["left_out"]) == 1
+    assert answer["left_out"][0].startswith("NCP firmware")
+    assert (tmp_path / "argon.hex").exists()
+
+
+def module(function):
+    """Of an Argon, as small as can be."""
+    return build_module(hardware("argon"), function, 0, 7, start_address=0, size_bytes=1024)
 
 
 def test_words_that_make_no_sense(swd, boron, tmp_path):

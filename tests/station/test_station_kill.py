@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from particle_harness.user_information import factory_uicr, intel_hex, mbr_stand_in
 
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.station.fold import fold
@@ -138,3 +139,51 @@ def test_ctrl_c_stops_the_units_and_the_next_run_goes_on(command, tmp_path):
     assert (folder / "report.html").exists()
     assert subprocess.run(command(folder), capture_output=True, check=False).returncode == 0
     assert record_of(folder).verdict == "pass"
+
+
+PROBE_BENCH = """
+[bench]
+driver = "virtual"
+[bench.options]
+delays = "none"
+[[slot]]
+name = "1"
+platform = "boron"
+blank = true
+probe = true
+"""
+PROBE_RECIPE = """
+[recipe]
+name = "blank"
+finish = "dfu"
+[probe]
+boards = "all"
+[firmware.boron]
+device_os = "2.1.0"
+app = "tinker-0.8.0-rc.27-boron.bin"
+restore = "boron.hex"
+"""
+
+
+@pytest.mark.parametrize("line_count", [5, 9, 12])
+def test_killed_while_a_probe_works_then_the_same_again(release_store, tmp_path, monkeypatch, line_count):
+    """Nobody lets the core go, and the next run takes it up where it stands; before, within and behind the write."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "bench.toml").write_text(PROBE_BENCH)
+    (tmp_path / "recipe.toml").write_text(PROBE_RECIPE)
+    uicr = factory_uicr(0, was_protected=False)[:0x400]
+    (tmp_path / "boron.hex").write_text(intel_hex([(0, mbr_stand_in()), (0x10001000, uicr)]))
+
+    def command(folder):
+        return [
+            *(sys.executable, "-m", "particle_dev", "station", "run", "--recipe", str(tmp_path / "recipe.toml")),
+            *("--bench", str(tmp_path / "bench.toml"), "--store", str(release_store.root), "--out", str(folder)),
+        ]
+
+    folder = tmp_path / "run"
+    assert kill_at(command, folder, line_count, 0.3)
+    again = subprocess.run(command(folder), capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stdout + again.stderr
+    (unit,) = record_of(folder).units
+    assert (str(unit.verdict), str(unit.billing.verdict)) == ("pass", "not_started")
+    assert {e.id for e in unit.billing.evidence} == {"dfu", "halted"}

@@ -113,6 +113,8 @@ class Core:
         """Take over a board whose firmware is at work already, or that a debugger left halted."""
         self.firmware, self._firmware_runs, self.halted = firmware, runs and not halted, halted
         self.dhcsr = _C_DEBUGEN | _C_HALT if halted else 0
+        if halted:
+            self.lockup = False
 
     def lock_up(self) -> None:
         """What it ran has gone from under it."""
