@@ -18,10 +18,12 @@ from particle_dev.station.run_record import UnitRecord
 
 @dataclass(slots=True)
 class Observations:
-    """Evidence in the order in which it was found, of the board in ``slot``."""
+    """Evidence in the order in which it was found, of the board in ``slot``. ``sent_at``: when this run, or an earlier
+    attempt of it, sent the board into the DFU mode in which it still is."""
 
     slot: Slot
     evidence: list[Evidence] = field(default_factory=list)
+    sent_at: datetime | None = None
 
     @property
     def doubts(self) -> list[str]:
@@ -51,6 +53,7 @@ class Observations:
         self.recall_evidence(prior)
         sent_at = sent_into_dfu_at(prior)
         if device.mode is UsbMode.DFU and sent_at is not None:
+            self.sent_at = sent_at
             self.in_dfu_since(sent_at)
 
     def recall_evidence(self, prior: UnitRecord) -> None:

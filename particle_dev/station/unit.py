@@ -287,6 +287,7 @@ class UnitRun:
                 actual=device.mode,
                 hint="somebody reset it; run again",
             )
+        self.observed.sent_at = since
         self.observed.in_dfu_since(since)
         return device
 
@@ -338,7 +339,7 @@ class UnitRun:
         inventory = read_inventory(self.slot.host, device)
         if device.mode is UsbMode.DFU:
             # Reading all of its flash takes seconds on a slow bus.
-            self.observed.still_held(device, since)
+            self.observed.still_held(device, self.observed.sent_at or since)
         evidence |= {
             "read_over": inventory.read_over,
             "modules": [

@@ -17,7 +17,7 @@ from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.main import main
 
-pytestmark = pytest.mark.usefixtures("own_probes")
+pytestmark = [pytest.mark.usefixtures("own_probes"), pytest.mark.timeout(300)]
 DEVICE_ID = "e00fce680001020304050607"
 APP = "tinker-0.8.0-rc.27-boron.bin"
 

@@ -15,7 +15,7 @@ from particle_dev.station.engine import Station
 from particle_dev.station.events import EventType
 from particle_dev.station.recipe import load_recipe
 
-pytestmark = [pytest.mark.firmware, pytest.mark.usefixtures("own_probes")]
+pytestmark = [pytest.mark.firmware, pytest.mark.timeout(300), pytest.mark.usefixtures("own_probes")]
 RECIPE = """
 [recipe]
 name = "blank"

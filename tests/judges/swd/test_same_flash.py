@@ -7,7 +7,7 @@ from particle_harness.user_information import factory_uicr, intel_hex, mbr_stand
 from particle_dev.cli.main import main
 from particle_dev.device.swd import swd_session
 
-pytestmark = [pytest.mark.firmware, pytest.mark.usefixtures("own_probes")]
+pytestmark = [pytest.mark.firmware, pytest.mark.timeout(400), pytest.mark.usefixtures("own_probes")]
 APPS = {"boron": "tinker-0.8.0-rc.27-boron.bin", "photon": "tinker-0.4.5-photon.bin"}
 
 
