@@ -1,12 +1,12 @@
-"""OpenOCD bit by bit: a current one over SWD, Debian's over JTAG. Small images: each sampled bit is a round trip."""
+"""OpenOCD bit by bit: a current one over SWD, Debian's over JTAG. Real bootloaders alone: each sampled bit is a round
+trip."""
 
-import os
 import subprocess
 
 import pytest
 from particle_harness.swd.wire import BitbangServer
 
-SIZE_BYTES = 16 * 1024
+pytestmark = [pytest.mark.firmware, pytest.mark.timeout(300)]
 JTAG_NRF52 = (
     "jtag newtap nrf52 cpu -irlen 4 -expected-id 0x4ba00477",
     "dap create nrf52.dap -chain-position nrf52.cpu",
@@ -17,7 +17,7 @@ JTAG_NRF52 = (
 )
 
 
-def program(program_words, chip, transport, target, file):
+def program(program_words, chip, transport, target, file, address):
     with BitbangServer(chip) as server:
         commands = [
             "adapter driver remote_bitbang",
@@ -28,28 +28,31 @@ def program(program_words, chip, transport, target, file):
             *(f"{name}_port disabled" for name in ("gdb", "tcl", "telnet")),
             "init",
             "reset halt",
-            f"program {file} 0 verify",
+            f"program {file} {address:#x} verify",
+            f"echo [mdw {address:#x} 2]",
             "shutdown",
         ]
         return subprocess.run(
             [*program_words, *[word for command in commands for word in ("-c", command)]],
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=280,
             check=False,
         )
 
 
-@pytest.mark.parametrize("transport", ["swd", "jtag"])
-def test_program_and_verify(nrf52840, openocd_words, tmp_path, transport):
-    chip = nrf52840()
-    image = os.urandom(SIZE_BYTES)
-    file = tmp_path / "image.bin"
-    file.write_bytes(image)
+@pytest.mark.parametrize(("platform", "transport"), [("boron", "swd"), ("photon", "swd"), ("boron", "jtag")])
+def test_program_and_verify_a_real_bootloader(nrf52840, stm32f205, openocd_words, real_image, platform, transport):
+    chip = nrf52840() if platform == "boron" else stm32f205
+    file, address = real_image(platform)[0]
+    image = file.read_bytes()
     if transport == "swd":
-        done = program(openocd_words, chip, transport, ["source [find target/nordic/nrf52.cfg]"], file)
+        script = {"boron": "nordic/nrf52", "photon": "stm32f2x"}[platform]
+        done = program(openocd_words, chip, transport, [f"source [find target/{script}.cfg]"], file, address)
     else:
-        done = program(["/usr/bin/openocd"], chip, transport, JTAG_NRF52, file)
+        done = program(["/usr/bin/openocd"], chip, transport, JTAG_NRF52, file, address)
     assert done.returncode == 0, done.stderr
     assert "** Verified OK **" in done.stderr
-    assert chip.flash.read(0, SIZE_BYTES) == image
+    assert chip.flash.read(address, len(image)) == image
+    words = " ".join(f"{int.from_bytes(image[n : n + 4], 'little'):08x}" for n in (0, 4))
+    assert words in done.stderr + done.stdout
