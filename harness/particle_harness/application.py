@@ -2,7 +2,8 @@
 
 Virtual boards run no code. Every application behaves as Tinker on Gen 3 (no requests, no log), unless the bench says
 what it can do: ``log`` writes log messages to USB serial, ``configurable_logging`` lets request 80 add log handlers,
-``custom_requests`` answers request 10 with what it was sent.
+``custom_requests`` answers request 10 with what it was sent, ``program:COMMAND`` with what a program says (see
+application_program): real firmware, built for this machine.
 Source: device-os v6.2.0 wiring/src/user.cpp ctrl_request_handler, wiring/src/spark_wiring_logging.cpp
 JSONRequestHandler, LogManager::addFactoryHandler.
 """
@@ -13,10 +14,12 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from particle_harness.application_program import ApplicationProgram
 from particle_harness.state import BoardState
 
 LOG, CONFIGURABLE_LOGGING, CUSTOM_REQUESTS = "log", "configurable_logging", "custom_requests"
 FEATURES = (LOG, CONFIGURABLE_LOGGING, CUSTOM_REQUESTS)
+PROGRAM_PREFIX = "program:"
 UNKNOWN, NOT_SUPPORTED, BAD_DATA = -100, -120, -280
 LOG_REPLY_SIZE_BYTES = 256
 """Allocated before the command is looked at; what a refused command leaves there goes to the host as it is."""
@@ -34,13 +37,15 @@ class Application:
         self._state = state
         self._now_s = now_s
         self.write_serial: Callable[[bytes], None] = lambda _data: None
-        self.answer: Callable[[bytes], tuple[int, bytes]] = lambda payload: (0, payload)
-        """What an application with ``custom_requests`` answers; tests put real firmware here."""
+        programs = [f.removeprefix(PROGRAM_PREFIX) for f in self._features if f.startswith(PROGRAM_PREFIX)]
+        self._program = ApplicationProgram(programs[0]) if programs else None
 
     def custom_request(self, payload: bytes) -> tuple[int, bytes]:
         """Request 10: result code and reply."""
         if self._runs_with(CUSTOM_REQUESTS):
-            return self.answer(payload)
+            return 0, payload
+        if self._program and not self._state.safe_mode:
+            return self._program.answer(payload, self._state.booted_at_s)
         return NOT_SUPPORTED, b""
 
     def log_config(self, payload: bytes) -> tuple[int, bytes]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from particle_dev.errors import BenchError
 from particle_harness import serial_port
-from particle_harness.application import FEATURES
+from particle_harness.application import FEATURES, PROGRAM_PREFIX
 from particle_harness.board import BoardSettings, VirtualBoard
 from particle_harness.boards import Hardware, hardware
 from particle_harness.clock import Clock, RealClock, VirtualClock
@@ -168,9 +168,9 @@ def open_bench(
     ``bootloader`` ("release", "old"), ``device_os`` (a release whose stand-ins new boards have), ``faults``,
     ``connected``, ``factory`` ("new", "online"), ``arrives_in`` ("app", "dfu"), ``factory_image``, ``protected`` and
     ``service_mode`` (true: the board has device protection, in the second case opened for service), ``application``
-    (what it can do, of ``application.FEATURES``), ``semi_automatic_apps`` (SHA-256 of module files), ``blank`` (true:
-    nothing was ever programmed), ``probe`` (true: a debug probe is connected; needs the emulator), ``silicon``
-    (build code of an nRF52840: "AAD0", or "AAF0" with hardened protection);
+    (what it can do, of ``application.FEATURES``, or "program:COMMAND": see application), ``semi_automatic_apps``
+    (SHA-256 of module files), ``blank`` (true: nothing was ever programmed), ``probe`` (true: a debug probe is
+    connected; needs the emulator), ``silicon`` (build code of an nRF52840: "AAD0", or "AAF0" with hardened protection);
     default: a Boron, a B-SoM, a Tracker and a Photon. ``factory_modules(platform)`` gives bootloader and SoftDevice
     that new boards leave the factory with. Raises BenchError for an option, key or word that means nothing here, and
     when another process has the boards of ``state_dir`` open.
@@ -344,9 +344,12 @@ def _check_slot(name: str, table: Mapping[str, Any]) -> None:
     if "platform" not in table and table.get("connected", True):
         raise BenchError(f"slot {name!r} names no platform", slot=name, hint='add platform = "boron"')
     _check_words("slot", table, _SLOT_WORDS | dict.fromkeys(_SLOT_SWITCHES, (True, False)), name)
-    if unknown := set(table.get("application", ())) - set(FEATURES):
+    features = {f for f in table.get("application", ()) if not str(f).startswith(PROGRAM_PREFIX)}
+    if unknown := features - set(FEATURES):
         raise BenchError(
-            f"slot {name!r}: no application can do {sorted(unknown)}", slot=name, hint=f"known: {list(FEATURES)}"
+            f"slot {name!r}: no application can do {sorted(unknown)}",
+            slot=name,
+            hint=f"known: {list(FEATURES)}, and {PROGRAM_PREFIX}COMMAND",
         )
 
 

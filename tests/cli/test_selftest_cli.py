@@ -137,3 +137,18 @@ def test_a_virtual_board_runs_no_self_test(run, release_store, monkeypatch):
     monkeypatch.setenv("PARTICLE_DEV_STORE", str(release_store.root))
     code, _, err = run("list", "--bench", "virtual", "--device", "boron")
     assert (code, "has no self-test" in err) == (ExitCode.FAILED, True)
+
+
+@pytest.mark.firmware
+def test_a_virtual_board_whose_application_is_the_service(run, release_store, monkeypatch, selftest_ports, tmp_path):
+    """Over USB control requests, from the command line to the C code."""
+    monkeypatch.setenv("PARTICLE_DEV_STORE", str(release_store.root))
+    bench = tmp_path / "bench.toml"
+    bench.write_text(
+        '[bench]\ndriver = "virtual"\n[bench.options]\nclock = "virtual"\n[[slot]]\nname = "1"\nplatform = "photon"\n'
+        f'application = ["program:{selftest_ports / "selftest_host"} --requests --faults 4"]\n'
+    )
+    code, out, _ = run("run", "--bench", bench, "--test", "gpio", "--test", "ram")
+    assert code == ExitCode.FAILED
+    assert "FAILED: 1 of 2 tests passed" in out
+    assert "! a pin is open, stuck or touches another" in out

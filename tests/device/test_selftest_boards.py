@@ -25,6 +25,7 @@ from particle_dev.errors import (
     RequestRefusedError,
 )
 from particle_dev.permissions import NOTHING, Permissions
+from particle_dev.protocol.selftest import Status
 from particle_dev.station.bench import open_bench
 from particle_dev.transport.clock import SystemClock
 from particle_dev.transport.serial import PyserialHost
@@ -191,43 +192,26 @@ def test_an_emulated_board_that_resets_and_one_that_is_silent(selftest_ports, cp
 
 @pytest.fixture
 def usb_board(selftest_ports):
-    """A virtual Boron whose application is the C service, and its host."""
-    bench = open_bench(
-        "virtual",
-        options={"clock": "virtual"},
-        slots=[
-            {
-                "name": "1",
-                "platform": "boron",
-                "device_os": "6.2.0",
-                "factory": "online",
-                "application": ["custom_requests"],
-            }
-        ],
-        factory_modules=lambda _: [],
-    )
-    service = subprocess.Popen(
-        [selftest_ports / "selftest_host", "--requests"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    """The host of a virtual Boron whose application is the C service, and the device."""
+    yield from boron(f"program:{selftest_ports / 'selftest_host'} --requests")
 
-    def answer(payload):
-        service.stdin.write(payload.decode() + "\n")
-        service.stdin.flush()
-        result, _, reply = service.stdout.readline().rstrip("\n").partition(" ")
-        return int(result), reply.encode()
 
-    board = bench.driver.board("1")
-    board._system.application.answer = answer
+@pytest.fixture
+def usb_board_without(selftest_ports):
+    """As usb_board, with an application that is none of ours."""
+    yield from boron("log")
+
+
+def boron(application):
+    slot = {"name": "1", "platform": "boron", "device_os": "6.2.0", "factory": "online", "application": [application]}
+    bench = open_bench("virtual", options={"clock": "virtual"}, slots=[slot], factory_modules=lambda _: [])
     host = bench.slots[0].host
-    yield board, host, wait_for_device(host, "1-1", 10)
+    yield host, wait_for_device(host, "1-1", 10)
     bench.close()
-    service.stdin.close()
-    assert service.wait(10) == 0
-    service.stdout.close()
 
 
 def test_over_usb(usb_board):
-    _, host, device = usb_board
+    host, device = usb_board
     with ControlSession(host, device) as control:
         session = SelfTestSession(ControlSelfTestLink(control), host.clock)
         tests = session.describe()
@@ -238,7 +222,7 @@ def test_over_usb(usb_board):
 
 
 def test_over_usb_the_permission_is_asked_twice(usb_board):
-    _, host, device = usb_board
+    host, device = usb_board
     with ControlSession(host, device) as control:  # holds none
         session = SelfTestSession(ControlSelfTestLink(control), host.clock, ONLINE)
         with pytest.raises(PermissionMissingError):
@@ -248,14 +232,25 @@ def test_over_usb_the_permission_is_asked_twice(usb_board):
         assert session.run("connect", may_connect=True).outcome == "passed"
 
 
-def test_an_application_without_the_service(usb_board):
-    board, host, device = usb_board
-    board._system.application.answer = lambda _payload: (-120, b"")
+def test_an_application_without_the_service(usb_board_without):
+    host, device = usb_board_without
     with (
         ControlSession(host, device) as control,
         pytest.raises(RequestRefusedError, match="has no self-test"),
     ):
         SelfTestSession(ControlSelfTestLink(control), host.clock).describe()
+
+
+def test_a_board_that_boots_again_has_forgotten_its_test(usb_board):
+    host, device = usb_board
+    with ControlSession(host, device, ONLINE) as control:
+        session = SelfTestSession(ControlSelfTestLink(control), host.clock)
+        session.start("ram")
+        assert session.status() is not Status.WAITING
+        control.reset()
+        host.clock.sleep(20)
+    with ControlSession(host, wait_for_device(host, "1-1", 30)) as control:
+        assert SelfTestSession(ControlSelfTestLink(control), host.clock).status() is Status.WAITING
 
 
 # ---- the service, request by request --------------------------------------------------------------------------------
