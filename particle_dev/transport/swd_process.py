@@ -7,9 +7,11 @@ session is a child that can be ended from outside. What ends badly ends with the
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from particle_dev.catalog.chips import Chip
@@ -27,11 +29,21 @@ _CLOSE = "close"
 Progress = Callable[[float], None]
 
 
+def _end_with_parent() -> None:
+    """Wait for the parent's death, then end this process at once: in the middle of an act, too, which pyOCD may never
+    end by itself, while the probe stays locked for the next run."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
 def _serve(connection: Connection, probe_id: str, chip: Chip, options: dict[str, Any]) -> None:
     """The child: opens the link, then does what it is told until it is told to close or the parent is gone."""
     # Only the child pays for pyOCD.
     from particle_dev.transport.swd import SwdLink  # noqa: PLC0415
 
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     try:
         link = SwdLink(probe_id, chip, **options)
     except ParticleDevError as error:

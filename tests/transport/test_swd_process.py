@@ -1,7 +1,10 @@
 """Sessions in child processes, with chips served over TCP."""
 
 import os
+import select
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -73,6 +76,33 @@ def test_a_session_that_is_killed(served):
         link._process.join()
         with pytest.raises(LinkDisconnectedError):
             link.call("read", address=0x20000000, size_bytes=4)
+
+
+HANGS = """
+import sys
+from particle_dev.catalog.chips import NRF52840
+from particle_dev.transport.swd_process import SwdProcess
+link = SwdProcess(sys.argv[1], NRF52840)
+print(link._process.pid, flush=True)
+sys.stdin.readline()
+link._connection.send(("read", {"address": 0x20000000, "size_bytes": 4}, False))
+print("sent", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_session_ends_with_its_parent_in_the_middle_of_an_act(served):
+    chip, probe_id = served
+    command = [sys.executable, "-c", HANGS, probe_id]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        session = os.pidfd_open(int(parent.stdout.readline()))
+        with chip.lock:
+            parent.stdin.write("go\n")
+            parent.stdin.flush()
+            parent.stdout.readline()
+            parent.kill()
+            assert select.select([session], [], [], 20)[0], "it goes on without its parent"
+        os.close(session)
 
 
 def test_no_such_probe():
