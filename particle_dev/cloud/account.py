@@ -14,6 +14,7 @@ from particle_dev.cloud.product_devices import ProductDevices
 from particle_dev.cloud.products import organizations, products
 from particle_dev.cloud.records import DeviceRecord, Product
 from particle_dev.cloud.tokens import token_info, user_name
+from particle_dev.cloud.usage import Connectivity, service_agreements
 from particle_dev.errors import CloudDeniedError, CloudNotFoundError, CloudRefusedError
 
 EXPLAINED = 25
@@ -24,18 +25,37 @@ def read_account(api: CloudApi, product: Product, plan: PlanName | None = None) 
     """The account that owns a product, as far as the token may see it. ``plan`` is what the caller knows of it.
 
     A product in a user's sandbox is on the free plan; one of an organization is taken for basic unless told otherwise,
-    since the API names no plan. Raises CloudError, but not for what the token may not see.
+    since the words by which the API names plans are not documented. Raises CloudError, but not for what the token may
+    not see.
     """
-    if product.organization is not None:
-        owner = next((name for i, slug, name in _organizations(api) if product.organization in (i, slug)), None)
-        chosen = PLANS[plan or PlanName.BASIC]
-        return Account(owner or f"organization {product.organization}", True, Capacity(chosen, None))
-    owner, devices = "a user whom this token does not see", None
+    organization = product.organization
+    if organization is not None:
+        owner = next((name for i, slug, name in _organizations(api) if organization in (i, slug)), None)
+        use = _use(api, organization)
+        capacity = Capacity(PLANS[plan or PlanName.BASIC], None)
+        return Account(owner or f"organization {organization}", True, capacity, use.billable_devices if use else None)
+    owner, devices, use = "a user whom this token does not see", None, None
     if not token_info(api).scopes:
         owner = user_name(api)
-        devices = count_sandbox(AccountDevices(api).list(), products(api))
+        use = _use(api, None)
+        devices = _largest(count_sandbox(AccountDevices(api).list(), products(api)), use.owned_devices if use else None)
     # Else an API user: it belongs to the product or an organization, and sees a part of the account at most.
-    return Account(owner, False, Capacity(PLANS[plan or PlanName.FREE], devices))
+    capacity = Capacity(PLANS[plan or PlanName.FREE], devices)
+    return Account(owner, False, capacity, use.billable_devices if use else None)
+
+
+def _use(api: CloudApi, organization: str | None) -> Connectivity | None:
+    """What the cloud says is used, None where it does not tell this token, or there is not one agreement."""
+    try:
+        agreements = service_agreements(api, organization)
+    except CloudRefusedError:
+        return None
+    return agreements[0].used() if len(agreements) == 1 else None
+
+
+def _largest(counted: int | None, told: int | None) -> int | None:
+    """The number to be careful with; None when what was counted here is not known."""
+    return None if counted is None else max(counted, told or 0)
 
 
 def _organizations(api: CloudApi) -> list[tuple[str, str, str]]:
