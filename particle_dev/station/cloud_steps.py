@@ -13,7 +13,7 @@ from particle_dev.cloud.metering import BillingVerdict
 from particle_dev.cloud.strategies import Act, Strategy
 from particle_dev.device.control import ControlSession
 from particle_dev.device.dfu import DfuSession
-from particle_dev.device.discovery import POLL_INTERVAL_S, device_at, wait_for_mode, wait_until_settled
+from particle_dev.device.discovery import POLL_INTERVAL_S, device_at, wait_for_device, wait_for_mode, wait_until_settled
 from particle_dev.device.model import Device
 from particle_dev.device.modes import enter_dfu
 from particle_dev.errors import DeviceModeError, PlanRefusedError
@@ -86,6 +86,13 @@ def connect(run: Run, device: Device, evidence: JsonObject) -> Device:
     try:
         while not run.guard.has_connected():
             run.check_stop("connect", limit_s)
+            seen = device_at(run.slot.host, run.slot.port_path)
+            if seen is not None and seen.mode is UsbMode.DFU:
+                raise DeviceModeError(
+                    f"slot {run.slot.name}: {run.device_id} went into DFU mode instead of connecting",
+                    expected="normal",
+                    hint="its bootloader found nothing to start, or somebody held the MODE button: run it again",
+                )
             clock.sleep(CLOUD_POLL_S)
         run.guard.remember(DeviceEventType.CONNECTED, run.now(), statement="the cloud's record, strategy A")
         evidence["connected_after_s"] = round(clock.monotonic_s() - started_s, 1)
@@ -95,6 +102,11 @@ def connect(run: Run, device: Device, evidence: JsonObject) -> Device:
 
 
 def _back_into_dfu(run: Run, device: Device) -> Device:
+    # It may have left the bus meanwhile: an update over the air resets it.
+    device = wait_for_device(run.slot.host, device.usb.port_path, run.limits.enter_dfu_s)
+    if device.mode is UsbMode.DFU:
+        run.observed.in_dfu_since(run.now())
+        return device
     with ControlSession(run.slot.host, device) as session:
         run.read_counters(session)
         session.stop_connecting()

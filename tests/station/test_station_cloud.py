@@ -11,6 +11,7 @@ from particle_dev.cloud.metering import BillingVerdict
 from particle_dev.cloud.plans import PLANS, PlanName
 from particle_dev.cloud.strategies import Strategy
 from particle_dev.permissions import Permissions
+from particle_dev.station.cloud_steps import CLOUD_POLL_S
 from tests.station.guard_world import World
 
 NOT_STARTED, STARTED, UNKNOWN = BillingVerdict.NOT_STARTED, BillingVerdict.STARTED, BillingVerdict.UNKNOWN
@@ -185,6 +186,34 @@ def test_without_consent_nothing_is_erased(world, tmp_path):
     assert str(unit.verdict) == "refused"
     assert "nobody has agreed" in error(unit)
     assert w.board.truth.erases == 0
+    assert not w.is_metered
+
+
+def test_one_that_goes_into_dfu_mode_instead_of_connecting_is_not_waited_for(world, tmp_path):
+    w = world("boron")
+    w.board.dct.mark_setup_done()
+    w.cloud.network.coverage["cellular"] = False
+
+    def press_buttons(kind, step):
+        if (kind, step) == ("step_started", "connect"):
+            sleep = w.clock.sleep
+
+            def sleep_and_press(duration_s):
+                sleep(duration_s)
+                if duration_s == CLOUD_POLL_S:
+                    w.clock.sleep = sleep
+                    w.board.power_off()
+                    w.board.state.dfu_requested = True
+                    w.board.power_on()
+
+            w.clock.sleep = sleep_and_press
+
+    guard = w.guard(Strategy.A, budget=book(tmp_path), permissions=Permissions(may_connect=True))
+    started_s = w.clock.monotonic_s()
+    unit = w.run(guard, on_event=press_buttons)
+    assert str(unit.verdict) == "fail"
+    assert "DFU mode instead of connecting" in error(unit)
+    assert w.clock.monotonic_s() - started_s < 300
     assert not w.is_metered
 
 
