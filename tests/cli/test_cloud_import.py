@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.main import _run
 from particle_dev.cli.root import root
+from particle_dev.cloud.product_devices import ProductDevices
 from tests.cloud.sim_site import SimSite
 
 REFERENCE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
@@ -134,6 +135,34 @@ def test_json_is_as_documented(site, run):
     assert shape(printed) == shape(documented)
     assert printed["result"]["verdict"] == "failed"
     assert printed["order"]["problems"][0]["line"] == 5
+
+
+def test_labels_from_a_scanner_on_standard_input(site, tmp_path):
+    devices = site.sim.population.make_devices("boron", ids(2, first=500))
+    scanned = "".join(f"{d.serial_number} {d.mobile_secret}\n" for d in devices)
+    command = [
+        "cloud",
+        "import",
+        "-",
+        "--product",
+        str(site.product.id),
+        "--state",
+        str(tmp_path / "s.jsonl"),
+        "--may-bill",
+    ]
+    result = CliRunner().invoke(root, [*command, "--json"], input=scanned, obj=site.api)
+    printed = json.loads(result.stdout)
+    assert (result.exit_code, printed["result"]["added"]) == (ExitCode.OK, 2)
+    assert not any(d.mobile_secret in result.output for d in devices)
+
+
+def test_devices_stay_unclaimed_unless_somebody_is_named(site, run):
+    run(site, ids(1)[0], "--may-bill")
+    run(site, ids(2)[1], "--may-bill", "--claim-user", "me@example.com")
+    owners = [
+        record.owner for record in ProductDevices(site.api, site.product.id).list(sort="deviceId", descending=False)
+    ]
+    assert owners == [None, "me@example.com"]
 
 
 def test_progress_goes_to_standard_error(site, run):
