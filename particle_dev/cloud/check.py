@@ -103,7 +103,7 @@ def _quarantine(facts: ProductFacts) -> Iterator[LintFinding]:
         return
     devices = facts.members.quarantined
     message = f"{_some(devices)} wait for approval; approving bills them"
-    fix = "approve only what is yours: particle-dev cloud devices approve, or deny"
+    fix = "approve only what is yours, with particle-dev cloud devices approve, or deny it"
     where = f"product {facts.product.name}, denied devices"
     yield LintFinding("quarantined", Severity.NOTE, where, message, fix, devices)
 
@@ -166,7 +166,7 @@ def _default_firmware(facts: ProductFacts, firmware: LineFirmware | Unread) -> I
         yield LintFinding("default_firmware", severity, f"recipe, {firmware.name}", message, _SET_VERSION)
     elif uploaded is None:
         message = f"version {firmware.version}, which the line flashes, is not uploaded"
-        fix = f"particle-dev cloud firmware upload {firmware.name}, before the first unit connects"
+        fix = f"before the first unit connects: particle-dev cloud firmware upload {firmware.name} --title TEXT"
         yield LintFinding("default_firmware", Severity.PROBLEM, where, message, fix)
     elif uploaded.sha256 is not None and firmware.sha256 is not None and uploaded.sha256 != firmware.sha256:
         message = (
@@ -229,7 +229,7 @@ def _development(facts: ProductFacts) -> Iterator[LintFinding]:
     elif facts.members.development:
         devices = facts.members.development
         message = f"{_some(devices)} are marked as development devices: product firmware never reaches them"
-        fix = "particle-dev cloud devices development off, or name those of the bench with --bench-device"
+        fix = "particle-dev cloud devices set DEVICE --no-development, or name those of the bench with --bench-device"
         yield LintFinding("development", Severity.PROBLEM, where, message, fix, devices)
     else:
         yield LintFinding(

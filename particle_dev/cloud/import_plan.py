@@ -230,7 +230,8 @@ def _problem(
 ) -> LineProblem | None:
     """Why a device cannot come into this product, as far as that shows without asking for it."""
     if member is not None and member.quarantined:
-        hint = f"if it is yours: particle-dev cloud devices approve {member.device_id}, which bills it"
+        approve = f"particle-dev cloud devices approve {member.device_id} --product {product.id} --may-bill"
+        hint = f"if it is yours: {approve}, which bills it"
         return LineProblem(entry.file, entry.line, "quarantined", f"{member.device_id} waits for approval", hint)
     mismatch = member and disagreement_with(member, entry, platform)
     if mismatch:

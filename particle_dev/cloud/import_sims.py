@@ -186,6 +186,6 @@ def _slow(state: SimState, wait: SimWait, look: SimLook | None) -> SlowSim:
     trouble = f"; the carrier says: {look.trouble}" if look and look.trouble else ""
     message = f"SIM {wait.iccid}{of} {now}{trouble}"
     if state is SimState.FAILED and status == DEACTIVATED:
-        hint = f"if it is to be on: particle-dev cloud sims reactivate {wait.iccid}"
+        hint = f"if it is to be on: particle-dev cloud sims activate {wait.iccid} --again --may-bill --product PRODUCT"
         return SlowSim(wait, state, status, message, hint)
     return SlowSim(wait, state, status, message, advice(state, wait))

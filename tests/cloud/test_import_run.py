@@ -255,7 +255,7 @@ class TestSims:
         site.clock.sleep(60)
         started = site.clock.monotonic_s()
         report = importer.run(device.id)
-        assert "reactivate" in report.slow_sims[0].hint
+        assert "sims activate" in report.slow_sims[0].hint
         assert site.clock.monotonic_s() == started
 
     def test_many_sims_are_looked_at_in_few_requests(self, site, importer):
