@@ -292,8 +292,6 @@ def _probe(name: str, board: VirtualBoard, number: int) -> SlotProbe:
             slot=name,
             hint="pip install 'particle-dev[emulator]'",
         ) from error
-    except ValueError as error:
-        raise BenchError(str(error), slot=name, hint="correct the slot in the bench file") from error
 
 
 def _release_modules(kind: Hardware, factory_modules: Callable[[str], Sequence[bytes]]) -> Sequence[bytes]:

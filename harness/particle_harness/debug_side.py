@@ -72,7 +72,7 @@ class DebugSide:
     # ---- the chip ---------------------------------------------------------------------------------------------------
 
     def chip(self) -> Chip:
-        """The chip, with the board's flash. ValueError for a controller that has no model."""
+        """The chip, with the board's flash."""
         if self._chip is None:
             from particle_harness.swd.board_chip import make_chip  # noqa: PLC0415  # needs the emulator
 

@@ -19,7 +19,7 @@ class SlotProbe:
 
     ``unique_id`` is pyOCD's name for it in any process of this machine, ``serial_number`` the one in this process, and
     ``openocd_port`` speaks ``cmsis-dap backend tcp``, and ``usb`` is for the USB seams, in the ``number``-th port of a
-    bus of probes. ValueError: the board's controller has no model.
+    bus of probes.
     """
 
     def __init__(self, board: VirtualBoard, number: int) -> None:

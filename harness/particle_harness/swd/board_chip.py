@@ -16,14 +16,13 @@ hal/src/nRF52840/deviceid_hal.cpp."""
 
 
 def make_chip(hardware: Hardware, device_id: str, variant: str, memories: Memories, faults: FaultScript) -> Chip:
-    """A chip that agrees with the board: Device ID, flash, UICR, faults. ValueError: no model of that controller."""
+    """A chip that agrees with the board: Device ID, flash, UICR, faults."""
     identity = bytes.fromhex(device_id)
     if hardware.is_gen2:
         return Stm32f205(identity, memories.internal, serial_number=serial_number_of(hardware, device_id))
     if hardware.is_rtl872x:
         return Rtl872x(memories.internal)
-    if not hardware.is_gen3 or memories.uicr is None:
-        raise ValueError(f"no debug port is modelled for {hardware.name}")
+    assert memories.uicr is not None
     silicon = Silicon(identity[_FICR_AFTER_PREFIX:], variant)
     chip = Nrf52840(silicon, memories.internal, memories.uicr, on_board=True)
     chip.control_access_port.misreads = lambda: faults.count("protection_reading") is not None

@@ -10,8 +10,6 @@ from particle_harness.swd.debug_port import DapFaultError, WireError
 from particle_harness.usb.pyusb_backend import VirtualBackend
 from particle_harness.user_information import factory_uicr, mbr_stand_in
 
-from particle_dev.errors import BenchError
-
 NVMC_CONFIG, NVMC_ERASE_ALL = 0x4001E504, 0x4001E50C
 AIRCR, DHCSR, DEMCR = 0xE000ED0C, 0xE000EDF0, 0xE000EDFC
 RESET, HALT, GO, STOP_AT_RESET = 0x05FA0004, 0xA05F0003, 0xA05F0001, 1
@@ -91,9 +89,13 @@ def test_flash_is_the_boards_own(make_board, probe):
     assert link.read(0xE1000).to_bytes(4, "little") == b"over"
 
 
-def test_a_controller_without_a_model_has_no_probe(make_bench):
-    with pytest.raises(BenchError, match="no debug port is modelled for p2"):
-        make_bench({"platform": "p2", "probe": True})
+@pytest.mark.parametrize("platform", ["boron", "photon", "electron", "p2", "trackerm"])
+def test_every_family_has_a_probe_on_the_same_flash(make_bench, platform):
+    bench = make_bench({"platform": platform, "probe": True})
+    board = bench.slots[0].board
+    assert bench.slots[0].probe_id.startswith("remote:")
+    start = board.chip.flash.base_address
+    assert board.chip.core.bus.read(start, 64) == board.internal.read(start, 64)
 
 
 # ---- starting -------------------------------------------------------------------------------------------------------
