@@ -6,7 +6,7 @@ answers like Particle's API as cheaply as it can, so that memory and time are th
 
 import json
 import random
-import resource
+import re
 import sys
 import time
 from pathlib import Path
@@ -30,6 +30,12 @@ from particle_dev.transport.base import HttpReply
 
 PER_PAGE = 100
 HEADER = "Device ID,Serial Number,ICCID,SKU\r\n"
+
+
+def peak_mb():
+    """Most memory that this program has had; ru_maxrss also counts that of the process which started it."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
 
 
 def line_of(n):
@@ -101,7 +107,7 @@ def main(count, folder, sims_are):
     clock, stub = VirtualClock(), Stub(1 if sims_are == "fast" else 1 << 30)
     limiter = RateLimiter(MemoryLimitStore(), clock, boot="one")
     api = CloudApi(stub, limiter, token=Secret("a" * 40), clock=clock, rng=random.Random(1))
-    before_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before_mb = peak_mb()
     started_s = time.process_time()
     order = read_order([("order.csv", (HEADER + "\r\n".join(map(line_of, range(count)))).encode())])
     read_s = time.process_time() - started_s
@@ -119,7 +125,7 @@ def main(count, folder, sims_are):
                 "active_sims": report.active_sims,
                 "slow_sims": len(report.slow_sims),
                 "requests": stub.requests,
-                "max_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                "max_rss_mb": peak_mb(),
                 "before_mb": before_mb,
                 "read_s": read_s,
                 "cpu_s": time.process_time() - started_s,
