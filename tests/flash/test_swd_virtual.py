@@ -34,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("own_probes")
 BORON, PHOTON = platform_by_name("boron"), platform_by_name("photon")
 MBR = Segment("MBR", 0, bytes.fromhex("0004002001050000") + bytes(range(256)) * 10)
 MAY_ERASE = Permissions(may_erase=True)
-FULL_FLASH_TRANSFERS = 205_000
+FULL_FLASH_TRANSFERS = 195_000
 WORD_S, PAGE_ERASE_S, MASS_ERASE_S = 41e-6, 0.085, 0.169
 
 
