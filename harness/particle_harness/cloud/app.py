@@ -145,7 +145,7 @@ class App:
             cloud=self._cloud,
             method=request.method,
             path=request.path,
-            params={name: str(value) for name, value in params.items()},
+            params={name: _decoded(str(value)) for name, value in params.items()},
             query=None,
             body=None,
             files=files,
@@ -178,6 +178,11 @@ class App:
         if token.expires_at is not None and token.expires_at <= cloud.now_s():
             raise expired_token()
         return account, token
+
+
+def _decoded(value: str) -> str:
+    """cheroot leaves slashes in a path encoded, so that they separate nothing."""
+    return value.replace("%2F", "/").replace("%2f", "/")
 
 
 def _body(request: Request) -> tuple[dict[str, Any], list[UploadedFile]]:

@@ -364,6 +364,18 @@ def test_unknown_paths_and_wrong_bodies_are_answered_in_json(site):
         assert answer.json()["error_description"]
 
 
+def test_a_prefix_with_a_slash_comes_through_the_server(site):
+    online = SimDevice(site.cloud, site.member())
+    with site.cloud.serve() as server:
+        headers = {"Authorization": f"Bearer {site.token}"}
+        path = f"{server.url}/v1/products/{site.product.id}/events/spark%2Fstatus"
+        with httpx.stream("GET", path, headers=headers, timeout=10) as stream:
+            chunks = stream.iter_raw()
+            assert next(chunks) == b":ok\n\n"
+            online.connect()
+            assert next(chunks).startswith(b"event: spark/status\n")
+
+
 def test_a_server_that_ends_closes_its_streams(site):
     with site.cloud.serve() as server:
         headers = {"Authorization": f"Bearer {site.token}"}
