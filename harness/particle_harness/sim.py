@@ -51,7 +51,7 @@ def _json_option(command: CommandT) -> CommandT:
 
 @click.group()
 def sim() -> None:
-    """Virtual boards for other programs, over USB/IP, and a simulated cloud.
+    """Virtual boards for other programs, and a simulated cloud.
 
     In one terminal `particle-dev sim serve`; in another `sudo particle-dev sim attach`, or on any Linux machine
     `usbip attach -r HOST -b 1-1`. Then they lie on the desk: for particle-dev, dfu-util, particle, a terminal program.

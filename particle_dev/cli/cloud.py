@@ -32,4 +32,4 @@ _COMMANDS = {
 
 @lazy_group(_COMMANDS)
 def cloud() -> None:
-    """The account side: products, devices, SIMs, firmware and events in the Particle cloud."""
+    """The Particle cloud: products, devices, SIMs, firmware, events."""

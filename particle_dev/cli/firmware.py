@@ -19,4 +19,4 @@ _COMMANDS = {
 
 @lazy_group(_COMMANDS)
 def firmware() -> None:
-    """Firmware on this computer: the store of verified modules, and tools for single files."""
+    """The store of verified modules, and tools for single files."""

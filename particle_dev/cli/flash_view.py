@@ -64,9 +64,12 @@ class FlashView:
         match event:
             case PhaseStarted():
                 self._print_line(f"[{event.number}/{event.count}] {event.title}")
-            case ModuleCompared() if not self._on_terminal:
+            case ModuleCompared():
                 missing = event.size_bytes - event.right_bytes
-                self._print_line(f"{event.file_name}: {missing} of {event.size_bytes} bytes to write")
+                # The first erase is told when it is proven; a board that is lost meanwhile may have begun it.
+                self._is_touched |= bool(missing) and not self._plan.harmless_if_interrupted
+                if not self._on_terminal:
+                    self._print_line(f"{event.file_name}: {missing} of {event.size_bytes} bytes to write")
             case BrakeSet() | SectorErased():
                 self._is_touched = True
             case BlockWritten():

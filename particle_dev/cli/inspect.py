@@ -35,7 +35,7 @@ def inspect(
     board_file: Path | None,
     force: bool,
 ) -> None:
-    """Show what firmware modules (.bin) are for, and check their length, CRC-32 and SHA-256.
+    """Show what firmware modules (.bin) are for, and check them.
 
     FILE is a module, a folder, an archive (each .bin file in it), an application bundle, whose assets are checked too,
     or - for one of these, but a folder, on standard input. Several modules in one file are FILE#1 and FILE#2; offsets

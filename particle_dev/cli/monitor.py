@@ -66,7 +66,7 @@ def monitor(
     store_dir: Path | None,
     as_json: bool,
 ) -> ExitCode:
-    """Show what boards print on their serial ports, through resets, mode changes and unplugging.
+    """Show what boards print on their serial ports, through resets.
 
     Without --device every board that is there or comes. Device secrets and claim codes are hidden. Reading changes
     nothing on a board. Ends by Ctrl-C with exit status 130, or after --duration with 0; 6 when no port could be read.

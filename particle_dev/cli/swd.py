@@ -20,7 +20,7 @@ _COMMANDS = {
 
 @lazy_group(_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 def swd() -> None:
-    """Work on one board through a debug probe: blank, bricked or used. Its firmware does not run meanwhile.
+    """Work on one board through a debug probe, its firmware halted.
 
     Needs pyOCD: pip install 'particle-dev[swd]'.
     """
