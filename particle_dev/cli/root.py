@@ -26,9 +26,7 @@ _COMMANDS = {
 
 @lazy_group(_COMMANDS, plugin_group="particle_dev.commands", context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="particle-dev")
-@click.option(
-    "--verbose", is_flag=True, help="Tell USB transfers and cloud requests on standard error."
-)
+@click.option("--verbose", is_flag=True, help="Tell USB transfers and cloud requests on standard error.")
 @click.pass_context
 def root(ctx: click.Context, verbose: bool) -> None:
     """Take Particle devices from the tray to the customer.
