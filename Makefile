@@ -22,6 +22,7 @@ help:
 	echo "make test    everything that CI runs"
 	echo "make judges  dfu-util, particle-cli and others, unmodified, and a Linux kernel in QEMU, on virtual boards"
 	echo "make soak    every power cut and every lost transfer, where make test takes samples; hours"
+	echo "make soak    the billing guard's proof, five times as long as CI has it, with other dice"
 	echo "make bench   speed, as ratios against peers"
 	echo "make clean   remove build output and the virtual environment"
 
@@ -188,6 +189,11 @@ firmware-check:
 
 bench: $(BENCH_VENV)/.ready $(TEST_FIRMWARE)/.ready bench-peers judges-setup
 	@for b in tests/bench/bench_*.py; do $(BENCH_VENV)/bin/python $$b $(TEST_FIRMWARE) $(JUDGES); done
+
+# The billing guard's proof with other dice each time, and more of them: GUARD_STEPS=200000 for ten times as many.
+.PHONY: soak
+soak: $(VENV)/.ready
+	GUARD_STEPS=$${GUARD_STEPS:-100000} $(BIN)/python -m pytest -s tests/station/test_guard_proof.py -o timeout=36000
 
 clean:
 	rm -rf build dist *.egg-info $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -17,6 +17,7 @@ from enum import StrEnum
 
 from particle_dev.cloud.facts import FACT_IDS, SETTLE_S, Fact, FactVerdict, Snapshot, sim_evidence
 from particle_dev.cloud.metering import GAP_TOLERANCE_S, BillingFinding, BillingVerdict, Evidence
+from particle_dev.cloud.plans import CountsFrom, Plan
 
 REQUIRED_FACTS = ("C1", "C2", "C3", "C11")
 """Of the cloud's record, before and after."""
@@ -43,6 +44,7 @@ _FACT_OF_EVIDENCE = {
     "counters": "D2",
     "log": "D3",
     "dfu": "D4",
+    "off": "D4",
     "halted": "D4",
     "listening": "D4",
     "no_credentials": "D5",
@@ -59,7 +61,8 @@ class GateCase:
 
     ``powered`` are the stretches in which it had power, in order; ``is_off``: its last end is a loss of power that was
     seen. ``joined_at``: when it became a member, for one that was none at ``start``. ``radios`` None: not known, then
-    no radio is taken for held back. ``stream`` is C4.
+    no radio is taken for held back. ``stream`` is C4. ``plan`` is that of the product's owner; None: not known, then
+    a member may count already.
     """
 
     powered: tuple[Span, ...]
@@ -70,6 +73,7 @@ class GateCase:
     radios: frozenset[Radio] | None = None
     stream: Fact | None = None
     joined_at: datetime | None = None
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +102,17 @@ def evaluate(case: GateCase) -> Gate:
     facts = [f for s in (case.start, case.end) if s for f in s.facts] + ([case.stream] if case.stream else [])
     started_by = [f"{f.id}: {f.statement}" for f in facts if f.verdict is FactVerdict.FAIL]
     started_by += [e.statement for e in case.evidence if e.finding is BillingFinding.ONLINE]
+    is_member = any(s.is_member for s in (case.start, case.end) if s)
+    if is_member and case.plan is not None and case.plan.counts_from is CountsFrom.ADDED:
+        started_by.append(f"it is a member of a product of the {case.plan.name} plan, where that alone counts")
     if started_by:
         verdict = BillingVerdict.STARTED
         return Gate(verdict, verdict, tuple(facts), (), tuple(dict.fromkeys(started_by)))
     missing = [*_records_missing(case), *_stream_missing(case), *_coverage_missing(case)]
     missing += [f"{f.id}: {f.statement}" for f in facts if f.verdict is FactVerdict.DOUBT]
     missing += [e.statement for e in case.evidence if e.finding is BillingFinding.INCONCLUSIVE]
+    if case.plan is None:
+        missing.append("the plan that pays is not known: in the free plan a member counts at once")
     since_baseline = BillingVerdict.UNKNOWN if missing else BillingVerdict.NOT_STARTED
     before = [f"{f.id}: {f.statement}" for f in facts if f.verdict is FactVerdict.SINCE_BASELINE]
     if before:

@@ -23,6 +23,7 @@ ZERO_COUNTERS = ("cloud:stat", "cloud:connatt", "cloud:dconn", "net:connatt", "n
 EVIDENCE_IDS = {
     "counters": "the device's own counters since its boot: sessions, attempts to connect, disconnects",
     "dfu": "in DFU mode, or unable to boot anything but the bootloader: no application, no connection",
+    "off": "without power, which the bench had switched off",
     "halted": "held by a debug probe: nothing ran",
     "listening": "in listening mode, without an attempt to connect since its boot",
     "cloud_status": "the device said again and again, a second apart at most, that it is disconnected",
@@ -31,8 +32,8 @@ EVIDENCE_IDS = {
     "own_application": "an application of ours runs, which connects only when told to",
     "sim_off": "the SIM was not active",
 }
-"""Kinds of evidence by id. The first three alone keep a unit off the air whatever its radio can reach; what each of the
-others is good for, :mod:`particle_dev.cloud.gate` says."""
+"""Kinds of evidence by id. ``dfu``, ``off``, ``halted`` and ``listening`` each keep a unit off the air; what the others
+are worth, :mod:`particle_dev.cloud.gate` says."""
 LONGEST_POLL_S = 1.0
 """Between two questions for the cloud status; a session cannot come and go in less."""
 NETWORK_CONNECTING = frozenset({3, 4})
@@ -131,6 +132,11 @@ def held_in_dfu(since: datetime, until: datetime) -> Evidence:
 def held_halted(since: datetime, until: datetime) -> Evidence:
     """Halted by a debug probe for the whole stretch."""
     return Evidence("halted", "halted by a debug probe", "debug port", since, until)
+
+
+def held_off(since: datetime, until: datetime) -> Evidence:
+    """Without power for the whole stretch, by the switch of the bench."""
+    return Evidence("off", "without power", "power switch of the bench", since, until)
 
 
 def held_listening(counters: Evidence) -> Evidence | None:

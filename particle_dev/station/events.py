@@ -32,7 +32,8 @@ unit_finished
     "since_baseline"|"weak"|"doubt"|"fail","statement","source","at"}], "missing":[str], "started_by":[str]},
     "modules":[{"function": label such as "system part", "index", "version", "sha256", "size_bytes",
     "address", "file_name", "read_back_sha256": str|null}],
-    "parked":{"mode":"dfu"|"halted", "power":"off"|"on_operator_must_unplug"}|null}``
+    "parked":{"mode":"dfu"|"halted", "power":"off"|"on_operator_must_unplug"}|null,
+    "left":{"power":"off"|"on_operator_must_unplug","at"}|null}``: how one that did not pass was left; null: in DFU mode
 run_finished
     ``{"verdict":"pass"|"fail"|"incomplete", "report": path|null}``
 

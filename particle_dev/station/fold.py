@@ -71,6 +71,7 @@ class _AttemptDraft:
     last_event_at: str = ""
     verdict: Verdict | None = None
     steps: list[StepRecord] = field(default_factory=list)
+    switched_off_at: str | None = None
 
     def step_started(self, event: StationEvent) -> None:
         self.steps.append(StepRecord(event.step or "", StepStatus.INTERRUPTED, event.at, None, {}, None))
@@ -136,6 +137,8 @@ class _UnitDraft:
         elif event.type == EventType.UNIT_FINISHED:
             self.finish = _Finish.from_data(event.data)
             attempt.verdict = self.finish.verdict
+            left = event.data.get("left")
+            attempt.switched_off_at = left["at"] if left and left["power"] == "off" else None
             if self.finish.billing.verdict is BillingVerdict.STARTED:
                 self.billing_started = self.billing_started or self.finish.billing
             if self.finish.gate is not None and self.finish.gate.verdict is BillingVerdict.STARTED:
@@ -143,7 +146,7 @@ class _UnitDraft:
 
     def build(self) -> UnitRecord:
         attempts = tuple(
-            Attempt(number, a.run_attempt, a.started_at, a.last_event_at, a.verdict, tuple(a.steps))
+            Attempt(number, a.run_attempt, a.started_at, a.last_event_at, a.verdict, tuple(a.steps), a.switched_off_at)
             for number, a in enumerate(self.attempts, start=1)
         )
         finish = self.finish or _Finish(

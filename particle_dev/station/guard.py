@@ -16,6 +16,7 @@ from particle_dev.cloud.evidence import EthernetDetection, ProductEvidence, radi
 from particle_dev.cloud.facts import Baseline, FactVerdict, Snapshot, StreamWatch, baseline_of, stream_fact, time_text
 from particle_dev.cloud.gate import Gate, GateCase, cloud_not_asked, evaluate
 from particle_dev.cloud.metering import BillingVerdict, Evidence, held_listening, no_credentials
+from particle_dev.cloud.plans import Plan
 from particle_dev.cloud.records import DeviceRecord
 from particle_dev.cloud.strategies import Act, Runs, Strategy, UnitFacts, passes, require_act
 from particle_dev.device.control import ControlSession
@@ -41,6 +42,7 @@ class StationGuard:
     states: DeviceStates | None
     watch: WatchUnit | None = None
     budget: BudgetBook | None = None
+    plan: Plan | None = None
     permissions: Permissions = NOTHING
 
 
@@ -82,11 +84,10 @@ class UnitGuard:
 
     def read_interlocks(self, session: ControlSession, counters: Evidence) -> list[Evidence]:
         """What holds the radios of a running board back, beside its counters, from its boot to their reading."""
-        assert self.platform is not None
         found = []
         if session.device_mode().name == "LISTENING" and (piece := held_listening(counters)) is not None:
             found.append(piece)
-        if "wifi" in self.platform.features:
+        if "wifi" in session.device.platform.features:
             try:
                 networks = [network.ssid for network in session.wifi.known_networks()]
             except RequestRefusedError:
@@ -151,6 +152,7 @@ class UnitGuard:
                 end=self.end,
                 radios=radios_of(self.platform.id, self.ethernet) if self.platform else None,
                 stream=stream_fact(watch, powered, at) if watch else None,
+                plan=self.station.plan,
             )
         )
 

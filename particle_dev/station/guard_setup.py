@@ -43,14 +43,14 @@ def opened_guard(recipe: Recipe, api: CloudApi, site: Path, permissions: Permiss
     evidence = ProductEvidence(api, choice.product)
     states = DeviceStates(site / DEVICES_NAME)
     states.events()  # A damaged file is better met now than in the middle of a tray.
-    plan = PLANS[choice.plan] if choice.plan else None
-    book = BudgetBook(site / f"budget-{evidence.product.id}.json", budget_of(plan)) if plan else None
+    plan = PLANS[choice.plan]
+    book = BudgetBook(site / f"budget-{evidence.product.id}.json", budget_of(plan))
     source = SseSource(api, StreamScope(product_ref=evidence.product.id), canary=True)
     hub = EventHub(source, api.clock.utc_now)
     watch = ProductWatch(source, hub.subscribe(), api.clock)
     with hub:
         _wait_for_canary(source, hub, api)
-        yield StationGuard(recipe.strategy or Strategy.C, evidence, states, watch, book, permissions)
+        yield StationGuard(recipe.strategy or Strategy.C, evidence, states, watch, book, plan, permissions)
 
 
 def _wait_for_canary(source: SseSource, hub: EventHub, api: CloudApi) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from particle_dev.catalog.platforms import UsbMode
-from particle_dev.cloud.metering import BillingFinding, Evidence, held_in_dfu
+from particle_dev.cloud.metering import BillingFinding, Evidence, held_in_dfu, held_off
 from particle_dev.device.discovery import device_at
 from particle_dev.device.model import Device
 from particle_dev.errors import DeviceModeError
@@ -14,6 +14,9 @@ from particle_dev.station.bench import Slot
 from particle_dev.station.billing import evidence_from_data
 from particle_dev.station.events import StepStatus, parse_timestamp
 from particle_dev.station.run_record import UnitRecord
+
+_SENDING = ("enter_dfu", "probe_park")
+"""Steps that send a board into DFU mode."""
 
 
 @dataclass(slots=True)
@@ -24,6 +27,14 @@ class Observations:
     slot: Slot
     evidence: list[Evidence] = field(default_factory=list)
     sent_at: datetime | None = None
+    off_until: datetime | None = None
+    """When this run gave it power, if it was found without."""
+
+    _recalled: frozenset[Evidence] = frozenset()
+
+    def new_since(self, number: int) -> list[Evidence]:
+        """What this run has observed itself, beyond the first ``number`` pieces."""
+        return [e for e in self.evidence[number:] if e not in self._recalled]
 
     @property
     def doubts(self) -> list[str]:
@@ -47,20 +58,35 @@ class Observations:
             )
         self.in_dfu_since(since or max((e.until for e in self.evidence), default=self._now()))
 
-    def recall(self, prior: UnitRecord, device: Device) -> None:
-        """Take over what earlier attempts observed. A board that they sent into DFU mode and that is in DFU mode has
-        been there since: the request holds for one boot, every later one would have left it."""
-        self.recall_evidence(prior)
-        sent_at = sent_into_dfu_at(prior)
-        if device.mode is UsbMode.DFU and sent_at is not None:
-            self.sent_at = sent_at
-            self.in_dfu_since(sent_at)
-
-    def recall_evidence(self, prior: UnitRecord) -> None:
+    def recall(self, prior: UnitRecord) -> None:
         """Take over what earlier attempts observed, once."""
         steps = [s for a in prior.attempts for s in a.steps]
-        found = [evidence_from_data(e) for s in steps for e in s.evidence.get("observed", ())]
-        self.evidence += [e for e in found if e not in self.evidence]
+        known = [evidence_from_data(e) for s in steps for e in s.evidence.get("observed", ())]
+        self._recalled = frozenset([*known, *prior.billing.evidence])
+        self.evidence = list(dict.fromkeys([*self.evidence, *known, *prior.billing.evidence]))
+        switched_off_at = prior.attempts[-1].switched_off_at if prior.attempts else None
+        if switched_off_at is not None and self.off_until is not None:
+            self.evidence.append(held_off(parse_timestamp(switched_off_at), self.off_until))
+
+    def recall_dfu(self, prior: UnitRecord, device: Device, *, boots_only_dfu: bool) -> None:
+        """Of a board that earlier attempts sent into DFU mode and that is in DFU mode: it has been there since, if it
+        is still in the same enumeration, or if it could boot nothing else since their flash began
+        (``boots_only_dfu``: its system part is not whole). Any other may have run meanwhile, and have been brought back
+        by a button."""
+        steps = [s for a in prior.attempts for s in a.steps]
+        sent = [s for s in steps if s.name in _SENDING and s.status is not StepStatus.FAILED]
+        if device.mode is not UsbMode.DFU or not sent:
+            return
+        since = parse_timestamp(sent[-1].started_at)
+        offs = [a.switched_off_at for a in prior.attempts if a.switched_off_at is not None]
+        offs += [s.started_at for s in steps if s.name == "park" and s.evidence.get("power") == "off"]
+        flashed = any(s.name in ("copy", "flash") and parse_timestamp(s.started_at) >= since for s in steps)
+        if (boots_only_dfu and flashed) or (
+            sent[-1].evidence.get("attempt", {}).get("usb_address") == device.usb.address
+            and all(parse_timestamp(off) < since for off in offs)
+        ):
+            self.sent_at = since
+            self.in_dfu_since(since)
 
     def _now(self) -> datetime:
         return self.slot.host.clock.utc_now()
@@ -69,6 +95,5 @@ class Observations:
 def sent_into_dfu_at(prior: UnitRecord) -> datetime | None:
     """When an earlier attempt sent the board into DFU mode the last time."""
     steps = [s for a in prior.attempts for s in a.steps]
-    names = ("enter_dfu", "probe_park")
-    sent = [parse_timestamp(s.started_at) for s in steps if s.name in names and s.status is not StepStatus.FAILED]
+    sent = [parse_timestamp(s.started_at) for s in steps if s.name in _SENDING and s.status is not StepStatus.FAILED]
     return sent[-1] if sent else None

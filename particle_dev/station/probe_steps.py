@@ -132,7 +132,7 @@ class ProbeWork:
             identity = session.identity()
         prior = priors.get(identity.device_id)
         if prior is not None:
-            run.observed.recall_evidence(prior)
+            run.observed.recall(prior)
         platform = identity.platform
         evidence |= {
             "device_id_by": {"debug probe": identity.device_id},

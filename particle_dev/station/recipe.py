@@ -48,11 +48,11 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class CloudChoice:
     """The product whose records prove the billing verdict. ``profile`` None: the one that particle-cli uses now;
-    ``plan`` is that of the account that pays, None where nobody told."""
+    ``plan`` is that of the product's owner: which decides what counts."""
 
     product: str
+    plan: PlanName
     profile: str | None = None
-    plan: PlanName | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,17 +171,12 @@ def _cloud(root: TomlTable, strategy: Strategy | None) -> CloudChoice | None:
     table.allow_only(["product", "profile", "plan"])
     product = table.values.get("product")
     product = str(product) if type(product) is int else table.text("product")
-    plan = None
-    if "plan" in table.values:
-        word = table.text("plan")
-        if word not in list(PlanName):
-            raise table.error(
-                "plan", f"cloud.plan {word!r} is not known", hint=suggestion(word, [str(name) for name in PlanName])
-            )
-        plan = PlanName(word)
-    if plan is None and strategy is Strategy.A:
-        raise table.error("plan", "strategy A needs cloud.plan", hint='add plan = "free", "basic" or "enterprise"')
-    return CloudChoice(product, table.text("profile") if "profile" in table.values else None, plan)
+    word = table.text("plan")
+    if word not in list(PlanName):
+        hint = suggestion(word, [str(name) for name in PlanName])
+        raise table.error("plan", f"cloud.plan {word!r} is not known", hint=hint)
+    profile = table.text("profile") if "profile" in table.values else None
+    return CloudChoice(product, PlanName(word), profile)
 
 
 def _probe(root: TomlTable) -> ProbeChoice | None:

@@ -63,6 +63,8 @@ class Attempt:
     last_event_at: str
     verdict: Verdict | None
     steps: tuple[StepRecord, ...]
+    switched_off_at: str | None = None
+    """When the station took its power away, because it did not pass and was not in DFU mode."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import UsbMode
 from particle_dev.cloud.metering import BillingVerdict, judge, read_counters
 from particle_dev.cloud.strategies import Strategy
@@ -52,6 +53,7 @@ from particle_dev.station.copies import COPIES, copied_before, copy_modules, pla
 from particle_dev.station.events import EventType, JsonObject, Verdict, error_data
 from particle_dev.station.gate import gate_data
 from particle_dev.station.guard import WITHOUT_CLOUD, StationGuard, UnitGuard
+from particle_dev.station.let_go import let_go
 from particle_dev.station.module_data import module_data
 from particle_dev.station.observations import Observations
 from particle_dev.station.probe_steps import ProbeWork, opened_by_probe
@@ -115,6 +117,7 @@ class UnitRun:
         """Work on the unit. None: the slot was empty. Errors of the unit become its record; only JournalError, and
         defects of this program, leave this method."""
         if self.slot.power is not None:
+            self.observed.off_until = self.now() if device_at(self.slot.host, self.slot.port_path) is None else None
             self.slot.power.on()
         work = self._arrival(self.now())
         if work is None:
@@ -129,6 +132,7 @@ class UnitRun:
         except ParticleDevError as error:
             refused = isinstance(error, REFUSALS) and not self.erased
             verdict = Verdict.REFUSED if refused else Verdict.FAIL
+        left = None if verdict is Verdict.PASS else let_go(self)
         billing = judge(self.observed.evidence, self.parked_at)
         promised = BillingVerdict.STARTED if self.guard.strategy is Strategy.A else BillingVerdict.NOT_STARTED
         if verdict is Verdict.PASS and billing.verdict is not promised:
@@ -143,6 +147,7 @@ class UnitRun:
                 "gate": gate_data(gate),
                 "modules": [m for m in self.modules if verdict is Verdict.PASS or m["read_back_sha256"]],
                 "parked": self.parked,
+                "left": left,
             },
         )
         return verdict
@@ -157,6 +162,9 @@ class UnitRun:
                 device = wait_for_device(slot.host, slot.port_path, wait_s)
             except DeviceNotFoundError as error:
                 if by_probe is None:
+                    if slot.power is not None:
+                        # Should something be there after all, it must not run unwatched.
+                        slot.power.off()
                     self._say(EventType.SLOT_EMPTY, {"reason": error.message})
                     return None
             else:
@@ -170,6 +178,10 @@ class UnitRun:
     def limits(self) -> Limits:
         """Of the recipe."""
         return self.context.recipe.limits
+
+    def say(self, message: str) -> None:
+        """Tell the operator."""
+        self._say(EventType.OPERATOR_MESSAGE, {"message": f"slot {self.slot.name}: {message}"})
 
     def _say(self, kind: EventType, data: JsonObject, step: str | None = None) -> None:
         self.emit(kind, self.device_id, step, data)
@@ -189,7 +201,7 @@ class UnitRun:
         self._say(EventType.STEP_STARTED, {}, name)
 
         def finish(status: str, error: ParticleDevError | None) -> None:
-            evidence["observed"] = [evidence_data(e) for e in self.observed.evidence[known:]]
+            evidence["observed"] = [evidence_data(e) for e in self.observed.new_since(known)]
             data = {
                 "status": status,
                 "duration_s": round(clock.monotonic_s() - started_s, 3),
@@ -320,7 +332,7 @@ class UnitRun:
         self.guard.identified(self.device_id or "", device.platform)
         prior = self.context.prior.get(self.device_id or "")
         if prior is not None:
-            self.observed.recall(prior, device)
+            self.observed.recall(prior)
         firmware = self.context.recipe.firmware.get(device.platform.name)
         if firmware is None:
             raise PlanRefusedError(
@@ -338,6 +350,9 @@ class UnitRun:
         since = self.now()
         inventory = read_inventory(self.slot.host, device)
         if device.mode is UsbMode.DFU:
+            prior = self.context.prior.get(self.device_id or "")
+            if prior is not None:
+                self.observed.recall_dfu(prior, device, boots_only_dfu=not _starts(inventory))
             # Reading all of its flash takes seconds on a slow bus.
             self.observed.still_held(device, self.observed.sent_at or since)
         evidence |= {
@@ -362,7 +377,7 @@ class UnitRun:
             diagnostics = session.diagnostics()
         except RequestRefusedError as error:
             diagnostics = {}
-            self._say(EventType.OPERATOR_MESSAGE, {"message": f"slot {self.slot.name}: {error.message}"})
+            self.say(error.message)
         counters = read_counters(diagnostics, self.now())
         self.observed.evidence.append(counters)
         if self.guard.asks_cloud:
@@ -471,6 +486,11 @@ class UnitRun:
         while device_at(self.slot.host, self.slot.port_path) is not None:
             self.check_stop("park", self.limits.park_s)
             self.slot.host.clock.sleep(POLL_INTERVAL_S)
+
+
+def _starts(inventory: Inventory) -> bool:
+    """Whether its bootloader would start a system part."""
+    return any(m.valid for m in inventory.modules if (m.function, m.index) == (ModuleFunction.SYSTEM_PART, 1))
 
 
 def _wrong_device(slot: str, expected: str, actual: str, source: str) -> WrongDeviceError:

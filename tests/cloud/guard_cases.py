@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from particle_dev.cloud.facts import Snapshot, StreamWatch, device_facts, sim_fact, stream_fact
 from particle_dev.cloud.gate import GateCase, Radio
 from particle_dev.cloud.metering import held_in_dfu
+from particle_dev.cloud.plans import PLANS, PlanName
 from particle_dev.cloud.records import DeviceRecord, SimRecord
 
 T0 = datetime(2026, 5, 4, 8, tzinfo=UTC)
@@ -58,5 +59,6 @@ def good_case(**fields):
         end=snapshot(OFF_S + 61),
         radios=frozenset({Radio.CELLULAR}),
         stream=quiet_stream(),
+        plan=PLANS[PlanName.BASIC],
     )
     return replace(case, **fields)

@@ -41,6 +41,7 @@ from particle_dev.cloud.metering import (
     read_counters,
     read_log,
 )
+from particle_dev.cloud.plans import PLANS, PlanName
 from tests.cloud.guard_cases import (
     ACTIVE,
     DEACTIVATED,
@@ -135,6 +136,17 @@ def test_power_must_have_been_lost():
 
 def test_a_first_reading_after_the_power_was_lost_is_none():
     assert "first reading" in missing(start=snapshot(OFF_S + 1))
+
+
+def test_the_plan_must_be_known():
+    assert "plan" in missing(plan=None)
+
+
+def test_in_the_free_plan_a_member_counts_at_once():
+    gate = evaluate(good_case(plan=PLANS[PlanName.FREE]))
+    assert gate.verdict is STARTED
+    assert "free plan" in gate.started_by[0]
+    assert verdict(plan=PLANS[PlanName.FREE], start=outside(1), end=outside(OFF_S + 61)) is UNKNOWN
 
 
 # ---- C4 --------------------------------------------------------------------------------------------------------------
@@ -471,6 +483,7 @@ CASES = st.builds(
     radios=st.none() | st.frozensets(st.sampled_from(Radio)),
     stream=st.none() | FACTS.map(lambda f: replace(f, id="C4")),
     joined_at=st.none() | st.integers(0, 200).map(at),
+    plan=st.none() | st.sampled_from([PLANS[PlanName.BASIC], PLANS[PlanName.ENTERPRISE], PLANS[PlanName.FREE]]),
 )
 ORDER = {NOT_STARTED: 0, UNKNOWN: 1, STARTED: 2}
 

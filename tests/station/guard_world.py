@@ -16,6 +16,7 @@ from particle_dev.cloud.device_state import DeviceStates
 from particle_dev.cloud.evidence import ProductEvidence
 from particle_dev.cloud.facts import StreamWatch
 from particle_dev.cloud.limits import MemoryLimitStore, RateLimiter
+from particle_dev.cloud.plans import PLANS, PlanName
 from particle_dev.cloud.strategies import Strategy
 from particle_dev.protocol.secret import Secret
 from particle_dev.station.bench import open_bench
@@ -105,14 +106,15 @@ class BoardPeer(SimDevice):
 class World:
     """``member`` "product", "other" (another product) or None; ``sim`` the state of its SIM."""
 
-    def __init__(self, folder, platform="boron", *, member="product", plan="basic", **slot):
+    def __init__(self, folder, platform="boron", *, member="product", plan="basic", power_control=True, **slot):
+        self.plan = plan
         self.kind = hardware(platform)
         self.set = small_set(self.kind)
         self.ours = small_set(self.kind, version=7)[-1]
         """An application that connects only when told to."""
         self.bench = open_bench(
             "virtual",
-            options={"clock": "virtual"},
+            options={"clock": "virtual", "power_control": power_control},
             slots=[
                 {
                     "name": "1",
@@ -222,7 +224,9 @@ class World:
     # ---- station ---------------------------------------------------------------------------------------------------
 
     def guard(self, strategy=Strategy.C, **options):
-        return StationGuard(strategy, self.evidence, self.states, self.watch, **options)
+        return StationGuard(
+            strategy, self.evidence, self.states, self.watch, plan=PLANS[PlanName(self.plan)], **options
+        )
 
     def run(self, guard=None, *, shelf=None, on_event=lambda _kind, _step: None):
         """One run of the station at the unit, resumed where one did not pass; the unit's record."""

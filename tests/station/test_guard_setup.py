@@ -28,8 +28,8 @@ def site():
     cloud.close()
 
 
-def recipe(product, plan=None):
-    choice = CloudChoice(str(product), plan=plan)
+def recipe(product, plan=PlanName.BASIC):
+    choice = CloudChoice(str(product), plan)
     return Recipe(
         "ship", "", "dfu", {"boron": FirmwareChoice("2.1.0", "x")}, Limits(), "ship.toml", "0" * 64, Strategy.C, choice
     )

@@ -114,13 +114,16 @@ def test_what_is_no_text_is_refused(load, tmp_path):
         load_recipe(tmp_path / "absent.toml")
 
 
-CLOUD = GOOD.replace('finish = "dfu"', 'finish = "dfu"\nstrategy = "C"') + '\n[cloud]\nproduct = "sensors-v1"\n'
+CLOUD = (
+    GOOD.replace('finish = "dfu"', 'finish = "dfu"\nstrategy = "C"')
+    + '\n[cloud]\nproduct = "sensors-v1"\nplan = "basic"\n'
+)
 
 
 def test_strategy_and_cloud(load):
-    recipe = load(CLOUD + 'profile = "factory"\nplan = "basic"\n')
+    recipe = load(CLOUD + 'profile = "factory"\n')
     assert recipe.strategy == "C"
-    assert recipe.cloud == CloudChoice("sensors-v1", "factory", PlanName.BASIC)
+    assert recipe.cloud == CloudChoice("sensors-v1", PlanName.BASIC, "factory")
     assert load(CLOUD.replace('"sensors-v1"', "12345")).cloud.product == "12345"
     assert (load(GOOD).strategy, load(GOOD).cloud) == (None, None)
 
@@ -130,9 +133,9 @@ def test_strategy_and_cloud(load):
     [
         ('"C"', '"D"', "recipe.strategy", "'D' is not known"),
         ('product = "sensors-v1"', "", "cloud.product", "is missing"),
-        ('product = "sensors-v1"', 'product = "x"\nplan = "fre"', "cloud.plan", "did you mean 'free'"),
+        ('"basic"', '"fre"', "cloud.plan", "did you mean 'free'"),
         ('product = "sensors-v1"', 'produkt = "x"', "cloud.produkt", "did you mean 'product'"),
-        ('"C"', '"A"', "cloud.plan", "strategy A needs cloud.plan"),
+        ('plan = "basic"\n', "", "cloud.plan", "is missing"),
     ],
 )
 def test_mistakes_in_strategy_and_cloud(load, old, new, key, word):

@@ -12,7 +12,7 @@ from particle_dev.cloud.plans import PLANS, PlanName
 from particle_dev.cloud.strategies import Strategy
 from particle_dev.permissions import Permissions
 from particle_dev.station.cloud_steps import CLOUD_POLL_S
-from tests.station.guard_world import World
+from tests.station.guard_world import SYSTEM_VERSION, Shelf, World, small_set
 
 NOT_STARTED, STARTED, UNKNOWN = BillingVerdict.NOT_STARTED, BillingVerdict.STARTED, BillingVerdict.UNKNOWN
 
@@ -133,6 +133,42 @@ def test_a_reset_while_it_waits_for_the_verdict(world):
     unit = w.run(w.guard(), on_event=put_back)
     assert str(unit.verdict) == "fail"
     assert unit.gate.verdict is not NOT_STARTED
+
+
+# ---- what did not pass --------------------------------------------------------------------------------------------
+
+
+def unmet(w):
+    return Shelf([*w.set[:-1], small_set(w.kind, app_needs=SYSTEM_VERSION + 1)[-1]])
+
+
+def minutes_later(w):
+    w.clock.sleep(600)
+    w.board.advance()
+    return w.board.truth
+
+
+def test_a_refused_unit_is_left_without_power_and_the_next_run_knows(world):
+    w = world("boron", factory="online", device_os="4.0.0")
+    w.board.power_off()
+    unit = w.run(shelf=unmet(w))
+    assert str(unit.verdict) == "refused"
+    assert not minutes_later(w).went_online
+    assert w.board.state.runs == "off"
+    again = w.run()
+    assert verdicts(again)[:2] == ("pass", NOT_STARTED), again.billing.missing
+    assert "off" in {e.id for e in again.billing.evidence}
+
+
+def test_where_nobody_can_switch_the_power_it_listens(world):
+    w = world("boron", factory="online", device_os="4.0.0", power_control=False)
+    w.board.reset_pin()
+    w.clock.sleep(1.3)
+    unit = w.run(shelf=unmet(w))
+    assert str(unit.verdict) == "refused"
+    assert any("unplug" in e.data["message"] for e in w.events if e.type == "operator_message")
+    assert not minutes_later(w).went_online
+    assert w.board.state.listening
 
 
 # ---- strategy B ------------------------------------------------------------------------------------------------------
