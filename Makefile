@@ -22,7 +22,6 @@ help:
 	echo "make test    everything that CI runs"
 	echo "make judges  dfu-util, particle-cli and others, unmodified, and a Linux kernel in QEMU, on virtual boards"
 	echo "make soak    every power cut and every lost transfer, where make test takes samples; hours"
-	echo "make soak    the billing guard's proof, five times as long as CI has it, with other dice"
 	echo "make bench   speed, as ratios against peers"
 	echo "make clean   remove build output and the virtual environment"
 
@@ -127,6 +126,7 @@ unit: $(VENV)/.ready $(TEST_FIRMWARE)/.ready judge-packages
 .PHONY: soak
 soak: $(VENV)/.ready $(TEST_FIRMWARE)/.ready
 	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) $(BIN)/python -m pytest -m soak --ignore=$(USB_JUDGES)
+	GUARD_STEPS=$${GUARD_STEPS:-100000} $(BIN)/python -m pytest tests/station/test_guard_proof.py
 
 # Unmodified programs on virtual boards: dfu-util, lsusb, udev, npm's usb, particle-cli on a mocked bus; a kernel in QEMU.
 JUDGES := $(CACHE)/judges
@@ -189,11 +189,6 @@ firmware-check:
 
 bench: $(BENCH_VENV)/.ready $(TEST_FIRMWARE)/.ready bench-peers judges-setup
 	@for b in tests/bench/bench_*.py; do $(BENCH_VENV)/bin/python $$b $(TEST_FIRMWARE) $(JUDGES); done
-
-# The billing guard's proof with other dice each time, and more of them: GUARD_STEPS=200000 for ten times as many.
-.PHONY: soak
-soak: $(VENV)/.ready
-	GUARD_STEPS=$${GUARD_STEPS:-100000} $(BIN)/python -m pytest -s tests/station/test_guard_proof.py -o timeout=36000
 
 clean:
 	rm -rf build dist *.egg-info $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
