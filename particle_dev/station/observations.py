@@ -81,9 +81,11 @@ class Observations:
         offs = [a.switched_off_at for a in prior.attempts if a.switched_off_at is not None]
         offs += [s.started_at for s in steps if s.name == "park" and s.evidence.get("power") == "off"]
         flashed = any(s.name in ("copy", "flash") and parse_timestamp(s.started_at) >= since for s in steps)
+        # The station died before it saw where the board enumerated: seconds, which are given to it.
+        unseen = sent[-1].duration_s is None
+        address = sent[-1].evidence.get("attempt", {}).get("usb_address")
         if (boots_only_dfu and flashed) or (
-            sent[-1].evidence.get("attempt", {}).get("usb_address") == device.usb.address
-            and all(parse_timestamp(off) < since for off in offs)
+            (unseen or address == device.usb.address) and all(parse_timestamp(off) < since for off in offs)
         ):
             self.sent_at = since
             self.in_dfu_since(since)

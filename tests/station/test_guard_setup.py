@@ -35,11 +35,20 @@ def recipe(product, plan=PlanName.BASIC):
     )
 
 
-def api(url, token, tmp_path):
-    return open_cloud(token=Secret(token), api_url=url, limit_file=tmp_path / "limits")
+@pytest.fixture
+def api():
+    opened = []
+
+    def make(url, token, tmp_path):
+        opened.append(open_cloud(token=Secret(token), api_url=url, limit_file=tmp_path / "limits"))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        one.link.close()
 
 
-def test_the_stream_is_a_witness_before_a_board_gets_power(site, tmp_path):
+def test_the_stream_is_a_witness_before_a_board_gets_power(site, api, tmp_path):
     _, product, device, url, token = site
     client = api(url, token, tmp_path)
     with opened_guard(recipe(product.id, PlanName.FREE), client, tmp_path / "site", NOTHING) as guard:
@@ -52,7 +61,7 @@ def test_the_stream_is_a_witness_before_a_board_gets_power(site, tmp_path):
         assert guard.evidence.snapshot(device.id, now).is_member is False
 
 
-def test_a_connection_shows(site, tmp_path):
+def test_a_connection_shows(site, api, tmp_path):
     cloud, product, device, url, token = site
     client = api(url, token, tmp_path)
     with cloud.session():
@@ -75,7 +84,7 @@ def test_a_connection_shows(site, tmp_path):
         assert snapshot.sim.status == "active"
 
 
-def test_what_is_wrong_is_told_before_a_board_is_touched(site, tmp_path):
+def test_what_is_wrong_is_told_before_a_board_is_touched(site, api, tmp_path):
     _, product, _, url, token = site
     with (
         pytest.raises((CloudNotFoundError, CloudDeniedError)),
