@@ -11,11 +11,13 @@ from particle_dev.cli.cloud_common import cloud_command, may_update_option, need
 from particle_dev.cli.cloud_options import opened_cloud
 from particle_dev.cli.cloud_output import plain, print_fields, print_json, print_table
 from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.cli.file_types import NAMED_FILE, force_option
 from particle_dev.cli.options import open_store, store_option
 from particle_dev.cloud import device_os
 from particle_dev.cloud.firmware import ProductFirmwares
 from particle_dev.cloud.products import product
 from particle_dev.flash.device_os_download import download_release
+from particle_dev.flash.file_io import require_new_file, write_file
 from particle_dev.permissions import Permissions
 
 
@@ -68,19 +70,18 @@ def upload(
 
 @firmware.command("download")
 @click.argument("version", type=click.IntRange(1, 0xFFFF))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=NAMED_FILE)
 @product_option(required=True)
-@click.option("--force", is_flag=True, help="Replace the file.")
+@force_option
 @cloud_command
 def download(
     version: int, out: Path, product_ref: str, force: bool, profile: str | None, token_file: Path | None, as_json: bool
 ) -> None:
     """Write the binary of a version to a file."""
-    if out.exists() and not force:
-        raise click.UsageError(f"{out} is there; --force replaces it.")
+    require_new_file(out, replace=force)
     with opened_cloud(profile, token_file) as api:
         data = ProductFirmwares(api, product_ref).binary(version)
-    out.write_bytes(data)
+    write_file(out, data, replace=force)
     print_json({"file": str(out), "size_bytes": len(data)}) if as_json else click.echo(f"{out}: {len(data)} bytes")
 
 

@@ -62,6 +62,14 @@ def read_limited(stream: IO[bytes], source: str) -> bytes:
     return data
 
 
+def require_new_file(path: Path, *, replace: bool = False) -> None:
+    """Raise FirmwareStoreError for a regular file that is there and may not be replaced, as :func:`write_file` does."""
+    if path.resolve().is_file() and not replace:
+        raise FirmwareStoreError(
+            f"{path} exists already", path=str(path), hint="give another name, or --force to replace it"
+        )
+
+
 def write_file(path: Path, data: bytes, *, made_from: Sequence[Path] = (), replace: bool = False) -> None:
     """Write a regular file whole or leave what was there; links are followed, and pipes and device nodes are written
     into, never replaced.
@@ -76,10 +84,7 @@ def write_file(path: Path, data: bytes, *, made_from: Sequence[Path] = (), repla
             path=str(path),
             hint="give another name for the result",
         )
-    if target.is_file() and not replace:
-        raise FirmwareStoreError(
-            f"{path} exists already", path=str(path), hint="give another name, or --force to replace it"
-        )
+    require_new_file(path, replace=replace)
     try:
         if target.exists() and not target.is_file():
             with target.open("wb") as stream:
@@ -97,6 +102,8 @@ def _replace(path: Path, data: bytes) -> None:
         temporary = Path(stream.name)
         try:
             stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
             stream.close()
             temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
             temporary.replace(path)

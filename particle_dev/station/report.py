@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from importlib import resources
 from pathlib import Path
 
 import jinja2
 
 from particle_dev.cloud.metering import EVIDENCE_IDS
-from particle_dev.errors import JournalError
+from particle_dev.errors import FirmwareStoreError, JournalError
+from particle_dev.flash.file_io import write_file
 from particle_dev.station.events import JsonObject
 from particle_dev.station.module_maps import ReadModule, module_maps, no_modules
 from particle_dev.station.run_record import RunRecord
@@ -60,27 +59,21 @@ def render_report(record: RunRecord, read_module: ReadModule = no_modules) -> st
     )
 
 
-def write_report(record: RunRecord, path: Path, read_module: ReadModule = no_modules) -> None:
-    """Write the report; a reader sees the old file or the new one, never half of one.
+def report_bytes(record: RunRecord, read_module: ReadModule = no_modules) -> bytes:
+    """The report as the bytes of a file; see :func:`render_report`."""
+    return render_report(record, read_module).encode("utf-8", errors="replace")
 
-    JournalError: the file cannot be written.
+
+def write_report(record: RunRecord, path: Path, read_module: ReadModule = no_modules) -> None:
+    """Write the report in place of an older one; a reader sees the old file or the new one, never half of one.
+
+    Links are followed; pipes and device nodes are written into. JournalError: the file cannot be written.
     """
-    content = render_report(record, read_module).encode("utf-8", errors="replace")
     try:
-        with tempfile.NamedTemporaryFile(prefix=f".{path.name}.", dir=path.parent, delete=False) as file:
-            unfinished = Path(file.name)
-            try:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-                unfinished.chmod(0o644)
-                unfinished.replace(path)
-            except OSError:
-                unfinished.unlink(missing_ok=True)
-                raise
-    except OSError as error:
+        write_file(path, report_bytes(record, read_module), replace=True)
+    except FirmwareStoreError as error:
         raise JournalError(
-            f"cannot write report {path}: {error.strerror or error}",
+            f"cannot write report: {error}",
             path=str(path),
             hint="the journal is complete: make room or access, then run 'particle-dev report' on its folder",
         ) from error

@@ -215,7 +215,7 @@ def test_firmware(site, online, tmp_path):
     out = tmp_path / "out.bin"
     assert run(site, "firmware", "download", "2", str(out)).exit_code == 0
     assert out.read_bytes() == (tmp_path / "2.bin").read_bytes()
-    assert run(site, "firmware", "download", "2", str(out)).exit_code == ExitCode.USAGE
+    assert run(site, "firmware", "download", "2", str(out)).exit_code == ExitCode.BAD_INPUT
     assert run(site, "devices", "lock", online.id, "2", "--now", "--may-update-devices").exit_code == 0
     site.clock.sleep(60)
     site.sim.advance()

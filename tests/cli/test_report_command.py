@@ -1,15 +1,17 @@
 """``particle-dev report``."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import threading
 
 import pytest
 from click.testing import CliRunner
 
 from particle_dev.cli.report import report
-from particle_dev.errors import JournalError
+from particle_dev.errors import FirmwareStoreError, JournalError
 from particle_dev.station.fold import fold
 from particle_dev.station.journal import JOURNAL_NAME, read_journal
 
@@ -88,3 +90,37 @@ def test_json_needs_no_rich_and_help_no_database(folder):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stderr == "[]\n"
+
+
+def test_what_html_names_is_replaced_with_force_only_and_the_journal_never(folder):
+    there = folder / "mine.html"
+    there.write_text("mine")
+
+    with pytest.raises(FirmwareStoreError, match="exists already"):
+        run(folder, "--html", there)
+    assert there.read_text() == "mine"
+    assert run(folder, "--html", there, "--force").exit_code == 0
+    assert "1 of 4 units passed" in there.read_text("utf-8")
+    with pytest.raises(FirmwareStoreError, match="made from"):
+        run(folder, "--html", folder / JOURNAL_NAME, "--force")
+    assert run(folder).exit_code == run(folder).exit_code == 0, "the run's own report is always made anew"
+
+
+@pytest.mark.parametrize("words", [["--html"], []])
+def test_links_are_followed_and_pipes_written_into(folder, words):
+    arguments = [*words, folder / "report.html"] if words else []
+    (folder / "target.html").write_text("old")
+    (folder / "report.html").symlink_to("target.html")
+    run(folder, *arguments, *(["--force"] if words else []))
+    assert (folder / "report.html").is_symlink()
+    assert "1 of 4 units passed" in (folder / "target.html").read_text("utf-8")
+
+    (folder / "report.html").unlink()
+    os.mkfifo(folder / "report.html")
+    got = []
+    reader = threading.Thread(target=lambda: got.append((folder / "report.html").read_text("utf-8")))
+    reader.start()
+    run(folder, *arguments)
+    reader.join()
+    assert (folder / "report.html").is_fifo()
+    assert "1 of 4 units passed" in got[0]
