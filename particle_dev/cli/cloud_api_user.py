@@ -11,9 +11,9 @@ import click
 from particle_dev.cli.cloud_common import (
     cloud_command,
     need_yes,
+    new_secret_file,
     organization_option,
     product_option,
-    write_secret,
     yes_option,
 )
 from particle_dev.cli.cloud_options import opened_cloud
@@ -70,8 +70,6 @@ def _wanted(jobs: tuple[str, ...], scopes: tuple[str, ...]) -> frozenset[str]:
 
 
 def _told(user: ApiUser, out_file: Path, as_json: bool) -> None:
-    if user.token is not None:
-        write_secret(out_file, user.token)
     if as_json:
         print_json(user)
     else:
@@ -117,8 +115,10 @@ def create(
     """
     _check_owner(product_ref, organization)
     wanted = _wanted(jobs, scopes)
-    with opened_cloud(profile, token_file) as api:
+    with opened_cloud(profile, token_file) as api, new_secret_file(out_file) as keep:
         user = create_api_user(api, name, wanted, product=product_ref, organization=organization)
+        if user.token is not None:
+            keep(user.token)
     _told(user, out_file, as_json)
 
 
@@ -143,8 +143,10 @@ def update(
     _check_owner(product_ref, organization)
     wanted = _wanted(jobs, scopes)
     need_yes(yes, f"makes the present token of {username} worthless")
-    with opened_cloud(profile, token_file) as api:
+    with opened_cloud(profile, token_file) as api, new_secret_file(out_file) as keep:
         user = change_scopes(api, username, wanted, product=product_ref, organization=organization)
+        if user.token is not None:
+            keep(user.token)
     _told(user, out_file, as_json)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -73,14 +74,41 @@ def read_secret(file: Path) -> Secret[str]:
         raise ConfigError(f"{file} cannot be read: {reason}", file=str(file), hint="give a readable file") from e
 
 
-def write_secret(file: Path, secret: Secret[str]) -> None:
-    """Put a secret into a new file that only its owner can read. Raises ConfigError, also when the file is there."""
+@contextmanager
+def new_secret_file(file: Path) -> Iterator[Callable[[Secret[str]], None]]:
+    """A new file for a secret that only its owner can read, made before the secret is asked for: tokens are told once.
+
+    Gives what puts the secret into it; the file is removed when nothing was put. Raises ConfigError, also when the file
+    is there.
+    """
     import os  # noqa: PLC0415
 
+    put_in = False
+
+    def put(secret: Secret[str]) -> None:
+        nonlocal put_in
+        try:
+            stream.write(secret.reveal() + "\n")
+            stream.flush()
+        except OSError as e:
+            raise _unwritable(file, e) from e
+        put_in = True
+
     try:
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
-            out.write(secret.reveal() + "\n")
+        stream = os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8")
     except OSError as e:
-        raise ConfigError(
-            f"{file} cannot be written: {e.strerror}", file=str(file), hint="name a file that is not there yet"
-        ) from e
+        raise _unwritable(file, e) from e
+    try:
+        yield put
+    finally:
+        # What a full disk did not take would be tried again here.
+        with suppress(OSError):
+            stream.close()
+        if not put_in:
+            file.unlink(missing_ok=True)
+
+
+def _unwritable(file: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"{file} cannot be written: {error.strerror}", file=str(file), hint="name a file that is not there yet"
+    )

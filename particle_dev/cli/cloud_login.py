@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
 
-from particle_dev.cli.cloud_common import cloud_command, read_secret, write_secret
+from particle_dev.cli.cloud_common import cloud_command, new_secret_file, read_secret
 from particle_dev.cli.cloud_options import opened_cloud
 from particle_dev.cli.cloud_output import print_fields, print_json
 from particle_dev.cli.options import json_option
@@ -71,12 +72,13 @@ def login(
     given = click.get_current_context().find_object(CloudApi)
     api = given or open_cloud(chosen)
     try:
-        got = log_in(api, username, password, otp=Secret(otp) if otp else None, lifetime_s=days * 86400)
+        with new_secret_file(out_file) if out_file is not None else nullcontext() as keep:
+            got = log_in(api, username, password, otp=Secret(otp) if otp else None, lifetime_s=days * 86400)
+            if keep is not None:
+                keep(got.access_token)
     finally:
         if given is None:
             api.link.close()
-    if out_file is not None:
-        write_secret(out_file, got.access_token)
     if save:
         save_login(chosen, got.access_token, username)
     told = {

@@ -20,6 +20,7 @@ from particle_dev.cloud.records import SimRecord
 from particle_dev.errors import (
     CloudAuthError,
     CloudDeniedError,
+    ConfigError,
     EventSourceError,
     LinkAccessError,
     ParticleDevError,
@@ -30,6 +31,8 @@ from particle_dev.transport.clock import SystemClock
 from particle_dev.transport.http import HttpxLink
 from tests.cloud.sim_site import SimSite
 from tests.cloud.test_firmware_and_more import application
+
+UPDATE = "--may-update-devices"
 
 
 @pytest.fixture
@@ -115,9 +118,27 @@ def test_billing_acts_need_their_own_flag(site, member):
         assert isinstance(done.exception, PermissionMissingError)
         assert done.exit_code == ExitCode.REFUSED
         assert "--may-bill" in done.exception.hint
-    for words in (("devices", "lock", member.id, "3"), ("firmware", "release", "1", "--default")):
-        done = run(site, *words)
-        assert isinstance(done.exception, ParticleDevError)
+    assert isinstance(run(site, "firmware", "release", "1", "--default").exception, ParticleDevError)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("devices", "lock", "ID", "3"),
+        ("devices", "unlock", "ID"),
+        ("devices", "set", "ID", "--name", "x", "--no-development"),
+        ("devices", "set", "ID", "--name", "x", "--group", "night"),
+        ("devices", "set", "ID", "--name", "x", "--no-groups"),
+        ("groups", "remove", "night", "--yes"),
+    ],
+)
+def test_what_makes_the_cloud_flash_needs_its_own_flag(site, member, words):
+    before = result(run(site, "devices", "show", member.id, "--json"))
+    done = run(site, *(member.id if word == "ID" else word for word in words))
+    assert isinstance(done.exception, PermissionMissingError)
+    assert done.exit_code == ExitCode.REFUSED
+    assert "--may-update-devices" in done.exception.hint
+    assert result(run(site, "devices", "show", member.id, "--json")) == before
 
 
 @pytest.mark.parametrize(
@@ -126,7 +147,6 @@ def test_billing_acts_need_their_own_flag(site, member):
         ("devices", "remove"),
         ("devices", "deny"),
         ("devices", "unclaim"),
-        ("devices", "unlock"),
         ("sims", "release"),
         ("sims", "deactivate"),
         ("groups", "remove"),
@@ -141,10 +161,14 @@ def test_what_can_be_undone_needs_yes(site, member, words):
 
 def test_fields_of_a_device(site, member):
     done = run(site, "devices", "set", member.id, "--name", "one", "--notes", "n", "--group", "night", "--development")
+    assert isinstance(done.exception, PermissionMissingError)
+    done = run(
+        site, "devices", "set", member.id, "--name", "one", "--notes", "n", "--group", "night", "--development", UPDATE
+    )
     assert done.exit_code == 0
     shown = result(run(site, "devices", "show", member.id, "--json"))
     assert (shown["name"], shown["notes"], shown["groups"], shown["development"]) == ("one", "n", ["night"], True)
-    run(site, "devices", "set", member.id, "--no-groups", "--no-development")
+    run(site, "devices", "set", member.id, "--no-groups", "--no-development", UPDATE)
     shown = result(run(site, "devices", "show", member.id, "--json"))
     assert (shown["groups"], shown["development"]) == ([], False)
     for words in ((), ("--group", "a", "--no-groups")):
@@ -219,7 +243,7 @@ def test_firmware(site, online, tmp_path):
     assert run(site, "devices", "lock", online.id, "2", "--now", "--may-update-devices").exit_code == 0
     site.clock.sleep(60)
     site.sim.advance()
-    assert run(site, "devices", "unlock", online.id, "--yes").exit_code == 0
+    assert run(site, "devices", "unlock", online.id, UPDATE).exit_code == 0
     told = result(run(site, "firmware", "release", "2", "--default", "--dry-run", "--json"))
     assert told["released"] is False
     assert not result(run(site, "firmware", "list", "--json"))[0]["product_default"]
@@ -248,7 +272,7 @@ def test_products_groups_usage_integrations(site, tmp_path):
     assert result(run(site, "products", site.product.slug, "--json", product=False))["id"] == site.product.id
     assert run(site, "groups", "create", "night").exit_code == 0
     assert "night" in run(site, "groups", "list").stdout
-    assert run(site, "groups", "remove", "night", "--yes").exit_code == 0
+    assert run(site, "groups", "remove", "night", "--yes", UPDATE).exit_code == 0
     assert result(run(site, "usage", "--org", "acme", "--json", product=False))
     url, key = tmp_path / "url", tmp_path / "key"
     url.write_text("https://example.com/?key=topsecret\n")
@@ -312,6 +336,37 @@ def test_an_api_user(site, tmp_path):
     assert run(site, "api-user", "remove", user["username"], "--yes").exit_code == 0
     assert run(site, "api-user", "create", "x", "--out", str(out)).exit_code == ExitCode.USAGE
     assert run(site, "api-user", "list", product=False).exit_code == ExitCode.USAGE
+
+
+def test_a_token_is_asked_for_only_when_its_file_is_there(site, home, tmp_path, monkeypatch):
+    password = tmp_path / "password"
+    password.write_text("password\n")
+    login = ("login", "--username", "me@example.com", "--password-file", str(password))
+    kept, nowhere = tmp_path / "kept", tmp_path / "nowhere" / "token"
+    made = run(site, "api-user", "create", "Line 1", "--job", "provision", "--out", str(kept), "--json")
+    name, token = result(made)["username"], kept.read_text()
+    logins = []
+    monkeypatch.setattr("particle_dev.cli.cloud_login.log_in", lambda *_, **__: logins.append(1))
+    for out in (kept, nowhere):
+        for words in (
+            ("api-user", "create", "Line 2", "--job", "provision", "--out", str(out)),
+            ("api-user", "update", name, "--job", "undo", "--yes", "--out", str(out)),
+        ):
+            assert isinstance(run(site, *words).exception, ConfigError)
+        assert isinstance(run(site, *login, "--out", str(out), product=False).exception, ConfigError)
+    assert logins == []
+    assert kept.read_text() == token
+    assert [m["username"] for m in result(run(site, "api-user", "list", "--json")) if m["is_programmatic"]] == [name]
+    site.api.token = Secret(token.strip())
+    assert run(site, "whoami", "--job", "provision", product=False).exit_code == 0, "the old token lives"
+
+
+def test_no_file_is_left_when_there_is_no_token(site, home, tmp_path):
+    password, out = tmp_path / "password", tmp_path / "token"
+    password.write_text("wrong\n")
+    words = ("login", "--username", "me@example.com", "--password-file", str(password), "--out", str(out))
+    assert isinstance(run(site, *words, product=False).exception, ParticleDevError)
+    assert not out.exists()
 
 
 # ---- output -----------------------------------------------------------------------------------------------------
