@@ -9,6 +9,7 @@ import click
 from particle_dev.catalog.platforms import platform_by_id
 from particle_dev.cli.cloud_common import (
     cloud_command,
+    may_update_option,
     need_yes,
     organization_option,
     product_option,
@@ -25,6 +26,7 @@ from particle_dev.cloud.products import product as get_product
 from particle_dev.cloud.products import products as get_products
 from particle_dev.cloud.records import Product
 from particle_dev.cloud.usage import service_agreements
+from particle_dev.permissions import Permissions
 from particle_dev.protocol.secret import Secret
 
 
@@ -130,12 +132,21 @@ def create(
 @click.argument("name")
 @product_option(required=True)
 @yes_option
+@may_update_option
 @cloud_command
-def remove(name: str, product_ref: str, yes: bool, profile: str | None, token_file: Path | None, as_json: bool) -> None:
-    """Remove a group. Its devices stay in the product, and get the product's default release."""
+def remove(
+    name: str,
+    product_ref: str,
+    yes: bool,
+    may_update_devices: bool,
+    profile: str | None,
+    token_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Remove a group. Needs --may-update-devices: its devices stay in the product and get its default release."""
     need_yes(yes, f"removes group {name}")
     with opened_cloud(profile, token_file) as api:
-        remove_group(api, product_ref, name)
+        remove_group(api, product_ref, name, Permissions(may_update_devices=may_update_devices))
     print_json({"ok": True}) if as_json else click.echo(f"group {name} is removed")
 
 

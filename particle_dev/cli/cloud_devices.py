@@ -232,6 +232,7 @@ def unclaim(
 )
 @click.option("--no-groups", is_flag=True, help="Take it out of all groups.")
 @click.option("--development/--no-development", default=None, help="Mark: the cloud leaves its firmware alone.")
+@may_update_option
 @cloud_command
 def set_fields(
     device: str,
@@ -241,13 +242,15 @@ def set_fields(
     groups: tuple[str, ...],
     no_groups: bool,
     development: bool | None,
+    may_update_devices: bool,
     profile: str | None,
     token_file: Path | None,
     as_json: bool,
 ) -> None:
     """Change name, notes, groups or the development mark of a device.
 
-    Groups and mark go with --product. Without the mark the product's release is flashed at the next connection.
+    Groups and mark go with --product. Other groups, or no mark, need --may-update-devices: what is released to them is
+    flashed at the next connection.
     """
     of_product = bool(groups) or no_groups or development is not None
     if not (of_product or name is not None or notes is not None):
@@ -260,15 +263,19 @@ def set_fields(
         check_group_name(group)
     with opened_cloud(profile, token_file) as api:
         of = devices_of(api, product_ref)
+        permissions = Permissions(may_update_devices=may_update_devices)
+        # First what can be refused. The mark is put on before that: it holds back what other groups would flash.
+        if isinstance(of, ProductDevices):
+            if development:
+                of.set_development(device, True)
+            if groups or no_groups:
+                of.set_groups(device, groups, permissions)
+            if development is False:
+                of.set_development(device, False, permissions)
         if name is not None:
             of.rename(device, name)
         if notes is not None:
             of.set_notes(device, notes)
-        if isinstance(of, ProductDevices):
-            if groups or no_groups:
-                of.set_groups(device, groups)
-            if development is not None:
-                of.set_development(device, development)
     _done(f"{device} is changed", as_json)
 
 
@@ -300,15 +307,19 @@ def lock(
 @devices.command("unlock")
 @click.argument("device")
 @product_option(required=True)
-@yes_option
+@may_update_option
 @cloud_command
 def unlock(
-    device: str, product_ref: str, yes: bool, profile: str | None, token_file: Path | None, as_json: bool
+    device: str,
+    product_ref: str,
+    may_update_devices: bool,
+    profile: str | None,
+    token_file: Path | None,
+    as_json: bool,
 ) -> None:
-    """Let a device follow the product's releases again, from its next connection on."""
-    need_yes(yes, f"lets the cloud flash {device} with what is released")
+    """Let a device follow the product's releases again, from its next connection on. Needs --may-update-devices."""
     with opened_cloud(profile, token_file) as api:
-        ProductDevices(api, product_ref).unlock_firmware(device)
+        ProductDevices(api, product_ref).unlock_firmware(device, Permissions(may_update_devices=may_update_devices))
     _done(f"{device} is unlocked", as_json)
 
 

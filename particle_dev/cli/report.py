@@ -42,7 +42,9 @@ def report(directory: Path, as_json: bool, html_path: Path | None, force: bool, 
         html_path = directory / html.REPORT_NAME
         html.write_report(record, html_path, read_module)
     else:
-        write_file(html_path, html.report_bytes(record, read_module), made_from=[directory / JOURNAL_NAME], replace=force)
+        write_file(
+            html_path, html.report_bytes(record, read_module), made_from=[directory / JOURNAL_NAME], replace=force
+        )
     if as_json:
         click.echo(json.dumps(record.to_data() | {"report": str(html_path)}))
     else:

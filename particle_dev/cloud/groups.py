@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from particle_dev.cloud.api import CloudApi
 from particle_dev.cloud.replies import JsonObject
 from particle_dev.errors import CloudRefusedError
+from particle_dev.permissions import NOTHING, Effect, Permissions
 
 _NAME = re.compile(r"[a-z0-9_-]+")
 
@@ -34,8 +35,12 @@ def create_group(api: CloudApi, product_ref: str | int, name: str, description: 
     api.call("POST", ("v1", "products", product_ref, "groups"), json=body, repeatable=False)
 
 
-def remove_group(api: CloudApi, product_ref: str | int, name: str) -> None:
-    """Remove a group; its devices stay members of the product. Scope ``groups:remove``."""
+def remove_group(api: CloudApi, product_ref: str | int, name: str, permissions: Permissions = NOTHING) -> None:
+    """Remove a group; its devices stay members of the product. Scope ``groups:remove``.
+
+    Needs ``may_update_devices``: they get the product's default release at their next connection.
+    """
+    permissions.require(Effect.UPDATE, f"removing group {name}")
     api.call("DELETE", ("v1", "products", product_ref, "groups", name))
 
 

@@ -114,19 +114,33 @@ class ProductDevices(Devices):
         """Take the device from its owner; it stays in the product. Scope ``devices:release``."""
         self.api.call("DELETE", self._path(device_id, "owner"))
 
-    def set_development(self, device_id: str, development: bool) -> None:
+    def set_development(self, device_id: str, development: bool, permissions: Permissions = NOTHING) -> None:
         """Mark the device so that the cloud never flashes it, or take the mark off. Scope ``devices:update``.
 
-        Without the mark it gets the product's release at its next connection.
+        Taking it off needs ``may_update_devices``: the device gets the product's release at its next connection.
         """
+        if not development:
+            permissions.require(Effect.UPDATE, f"taking the development mark off {device_id}")
         self._update(device_id, development=development)
 
-    def set_groups(self, device_id: str, groups: Sequence[str]) -> None:
-        """Replace the groups of the device; missing ones are created. Scope ``devices:update``."""
+    def set_groups(self, device_id: str, groups: Sequence[str], permissions: Permissions = NOTHING) -> None:
+        """Replace the groups of the device; missing ones are created. Scope ``devices:update``.
+
+        Needs ``may_update_devices``: it gets what is released to its groups, or the default, at its next connection.
+        """
+        permissions.require(Effect.UPDATE, f"changing the groups of {device_id}")
         self._update(device_id, groups=list(groups))
 
-    def change_groups(self, device_ids: Sequence[str], *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
-        """Add and remove groups of many devices at once. Scope ``devices:update``."""
+    def change_groups(
+        self,
+        device_ids: Sequence[str],
+        permissions: Permissions = NOTHING,
+        *,
+        add: Sequence[str] = (),
+        remove: Sequence[str] = (),
+    ) -> None:
+        """Add and remove groups of many devices at once. Needs ``may_update_devices``; scope ``devices:update``."""
+        permissions.require(Effect.UPDATE, f"changing the groups of {len(device_ids)} devices")
         body = {"action": "groups", "devices": list(device_ids), "metadata": {"add": list(add), "remove": list(remove)}}
         self.api.call("PUT", self.prefix, json=body, repeatable=True)
 
@@ -143,8 +157,12 @@ class ProductDevices(Devices):
             fields["flash"] = True
         self._update(device_id, **fields)
 
-    def unlock_firmware(self, device_id: str) -> None:
-        """Let the device follow the product's releases again. Scope ``devices:update``."""
+    def unlock_firmware(self, device_id: str, permissions: Permissions = NOTHING) -> None:
+        """Let the device follow the product's releases again. Needs ``may_update_devices``; scope ``devices:update``.
+
+        It is flashed with what is released to it at its next connection.
+        """
+        permissions.require(Effect.UPDATE, f"unlocking the firmware of {device_id}")
         self._update(device_id, desired_firmware_version=None)
 
     def claim_code(self, *, iccid: str | None = None, imei: str | None = None) -> Secret[str]:

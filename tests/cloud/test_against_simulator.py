@@ -156,8 +156,8 @@ def test_a_device_from_order_to_removal(site):
     assert SerialNumbers(site.api).look_up(fresh.serial_number) == (fresh.id, 13)
     members(site).rename(fresh.id, "one")
     members(site).set_notes(fresh.id, "a note")
-    members(site).set_groups(fresh.id, ["20260101"])
-    members(site).change_groups([fresh.id], add=["night"], remove=["20260101"])
+    members(site).set_groups(fresh.id, ["20260101"], ALL)
+    members(site).change_groups([fresh.id], ALL, add=["night"], remove=["20260101"])
     members(site).set_development(fresh.id, True)
     record = members(site).get(fresh.id)
     assert (record.name, record.notes, record.groups, record.development) == ("one", "a note", ("night",), True)
@@ -262,7 +262,7 @@ def test_firmware_from_upload_to_release(site, device):
     site.clock.sleep(60)
     site.sim.advance()
     assert members(site).get(device.id).firmware_version == 2
-    members(site).unlock_firmware(device.id)
+    members(site).unlock_firmware(device.id, ALL)
     assert firmware.impact(2, product_default=True).affected is not None
     firmware.release(2, ALL, product_default=True)
     assert firmware.get(2).product_default
@@ -271,7 +271,7 @@ def test_firmware_from_upload_to_release(site, device):
 def test_groups(site):
     create_group(site.api, site.product.id, "night")
     assert "night" in [g.name for g in groups(site.api, site.product.id)]
-    remove_group(site.api, site.product.id, "night")
+    remove_group(site.api, site.product.id, "night", ALL)
     assert "night" not in [g.name for g in groups(site.api, site.product.id)]
 
 

@@ -147,7 +147,7 @@ def test_groups(cloud):
     first, second = groups(api, 100)
     assert (first.device_count, first.firmware_version, second.firmware_version) == (2, 3, None)
     create_group(api, 100, "20260101_1")
-    remove_group(api, 100, "a")
+    remove_group(api, 100, "a", UPDATE)
     with pytest.raises(CloudRefusedError, match="no name of a group"):
         create_group(api, 100, "Not This")
     assert [cloud.sent(n)[:2] for n in (1, 2)] == [

@@ -178,7 +178,7 @@ def test_what_bills_needs_the_permission(cloud):
     ("act", "sent"),
     [
         (lambda d: d.set_development(ID, True), ("PUT", f"/{ID}", {"development": True})),
-        (lambda d: d.set_groups(ID, ["a"]), ("PUT", f"/{ID}", {"groups": ["a"]})),
+        (lambda d: d.set_groups(ID, ["a"], UPDATE), ("PUT", f"/{ID}", {"groups": ["a"]})),
         (lambda d: d.set_notes(ID, "n"), ("PUT", f"/{ID}", {"notes": "n"})),
         (lambda d: d.rename(ID, "x"), ("PUT", f"/{ID}", {"name": "x"})),
         (lambda d: d.signal(ID, True), ("PUT", f"/{ID}", {"signal": "1"})),
@@ -187,9 +187,9 @@ def test_what_bills_needs_the_permission(cloud):
             lambda d: d.lock_firmware(ID, 7, UPDATE, flash_now=True),
             ("PUT", f"/{ID}", {"desired_firmware_version": 7, "flash": True}),
         ),
-        (lambda d: d.unlock_firmware(ID), ("PUT", f"/{ID}", {"desired_firmware_version": None})),
+        (lambda d: d.unlock_firmware(ID, UPDATE), ("PUT", f"/{ID}", {"desired_firmware_version": None})),
         (
-            lambda d: d.change_groups([ID], add=["a"], remove=["b"]),
+            lambda d: d.change_groups([ID], UPDATE, add=["a"], remove=["b"]),
             ("PUT", "", {"action": "groups", "devices": [ID], "metadata": {"add": ["a"], "remove": ["b"]}}),
         ),
         (lambda d: d.deny(ID), ("DELETE", f"/{ID}", {"deny": True})),

@@ -99,7 +99,7 @@ CALLS = {
     "unlock": (
         "unlockDeviceProductFirmware",
         {"deviceId": ID, "product": P},
-        lambda api: members(api).unlock_firmware(ID),
+        lambda api: members(api).unlock_firmware(ID, ALL),
     ),
     "claim code": (
         "getClaimCode",
