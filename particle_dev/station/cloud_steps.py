@@ -120,8 +120,8 @@ def await_verdict(run: Run, device: Device, evidence: JsonObject) -> None:
     """The verdict, after the unit lost its power and the cloud's record has settled. Raises BillingUnprovenError when
     it is not what the strategy promises, DeviceModeError when the unit was reset instead of unplugged."""
     clock, limit_s = run.slot.host.clock, run.limits.gate_s
-    while device_at(run.slot.host, run.slot.port_path) is not None:
-        run.observed.still_held(device)
+    while (seen := device_at(run.slot.host, run.slot.port_path)) is not None:
+        run.observed.held_as_seen(seen, device)
         run.check_stop("gate", limit_s)
         clock.sleep(POLL_INTERVAL_S)
     run.guard.off_at = run.now()

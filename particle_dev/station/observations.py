@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from particle_dev.catalog.platforms import UsbMode
@@ -31,6 +31,12 @@ class Observations:
     """When this run gave it power, if it was found without."""
 
     _recalled: frozenset[Evidence] = frozenset()
+    _step_began: int = 0
+
+    def begin_step(self) -> int:
+        """The number of pieces so far, for ``new_since``. They are in the journal and stay as they are."""
+        self._step_began = len(self.evidence)
+        return self._step_began
 
     def new_since(self, number: int) -> list[Evidence]:
         """What this run has observed itself, beyond the first ``number`` pieces."""
@@ -42,13 +48,27 @@ class Observations:
         return [e.statement for e in self.evidence if e.finding is not BillingFinding.OFFLINE]
 
     def in_dfu_since(self, since: datetime) -> None:
-        """The board has been in DFU mode from then until now."""
-        self.evidence.append(held_in_dfu(since, self._now()))
+        """The board has been in DFU mode from then until now. Extends the last piece of this step when that says the
+        same until then: a step that polls for minutes keeps one piece."""
+        found = held_in_dfu(since, self._now())
+        last = self.evidence[-1] if len(self.evidence) > self._step_began else None
+        if (
+            last is not None
+            and last.id == found.id
+            and last not in self._recalled
+            and last.since <= since <= last.until
+        ):
+            self.evidence[-1] = replace(last, until=max(last.until, found.until))
+        else:
+            self.evidence.append(found)
 
     def still_held(self, device: Device, since: datetime | None = None) -> None:
         """The board is still in the enumeration that ``device`` names, so it has not been reset ``since`` then; None is
         the last piece of evidence. Raises DeviceModeError: it is not."""
-        seen = device_at(self.slot.host, self.slot.port_path)
+        self.held_as_seen(device_at(self.slot.host, self.slot.port_path), device, since)
+
+    def held_as_seen(self, seen: Device | None, device: Device, since: datetime | None = None) -> None:
+        """``still_held`` for a board that was ``seen`` just now, for callers that decide from the same look."""
         if seen is None or seen.usb != device.usb:
             raise DeviceModeError(
                 f"{device.device_id} left DFU mode by itself",

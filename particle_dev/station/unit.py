@@ -196,7 +196,7 @@ class UnitRun:
         clock = self.slot.host.clock
         started_s = clock.monotonic_s()
         self._deadline_s = started_s + limit_s
-        known = len(self.observed.evidence)
+        known = self.observed.begin_step()
         evidence: JsonObject = {}
         self._say(EventType.STEP_STARTED, {}, name)
 

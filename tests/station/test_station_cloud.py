@@ -11,6 +11,7 @@ from particle_dev.cloud.metering import BillingVerdict
 from particle_dev.cloud.plans import PLANS, PlanName
 from particle_dev.cloud.strategies import Strategy
 from particle_dev.permissions import Permissions
+from particle_dev.station import cloud_steps, observations
 from particle_dev.station.cloud_steps import CLOUD_POLL_S
 from tests.station.guard_world import SYSTEM_VERSION, Shelf, World, small_set
 
@@ -35,7 +36,7 @@ def verdicts(unit):
 
 
 def error(unit):
-    return unit.error["message"]
+    return unit.error and unit.error["message"]
 
 
 # ---- strategy C ------------------------------------------------------------------------------------------------------
@@ -133,6 +134,53 @@ def test_a_reset_while_it_waits_for_the_verdict(world):
     unit = w.run(w.guard(), on_event=put_back)
     assert str(unit.verdict) == "fail"
     assert unit.gate.verdict is not NOT_STARTED
+
+
+@pytest.mark.parametrize("look", range(1, 7))
+def test_unplugged_as_told_at_whichever_look(world, monkeypatch, look):
+    """Nobody can switch the power, and the operator pulls the cable between any two looks at the bus."""
+    w = world("boron", power_control=False, arrives_in="dfu")
+    looks = []
+
+    def unplug_at(modules):
+        for module in modules:
+            real = module.device_at
+
+            def device_at(host, port, real=real):
+                if w.events and (w.events[-1].type, w.events[-1].step) == ("step_started", "gate"):
+                    looks.append(port)
+                    if len(looks) == look:
+                        w.board.power_off()
+                return real(host, port)
+
+            monkeypatch.setattr(module, "device_at", device_at)
+
+    unplug_at([cloud_steps, observations])
+    unit = w.run(w.guard())
+    assert len(looks) > look
+    assert error(unit) is None or "left DFU mode" not in error(unit)
+    assert verdicts(unit) == ("pass", NOT_STARTED, NOT_STARTED), (unit.gate.missing, unit.error)
+
+
+def test_minutes_at_the_gate_are_one_piece_of_evidence(world):
+    w = world("boron", power_control=False, arrives_in="dfu")
+    sleep, polls = w.clock.sleep, []
+
+    def sleep_and_unplug(duration_s):
+        if w.events and (w.events[-1].type, w.events[-1].step) == ("step_started", "gate"):
+            polls.append(duration_s)
+            if len(polls) == 1000:
+                w.board.power_off()
+        sleep(duration_s)
+
+    w.clock.sleep = sleep_and_unplug
+    unit = w.run(w.guard())
+    assert str(unit.verdict) == "pass", unit.error
+    assert len(polls) > 1000
+    gate = next(s for s in unit.steps if s.name == "gate")
+    held = [e for e in gate.evidence["observed"] if e["id"] == "dfu"]
+    assert len(held) == 1
+    assert held[0]["from"] < held[0]["until"], "what was observed in a step is in that step's record"
 
 
 # ---- what did not pass --------------------------------------------------------------------------------------------
