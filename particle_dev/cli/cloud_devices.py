@@ -17,6 +17,7 @@ from particle_dev.cli.cloud_common import (
 )
 from particle_dev.cli.cloud_options import opened_cloud
 from particle_dev.cli.cloud_output import plain, print_fields, print_json, print_table
+from particle_dev.cli.cloud_retire import retire
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cloud.devices import AccountDevices
 from particle_dev.cloud.groups import check_group_name
@@ -30,6 +31,9 @@ from particle_dev.permissions import Permissions
 @click.group("devices")
 def devices() -> None:
     """Devices as the cloud knows them. DEVICE is a Device ID; without --product also the name of one of yours."""
+
+
+devices.add_command(retire)
 
 
 def _state(record: DeviceRecord) -> str:

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from particle_dev.cloud.api import CloudApi
-from particle_dev.cloud.product_firmware import check_product_version
+from particle_dev.cloud.product_devices import ProductDevices
+from particle_dev.cloud.product_firmware import check_first_release, check_product_version
 from particle_dev.cloud.replies import JsonObject, objects
-from particle_dev.errors import CloudNotFoundError, CloudReplyError, ProductVersionError
+from particle_dev.errors import CloudNotFoundError, CloudRefusedError, CloudReplyError, ProductVersionError
 from particle_dev.permissions import NOTHING, Effect, Permissions
 from particle_dev.protocol.module import parse, verify
 from particle_dev.protocol.module_values import Module
@@ -161,7 +162,7 @@ class ProductFirmwares:
 
         Needs ``may_update_devices``; scope ``firmware:release``. Devices get it at their next connection, with
         ``flash_now`` those that are online at once. Locked devices and those marked for development are left alone.
-        Raises CloudRefusedError when no member has run it yet.
+        Raises ProductVersionError when the cloud refuses it and no member runs it; CloudRefusedError for other reasons.
         """
         if not groups and not product_default:
             raise ValueError("a release is for groups or for the whole product")
@@ -173,7 +174,16 @@ class ProductFirmwares:
             "groups": list(groups),
             "intelligent": flash_now,
         }
-        self._api.call("PUT", (*self._path, "release"), json=body, repeatable=True)
+        try:
+            self._api.call("PUT", (*self._path, "release"), json=body, repeatable=True)
+        except CloudRefusedError as error:
+            # Not asked before: a version that ran once, and that nobody runs now, the cloud may take.
+            members = ProductDevices(self._api, self._product_ref).list(sort="deviceId", descending=False)
+            try:
+                check_first_release(version, ((d.id, d.firmware_version) for d in members))
+            except ProductVersionError as reason:
+                raise reason from error
+            raise
 
     def _digest(self, version: int) -> str | None:
         """The SHA-256 in the suffix of a version that is there; None when its file cannot be had or read."""

@@ -2,6 +2,9 @@
 
 A table for people and for a test: every hazard has a place in the code that answers for it.
 
+What a strategy says of imports holds for programs that ask ``require_act`` first. Commands import orders, not boards: they
+need may_bill and cannot see what has power.
+
 Source: Device OS and particle-cli as named in each ``why``; product pages of Particle.
 """
 
@@ -105,7 +108,7 @@ HAZARDS: tuple[Hazard, ...] = (
         "an import activates the SIM long before the line",
         "particle-iot/docs src/content/scaling/manufacturing/manufacturing-cellular.md",
         _P,
-        "strategy C imports only what is off, held, or does not connect by itself",
+        "a program's import by strategy C is refused unless the unit is off, held, or does not connect by itself",
         "particle_dev.cloud.strategies.require_act",
     ),
     Hazard(
@@ -121,7 +124,7 @@ HAZARDS: tuple[Hazard, ...] = (
         "auto-approve lets strangers' devices in, and bills them",
         "product pages, quarantine",
         _P,
-        "no strategy imports unless auto-approve is known to be off",
+        "no strategy imports unless auto-approve is known to be off; 'cloud check' tells when it is on",
         "particle_dev.cloud.strategies.require_act",
     ),
     Hazard(
@@ -169,7 +172,7 @@ HAZARDS: tuple[Hazard, ...] = (
         "out of the product, but its SIM not released: it still counts",
         "product pages; device-claiming.md",
         _P,
-        "removal is one transaction of two steps, complete only when both were read back",
+        "'cloud devices retire' does both in one transaction, complete only when both were read back",
         "particle_dev.cloud.removal.undo",
     ),
     Hazard(
@@ -185,7 +188,7 @@ HAZARDS: tuple[Hazard, ...] = (
         "the same version in two products: no flash after the move",
         "particle-iot/node-example-device-move README",
         _P,
-        "strategy B moves only units that hold the final firmware already, read back",
+        "no command moves units; a program's move by strategy B needs the final firmware on the unit, read back",
         "particle_dev.cloud.strategies.require_act",
     ),
     Hazard(
@@ -193,7 +196,7 @@ HAZARDS: tuple[Hazard, ...] = (
         "the first release of a version needs a device that runs it, and is billed",
         "particle-iot/docs src/content/reference/cloud-apis/api.md, release product firmware",
         _R,
-        "a release that no member runs is refused, and the golden device named",
+        "the cloud refuses a release that no member runs; the error names the golden device",
         "particle_dev.cloud.product_firmware.check_first_release",
     ),
 )

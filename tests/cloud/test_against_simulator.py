@@ -31,6 +31,7 @@ from particle_dev.errors import (
     LinkDisconnectedError,
     MfaRequiredError,
     ParticleDevError,
+    ProductVersionError,
 )
 from particle_dev.permissions import Permissions
 from particle_dev.protocol.secret import Secret
@@ -256,7 +257,7 @@ def test_firmware_from_upload_to_release(site, device):
     assert [f.version for f in firmware.list()] == [2, 1]
     assert firmware.binary(2) == two
     assert firmware.upload(two, "Two", product_id=site.product.id).version == 2
-    with pytest.raises(CloudRefusedError):
+    with pytest.raises(ProductVersionError, match="No device of the product has connected with version 2"):
         firmware.release(2, ALL, product_default=True)
     members(site).lock_firmware(device.id, 2, ALL, flash_now=True)
     site.clock.sleep(60)
