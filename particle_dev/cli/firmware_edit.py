@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -76,7 +77,7 @@ def expand_file(source: Path, target: Path, force: bool, as_json: bool) -> None:
     "--existing",
     type=_ExistingVersion(),
     multiple=True,
-    help="A version that the product has, with the SHA-256 of its suffix if known. May be repeated.",
+    help="A version that the product has, with the SHA-256 of its file or suffix if known. May be repeated.",
 )
 @force_option
 @json_option
@@ -103,7 +104,11 @@ def set_product_file(
     data = read_module_file(source)
     with about_file(str(source)):
         changed = set_product(data, product)
-    check_product_version(parse(changed), existing)
+    # Consoles and people hash files, devices and cloud name the suffix: either tells that it is this firmware.
+    of_file, module = hashlib.sha256(changed).hexdigest(), parse(changed)
+    of_suffix = module.sha256.stored.hex() if module.sha256 else None
+    known = [(v, of_suffix if digest and digest.lower() == of_file else digest) for v, digest in existing]
+    check_product_version(module, known)
     write_file(target, changed, made_from=[source], replace=force)
     before = parse(data).product
     if as_json:

@@ -1,5 +1,6 @@
 """``particle-dev firmware build-bundle|compress|expand|set-product|diff``."""
 
+import hashlib
 import json
 
 import pytest
@@ -84,6 +85,13 @@ def test_set_product_keeps_the_rule_of_products(app_file, tmp_path):
     assert not out.exists()
     same = parse(set_product(APP, Product(1234, 7))).sha256.stored.hex()
     run("set-product", 1234, 7, app_file, out, "--existing", f"7:{same}", "--existing", "9")
+    of_file = hashlib.sha256(out.read_bytes()).hexdigest()
+    assert of_file != same
+    for digest in (of_file, of_file.upper()):
+        run("set-product", 1234, 7, app_file, out, "--existing", f"7:{digest}", "--existing", "9", "--force")
+    of_other = hashlib.sha256(APP).hexdigest()
+    error = error_of("set-product", 1234, 7, app_file, out, "--existing", f"7:{of_other}", "--force")
+    assert isinstance(error, ProductVersionError)
 
 
 def test_set_product_tells_old_and_new(app_file, tmp_path):
