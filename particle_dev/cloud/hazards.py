@@ -2,8 +2,8 @@
 
 A table for people and for a test: every hazard has a place in the code that answers for it.
 
-What a strategy says of imports holds for programs that ask ``require_act`` first. Commands import orders, not boards: they
-need may_bill and cannot see what has power.
+What a strategy says of imports holds for programs that ask ``require_act`` first. Commands import orders, not
+boards: they need may_bill and cannot see what has power.
 
 Source: Device OS and particle-cli as named in each ``why``; product pages of Particle.
 """

@@ -243,3 +243,12 @@ def test_the_file_is_replaced_whole_or_not_at_all(mixed, tmp_path, run_script):
     assert sorted(item.name for item in tmp_path.iterdir()) == ["folder", "report.html"]
     with pytest.raises(JournalError, match="cannot write report"):
         write_report(mixed, tmp_path / "nowhere" / "report.html")
+
+
+def test_long_evidence_cannot_widen_a_slot_s_card(run_script):
+    script = run_script()
+    script.good_unit("1", UNIT)
+    html = render_report(fold(script.build()))
+
+    assert '<table class="steps">' in html
+    assert ".steps { table-layout: fixed; } .steps td, .evidence li, .notice { overflow-wrap: anywhere; }" in html
