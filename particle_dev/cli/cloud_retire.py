@@ -14,7 +14,8 @@ from particle_dev.cli.cloud_output import print_json
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cloud.products import product
 from particle_dev.cloud.removal import PATIENCE_S, undo
-from particle_dev.cloud.retire import ProductCloud, RemovalFile, begin_removal
+from particle_dev.cloud.removal_client import ApiRemoval
+from particle_dev.cloud.retire import RemovalFile, begin_removal
 from particle_dev.errors import CloudNotFoundError, RemovalIncompleteError
 from particle_dev.permissions import Effect, Permissions
 
@@ -61,7 +62,7 @@ def retire(
                 removal = begin_removal(api, number, device_id, file)
                 state["iccid"] = removal.iccid
                 left_s = max(0.0, until_s - api.clock.monotonic_s())
-                undo(ProductCloud(api), removal, permissions, file.save, api.clock, left_s)
+                undo(ApiRemoval(api), removal, permissions, file.save, api.clock, left_s)
                 told.append(state | {"complete": True, "error": None})
             except RemovalIncompleteError as error:
                 unfinished = True

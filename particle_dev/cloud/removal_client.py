@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from particle_dev.cloud.api import CloudApi
 from particle_dev.cloud.product_devices import ProductDevices
 from particle_dev.cloud.records import DeviceRecord
 from particle_dev.cloud.sims import Sims
 from particle_dev.errors import CloudNotFoundError
+
+
+def is_member(record: DeviceRecord, product: str) -> bool:
+    """Whether the device of this record counts in the product (number or slug): one in its quarantine does not."""
+    if record.quarantined or record.denied:
+        return False
+    return record.product_id is None or not product.isdecimal() or str(record.product_id) == product
 
 
 class ApiRemoval:
@@ -17,7 +26,8 @@ class ApiRemoval:
 
     def device_is_member(self, product: str, device_id: str) -> bool:
         """As :class:`particle_dev.cloud.removal.RemovalCloud`."""
-        return self._record(product, device_id) is not None
+        record = self._record(product, device_id)
+        return record is not None and is_member(record, product)
 
     def device_is_claimed(self, product: str, device_id: str) -> bool:
         """As :class:`particle_dev.cloud.removal.RemovalCloud`."""
@@ -39,7 +49,8 @@ class ApiRemoval:
 
     def release_sim(self, product: str, iccid: str) -> None:
         """As :class:`particle_dev.cloud.removal.RemovalCloud`."""
-        Sims(self._api, product).release(iccid)
+        with suppress(CloudNotFoundError):
+            Sims(self._api, product).release(iccid)
 
     def _record(self, product: str, device_id: str) -> DeviceRecord | None:
         try:

@@ -1,4 +1,4 @@
-"""Undo on a product of the cloud: what :mod:`particle_dev.cloud.removal` needs, and a file that survives ``kill -9``.
+"""Where an undo of :mod:`particle_dev.cloud.removal` begins, and the file in which it survives ``kill -9``.
 
 The file remembers the SIM: once a device is out of the product, the product no longer tells it.
 """
@@ -12,52 +12,9 @@ from pathlib import Path
 
 from particle_dev.cloud.api import CloudApi
 from particle_dev.cloud.product_devices import ProductDevices
-from particle_dev.cloud.records import DeviceRecord
 from particle_dev.cloud.removal import Removal, RemovalStep
-from particle_dev.cloud.sims import Sims
+from particle_dev.cloud.removal_client import is_member
 from particle_dev.errors import CloudNotFoundError, ImportStateError
-
-
-class ProductCloud:
-    """A :class:`~particle_dev.cloud.removal.RemovalCloud` on ``api``; products are numbers as text."""
-
-    def __init__(self, api: CloudApi) -> None:
-        self._api = api
-
-    def device_is_member(self, product: str, device_id: str) -> bool:
-        """Whether the product has the device; one in its quarantine it has not."""
-        return _is_member(self._find(product, device_id), product)
-
-    def device_is_claimed(self, product: str, device_id: str) -> bool:
-        """Whether somebody owns the device."""
-        record = self._find(product, device_id)
-        return record is not None and record.owner is not None
-
-    def unclaim_device(self, product: str, device_id: str) -> None:
-        """Take the device from its owner."""
-        ProductDevices(self._api, product).unclaim(device_id)
-
-    def remove_device(self, product: str, device_id: str) -> None:
-        """Take the device out of the product."""
-        ProductDevices(self._api, product).remove(device_id)
-
-    def sim_status(self, product: str, iccid: str) -> str | None:
-        """Status of a SIM of the product; None: the product has no such SIM."""
-        sim = Sims(self._api, product).find(iccid)
-        return sim.status if sim else None
-
-    def release_sim(self, product: str, iccid: str) -> None:
-        """Ask for a SIM to be given back. One that is gone meanwhile is fine: that is read back."""
-        try:
-            Sims(self._api, product).release(iccid)
-        except CloudNotFoundError:
-            return
-
-    def _find(self, product: str, device_id: str) -> DeviceRecord | None:
-        try:
-            return ProductDevices(self._api, product).get(device_id)
-        except CloudNotFoundError:
-            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +68,7 @@ def begin_removal(api: CloudApi, product: str, device_id: str, file: RemovalFile
     removal = file.load()
     if removal is None:
         record = ProductDevices(api, product).get(device_id)
-        if not _is_member(record, product):
+        if not is_member(record, product):
             raise CloudNotFoundError(
                 f"{device_id} is no member of product {product}",
                 hint="a SIM that was left behind goes with: particle-dev cloud sims release",
@@ -120,9 +77,3 @@ def begin_removal(api: CloudApi, product: str, device_id: str, file: RemovalFile
         removal = Removal(record.id, product, record.iccid or record.last_iccid)
         file.save(removal)
     return removal
-
-
-def _is_member(record: DeviceRecord | None, product: str) -> bool:
-    if record is None or record.quarantined or record.denied:
-        return False
-    return record.product_id is None or str(record.product_id) == product

@@ -9,8 +9,10 @@ import pytest
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.root import root
 from particle_dev.cloud.product_devices import ProductDevices
+from particle_dev.cloud.records import DeviceRecord
 from particle_dev.cloud.removal import Removal, RemovalStep
-from particle_dev.cloud.retire import ProductCloud, RemovalFile
+from particle_dev.cloud.removal_client import ApiRemoval, is_member
+from particle_dev.cloud.retire import RemovalFile
 from particle_dev.cloud.sims import Sims
 from particle_dev.errors import CloudNotFoundError, CloudServerError, ImportStateError, PermissionMissingError
 from particle_dev.permissions import _GRANTS
@@ -34,6 +36,16 @@ def test_device_and_sim_are_gone_and_nothing_is_left_behind(site, member, data_d
     assert list(data_dir.iterdir()) == []
 
 
+def test_one_that_waits_in_quarantine_afterwards_is_out(site, member):
+    def counts(**changes):
+        return is_member(DeviceRecord(member.id, product_id=site.product.id, **changes), str(site.product.id))
+
+    assert counts()
+    assert not counts(quarantined=True)
+    assert not counts(denied=True)
+    assert not is_member(DeviceRecord(member.id, product_id=13), str(site.product.id))
+
+
 def test_without_the_flag_nothing_is_asked(site, member):
     before = len(site.requests)
     done = run(site, "devices", "retire", member.id)
@@ -55,7 +67,7 @@ def test_the_sim_is_still_known_after_a_crash_between_the_halves(site, member, m
         raise CloudServerError("503", hint="again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(ProductCloud, "release_sim", crash)
+        patch.setattr(ApiRemoval, "release_sim", crash)
         assert isinstance(run(site, "devices", "retire", member.id, "--may-release").exception, CloudServerError)
     assert Sims(site.api, site.product.id).find(member.iccid) is not None
     assert run(site, "devices", "retire", member.id, "--may-release").exit_code == 0
@@ -64,7 +76,7 @@ def test_the_sim_is_still_known_after_a_crash_between_the_halves(site, member, m
 
 def test_a_pending_release_is_incomplete_and_goes_on_later(site, member, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(ProductCloud, "sim_status", lambda *_: "updating")
+        patch.setattr(ApiRemoval, "sim_status", lambda *_: "updating")
         done = run(site, "devices", "retire", member.id, "--may-release", "--json")
     (told,) = json.loads(done.stdout)
     assert done.exit_code == ExitCode.INCOMPLETE
