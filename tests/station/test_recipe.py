@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from particle_dev.cloud.plans import PlanName
+from particle_dev.cloud.strategies import Strategy
 from particle_dev.errors import ConfigError
 from particle_dev.station.recipe import CloudChoice, FirmwareChoice, Limits, load_recipe
 
@@ -42,6 +43,17 @@ def test_the_shipped_recipe():
     assert recipe.firmware["tracker"] == FirmwareChoice("2.1.0", "tracker-tinker@1.5.4-rc.1.bin")
     assert recipe.limits == Limits()
     assert recipe.sha256 == hashlib.sha256(SHIP.read_bytes()).hexdigest()
+
+
+def test_the_shipped_recipe_with_a_cloud_flashes_the_same():
+    recipe = load_recipe(SHIP.with_name("ship-cloud.toml"))
+
+    assert (recipe.name, recipe.strategy, recipe.cloud) == (
+        "ship-cloud",
+        Strategy.C,
+        CloudChoice("12345", PlanName.BASIC),
+    )
+    assert (recipe.firmware, recipe.limits) == (load_recipe(SHIP).firmware, Limits())
 
 
 def test_limits_that_are_not_given_have_defaults(load):
