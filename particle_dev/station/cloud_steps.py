@@ -16,10 +16,10 @@ from particle_dev.device.dfu import DfuSession
 from particle_dev.device.discovery import POLL_INTERVAL_S, device_at, wait_for_device, wait_for_mode, wait_until_settled
 from particle_dev.device.model import Device
 from particle_dev.device.modes import enter_dfu
-from particle_dev.errors import DeviceModeError, PlanRefusedError
+from particle_dev.errors import DeviceModeError, ParticleDevError, PlanRefusedError
 from particle_dev.flash.plan import FlashPlan
 from particle_dev.station.bench import Slot
-from particle_dev.station.events import JsonObject
+from particle_dev.station.events import JsonObject, error_data
 from particle_dev.station.guard import UnitGuard
 from particle_dev.station.observations import Observations
 from particle_dev.station.recipe import Limits
@@ -53,6 +53,10 @@ class Run(Protocol):
         """Take what the running board tells of itself into evidence."""
         ...
 
+    def say(self, message: str) -> None:
+        """Tell the operator."""
+        ...
+
 
 def ask_cloud(run: Run, plan: FlashPlan, evidence: JsonObject, device: Device) -> None:
     """What the cloud knows of the unit before anything is erased. Raises PlanRefusedError when it is billed already,
@@ -75,15 +79,16 @@ def ask_cloud(run: Run, plan: FlashPlan, evidence: JsonObject, device: Device) -
 
 def connect(run: Run, device: Device, evidence: JsonObject) -> Device:
     """Strategy A: boot the application, wait until the cloud knows of a new connection, back into DFU mode. **Starts
-    billing.** Whatever happens meanwhile, the unit is brought back."""
+    billing.** Whatever happens meanwhile, the unit is brought back; if that fails, too, the operator is told, and the
+    error is still the first one."""
     clock, limit_s = run.slot.host.clock, run.limits.connect_s
     run.guard.require(Act.CONNECT)
-    with DfuSession(run.slot.host, device, run.guard.station.permissions) as session:
-        session.leave()
     started_s = clock.monotonic_s()
-    device = wait_for_mode(run.slot.host, device, UsbMode.NORMAL, limit_s)
-    device = wait_until_settled(run.slot.host, device, limit_s)
     try:
+        with DfuSession(run.slot.host, device, run.guard.station.permissions) as session:
+            session.leave()
+        device = wait_for_mode(run.slot.host, device, UsbMode.NORMAL, limit_s)
+        device = wait_until_settled(run.slot.host, device, limit_s)
         while not run.guard.has_connected():
             run.check_stop("connect", limit_s)
             seen = device_at(run.slot.host, run.slot.port_path)
@@ -96,9 +101,15 @@ def connect(run: Run, device: Device, evidence: JsonObject) -> Device:
             clock.sleep(CLOUD_POLL_S)
         run.guard.remember(DeviceEventType.CONNECTED, run.now(), statement="the cloud's record, strategy A")
         evidence["connected_after_s"] = round(clock.monotonic_s() - started_s, 1)
-    finally:
-        device = _back_into_dfu(run, device)
-    return device
+    except BaseException:
+        # Why it did not connect is what people must know; that it did not come back, they are told beside it.
+        try:
+            _back_into_dfu(run, device)
+        except ParticleDevError as error:
+            evidence["not_back_in_dfu"] = error_data(error)
+            run.say(f"{run.device_id} did not come back into DFU mode: {error.message}")
+        raise
+    return _back_into_dfu(run, device)
 
 
 def _back_into_dfu(run: Run, device: Device) -> Device:

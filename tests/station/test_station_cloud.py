@@ -10,6 +10,7 @@ from particle_dev.cloud.budget import BudgetBook, budget_of
 from particle_dev.cloud.metering import BillingVerdict
 from particle_dev.cloud.plans import PLANS, PlanName
 from particle_dev.cloud.strategies import Strategy
+from particle_dev.errors import DeviceModeError, DeviceNotFoundError
 from particle_dev.permissions import Permissions
 from particle_dev.station import cloud_steps, observations
 from particle_dev.station.cloud_steps import CLOUD_POLL_S
@@ -299,6 +300,43 @@ def test_one_that_goes_into_dfu_mode_instead_of_connecting_is_not_waited_for(wor
     assert "DFU mode instead of connecting" in error(unit)
     assert w.clock.monotonic_s() - started_s < 300
     assert not w.is_metered
+
+
+@pytest.mark.parametrize("wait", ["wait_for_mode", "wait_until_settled"])
+def test_one_that_does_not_come_up_in_time_is_brought_back(world, tmp_path, monkeypatch, wait):
+    w = world("boron")
+    w.board.dct.mark_setup_done()
+    w.cloud.network.coverage["cellular"] = False
+    real = getattr(cloud_steps, wait)
+
+    def too_late(*args):
+        real(*args)
+        raise DeviceModeError("it took too long", expected="normal")
+
+    monkeypatch.setattr(cloud_steps, wait, too_late)
+    guard = w.guard(Strategy.A, budget=book(tmp_path), permissions=Permissions(may_connect=True))
+    unit = w.run(guard)
+    assert (str(unit.verdict), error(unit)) == ("fail", "it took too long")
+    assert w.board.state.runs == "dfu"
+
+
+def test_one_that_does_not_come_back_either_is_told_and_the_first_error_stays(world, tmp_path, monkeypatch):
+    w = world("boron")
+    w.board.dct.mark_setup_done()
+
+    def fail(*_args):
+        raise DeviceModeError("it took too long", expected="normal")
+
+    def stay_away(*_args, **_options):
+        raise DeviceNotFoundError("nothing there")
+
+    monkeypatch.setattr(cloud_steps, "wait_for_mode", fail)
+    monkeypatch.setattr(cloud_steps, "wait_for_device", stay_away)
+    guard = w.guard(Strategy.A, budget=book(tmp_path), permissions=Permissions(may_connect=True))
+    unit = w.run(guard)
+    assert error(unit) == "it took too long"
+    assert unit.steps[-1].evidence["not_back_in_dfu"]["message"] == "nothing there"
+    assert any("did not come back" in e.data["message"] for e in w.events if e.type == "operator_message")
 
 
 def test_without_coverage_it_comes_back_into_dfu_mode(world, tmp_path):
