@@ -131,6 +131,9 @@ class SlotProgress:
                 text = printable(slot_text(event.slot, _finished_line(event)))
                 self._progress.console.print(Text(text, style="bold red"))
             case EventType.UNIT_FINISHED:
+                if error := event.data.get("error"):
+                    text = printable(slot_text(event.slot, _reason_text(error)))
+                    self._progress.console.print(Text(text, style="bold red"))
                 self._end(task, event.data["verdict"])
             case EventType.SLOT_EMPTY:
                 self._end(task, "empty")
@@ -174,6 +177,8 @@ class PlainLines:
                 text = _finished_line(event)
             case EventType.UNIT_FINISHED:
                 text = f"{data['verdict']}, billing {name_text(data['billing']['verdict'])}{_gate_text(data)}"
+                if error := data.get("error"):
+                    text += f": {_reason_text(error)}"
             case EventType.SLOT_EMPTY:
                 text = f"empty: {data['reason']}"
             case EventType.OPERATOR_MESSAGE:
@@ -248,6 +253,11 @@ def _gate_text(data: JsonObject) -> str:
     """What the cloud says of the unit's whole life, where it was asked."""
     gate = data.get("gate")
     return f", ever: {name_text(gate['verdict'])}" if gate and gate["facts"] else ""
+
+
+def _reason_text(error: JsonObject) -> str:
+    """Why a unit of which every step passed did not, and what to do."""
+    return f"{error['message']}; what to do: {error['hint']}" if error["hint"] else str(error["message"])
 
 
 def _print_error(console: Console, slot: str, error: JsonObject) -> None:

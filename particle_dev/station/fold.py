@@ -19,7 +19,7 @@ from particle_dev.cloud.gate import Gate
 from particle_dev.cloud.metering import Billing, BillingVerdict
 from particle_dev.errors import JournalError
 from particle_dev.station.billing import billing_from_data
-from particle_dev.station.events import EventType, StationEvent, StepStatus, Verdict, parse_timestamp
+from particle_dev.station.events import EventType, JsonObject, StationEvent, StepStatus, Verdict, parse_timestamp
 from particle_dev.station.gate import gate_from_data
 from particle_dev.station.run_record import (
     Attempt,
@@ -72,6 +72,7 @@ class _AttemptDraft:
     verdict: Verdict | None = None
     steps: list[StepRecord] = field(default_factory=list)
     switched_off_at: str | None = None
+    error: JsonObject | None = None
 
     def step_started(self, event: StationEvent) -> None:
         self.steps.append(StepRecord(event.step or "", StepStatus.INTERRUPTED, event.at, None, {}, None))
@@ -138,6 +139,7 @@ class _UnitDraft:
             self.finish = _Finish.from_data(event.data)
             attempt.verdict = self.finish.verdict
             left = event.data.get("left")
+            attempt.error = json_object(event.data["error"]) if event.data.get("error") else None
             attempt.switched_off_at = left["at"] if left and left["power"] == "off" else None
             if self.finish.billing.verdict is BillingVerdict.STARTED:
                 self.billing_started = self.billing_started or self.finish.billing
@@ -146,7 +148,16 @@ class _UnitDraft:
 
     def build(self) -> UnitRecord:
         attempts = tuple(
-            Attempt(number, a.run_attempt, a.started_at, a.last_event_at, a.verdict, tuple(a.steps), a.switched_off_at)
+            Attempt(
+                number,
+                a.run_attempt,
+                a.started_at,
+                a.last_event_at,
+                a.verdict,
+                tuple(a.steps),
+                a.switched_off_at,
+                a.error,
+            )
             for number, a in enumerate(self.attempts, start=1)
         )
         finish = self.finish or _Finish(

@@ -15,7 +15,14 @@ from particle_dev.cloud.device_state import DeviceEvent, DeviceEventType, Device
 from particle_dev.cloud.evidence import EthernetDetection, ProductEvidence, radios_of
 from particle_dev.cloud.facts import Baseline, FactVerdict, Snapshot, StreamWatch, baseline_of, stream_fact, time_text
 from particle_dev.cloud.gate import Gate, GateCase, cloud_not_asked, evaluate
-from particle_dev.cloud.metering import BillingVerdict, Evidence, held_listening, no_credentials
+from particle_dev.cloud.metering import (
+    Billing,
+    BillingFinding,
+    BillingVerdict,
+    Evidence,
+    held_listening,
+    no_credentials,
+)
 from particle_dev.cloud.plans import Plan
 from particle_dev.cloud.records import DeviceRecord
 from particle_dev.cloud.strategies import Act, Runs, Strategy, UnitFacts, passes, require_act
@@ -179,6 +186,22 @@ class UnitGuard:
                 started_by=gate.started_by,
                 hint="leave it off, and read its record in the cloud again before it is shipped",
             )
+
+    def require_window(self, billing: Billing) -> None:
+        """Raise BillingUnprovenError unless the time in the station's hands went as the strategy promises."""
+        promised = BillingVerdict.STARTED if self.strategy is Strategy.A else BillingVerdict.NOT_STARTED
+        if billing.verdict is promised:
+            return
+        online = tuple(e.statement for e in billing.evidence if e.finding is BillingFinding.ONLINE)
+        reasons = online or billing.missing or ("no connection was seen",)
+        verdict = str(billing.verdict).replace("_", " ")
+        raise BillingUnprovenError(
+            f"billing of {self.device_id} in the station's hands is {verdict}: {reasons[0]}",
+            verdict=billing.verdict,
+            missing=billing.missing,
+            started_by=online,
+            hint="leave it off, look its Device ID up in the cloud, and run it again",
+        )
 
     # ---- memory --------------------------------------------------------------------------------------------------
 

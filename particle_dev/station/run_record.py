@@ -65,6 +65,8 @@ class Attempt:
     steps: tuple[StepRecord, ...]
     switched_off_at: str | None = None
     """When the station took its power away, because it did not pass and was not in DFU mode."""
+    error: JsonObject | None = None
+    """What its end brought up when its steps were over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +90,12 @@ class UnitRecord:
 
     @property
     def error(self) -> JsonObject | None:
-        """Why the unit did not pass: error of the last failed step of its last attempt. None: it passed."""
+        """Why the unit did not pass: error of the last failed step of its last attempt, or of its end. None: it passed,
+        or was cut short."""
         if self.verdict is Verdict.PASS:
             return None
         failed = [step.error for step in self.attempts[-1].steps if step.status is StepStatus.FAILED]
-        return failed[-1] if failed else None
+        return failed[-1] if failed else self.attempts[-1].error
 
     def comparable(self) -> JsonObject:
         """What is equal for a resumed and an undisturbed run: all but times, attempts, USB numbers."""

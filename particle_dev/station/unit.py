@@ -16,7 +16,8 @@ from pathlib import Path
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import UsbMode
-from particle_dev.cloud.metering import BillingVerdict, judge, read_counters
+from particle_dev.cloud.gate import Gate
+from particle_dev.cloud.metering import Billing, judge, read_counters
 from particle_dev.cloud.strategies import Strategy
 from particle_dev.device.control import ControlSession
 from particle_dev.device.dfu import DfuSession
@@ -25,10 +26,12 @@ from particle_dev.device.model import Device
 from particle_dev.device.modes import enter_dfu
 from particle_dev.errors import (
     BillingGuardError,
+    BillingUnprovenError,
     ChipLockedError,
     DeviceModeError,
     DeviceNotFoundError,
     FirmwareStoreError,
+    GuardStateError,
     JournalError,
     ModuleFormatError,
     ParticleDevError,
@@ -134,11 +137,10 @@ class UnitRun:
             verdict = Verdict.REFUSED if refused else Verdict.FAIL
         left = None if verdict is Verdict.PASS else let_go(self)
         billing = judge(self.observed.evidence, self.parked_at)
-        promised = BillingVerdict.STARTED if self.guard.strategy is Strategy.A else BillingVerdict.NOT_STARTED
-        if verdict is Verdict.PASS and billing.verdict is not promised:
-            verdict = Verdict.FAIL
         gate = self.guard.gate(self.observed.evidence, self.now())
-        self.guard.remember_start(gate, self.now())
+        problem = self._last_look(billing, gate, passed=verdict is Verdict.PASS)
+        if problem is not None and verdict is Verdict.PASS:
+            verdict = Verdict.FAIL
         self._say(
             EventType.UNIT_FINISHED,
             {
@@ -148,9 +150,27 @@ class UnitRun:
                 "modules": [m for m in self.modules if verdict is Verdict.PASS or m["read_back_sha256"]],
                 "parked": self.parked,
                 "left": left,
+                "error": error_data(problem) if problem else None,
             },
         )
         return verdict
+
+    def _last_look(self, billing: Billing, gate: Gate, *, passed: bool) -> ParticleDevError | None:
+        """What stands in the way of a unit of which every step ``passed``, by the verdicts that go into its record."""
+        problem: ParticleDevError | None = None
+        try:
+            if passed:
+                self.guard.require_window(billing)
+                if self.guard.asks_cloud:
+                    self.guard.require_promise(gate)
+        except BillingUnprovenError as error:
+            problem = error
+        try:
+            self.guard.remember_start(gate, self.now())
+        except GuardStateError as error:
+            self.say(f"{self.device_id}: the start of its billing is not kept: {error.message}")
+            problem = problem or error
+        return problem
 
     def _arrival(self, since: datetime) -> Callable[[], None] | None:
         """What is to be done with the board that came; None for an empty slot."""

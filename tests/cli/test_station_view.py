@@ -130,3 +130,20 @@ def test_names_from_boards_do_not_steer_the_terminal(pass_journal):
     assert "\x1b" not in stream.getvalue() + log.getvalue()
     assert log.getvalue() == "slot ?[2J[red]x[/]: ?[2J[red]x[/]\n"
     assert "[red]x" in stream.getvalue()
+
+
+def test_a_unit_that_fails_although_every_step_passed_tells_why_and_what_to_do(events):
+    error = {"type": "BillingUnprovenError", "message": "nobody watched the unit", "hint": "leave it off", "fields": {}}
+    last = max(n for n, e in enumerate(events) if e.type == EventType.UNIT_FINISHED and e.slot == "1")
+    data = events[last].data | {"verdict": "fail", "error": error}
+    events = [*events[:last], dataclasses.replace(events[last], data=data), *events[last + 1 :]]
+    lines, summary = io.StringIO(), io.StringIO()
+    with StationView(lines) as view:
+        for event in events:
+            view.handle(event)
+    print_summary(fold(events), None, summary)
+
+    expected = "slot 1: fail, billing not started: nobody watched the unit; what to do: leave it off"
+    assert expected in lines.getvalue().splitlines()
+    assert "slot 1: nobody watched the unit\n  what to do: leave it off" in summary.getvalue()
+    assert "leave it off" in on_terminal(events)

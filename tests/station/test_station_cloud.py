@@ -4,13 +4,14 @@ Board and cloud are our own models; the client in between is judged elsewhere ag
 clients judge. What is proven here is the way of evidence from both sides into the record.
 """
 
+import filelock
 import pytest
 
 from particle_dev.cloud.budget import BudgetBook, budget_of
 from particle_dev.cloud.metering import BillingVerdict
 from particle_dev.cloud.plans import PLANS, PlanName
 from particle_dev.cloud.strategies import Strategy
-from particle_dev.errors import DeviceModeError, DeviceNotFoundError
+from particle_dev.errors import DeviceModeError, DeviceNotFoundError, GuardStateError
 from particle_dev.permissions import Permissions
 from particle_dev.station import cloud_steps, observations
 from particle_dev.station.cloud_steps import CLOUD_POLL_S
@@ -218,6 +219,80 @@ def test_where_nobody_can_switch_the_power_it_listens(world):
     assert any("unplug" in e.data["message"] for e in w.events if e.type == "operator_message")
     assert not minutes_later(w).went_online
     assert w.board.state.listening
+
+
+# ---- the last look --------------------------------------------------------------------------------------------------
+
+
+def test_a_gate_that_no_longer_passes_when_the_record_is_written_fails_the_unit(world):
+    w = world("boron")
+
+    def interrupt_stream(kind, step):
+        if (kind, step) == ("step_finished", "gate"):
+            w.gaps.append((w.began, w.clock.utc_now()))
+
+    unit = w.run(w.guard(), on_event=interrupt_stream)
+    assert all(str(s.status) == "passed" for s in unit.steps)
+    assert verdicts(unit) == ("fail", NOT_STARTED, UNKNOWN)
+    assert "C4" in error(unit)
+    assert unit.error["hint"]
+
+
+def test_a_window_with_a_hole_fails_the_unit_and_says_why(world):
+    w = world("boron", arrives_in="dfu")
+
+    def look_away(kind, step):
+        if (kind, step) == ("step_finished", "verify"):
+            w.clock.sleep(30)
+
+    real = observations.Observations.held_as_seen
+
+    def forget(self, seen, device, since=None):
+        real(self, seen, device, since)
+        if w.events[-1].step == "park":
+            self.evidence.pop()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(observations.Observations, "held_as_seen", forget)
+        unit = w.run(on_event=look_away)
+    assert verdicts(unit)[:2] == ("fail", UNKNOWN)
+    assert "nobody watched the unit" in error(unit)
+    assert unit.error["hint"]
+
+
+@pytest.mark.parametrize("cause", [OSError(28, "No space left on device"), filelock.Timeout("devices.jsonl.lock")])
+def test_a_site_memory_that_cannot_be_written_never_hides_the_unit(world, cause):
+    w = world("boron", factory="online", device_os="4.0.0")
+    w.clock.sleep(60)
+    w.board.advance()
+    w.board.power_off()
+    w.open_stream()
+    w.states.add = lambda event: full(event) if str(event.type) == "connected" else None
+
+    def full(_event):
+        raise GuardStateError(f"cannot write devices.jsonl: {cause}", path="devices.jsonl", hint="make room")
+
+    unit = w.run(w.guard())
+    assert w.events[-1].type == "unit_finished"
+    assert verdicts(unit)[0] in ("fail", "refused")
+    assert w.events[-1].data["error"]["type"] == "GuardStateError"
+    assert any("is not kept" in e.data["message"] for e in w.events if e.type == "operator_message")
+
+
+def test_a_tested_unit_whose_start_cannot_be_kept_fails(world, tmp_path):
+    w = world("boron", device_os="4.0.0")
+    guard = w.guard(Strategy.A, budget=book(tmp_path), permissions=Permissions(may_connect=True))
+    w.board.dct.mark_setup_done()
+
+    def full(kind, step):
+        if (kind, step) == ("step_finished", "gate"):
+            w.states.path = tmp_path  # A folder: nobody can write it as a file.
+
+    unit = w.run(guard, on_event=full)
+    assert w.events[-1].type == "unit_finished"
+    assert all(str(s.status) == "passed" for s in unit.steps)
+    assert str(unit.verdict) == "fail"
+    assert unit.error["type"] == "GuardStateError"
 
 
 # ---- strategy B ------------------------------------------------------------------------------------------------------
