@@ -11,6 +11,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -19,6 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from particle_dev.errors import LinkAccessError, LinkDisconnectedError, LinkTimeoutError, TransportError
+from particle_dev.transport import ends_with_parent
 
 OPEN_TIMEOUT_S = 15.0
 CALL_TIMEOUT_S = 20.0
@@ -29,6 +31,7 @@ _SLOWEST_BYTES_PER_S = 8_000
 _LISTENING = re.compile(r"Listening on port (\d+) for tcl connections")
 _TCP_PROBE = re.compile(r"cmsis-dap-tcp:(?P<host>[\w.-]+):(?P<port>\d+)")
 _KEPT_LINES = 40
+_ENDS_WITH_PARENT = Path(ends_with_parent.__file__)
 
 
 def find_openocd() -> Path:
@@ -64,7 +67,8 @@ def adapter_commands(probe_id: str) -> list[str]:
 
 
 class OpenOcd:
-    """An OpenOCD process with one chip. Use as a context manager; closing leaves the cores as they are.
+    """An OpenOCD process with one chip, which ends with this one. Use as a context manager; closing leaves the cores as
+    they are.
 
     ``set_up`` creates DAP and targets. Raises LinkAccessError (no program, no probe), LinkTimeoutError,
     LinkDisconnectedError, TransportError with OpenOCD's own words.
@@ -86,18 +90,21 @@ class OpenOcd:
             "init",
         ]
         words = [word for command in commands for word in ("-c", command)]
+        # A session of its own: Ctrl-C goes to this process, which ends it by close().
         self._process = subprocess.Popen(
-            [str(find_openocd()), *words], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            text=True, errors="replace",
+            [sys.executable, "-I", "-S", str(_ENDS_WITH_PARENT), str(find_openocd()), *words],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            text=True, errors="replace", start_new_session=True,
         )  # fmt: skip
         self._listener = threading.Thread(target=self._listen, name=f"OpenOCD {probe_id}", daemon=True)
-        self._listener.start()
         self._socket: socket.socket | None = None
         try:
+            self._listener.start()
             self._socket = self._connect()
             # Answers once the chip was examined.
             self.call("targets", timeout_s=OPEN_TIMEOUT_S)
-        except TransportError:
+        except BaseException:
+            # Ctrl-C too: it would keep the probe.
             self.close()
             raise
 
@@ -111,15 +118,12 @@ class OpenOcd:
         """End the process; the cores stay as they are. Never raises."""
         if self._socket is not None:
             self._socket.close()
-        if self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(5)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        self._listener.join(5)
-        assert self._process.stderr is not None
+        assert self._process.stdin is not None and self._process.stderr is not None
+        # Ends OpenOCD, by force if it must.
+        self._process.stdin.close()
+        self._process.wait()
+        if self._listener.ident is not None:
+            self._listener.join(5)
         self._process.stderr.close()
 
     def call(self, command: str, *, timeout_s: float = CALL_TIMEOUT_S) -> str:
