@@ -303,6 +303,8 @@ def transfers_of_a_whole_run(platform, line):
     return shop.board().truth.dfu_transfers
 
 
+# Up to 49 runs of a station.
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("platform", ["boron", "photon"])
 @pytest.mark.parametrize("do", ["unplug", "stall"])
 def test_fault_at_any_dfu_transfer_costs_only_a_second_run(line, undisturbed, platform, do):
