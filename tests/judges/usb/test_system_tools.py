@@ -34,7 +34,7 @@ with serial.Serial(ports[0][0], 9600, timeout=2) as port:
     port.write(b"i")
     text = port.read_until(b"Serial Number")
 touched = serial.Serial(ports[0][0], 9600)
-# Not at once: pyserial flushes a port that it opens, and the kernel answers EIO once the board that was touched is gone.
+# Not by opening it: pyserial then flushes, and the kernel answers EIO once the board that was touched is gone.
 touched.baudrate = 14400
 time.sleep(0.3)
 touched.close()
