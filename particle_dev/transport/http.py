@@ -1,4 +1,4 @@
-"""HTTP through httpx2, and the only module that imports it.
+"""HTTP through httpx2, and the only module that imports it and its httpcore2.
 
 httpx2's errors become TransportErrors that name the server, never a URL: URLs can hold tokens. Its own log lines are
 switched off for the same reason; this module's logger tells method, path without secrets, status and time.
@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import httpcore2
 import httpx2
 
 from particle_dev import __version__
@@ -148,6 +149,22 @@ class HttpxLink:
                 raise httpx2.ReadTimeout("the answer came too slowly", request=response.request)
 
 
+_SAID_AT_CLOSE = (
+    TransportError,
+    httpx2.HTTPError,
+    httpx2.StreamError,
+    httpcore2.NetworkError,
+    httpcore2.ProtocolError,
+    httpcore2.TimeoutException,
+    OSError,
+    RuntimeError,
+    ValueError,
+    AttributeError,
+)
+"""What reading and closing say when another thread has shut the socket down. ValueError and AttributeError: shutdown()
+takes the encryption off a socket, and its read() finds none, before or after it looked. Source: CPython Lib/ssl.py."""
+
+
 class HttpxStream:
     """An HttpStream. One thread reads; any thread may close."""
 
@@ -167,7 +184,7 @@ class HttpxStream:
         try:
             with _translated(self._where, self._shown, self._silence_s):
                 chunk = next(self._chunks, b"")
-        except Exception:
+        except _SAID_AT_CLOSE:
             # What a socket says that another thread shut down differs by moment and encryption.
             if not self._closed:
                 raise
@@ -188,7 +205,7 @@ class HttpxStream:
             if isinstance(link, socket.socket):
                 # Closing alone does not wake a thread that waits for bytes.
                 link.shutdown(socket.SHUT_RDWR)
-        with suppress(Exception):
+        with suppress(*_SAID_AT_CLOSE):
             self._response.close()
 
 

@@ -10,6 +10,7 @@ import socketserver
 import threading
 import traceback
 
+import httpcore2
 import httpx2
 import pytest
 
@@ -22,7 +23,7 @@ from particle_dev.errors import (
 )
 from particle_dev.protocol.secret import Secret
 from particle_dev.transport.base import HttpFile, HttpReply, HttpRequest
-from particle_dev.transport.http import HttpxLink
+from particle_dev.transport.http import HttpxLink, HttpxStream
 
 SECRET = "s3cr3t-0123456789"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{}"
@@ -200,6 +201,37 @@ def test_nobody_listens():
     with pytest.raises(LinkUnreachableError, match="refused") as caught:
         HttpxLink(url).send(HttpRequest("GET", ("v1",)), 5)
     assert caught.value.where == url
+
+
+class ClosedWhileRead(httpx2.SyncByteStream):
+    """The answer that another thread closes while it is read; the read ends with ``error``."""
+
+    def __init__(self, error):
+        self.error = error
+        self.stream = HttpxStream(httpx2.Response(200, stream=self), "the server", "GET", 30)
+
+    def __iter__(self):
+        self.stream.close()
+        raise self.error
+        yield b""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(httpx2.ReadError("x"), httpx2.StreamClosed(), httpcore2.ReadError("x"), httpcore2.LocalProtocolError("x")),
+        *(OSError(9, "Bad file descriptor"), ValueError("unwrapped"), AttributeError("read"), RuntimeError("x")),
+    ],
+    ids=repr,
+)
+def test_what_a_socket_says_when_it_is_closed_here(error):
+    with pytest.raises(LinkDisconnectedError, match="closed here"):
+        ClosedWhileRead(error).stream.read()
+
+
+def test_a_mistake_of_ours_is_not_taken_for_that():
+    with pytest.raises(KeyError, match="ours"):
+        ClosedWhileRead(KeyError("ours")).stream.read()
 
 
 def test_a_link_that_is_closed():
