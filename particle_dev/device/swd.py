@@ -330,7 +330,9 @@ class SwdSession:
         ``may_lock``, DeviceModeError on a chip without APPROTECT, TransportError."""
         permissions.require(Effect.LOCK, "writing UICR.APPROTECT")
         if self.chip != NRF52840:
-            raise DeviceModeError(f"{self.chip.name} is not locked by this tool", expected=NRF52840.name)
+            raise DeviceModeError(
+                f"{self.chip.name} is not locked by this tool", expected=NRF52840.name, hint="lock nRF52840 boards only"
+            )
         self.link.write_user_information({UICR_APPROTECT: APPROTECT_LOCKED_WORD})
 
     def prove_lock(self) -> bool:

@@ -106,7 +106,11 @@ def parse_describe(text: str) -> Describe:
         values = {key: str(value) for key, value in found.items() if key not in ("p", "m") and key != "ms"}
         return Describe(int(found["p"]), modules, values)
     except (ValueError, KeyError, TypeError, AttributeError) as e:
-        raise ConsoleProtocolError("the describe text cannot be read", received=redact(text)) from e
+        raise ConsoleProtocolError(
+            "the describe text cannot be read",
+            received=redact(text),
+            hint="run it again; if it stays so, report the text with the version of Device OS",
+        ) from e
 
 
 def _module(m: Mapping[str, Any]) -> DescribedModule:

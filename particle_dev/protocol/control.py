@@ -35,6 +35,7 @@ CANCELLED = -140
 MAX_CHUNK_BYTES = 4096
 """Largest data stage of SEND and RECV."""
 DEFAULT_TIMEOUT_S = 60.0
+_AGAIN = "run it again; if it stays so, reset the device"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def decode_service_reply(data: bytes) -> ServiceReply:
                 offset += struct.calcsize(fmt)
         status = ServiceStatus(values[ServiceField.STATUS])
     except (struct.error, ValueError, KeyError) as e:
-        raise ControlProtocolError(f"not a service reply: {data.hex()}") from e
+        raise ControlProtocolError(f"not a service reply: {data.hex()}", hint=_AGAIN) from e
     return ServiceReply(
         status, values.get(ServiceField.ID), values.get(ServiceField.SIZE), values.get(ServiceField.RESULT)
     )
@@ -172,7 +173,9 @@ def perform_request(
     except _AbortedError:
         return ControlResult(CANCELLED, b"")
     if done.result_code is None:
-        raise ControlProtocolError(f"request {request_type} ended without a result", request_type=request_type)
+        raise ControlProtocolError(
+            f"request {request_type} ended without a result", request_type=request_type, hint=_AGAIN
+        )
     data = yield from _receive(request_type, request_id, done.size_bytes or 0)
     return ControlResult(done.result_code, data)
 
@@ -183,11 +186,13 @@ def _init(request_type: int, size_bytes: int, pauses: _Pauses) -> Machine[tuple[
         reply = _decode(request_type, (yield _service(ServiceRequest.INIT, size_bytes, request_type)), "INIT")
         if reply.status in (ServiceStatus.OK, ServiceStatus.PENDING):
             if reply.request_id is None:
-                raise ControlProtocolError(f"request {request_type}: INIT gave no id", request_type=request_type)
+                raise ControlProtocolError(
+                    f"request {request_type}: INIT gave no id", request_type=request_type, hint=_AGAIN
+                )
             return reply.request_id, reply.status is ServiceStatus.OK
         if reply.status is not ServiceStatus.BUSY:
             raise ControlProtocolError(
-                f"request {request_type}: INIT refused with {reply.status.name}", request_type=request_type
+                f"request {request_type}: INIT refused with {reply.status.name}", request_type=request_type, hint=_AGAIN
             )
         pause = pauses.next()
         if pause is None:
@@ -219,7 +224,7 @@ def _check(request_type: int, request_id: int, pauses: _Pauses) -> Machine[Servi
             return reply
         if reply.status is not ServiceStatus.PENDING:
             raise ControlProtocolError(
-                f"request {request_type}: CHECK answered {reply.status.name}", request_type=request_type
+                f"request {request_type}: CHECK answered {reply.status.name}", request_type=request_type, hint=_AGAIN
             )
 
 
@@ -229,7 +234,7 @@ def _send(request_type: int, request_id: int, payload: bytes) -> Machine[None]:
         reply = yield ControlOut(VENDOR_OUT, ServiceRequest.SEND, 0, request_id, chunk)
         if isinstance(reply, Stall):
             raise ControlProtocolError(
-                f"request {request_type}: payload refused at byte {offset}", request_type=request_type
+                f"request {request_type}: payload refused at byte {offset}", request_type=request_type, hint=_AGAIN
             )
 
 
@@ -241,7 +246,7 @@ def _receive(request_type: int, request_id: int, size_bytes: int) -> Machine[byt
         if not isinstance(reply, bytes) or len(reply) != length:
             got = f"{len(reply)} bytes" if isinstance(reply, bytes) else "a stall"
             raise ControlProtocolError(
-                f"request {request_type}: RECV of {length} bytes gave {got}", request_type=request_type
+                f"request {request_type}: RECV of {length} bytes gave {got}", request_type=request_type, hint=_AGAIN
             )
         data += reply
     return data

@@ -72,6 +72,7 @@ class MemoryLayout:
                 f"0x{address:x}+{size_bytes} lies outside '{self.name}' 0x{self.address:x}–0x{self.end_address:x}",
                 code="outside_memory",
                 offset=address,
+                hint="use addresses that the device names for this memory",
             )
         starts = [s.address for s in self.sectors]
         first = bisect_right(starts, address) - 1
@@ -85,6 +86,7 @@ class MemoryLayout:
 
 
 _GROUP = re.compile(r"(\d+)\*(\d+)([ BKM])([a-g])")
+_OTHER = "is it a Particle device in DFU mode? Its bootloader names its memories otherwise than this tool knows"
 _UNIT = {" ": 1, "B": 1, "K": 1024, "M": 1024 * 1024}
 
 
@@ -95,23 +97,23 @@ def parse_memory_layout(text: str) -> MemoryLayout:
     (a = 1 … g = 7). Raises FormatError for anything else.
     """
     if not text.startswith("@"):
-        raise FormatError(f"not a DfuSe memory string: {text!r}", code="bad_memory_string")
+        raise FormatError(f"not a DfuSe memory string: {text!r}", code="bad_memory_string", hint=_OTHER)
     name, *parts = text[1:].split("/")
     sectors: list[Sector] = []
     for address_text, groups in zip(parts[::2], parts[1::2], strict=False):
         try:
             address = int(address_text, 16)
         except ValueError:
-            raise FormatError(f"bad address in memory string {text!r}", code="bad_memory_string") from None
+            raise FormatError(f"bad address in memory string {text!r}", code="bad_memory_string", hint=_OTHER) from None
         for group in groups.split(","):
             match = _GROUP.fullmatch(group.strip())
             if match is None:
-                raise FormatError(f"bad sector group {group!r} in {text!r}", code="bad_memory_string")
+                raise FormatError(f"bad sector group {group!r} in {text!r}", code="bad_memory_string", hint=_OTHER)
             bits = ord(match[4]) - ord("a") + 1
             size_bytes = int(match[2]) * _UNIT[match[3]]
             for _ in range(int(match[1])):
                 sectors.append(Sector(address, size_bytes, bool(bits & 1), bool(bits & 2), bool(bits & 4)))
                 address += size_bytes
     if not sectors or len(parts) % 2:
-        raise FormatError(f"no sectors in memory string {text!r}", code="bad_memory_string")
+        raise FormatError(f"no sectors in memory string {text!r}", code="bad_memory_string", hint=_OTHER)
     return MemoryLayout(name.strip(), tuple(sectors))

@@ -109,6 +109,7 @@ LEGACY_FUNCTIONS = {
 Source: device-os v2.1.0 system/src/control/storage.cpp moduleFunctionToPb.
 """
 _PROTECTED = 1
+OTHER_REPLY = "run it again; if it stays so, the version of Device OS answers otherwise than this tool knows"
 _LEGACY_FAILURES = {0x01: ModuleValidity.INTEGRITY, 0x02: ModuleValidity.DEPENDENCIES}
 
 
@@ -118,7 +119,9 @@ def parse_message(request: ControlRequest, message: MessageT, data: bytes) -> Me
         message.ParseFromString(data)
     except DecodeError as e:
         raise ControlProtocolError(
-            f"reply to {request.name} is not the message expected: {data[:32].hex()}", request_type=request
+            f"reply to {request.name} is not the message expected: {data[:32].hex()}",
+            request_type=request,
+            hint=OTHER_REPLY,
         ) from e
     return message
 
@@ -169,7 +172,7 @@ def decode_cloud_status(data: bytes) -> CloudStatus:
     try:
         return CloudStatus(status)
     except ValueError:
-        raise ControlProtocolError(f"unknown cloud status {status}", request_type=300) from None
+        raise ControlProtocolError(f"unknown cloud status {status}", request_type=300, hint=OTHER_REPLY) from None
 
 
 def decode_module_info(data: bytes) -> tuple[InstalledModule, ...]:
@@ -228,7 +231,7 @@ def decode_diagnostics(data: bytes) -> dict[str, int]:
     try:
         values = json.loads(data)
     except ValueError as e:
-        raise ControlProtocolError(f"diagnostics are no JSON: {data[:32]!r}", request_type=100) from e
+        raise ControlProtocolError(f"diagnostics are no JSON: {data[:32]!r}", request_type=100, hint=OTHER_REPLY) from e
     if not isinstance(values, dict):
-        raise ControlProtocolError("diagnostics are no JSON object", request_type=100)
+        raise ControlProtocolError("diagnostics are no JSON object", request_type=100, hint=OTHER_REPLY)
     return {k: v for k, v in values.items() if isinstance(v, int)}

@@ -14,7 +14,7 @@ from enum import StrEnum
 from particle_dev.catalog.requests import ControlRequest
 from particle_dev.errors import ControlProtocolError
 from particle_dev.protocol import messages_pb2 as pb
-from particle_dev.protocol.messages import parse_message
+from particle_dev.protocol.messages import OTHER_REPLY, parse_message
 
 
 class LogLevel(StrEnum):
@@ -87,9 +87,11 @@ def decode_log_handlers(data: bytes) -> tuple[str, ...]:
     try:
         ids = json.loads(data)
     except ValueError as e:
-        raise ControlProtocolError(f"log handlers are no JSON: {data[:32]!r}", request_type=request) from e
+        raise ControlProtocolError(
+            f"log handlers are no JSON: {data[:32]!r}", request_type=request, hint=OTHER_REPLY
+        ) from e
     if not isinstance(ids, list) or not all(isinstance(i, str) for i in ids):
-        raise ControlProtocolError("log handlers are no JSON array of texts", request_type=request)
+        raise ControlProtocolError("log handlers are no JSON array of texts", request_type=request, hint=OTHER_REPLY)
     return tuple(ids)
 
 

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 from particle_dev.catalog.requests import ControlRequest
 from particle_dev.errors import ControlProtocolError
 from particle_dev.protocol import messages_pb2 as pb
-from particle_dev.protocol.messages import known_or_number, parse_message
+from particle_dev.protocol.messages import OTHER_REPLY, known_or_number, parse_message
 
 
 class InterfaceType(IntEnum):
@@ -132,7 +132,7 @@ def decode_interface(data: bytes) -> Interface:
         )
     except ValueError as e:
         request = ControlRequest.NETWORK_INTERFACE
-        raise ControlProtocolError(f"reply to {request.name}: {e}", request_type=request) from e
+        raise ControlProtocolError(f"reply to {request.name}: {e}", request_type=request, hint=OTHER_REPLY) from e
 
 
 def _address(entry: pb.InterfaceAddress) -> Address:

@@ -161,11 +161,11 @@ class StationEvent:
         try:
             fields = json.loads(line)
         except json.JSONDecodeError as error:
-            raise FormatError(f"no JSON: {error.msg}", code="bad_json", offset=error.pos) from error
+            raise FormatError(f"no JSON: {error.msg}", code="bad_json", offset=error.pos, hint=_DAMAGED) from error
         except UnicodeDecodeError as error:
-            raise FormatError("no UTF-8 text", code="bad_json", offset=error.start) from error
+            raise FormatError("no UTF-8 text", code="bad_json", offset=error.start, hint=_DAMAGED) from error
         if not isinstance(fields, dict) or type(fields.get("schema")) is not int:
-            raise FormatError('no event: an object with "schema" is needed', code="bad_event")
+            raise FormatError('no event: an object with "schema" is needed', code="bad_event", hint=_DAMAGED)
         if fields.pop("schema") > SCHEMA_VERSION:
             raise FormatError(
                 "event of a newer schema",
@@ -174,12 +174,15 @@ class StationEvent:
             )
         for name, types in _FIELD_TYPES.items():
             if name not in fields or type(fields[name]) not in types:
-                raise FormatError(f'no event: "{name}" is missing or of the wrong type', code="bad_event")
+                raise FormatError(
+                    f'no event: "{name}" is missing or of the wrong type', code="bad_event", hint=_DAMAGED
+                )
         with contextlib.suppress(ValueError):  # a type of a newer station stays a string
             fields["type"] = EventType(fields["type"])
         return cls(**{name: fields[name] for name in _FIELD_TYPES})
 
 
+_DAMAGED = "the file is damaged, or none that a station wrote"
 _TEXT_OR_NONE: tuple[type, ...] = (str, type(None))
 _FIELD_TYPES: dict[str, tuple[type, ...]] = {
     "seq": (int,),

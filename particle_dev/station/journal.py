@@ -157,7 +157,11 @@ class Journal:
             if self._descriptor >= 0:
                 os.close(self._descriptor)
                 self._descriptor = -1
-                self._failure = JournalError(f"journal {self.path} is closed", path=str(self.path))
+                self._failure = JournalError(
+                    f"journal {self.path} is closed",
+                    path=str(self.path),
+                    hint="open it again, by a new run with the same --out",
+                )
             self._lock.release()
 
     def __enter__(self) -> Self:

@@ -44,4 +44,4 @@ def module_maps(record: RunRecord, read_module: ReadModule) -> dict[str, ModuleM
 
 def no_modules(sha256: str) -> bytes:
     """A reader without a store."""
-    raise FirmwareStoreError(f"there is no store to read {sha256} from")
+    raise FirmwareStoreError(f"there is no store to read {sha256} from", hint="give the store that the run used")

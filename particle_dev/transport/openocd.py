@@ -166,7 +166,11 @@ class OpenOcd:
             count = min(_WORDS_AT_ONCE, (end - at) // 4)
             words = self.call(f"{target} read_memory {at:#x} 32 {count}").split()
             if len(words) != count:
-                raise TransportError(f"OpenOCD read {len(words)} words instead of {count}", where=self.where)
+                raise TransportError(
+                    f"OpenOCD read {len(words)} words instead of {count}",
+                    where=self.where,
+                    hint="check probe and wires, or lower the frequency",
+                )
             data += b"".join(int(word, 0).to_bytes(4, "little") for word in words)
         return bytes(data[address - start : address - start + size_bytes])
 
@@ -179,7 +183,11 @@ class OpenOcd:
             self.call(f"dump_image {{{file}}} {address:#x} {size_bytes:#x}", timeout_s=timeout_s)
             data = file.read_bytes()
         if len(data) != size_bytes:
-            raise TransportError(f"OpenOCD read {len(data)} bytes instead of {size_bytes}", where=self.where)
+            raise TransportError(
+                f"OpenOCD read {len(data)} bytes instead of {size_bytes}",
+                where=self.where,
+                hint="check probe and wires, or lower the frequency",
+            )
         return data
 
     @property

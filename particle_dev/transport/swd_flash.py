@@ -97,7 +97,12 @@ class NvmController:
         """Bits can only be cleared. Raises FlashRangeError for an address outside UICR."""
         for address in words:
             if not UICR_START_ADDRESS <= address < UICR_START_ADDRESS + UICR_SIZE_BYTES:
-                raise FlashRangeError(f"0x{address:08x} is outside UICR", address=address, size_bytes=4)
+                raise FlashRangeError(
+                    f"0x{address:08x} is outside UICR",
+                    address=address,
+                    size_bytes=4,
+                    hint="UICR is what may be written here; the flash is written in pages",
+                )
         self._registers.write_word(self._CONFIG, self._WRITE)
         for address, value in words.items():
             self._registers.write_word(address, value)
@@ -162,8 +167,15 @@ class Stm32f2Controller:
 
     def erase_user_information(self) -> None:
         """There is none. Raises FlashRangeError."""
-        raise FlashRangeError("an STM32F2 has no UICR", address=UICR_START_ADDRESS, size_bytes=UICR_SIZE_BYTES)
+        raise FlashRangeError(
+            "an STM32F2 has no UICR",
+            address=UICR_START_ADDRESS,
+            size_bytes=UICR_SIZE_BYTES,
+            hint="leave UICR out for this chip",
+        )
 
     def write_user_information(self, words: Mapping[int, int]) -> None:
         """There is none. Raises FlashRangeError."""
-        raise FlashRangeError("an STM32F2 has no UICR", address=min(words), size_bytes=4)
+        raise FlashRangeError(
+            "an STM32F2 has no UICR", address=min(words), size_bytes=4, hint="leave UICR out for this chip"
+        )
