@@ -30,11 +30,11 @@ class ExitCode(IntEnum):
 
     OK = 0
     FAILED = 1
-    """A device, a transfer or a unit failed, or the output cannot be written."""
+    """A device, a transfer or a unit failed, or what is printed cannot be written."""
     USAGE = 2
     """The command line is wrong."""
     BAD_INPUT = 3
-    """A file, recipe, bench or store cannot be used."""
+    """A file, folder, recipe, bench or store cannot be used: read, or written."""
     NO_DEVICE = 4
     """No device, several devices, or another device than the one meant."""
     REFUSED = 5

@@ -1,6 +1,8 @@
 """Commands on virtual boards, from the command line down, with the exit status that each outcome has."""
 
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -389,6 +391,20 @@ def test_folder_that_takes_no_files(run, bench_file):
     status, _, err = run("station", "run", "--recipe", RECIPE, "--bench", bench_file("boron"), "--out", "/proc/run")
     assert status == ExitCode.BAD_INPUT
     assert "--out" in err
+
+
+def test_a_journal_that_cannot_be_written_is_a_file_that_cannot_be_used(run, bench_file, tmp_path, monkeypatch):
+    def full(_descriptor, _content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("particle_dev.station.journal._write_all", full)
+    arguments = ("station", "run", "--recipe", RECIPE, "--bench", bench_file("boron"), "--out", tmp_path / "run")
+    status, out, _ = run(*arguments, "--json")
+    assert status == ExitCode.BAD_INPUT
+    ended = json.loads(out.splitlines()[-1])
+    assert (ended["error"]["type"], ended["exit_code"]) == ("JournalError", 3)
+    assert "No space left on device" in ended["error"]["message"]
+    assert "make room" in ended["error"]["hint"]
 
 
 def test_reader_that_goes_away_does_not_end_the_run(release_store, bench_file, tmp_path):
