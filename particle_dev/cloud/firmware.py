@@ -17,7 +17,15 @@ from particle_dev.cloud.api import CloudApi
 from particle_dev.cloud.product_devices import ProductDevices
 from particle_dev.cloud.product_firmware import check_first_release, check_product_version
 from particle_dev.cloud.replies import JsonObject, objects
-from particle_dev.errors import CloudNotFoundError, CloudRefusedError, CloudReplyError, ProductVersionError
+from particle_dev.errors import (
+    CloudAuthError,
+    CloudDeniedError,
+    CloudError,
+    CloudNotFoundError,
+    CloudRefusedError,
+    CloudReplyError,
+    ProductVersionError,
+)
 from particle_dev.permissions import NOTHING, Effect, Permissions
 from particle_dev.protocol.module import parse, verify
 from particle_dev.protocol.module_values import Module
@@ -176,6 +184,8 @@ class ProductFirmwares:
         }
         try:
             self._api.call("PUT", (*self._path, "release"), json=body, repeatable=True)
+        except (CloudAuthError, CloudDeniedError, CloudNotFoundError):
+            raise
         except CloudRefusedError as error:
             # Not asked before: a version that ran once, and that nobody runs now, the cloud may take.
             members = ProductDevices(self._api, self._product_ref).list(sort="deviceId", descending=False)
@@ -183,6 +193,8 @@ class ProductFirmwares:
                 check_first_release(version, ((d.id, d.firmware_version) for d in members))
             except ProductVersionError as reason:
                 raise reason from error
+            except CloudError:
+                pass  # Without the members the refusal is all there is to tell.
             raise
 
     def _digest(self, version: int) -> str | None:

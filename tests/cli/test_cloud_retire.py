@@ -16,6 +16,7 @@ from particle_dev.cloud.retire import RemovalFile
 from particle_dev.cloud.sims import Sims
 from particle_dev.errors import CloudNotFoundError, CloudServerError, ImportStateError, PermissionMissingError
 from particle_dev.permissions import _GRANTS
+from particle_dev.protocol.secret import Secret
 from tests.cli.test_cloud_cli import member, result, run, site
 
 __all__ = ["member", "site"]
@@ -52,6 +53,13 @@ def test_without_the_flag_nothing_is_asked(site, member):
     assert isinstance(done.exception, PermissionMissingError)
     assert (done.exit_code, "--may-release" in done.exception.hint) == (ExitCode.REFUSED, True)
     assert len(site.requests) == before
+
+
+def test_an_api_user_for_it_may_do_it(site, member, tmp_path):
+    out = tmp_path / "token"
+    assert run(site, "api-user", "create", "Undo", "--job", "check", "--job", "undo", "--out", str(out)).exit_code == 0
+    site.api.token = Secret(out.read_text().strip())
+    assert run(site, "devices", "retire", member.id, "--may-release").exit_code == 0
 
 
 def test_one_that_is_no_member_is_told_and_the_others_are_done(site, member):

@@ -10,6 +10,7 @@ from particle_dev.cloud.firmware import ProductFirmwares
 from particle_dev.cloud.groups import create_group, groups, remove_group
 from particle_dev.cloud.integrations import Integrations
 from particle_dev.errors import (
+    CloudDeniedError,
     CloudNotFoundError,
     CloudRefusedError,
     CloudReplyError,
@@ -122,6 +123,30 @@ def test_a_release(cloud):
         {"version": 4, "product_default": False, "groups": ["a"], "intelligent": True},
     )
     assert len(cloud.requests) == 3
+
+
+def test_a_refused_release_says_why_and_other_refusals_stay_what_they_are(cloud):
+    members = [{"id": "e00fce680000000000000001", "firmware_version": 4}]
+    firmware = ProductFirmwares(cloud.api(), 100)
+    for version, kind in ((5, ProductVersionError), (4, CloudRefusedError)):
+        cloud.answers.clear()
+        cloud.answer({"error": "no"}, status=400)
+        cloud.answer({"devices": members, "meta": {"total_pages": 1}})
+        with pytest.raises(kind) as caught:
+            firmware.release(version, UPDATE, product_default=True)
+        assert isinstance(caught.value.__cause__ or caught.value, CloudRefusedError)
+    for status, kind in ((404, CloudNotFoundError), (403, CloudDeniedError)):
+        cloud.answers.clear()
+        before = len(cloud.requests)
+        cloud.answer({"error": "no"}, status=status)
+        with pytest.raises(kind):
+            firmware.release(5, UPDATE, product_default=True)
+        assert len(cloud.requests) == before + 1
+    cloud.answers.clear()
+    cloud.answer({"error": "the first"}, status=400)
+    cloud.answer({"error": "no list"}, status=403)
+    with pytest.raises(CloudRefusedError, match="the first"):
+        firmware.release(5, UPDATE, product_default=True)
 
 
 def test_a_version_s_own_record(cloud):
