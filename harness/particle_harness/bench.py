@@ -50,6 +50,7 @@ _SLOT_KEYS = frozenset(
         "probe",
         "silicon",
         "application",
+        "battery",
     }
 )
 _SLOT_WORDS = {
@@ -58,7 +59,7 @@ _SLOT_WORDS = {
     "arrives_in": ("app", "dfu"),
     "silicon": ("AAD0", "AAF0"),
 }
-_SLOT_SWITCHES = ("protected", "service_mode", "blank", "probe")
+_SLOT_SWITCHES = ("protected", "service_mode", "blank", "probe", "battery")
 _HIGHEST_USB_ADDRESS = 127
 
 
@@ -81,7 +82,14 @@ class VirtualSlot:
     """One place on the bench. ``board`` is for tests and None in an empty slot."""
 
     def __init__(
-        self, name: str, port_path: str, clock: Clock, board: VirtualBoard | None, power: bool, probe: SlotProbe | None
+        self,
+        name: str,
+        port_path: str,
+        clock: Clock,
+        board: VirtualBoard | None,
+        power: bool,
+        probe: SlotProbe | None,
+        battery: bool | None = None,
     ) -> None:
         self.name = name
         self.port_path: str | None = port_path
@@ -89,6 +97,7 @@ class VirtualSlot:
         self.board = board
         self.power = PowerSwitch(board) if board and power else None
         self.probe = probe
+        self.battery = battery
 
     @property
     def platform(self) -> str | None:
@@ -162,18 +171,19 @@ def open_bench(
 ) -> VirtualBench:
     """Build the bench, or take it up again from ``state_dir``.
 
-    ``options``: ``clock`` "real" (default) or "virtual"; ``delays`` "realistic" (default) or "none";
-    ``power_control`` true or false; ``cloud``: the simulated cloud that boards reach, a ``SimCloud`` or what
-    ``particle-dev sim cloud`` prints. ``slots``: tables with ``name``, ``platform`` and optionally ``device_id``,
-    ``bootloader`` ("release", "old"), ``device_os`` (a release whose stand-ins new boards have), ``faults``,
-    ``connected``, ``factory`` ("new", "online"), ``arrives_in`` ("app", "dfu"), ``factory_image``, ``protected`` and
-    ``service_mode`` (true: the board has device protection, in the second case opened for service), ``application``
-    (what it can do, of ``application.FEATURES``, or "program:COMMAND": see application), ``semi_automatic_apps``
-    (SHA-256 of module files), ``blank`` (true: nothing was ever programmed), ``probe`` (true: a debug probe is
-    connected; needs the emulator), ``silicon`` (build code of an nRF52840: "AAD0", or "AAF0" with hardened protection);
-    default: a Boron, a B-SoM, a Tracker and a Photon. ``factory_modules(platform)`` gives bootloader and SoftDevice
-    that new boards leave the factory with. Raises BenchError for an option, key or word that means nothing here, and
-    when another process has the boards of ``state_dir`` open.
+    ``options``: ``clock`` "real" (default) or "virtual"; ``delays`` "realistic" (default) or "none"; ``power_control``
+    true or false; ``cloud``: the simulated cloud that boards reach, a ``SimCloud`` or what ``particle-dev sim cloud``
+    prints. ``slots``: tables with ``name``, ``platform`` and optionally ``device_id``, ``bootloader`` ("release",
+    "old"), ``device_os`` (a release whose stand-ins new boards have), ``faults``, ``connected``, ``factory`` ("new",
+    "online"), ``arrives_in`` ("app", "dfu"), ``factory_image``, ``protected`` and ``service_mode`` (true: the board has
+    device protection, in the second case opened for service), ``application`` (what it can do, of
+    ``application.FEATURES``, or "program:COMMAND": see application), ``semi_automatic_apps`` (SHA-256 of module files),
+    ``blank`` (true: nothing was ever programmed), ``probe`` (true: a debug probe is connected; needs the emulator),
+    ``silicon`` (build code of an nRF52840: "AAD0", or "AAF0" with hardened protection); ``battery`` (what the bench
+    says of one; these boards have none); default: a Boron, a B-SoM, a Tracker and a Photon.
+    ``factory_modules(platform)`` gives bootloader and SoftDevice that new boards leave the factory with. Raises
+    BenchError for an option, key or word that means nothing here, and when another process has the boards of
+    ``state_dir`` open.
     """
     _check_words("option", {key: options[key] for key in options if key != _CLOUD}, _OPTIONS, None)
     lock = StateLock(state_dir) if state_dir else None
@@ -219,7 +229,7 @@ def _build(
                 name, table, clock, port_path, delays, power_control, factory_modules, addresses, store, cloud
             )
         probe = _probe(name, board, number) if table.get("probe") and board else None
-        built.append(VirtualSlot(name, port_path, clock, board, power_control, probe))
+        built.append(VirtualSlot(name, port_path, clock, board, power_control, probe, table.get("battery")))
     return built
 
 

@@ -59,10 +59,10 @@ Span = tuple[datetime, datetime]
 class GateCase:
     """What is known about one unit.
 
-    ``powered`` are the stretches in which it had power, in order; ``is_off``: its last end is a loss of power that was
-    seen. ``joined_at``: when it became a member, for one that was none at ``start``. ``radios`` None: not known, then
-    no radio is taken for held back. ``stream`` is C4. ``plan`` is that of the product's owner; None: not known, then
-    a member may count already.
+    ``powered`` are the stretches in which it had power, in order; ``is_off``: its last end is a loss of power that is
+    certain. ``left_usb``: it was seen to leave the bus, which a board with a battery outlives. ``joined_at``: when it
+    became a member, for one that was none at ``start``. ``radios`` None: not known, then no radio is taken for held
+    back. ``stream`` is C4. ``plan`` is that of the product's owner; None: not known, then a member may count already.
     """
 
     powered: tuple[Span, ...]
@@ -74,6 +74,7 @@ class GateCase:
     stream: Fact | None = None
     joined_at: datetime | None = None
     plan: Plan | None = None
+    left_usb: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,10 @@ def _records_missing(case: GateCase) -> list[str]:
     if not case.powered:
         missing.append("when the unit had power is not known")
     elif not case.is_off:
-        missing.append("nobody saw the unit lose its power")
+        seen = (
+            "the unit left USB, but a battery may keep it on" if case.left_usb else "nobody saw the unit lose its power"
+        )
+        missing.append(seen)
     elif case.end is not None:
         settled_at = case.powered[-1][1] + timedelta(seconds=SETTLE_S)
         if case.end.at < settled_at:

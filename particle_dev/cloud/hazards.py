@@ -140,7 +140,7 @@ HAZARDS: tuple[Hazard, ...] = (
         "a battery keeps a unit on in its box",
         "inference",
         _D,
-        "without a loss of power that was seen there is no verdict 'not_started'",
+        "'not_started' needs a loss of power that is certain: cut by the bench, or off USB without a battery",
         "particle_dev.cloud.gate.evaluate",
     ),
     Hazard(

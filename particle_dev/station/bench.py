@@ -38,8 +38,9 @@ class PowerControl(Protocol):
 
 
 class SlotDriver(Protocol):
-    """One slot of a bench driver. May have ``probe_id``, too: pyOCD's unique id of the probe on its board, or None; and
-    ``platform``: the catalog's name of what is to be in the slot, or None."""
+    """One slot of a bench driver. May have ``probe_id``, too: pyOCD's unique id of the probe on its board, or None;
+    ``platform``: the catalog's name of what is to be in the slot, or None; and ``battery``: whether its board has one,
+    None when the bench does not say."""
 
     @property
     def name(self) -> str:
@@ -118,6 +119,8 @@ class Slot:
     """pyOCD's unique id of the debug probe on its board."""
     platform: str | None = None
     """The catalog's name of what is to be in it, where the bench says so."""
+    battery: bool | None = None
+    """Whether its board has a battery, which keeps it on without USB; None: the bench does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,7 @@ def open_bench(
             raise BenchError(f"slot {slot.name} has no USB port", slot=slot.name, hint="set port in the bench file")
         host = Host(usb, serial, slot.clock or SystemClock())
         probe_id, platform = getattr(slot, "probe_id", None), getattr(slot, "platform", None)
-        made.append(Slot(slot.name, slot.port_path, host, slot.power, probe_id, platform))
+        battery = getattr(slot, "battery", None)
+        made.append(Slot(slot.name, slot.port_path, host, slot.power, probe_id, platform, battery))
     clock = made[0].host.clock if made else SystemClock()
     return Bench(name or opened.name, Host(usb, serial, clock), tuple(made), opened)

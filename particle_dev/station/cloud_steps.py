@@ -128,20 +128,20 @@ def _back_into_dfu(run: Run, device: Device) -> Device:
 
 
 def await_verdict(run: Run, device: Device, evidence: JsonObject) -> None:
-    """The verdict, after the unit lost its power and the cloud's record has settled. Raises BillingUnprovenError when
+    """The verdict, after the unit left USB and the cloud's record has settled. Raises BillingUnprovenError when
     it is not what the strategy promises, DeviceModeError when the unit was reset instead of unplugged."""
     clock, limit_s = run.slot.host.clock, run.limits.gate_s
     while (seen := device_at(run.slot.host, run.slot.port_path)) is not None:
         run.observed.held_as_seen(seen, device)
         run.check_stop("gate", limit_s)
         clock.sleep(POLL_INTERVAL_S)
-    run.guard.off_at = run.now()
+    _left_usb(run, evidence)
     settled_s = clock.monotonic_s() + SETTLE_S
     while clock.monotonic_s() < settled_s:
         run.check_stop("gate", limit_s)
         clock.sleep(POLL_INTERVAL_S)
         if device_at(run.slot.host, run.slot.port_path) is not None:
-            run.guard.off_at = None
+            run.guard.left_at, run.guard.is_off = None, False
             raise DeviceModeError(
                 f"slot {run.slot.name}: {run.device_id} has power again",
                 expected="off",
@@ -151,6 +151,18 @@ def await_verdict(run: Run, device: Device, evidence: JsonObject) -> None:
     gate = run.guard.gate(run.observed.evidence, run.now())
     evidence["verdict"] = str(gate.verdict)
     run.guard.require_promise(gate)
+
+
+def _left_usb(run: Run, evidence: JsonObject) -> None:
+    """It left USB now. Whether that was its power, the bench knows."""
+    run.guard.left_at = run.now()
+    run.guard.is_off = run.slot.power is not None or run.slot.battery is False
+    if run.slot.power is not None:
+        evidence["power"] = "cut by the bench"
+    elif run.slot.battery is False:
+        evidence["power"] = "unplugged from USB; the bench file says that it has no battery"
+    else:
+        evidence["power"] = "unplugged from USB; the bench file does not say that it has no battery"
 
 
 def _product_version(plan: FlashPlan) -> int | None:

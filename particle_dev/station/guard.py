@@ -69,7 +69,10 @@ class UnitGuard:
     end: Snapshot | None = None
     before: Baseline | None = None
     """What the cloud knew before a connection of strategy A."""
-    off_at: datetime | None = None
+    left_at: datetime | None = None
+    """When it was seen to leave USB."""
+    is_off: bool = False
+    """That was a loss of power: no battery keeps it on."""
 
     @property
     def strategy(self) -> Strategy:
@@ -148,12 +151,14 @@ class UnitGuard:
         if self.station.evidence is None:
             return cloud_not_asked("the recipe names no product")
         since = min((e.since for e in evidence), default=None)
-        powered = ((since, self.off_at or at),) if since is not None else ()
+        off_at = self.left_at if self.is_off else None
+        powered = ((since, off_at or at),) if since is not None else ()
         watch = self.station.watch(self.device_id) if self.station.watch and self.device_id else None
         return evaluate(
             GateCase(
                 powered=powered,
-                is_off=self.off_at is not None,
+                is_off=off_at is not None,
+                left_usb=self.left_at is not None,
                 evidence=tuple(evidence),
                 start=self.start,
                 end=self.end,

@@ -11,17 +11,19 @@ from particle_dev.errors import ConfigError
 from particle_dev.transport.base import Clock
 from particle_dev.transport.serial import PortLister
 
-_SLOT_KEYS = {"name", "port", "platform", "device_id", "probe"}
+_SLOT_KEYS = {"name", "port", "platform", "device_id", "probe", "battery"}
 
 
 @dataclass(slots=True)
 class UsbSlot:
-    """A USB port, e.g. ``1-2.3``. It cannot switch power. ``probe_id``: the debug probe on its board."""
+    """A USB port, e.g. ``1-2.3``. It cannot switch power. ``probe_id``: the debug probe on its board. ``battery``:
+    whether its board has one; None: nobody said."""
 
     name: str
     port_path: str | None
     probe_id: str | None = None
     platform: str | None = None
+    battery: bool | None = None
     clock: Clock | None = None
     power: None = None
 
@@ -46,11 +48,19 @@ def open_bench(
     state_dir: Path | None,  # noqa: ARG001 - real boards keep their own state
     factory_modules: Callable[[str], Sequence[bytes]],  # noqa: ARG001 - real boards come from a real factory
 ) -> UsbBench:
-    """Slots from a bench file: ``name``, ``port``, and ``probe``, the whole id of a debug probe as ``swd list`` shows
-    it. Raises ConfigError for anything else, and for a probe that two slots have."""
-    if options:
-        key = next(iter(options))
-        raise ConfigError(f"the usb bench has no option '{key}'", key=key, hint="it has none: take [bench.options] out")
+    """Slots from a bench file: ``name``, ``port``, ``probe``, the whole id of a debug probe as ``swd list`` shows it,
+    and ``battery``, whether its board has one; option ``battery`` says so of slots that do not. Raises ConfigError for
+    anything else, and for a probe that two slots have."""
+    for key in options:
+        if key != "battery":
+            raise ConfigError(f"the usb bench has no option '{key}'", key=key, hint="it has one: battery = false")
+    for table in (options, *slots):
+        if not isinstance(table.get("battery", False), bool):
+            raise ConfigError(
+                f"battery = {table['battery']!r} is neither true nor false",
+                key="battery",
+                hint="battery = false says that nothing but USB powers the board",
+            )
     for slot in slots:
         unknown = sorted(set(slot) - _SLOT_KEYS)
         if unknown or "port" not in slot:
@@ -68,7 +78,13 @@ def open_bench(
             )
     return UsbBench(
         [
-            UsbSlot(str(s.get("name", n)), str(s["port"]), s.get("probe"), s.get("platform"))
+            UsbSlot(
+                str(s.get("name", n)),
+                str(s["port"]),
+                s.get("probe"),
+                s.get("platform"),
+                s.get("battery", options.get("battery")),
+            )
             for n, s in enumerate(slots, 1)
         ]
     )

@@ -131,6 +131,7 @@ def test_the_record_must_settle_after_the_power_was_lost():
 
 def test_power_must_have_been_lost():
     assert "lose its power" in missing(is_off=False)
+    assert "a battery may keep it on" in missing(is_off=False, left_usb=True)
     assert "power" in missing(powered=())
 
 

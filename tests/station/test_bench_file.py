@@ -3,6 +3,7 @@
 import pytest
 
 from particle_dev.errors import ConfigError
+from particle_dev.station import usb_bench
 from particle_dev.station.bench_file import BenchFile, bench_named, load_bench_file
 
 GOOD = """[bench]
@@ -43,6 +44,21 @@ def test_bench_file(load):
             {"name": "2", "port": "1-2"},
         ),
     )
+
+
+def test_a_usb_bench_says_whether_its_boards_have_batteries():
+    slots = [{"name": "1", "port": "1-1"}, {"name": "2", "port": "1-2", "battery": True}]
+
+    def batteries(**options):
+        bench = usb_bench.open_bench(options=options, slots=slots, state_dir=None, factory_modules=lambda _: ())
+        return [slot.battery for slot in bench.slots]
+
+    assert batteries() == [None, True]
+    assert batteries(battery=False) == [False, True]
+    for options, key in (({"battery": "no"}, "battery"), ({"power": True}, "power")):
+        with pytest.raises(ConfigError) as caught:
+            batteries(**options)
+        assert caught.value.key == key
 
 
 def test_bench_by_name_and_shortest_file(load):

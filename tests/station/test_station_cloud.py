@@ -141,7 +141,7 @@ def test_a_reset_while_it_waits_for_the_verdict(world):
 @pytest.mark.parametrize("look", range(1, 7))
 def test_unplugged_as_told_at_whichever_look(world, monkeypatch, look):
     """Nobody can switch the power, and the operator pulls the cable between any two looks at the bus."""
-    w = world("boron", power_control=False, arrives_in="dfu")
+    w = world("boron", power_control=False, battery=False, arrives_in="dfu")
     looks = []
 
     def unplug_at(modules):
@@ -165,7 +165,7 @@ def test_unplugged_as_told_at_whichever_look(world, monkeypatch, look):
 
 
 def test_minutes_at_the_gate_are_one_piece_of_evidence(world):
-    w = world("boron", power_control=False, arrives_in="dfu")
+    w = world("boron", power_control=False, battery=False, arrives_in="dfu")
     sleep, polls = w.clock.sleep, []
 
     def sleep_and_unplug(duration_s):
@@ -183,6 +183,24 @@ def test_minutes_at_the_gate_are_one_piece_of_evidence(world):
     held = [e for e in gate.evidence["observed"] if e["id"] == "dfu"]
     assert len(held) == 1
     assert held[0]["from"] < held[0]["until"], "what was observed in a step is in that step's record"
+
+
+@pytest.mark.parametrize(
+    ("says", "verdict"), [({"battery": False}, NOT_STARTED), ({"battery": True}, UNKNOWN), ({}, UNKNOWN)]
+)
+def test_unplugged_is_off_only_without_a_battery(world, says, verdict):
+    w = world("boron", power_control=False, arrives_in="dfu", **says)
+
+    def unplug(kind, step):
+        if (kind, step) == ("step_started", "gate"):
+            w.board.power_off()
+
+    unit = w.run(w.guard(), on_event=unplug)
+    assert unit.gate.verdict is verdict, unit.gate.missing
+    assert (str(unit.verdict) == "pass") is (verdict is NOT_STARTED)
+    gate = next(s for s in unit.steps if s.name == "gate")
+    assert "unplugged from USB; the bench file" in gate.evidence["power"]
+    assert any("a battery may keep it on" in text for text in unit.gate.missing) is (verdict is UNKNOWN)
 
 
 # ---- what did not pass --------------------------------------------------------------------------------------------
