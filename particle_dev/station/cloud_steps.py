@@ -20,6 +20,7 @@ from particle_dev.errors import DeviceModeError, ParticleDevError, PlanRefusedEr
 from particle_dev.flash.plan import FlashPlan
 from particle_dev.station.bench import Slot
 from particle_dev.station.events import JsonObject, error_data
+from particle_dev.station.gate import baseline_data
 from particle_dev.station.guard import UnitGuard
 from particle_dev.station.observations import Observations
 from particle_dev.station.recipe import Limits
@@ -60,8 +61,12 @@ class Run(Protocol):
 
 def ask_cloud(run: Run, plan: FlashPlan, evidence: JsonObject, device: Device) -> None:
     """What the cloud knows of the unit before anything is erased. Raises PlanRefusedError when it is billed already,
-    ActRefusedError or BudgetError when its strategy does not allow what is to come."""
+    ActRefusedError or BudgetError when its strategy does not allow what is to come. Strategy B: CloudError or
+    TransportError when there is no baseline yet and the record for one cannot be read."""
     guard = run.guard
+    if guard.strategy is Strategy.B:
+        guard.require(Act.TAKE_BASELINE)
+        evidence["baseline"] = baseline_data(guard.kept_baseline(run.now()))
     guard.read_before(run.now(), evidence)
     run.observed.still_held(device)
     guard.require(Act.FLASH_FINAL, held=True, **guard.membership())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from particle_dev.cloud.facts import Fact, FactVerdict
+from particle_dev.cloud.facts import Baseline, Fact, FactVerdict
 from particle_dev.cloud.gate import Gate
 from particle_dev.cloud.metering import BillingVerdict
 from particle_dev.station.events import JsonObject, parse_timestamp, timestamp
@@ -41,6 +41,17 @@ def fact_data(fact: Fact) -> JsonObject:
         "statement": fact.statement,
         "source": fact.source,
         "at": timestamp(fact.at),
+    }
+
+
+def baseline_data(baseline: Baseline | None) -> JsonObject | None:
+    """A baseline as JSON data; None: there is none, since the device is in no product that can be read."""
+    if baseline is None:
+        return None
+    return {
+        "taken_at": timestamp(baseline.at),
+        "last_handshake_at": baseline.last_handshake_at,
+        "last_heard_at": baseline.last_heard,
     }
 
 

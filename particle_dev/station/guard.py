@@ -69,6 +69,8 @@ class UnitGuard:
     end: Snapshot | None = None
     before: Baseline | None = None
     """What the cloud knew before a connection of strategy A."""
+    taken: Baseline | None = None
+    """The baseline that this run has taken."""
     left_at: datetime | None = None
     """When it was seen to leave USB."""
     is_off: bool = False
@@ -138,7 +140,7 @@ class UnitGuard:
         return snapshot
 
     def _baseline(self) -> Baseline | None:
-        return self.station.states.state(self.device_id).baseline if self.station.states else None
+        return self.station.states.state(self.device_id).baseline if self.station.states else self.taken
 
     def record(self) -> DeviceRecord | None:
         """The unit's record as the cloud has it now. Raises CloudError, TransportError."""
@@ -264,12 +266,18 @@ class UnitGuard:
         if self.station.budget is not None:
             self.station.budget.spend(cost_of_test(connections=2, is_cellular=cellular), at)
 
+    def kept_baseline(self, at: datetime) -> Baseline | None:
+        """The baseline of the unit; it is taken now if there was none. None: it is no member, so there is no record.
+        Raises CloudError, TransportError."""
+        return self._baseline() or self.take_baseline(at)
+
     def take_baseline(self, at: datetime) -> Baseline | None:
-        """Keep what the cloud knows now as the baseline for what comes. None: the record cannot be read."""
+        """Keep what the cloud knows now as the baseline for what comes, unless there is one. None: the unit is no
+        member, so there is no record. Raises CloudError, TransportError."""
         record = self.record()
         if record is None:
             return None
-        found = baseline_of(record, at)
+        found = self.taken = baseline_of(record, at)
         self.remember(
             DeviceEventType.BASELINE, at, last_handshake_at=found.last_handshake_at, last_heard=found.last_heard
         )

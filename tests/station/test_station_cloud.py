@@ -316,7 +316,7 @@ def test_a_tested_unit_whose_start_cannot_be_kept_fails(world, tmp_path):
 # ---- strategy B ------------------------------------------------------------------------------------------------------
 
 
-def test_a_unit_that_was_tested_elsewhere_passes_since_its_baseline(world):
+def tested_elsewhere(world):
     w = world("boron", factory="online", device_os="4.0.0")
     w.clock.sleep(60)
     w.board.advance()
@@ -324,19 +324,54 @@ def test_a_unit_that_was_tested_elsewhere_passes_since_its_baseline(world):
     w.cloud.advance()
     w.clock.sleep(2 * 60 * 60)
     w.cloud.advance()
-    from particle_dev.station.guard import UnitGuard  # noqa: PLC0415
+    w.open_stream()
+    w.board.state.dfu_requested = True
+    w.board.power_on()
+    return w
 
+
+def test_a_unit_that_was_tested_elsewhere_passes_since_its_baseline(world):
+    w = tested_elsewhere(world)
+    unit = w.run(w.guard(Strategy.B))
+    assert unit.gate.verdict is UNKNOWN
+    assert unit.gate.since_baseline is NOT_STARTED, unit.gate.missing
+    assert str(unit.verdict) == "pass", unit.error
+    kept = w.states.state(w.device_id)
+    assert kept.baseline.last_handshake_at
+    assert kept.first_connected_at is None, "nothing says that its billing started"
+    before = next(s for s in unit.steps if s.name == "cloud_before")
+    assert before.evidence["baseline"]["last_handshake_at"] == kept.baseline.last_handshake_at
+
+
+def test_a_baseline_once_taken_stays(world):
+    """A connection after it is not hidden by the next run."""
+    w = tested_elsewhere(world)
     guard = w.guard(Strategy.B)
-    taker = UnitGuard(guard)
-    taker.identified(w.device_id, w.kind.platform)
-    assert taker.take_baseline(w.clock.utc_now()).last_handshake_at
+    assert str(w.run(guard).verdict) == "pass"
+    w.clock.sleep(2 * 60 * 60)
+    w.board.dct.mark_setup_done()
+    w.board.power_on()
+    w.clock.sleep(60)
+    w.board.advance()
+    assert len(w.sessions) == 2
+    w.board.power_off()
+    w.cloud.advance()
+    w.clock.sleep(2 * 60 * 60)
     w.open_stream()
     w.board.state.dfu_requested = True
     w.board.power_on()
     unit = w.run(guard)
-    assert unit.gate.verdict is UNKNOWN
-    assert unit.gate.since_baseline is NOT_STARTED, unit.gate.missing
-    assert str(unit.verdict) == "pass", unit.error
+    assert verdicts(unit)[::2] == ("refused", STARTED)
+
+
+def test_without_a_record_for_the_baseline_nothing_is_erased(world):
+    w = tested_elsewhere(world)
+    w.cloud.add_fault({"do": "status", "on": "GET /v1/products/*/devices/*", "count": 0})
+    unit = w.run(w.guard(Strategy.B))
+    assert str(unit.verdict) == "fail"
+    assert unit.steps[-1].name == "cloud_before"
+    assert w.board.truth.erases == 0
+    assert w.states.state(w.device_id).baseline is None
 
 
 # ---- strategy A ------------------------------------------------------------------------------------------------------
