@@ -15,7 +15,7 @@ from particle_dev.cloud.facts import Baseline, Snapshot, device_facts, sim_fact
 from particle_dev.cloud.gate import Radio
 from particle_dev.cloud.product_devices import ProductDevices
 from particle_dev.cloud.products import product
-from particle_dev.cloud.records import DeviceRecord, Product, SimRecord
+from particle_dev.cloud.records import DeviceRecord, Product
 from particle_dev.cloud.sims import Sims
 from particle_dev.errors import CloudError, CloudNotFoundError, TransportError
 
@@ -50,19 +50,15 @@ class ProductEvidence:
         facts = device_facts(
             record, at, product_id=self.product.id, platform_id=self.product.platform_id, baseline=baseline
         )
-        sim = self._sim(record)
+        # A SIM that cannot be read holds its radio not back, and leaves nothing else open.
+        try:
+            sim = self._sims.find(record.iccid) if record.iccid else None
+        except (CloudError, TransportError) as error:
+            return Snapshot(at, True, tuple(facts), sim_unread=error.message)
         if sim is None:
             return Snapshot(at, True, tuple(facts))
         state, fact = sim_fact(sim, at)
         return Snapshot(at, True, (*facts, *([fact] if fact else [])), state)
-
-    def _sim(self, record: DeviceRecord) -> SimRecord | None:
-        """The SIM that the record names. One that cannot be read holds its radio not back, and leaves nothing else
-        open."""
-        try:
-            return self._sims.find(record.iccid) if record.iccid else None
-        except (CloudError, TransportError):
-            return None
 
 
 class EthernetDetection(StrEnum):

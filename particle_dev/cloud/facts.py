@@ -102,7 +102,7 @@ class Snapshot:
     """What the cloud told about a device at one moment.
 
     ``is_member``: whether it was in the intended product; None: not known. ``unread`` says what could not be read, and
-    why. ``sim`` None: not read, or there is none.
+    why. ``sim`` None: there is none, or it could not be read, for the reason ``sim_unread``.
     """
 
     at: datetime
@@ -110,6 +110,7 @@ class Snapshot:
     facts: tuple[Fact, ...] = ()
     sim: SimState | None = None
     unread: tuple[str, ...] = ()
+    sim_unread: str | None = None
 
     def fact(self, fact_id: str) -> Fact | None:
         """The fact of that id, if it was read."""

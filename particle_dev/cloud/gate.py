@@ -181,11 +181,18 @@ def _coverage_missing(case: GateCase) -> list[str]:
         interlocks = [INTERLOCKS[radio] for radio in sorted(case.radios)]
         held += _common([spans.get(fact, []) if fact else [] for fact in interlocks]) if interlocks else case.powered
     held += _common([spans.get(fact, []) for fact in _WATCHED])
-    return [
+    gaps = [
         f"nothing kept the unit off the air from {_text(since)} to {_text(until)}"
         for powered in case.powered
         for since, until in _uncovered(powered, held)
     ]
+    if gaps and (case.radios is None or Radio.CELLULAR in case.radios):
+        gaps += [
+            f"its SIM could not be read {when}, so it holds nothing back: {snapshot.sim_unread}"
+            for when, snapshot in (("before", case.start), ("after", case.end))
+            if snapshot is not None and snapshot.sim_unread is not None
+        ]
+    return gaps
 
 
 def spans_by_fact(case: GateCase) -> dict[str, list[Span]]:

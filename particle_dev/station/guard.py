@@ -133,7 +133,7 @@ class UnitGuard:
             "product": self.station.evidence.product.id,
             "member": snapshot.is_member,
             "facts": [fact_data(fact) for fact in snapshot.facts],
-            "unread": list(snapshot.unread),
+            "unread": [*snapshot.unread, *([f"SIM: {snapshot.sim_unread}"] if snapshot.sim_unread else [])],
         }
         if snapshot.is_member:
             self.remember(DeviceEventType.JOINED, at, product=str(self.station.evidence.product.id))

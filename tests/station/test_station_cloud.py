@@ -89,6 +89,26 @@ def test_an_automatic_application_with_an_active_sim_is_unknown_even_if_it_was_c
     assert not w.is_metered
 
 
+def test_a_sim_that_cannot_be_read_is_told_where_it_could_have_held_the_unit_back(world):
+    w = world("boron", factory="online", device_os="4.0.0")
+    w.board.power_off()
+    w.open_stream()
+    w.board.add_fault({"do": "slow", "at": "control_transfer", "delay_s": 0.1})
+    w.cloud.add_fault({"do": "status", "on": "GET /v1/products/*/sims/*", "count": 0})
+    unit = w.run(w.guard())
+    assert verdicts(unit) == ("fail", NOT_STARTED, UNKNOWN)
+    assert any("its SIM could not be read after" in text for text in unit.gate.missing), unit.gate.missing
+    before = next(s for s in unit.steps if s.name == "cloud_before")
+    assert before.evidence["unread"][0].startswith("SIM: ")
+
+
+def test_a_sim_that_cannot_be_read_leaves_nothing_open_where_something_else_held_the_unit_back(world):
+    w = world("boron", arrives_in="dfu")
+    w.cloud.add_fault({"do": "status", "on": "GET /v1/products/*/sims/*", "count": 0})
+    unit = w.run(w.guard())
+    assert verdicts(unit) == ("pass", NOT_STARTED, NOT_STARTED), (unit.gate.missing, unit.error)
+
+
 def test_a_sim_that_was_never_active_holds_it_back(world):
     w = world("boron", factory="online", device_os="4.0.0", member=None)
     unit = w.run(w.guard(), on_event=lambda kind, step: late_import(w, kind, step))
@@ -316,7 +336,7 @@ def test_a_tested_unit_whose_start_cannot_be_kept_fails(world, tmp_path):
 # ---- strategy B ------------------------------------------------------------------------------------------------------
 
 
-def tested_elsewhere(world):
+def after_a_test_elsewhere(world):
     w = world("boron", factory="online", device_os="4.0.0")
     w.clock.sleep(60)
     w.board.advance()
@@ -331,7 +351,7 @@ def tested_elsewhere(world):
 
 
 def test_a_unit_that_was_tested_elsewhere_passes_since_its_baseline(world):
-    w = tested_elsewhere(world)
+    w = after_a_test_elsewhere(world)
     unit = w.run(w.guard(Strategy.B))
     assert unit.gate.verdict is UNKNOWN
     assert unit.gate.since_baseline is NOT_STARTED, unit.gate.missing
@@ -345,7 +365,7 @@ def test_a_unit_that_was_tested_elsewhere_passes_since_its_baseline(world):
 
 def test_a_baseline_once_taken_stays(world):
     """A connection after it is not hidden by the next run."""
-    w = tested_elsewhere(world)
+    w = after_a_test_elsewhere(world)
     guard = w.guard(Strategy.B)
     assert str(w.run(guard).verdict) == "pass"
     w.clock.sleep(2 * 60 * 60)
@@ -365,7 +385,7 @@ def test_a_baseline_once_taken_stays(world):
 
 
 def test_without_a_record_for_the_baseline_nothing_is_erased(world):
-    w = tested_elsewhere(world)
+    w = after_a_test_elsewhere(world)
     w.cloud.add_fault({"do": "status", "on": "GET /v1/products/*/devices/*", "count": 0})
     unit = w.run(w.guard(Strategy.B))
     assert str(unit.verdict) == "fail"
