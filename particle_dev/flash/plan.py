@@ -30,8 +30,8 @@ NO_BRAKE = (
     "a board that loses power meanwhile boots into safe mode, which connects; offer its Device OS as well "
     "(--device-os RELEASE): what is there already is only compared, and one sector of it serves as the brake"
 )
-_STARTED = (ModuleFunction.SYSTEM_PART, ModuleFunction.MONO_FIRMWARE)
-"""What a bootloader validates and jumps to."""
+_STARTED = ((ModuleFunction.SYSTEM_PART, 1), (ModuleFunction.MONO_FIRMWARE, 0), (ModuleFunction.MONO_FIRMWARE, 1))
+"""What a bootloader validates and jumps to, by function and index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,10 +202,9 @@ def file_problems(file: ModuleFile, platform: Platform) -> list[str]:
 
 
 def braked_part(files: Sequence[ModuleFile]) -> ModuleFile | None:
-    """The system part at the lowest address, which is the one that the bootloader validates and jumps to: part 1 on
-    all families (the file of an Electron is called system-part2). None when none is among ``files``."""
-    parts = [f for f in files if f.module.function in _STARTED]
-    return min(parts, key=lambda f: f.module.start_address, default=None)
+    """The part that the bootloader validates and jumps to. None when it is not among ``files``: part 1 of an STM32F2
+    board jumps into a part 2 that is being written unseen, which ends nowhere."""
+    return next((f for f in files if (f.module.function, f.module.index) in _STARTED), None)
 
 
 def _brake_address(platform: Platform, part: ModuleFile) -> int:

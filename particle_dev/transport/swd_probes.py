@@ -99,7 +99,8 @@ def take_probe(unique_id: str) -> FileLock:
 
 @contextlib.contextmanager
 def translated(where: str) -> Iterator[None]:
-    """pyOCD's errors as ours: LinkDisconnectedError, LinkTimeoutError, LinkAccessError, TransportError."""
+    """Errors of pyOCD and of the system as ours: LinkDisconnectedError, LinkTimeoutError, LinkAccessError,
+    TransportError."""
     try:
         yield
     except exceptions.ProbeDisconnected as e:
@@ -119,6 +120,13 @@ def translated(where: str) -> Iterator[None]:
     except exceptions.ProbeError as e:
         raise LinkAccessError(
             f"the debug probe cannot be used: {e}", where=where, hint="another program may have it open"
+        ) from e
+    except OSError as e:
+        # pyOCD lets what a socket says through.
+        raise LinkDisconnectedError(
+            f"the debug probe cannot be reached: {e.strerror or e}",
+            where=where,
+            hint="plug the probe in again, or start its server again; then run again",
         ) from e
     except exceptions.Error as e:
         raise TransportError(

@@ -307,6 +307,8 @@ def test_plan_without_permission_never_lets_anything_run(desks, name):
     @given(old=any_set(board), new=any_set(board))
     # Random sets may all be refused: one that must be installed.
     @example(old=sound_set(board, 1512), new=sound_set(board, 2101))
+    # What the bootloader starts is not offered, and stays.
+    @example(old=sound_set(board, 1512), new=[s for s in sound_set(board, 1512) if s.index == 2 or s.function == USER])
     def carry(old, new):
         # Without a bootloader a board is in no mode at all.
         assume(any(spec.function == BOOT for spec in old))

@@ -99,6 +99,9 @@ def test_photon_brakes_with_the_part_that_its_bootloader_starts():
     plan = make_plan(photon, [part1, part2, app])
     assert [w.file for w in plan.writes] == [app, part2, part1]
     assert plan.brake_address == 0x08020000
+    # Part 1, which stays, would jump into a part 2 that is not there yet.
+    photon = board(installed(BOOT, 0, 1005), installed(SYSTEM, 1, 2101), platform="photon")
+    assert make_plan(photon, [part2, app]).brake_address is None
 
 
 def test_order_of_arguments_does_not_matter():

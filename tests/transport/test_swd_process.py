@@ -110,6 +110,11 @@ def test_no_such_probe():
         SwdProcess("no such probe", NRF52840)
 
 
+def test_no_server_behind_the_probe():
+    with pytest.raises(LinkDisconnectedError, match="cannot be reached: Connection refused"):
+        SwdProcess("remote:127.0.0.1:1", NRF52840)
+
+
 def test_sessions_are_processes(served):
     _, probe_id = served
     with SwdProcess(probe_id, NRF52840) as link:
