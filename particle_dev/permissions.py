@@ -23,7 +23,7 @@ class Effect(StrEnum):
 _CONSEQUENCES = {
     Effect.CONNECT: "can bring the device online, which starts billing",
     Effect.ERASE: "destroys what is stored on the device",
-    Effect.LOCK: "closes the device to USB and debuggers; only the cloud account that owns it can open it again",
+    Effect.LOCK: "closes the device to USB and debuggers; to open it again takes its owner in the cloud, or erases it",
     Effect.BURN: "writes one-time fuses; a mistake cannot be undone by anybody",
     Effect.BILL: "can count against the plan of the account, or activate a SIM, at once",
     Effect.UPDATE: "makes the cloud flash devices over the air, which cannot be called back",

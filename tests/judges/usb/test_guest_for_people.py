@@ -86,7 +86,8 @@ def sim(port, *arguments):
 
 def test_four_boards_lie_on_the_desk_and_one_is_pulled_in_the_middle_of_a_flash(judges, served, assets):
     port, ids = served
-    guest = Terminal([sys.executable, MACHINE, judges / "guest", "/nowhere/particle-cli.js", str(port)])
+    particle_cli = judges / "node" / "node_modules" / "particle-cli" / "src" / "index.js"
+    guest = Terminal([sys.executable, MACHINE, judges / "guest", particle_cli, str(port)])
     try:
         guest.wait_for("guest# ")
         attached, _ = guest.run("until [ $(lsusb -d 2b04: | wc -l) = 4 ]; do sleep 0.2; done; cat /run/attach.log")
@@ -104,6 +105,9 @@ def test_four_boards_lie_on_the_desk_and_one_is_pulled_in_the_middle_of_a_flash(
         assert listed.count(f'serial="{ids["3"]}"') == 3
         output, status = guest.run(flash)
         assert (status, "read back and equal" in output) == (0, True)
+        output, status = guest.run(f"particle usb dfu {ids['1']}")
+        assert status == 0, output
+        assert sim(port, "list")["1"] == "dfu"
         guest.type("exit")
         assert guest.end() == 0
     finally:

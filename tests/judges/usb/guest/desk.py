@@ -22,6 +22,8 @@ os.environ.update(
 )
 # Its messages are for dmesg, not into what is being typed.
 subprocess.run(["/bin/busybox", "dmesg", "-n", "1"], check=True)
+# Programs that follow boards through mode changes hear of them from udevd.
+subprocess.run(["/lib/systemd/systemd-udevd", "--daemon"], check=True)
 # Changes to the host's files stay in the guest's RAM.
 particle = Path("/usr/local/bin/particle")
 particle.parent.mkdir(parents=True, exist_ok=True)
