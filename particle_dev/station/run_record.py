@@ -101,8 +101,10 @@ class UnitRecord:
         """What is equal for a resumed and an undisturbed run: all but times, attempts, USB numbers."""
         data = dataclasses.asdict(dataclasses.replace(self, attempts=()))
         data["billing"] = billing_data(self.billing)
-        # A resumed run observes the same thing again; what was observed is equal, not how often.
-        pieces = {(e.id, e.statement, e.source, str(e.finding)) for e in self.billing.evidence}
+        # A resumed run observes the same thing again; what was observed is equal, not how often. That the unit had no
+        # power between two attempts is of the attempts.
+        observed = [e for e in self.billing.evidence if e.id != "off"]
+        pieces = {(e.id, e.statement, e.source, str(e.finding)) for e in observed}
         data["billing"]["evidence"] = sorted(pieces)
         data["gate"] = gate_data(self.gate) if self.gate else None
         return json_object(without_volatile(_lists(data)))
