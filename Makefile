@@ -136,7 +136,7 @@ JUDGE_NPM := particle-cli@3.43.1 execa@5 usb@2.18.0
 # In a folder of its own: particle-cli brings an older particle-api-js along, which judges too. typescript: holds
 # answers to the types that particle-api-js declares.
 JUDGE_CLOUD_NPM := particle-api-js@12.0.3 typescript@5.9.3
-.PHONY: judges judges-setup judge-packages
+.PHONY: judges judges-setup judge-packages judge-labgrid
 judges: $(VENV)/.ready $(TEST_FIRMWARE)/.ready judges-setup
 	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) PARTICLE_DEV_JUDGES=$(JUDGES) $(BIN)/python -m pytest $(USB_JUDGES) $(CLOUD_JUDGES)
 
@@ -144,6 +144,23 @@ judges-setup: judge-packages $(JUDGES)/.ready $(JUDGES)/cloud/.ready
 $(JUDGES)/cloud/.ready:
 	@mkdir -p $(@D)
 	npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(@D) $(JUDGE_CLOUD_NPM)
+	touch $@
+
+# labgrid's and pytest-embedded's plugins beside ours, in an environment of their own: labgrid brings a pyserial of its own.
+# Its last line makes this checkout the package that is installed there; tests put theirs first on PYTHONPATH anyway.
+JUDGE_LABGRID := labgrid==26.0.* pytest-embedded==2.9.* pytest-xdist>=3.6 pytest-timeout>=2.3
+judge-labgrid: $(VENV)/.ready $(JUDGES)/labgrid/.ready
+	@site=$$($(JUDGES)/labgrid/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+	printf '%s\n' "$(CURDIR)" "$(CURDIR)/harness" > "$$site/particle-dev.pth"
+
+$(JUDGES)/labgrid/.ready: pyproject.toml
+	@rm -rf $(@D) && mkdir -p $(@D)
+	"$(PYTHON)" -m venv $(@D)
+	"$(PYTHON)" -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]
+	print(*p["dependencies"], *p["optional-dependencies"]["sim"], sep="\n")' > $(@D)/ours.txt
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $(@D)/ours.txt $(patsubst %,'%',$(JUDGE_LABGRID))
+	# Both are the module `serial`; labgrid's must be what is there.
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps pyserial-labgrid
 	touch $@
 
 $(JUDGES)/.ready: tests/judges/usb/guest/setup.py tests/judges/usb/guest/init
