@@ -13,7 +13,8 @@
     │   ├── LinkStallError            … the endpoint answered STALL
     │   ├── LinkDisconnectedError     … the device left the bus
     │   ├── LinkAccessError           … the operating system refused access
-    │   └── LinkUnreachableError      … no connection came about, so nothing was sent
+    │   ├── LinkUnreachableError      … no connection came about, so nothing was sent
+    │   └── PowerSwitchError          … a power switch did not switch, or does not say so
     ├── DeviceError                 the device, or the choice of device
     │   ├── DeviceNotFoundError
     │   ├── DeviceAmbiguousError      … more than one matches
@@ -198,6 +199,10 @@ class LinkAccessError(TransportError):
 
 class LinkUnreachableError(TransportError):
     """No connection came about: nothing was sent, and trying again does nothing twice."""
+
+
+class PowerSwitchError(TransportError):
+    """A power switch of a bench did not switch, cannot be reached, or does not say that it did."""
 
 
 class DeviceError(ParticleDevError):

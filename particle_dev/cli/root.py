@@ -17,6 +17,7 @@ _COMMANDS = {
     "list": "particle_dev.cli.list_devices:list_devices",
     "mode": "particle_dev.cli.mode:mode",
     "monitor": "particle_dev.cli.monitor:monitor",
+    "power": "particle_dev.cli.power:power",
     "report": "particle_dev.cli.report:report",
     "selftest": "particle_dev.cli.selftest:selftest",
     "station": "particle_dev.cli.station:station",

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from particle_dev.errors import BenchError
 from particle_dev.transport.base import Clock, Host
 from particle_dev.transport.clock import SystemClock
+from particle_dev.transport.power import PowerControl
 from particle_dev.transport.serial import PortLister, PyserialHost
 from particle_dev.transport.usb import PyusbHost
 
@@ -23,18 +24,6 @@ _ADD_COMMAND = f"particle-dev firmware add {FACTORY_SOURCE}"
 FactoryModules = Callable[[str], Sequence[bytes]]
 """Gives, by platform name, the bootloader and radio stack modules of the release that will be flashed: what a bench
 that makes its own boards puts into them. Benches with real boards have no use for it."""
-
-
-class PowerControl(Protocol):
-    """Power of one slot."""
-
-    def on(self) -> None:
-        """Give power; a board boots."""
-        ...
-
-    def off(self) -> None:
-        """Take power away; the board is off when this returns."""
-        ...
 
 
 class SlotDriver(Protocol):

@@ -12,7 +12,7 @@ from particle_dev.catalog.platforms import UsbMode
 from particle_dev.device.control import ControlSession
 from particle_dev.device.discovery import device_at
 from particle_dev.device.model import Device
-from particle_dev.errors import ParticleDevError
+from particle_dev.errors import ParticleDevError, TransportError
 from particle_dev.station.bench import Slot
 from particle_dev.station.events import JsonObject, timestamp
 
@@ -46,11 +46,16 @@ def let_go(run: Run) -> JsonObject | None:
         return None  # The debug probe holds it.
     if device is not None:
         _quieten(run, device, listen=run.slot.power is None)
-    if run.slot.power is None:
+    power = "on_operator_must_unplug"
+    if run.slot.power is not None:
+        try:
+            run.slot.power.off()
+            power = "off"
+        except TransportError as error:
+            run.say(str(error))
+    if power != "off":
         run.say(f"unplug {run.device_id or 'the board'} now: it may go online")
-        return {"power": "on_operator_must_unplug", "at": timestamp(run.now())}
-    run.slot.power.off()
-    return {"power": "off", "at": timestamp(run.now())}
+    return {"power": power, "at": timestamp(run.now())}
 
 
 def _quieten(run: Run, device: Device, *, listen: bool) -> None:

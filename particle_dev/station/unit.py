@@ -40,6 +40,7 @@ from particle_dev.errors import (
     RequestRefusedError,
     StationStoppedError,
     StepTimeoutError,
+    TransportError,
     WrongDeviceError,
 )
 from particle_dev.flash.board_modules import Inventory, ModuleFile, module_title
@@ -121,7 +122,12 @@ class UnitRun:
         defects of this program, leave this method."""
         if self.slot.power is not None:
             self.observed.off_until = self.now() if device_at(self.slot.host, self.slot.port_path) is None else None
-            self.slot.power.on()
+            try:
+                self.slot.power.on()
+            except TransportError as error:
+                # Nothing is known of what is there, and nothing was done to it.
+                self._say(EventType.SLOT_EMPTY, {"reason": str(error)})
+                return None
         work = self._arrival(self.now())
         if work is None:
             return None
@@ -182,10 +188,7 @@ class UnitRun:
                 device = wait_for_device(slot.host, slot.port_path, wait_s)
             except DeviceNotFoundError as error:
                 if by_probe is None:
-                    if slot.power is not None:
-                        # Should something be there after all, it must not run unwatched.
-                        slot.power.off()
-                    self._say(EventType.SLOT_EMPTY, {"reason": error.message})
+                    self._say(EventType.SLOT_EMPTY, {"reason": error.message + self._switch_off()})
                     return None
             else:
                 self.device_id = device.device_id or None
@@ -193,6 +196,15 @@ class UnitRun:
                 return lambda: self._steps(device)
         self._say(EventType.UNIT_STARTED, {"platform": slot.platform, "port": slot.port_path})
         return lambda: self._steps_by_probe(by_probe, since)
+
+    def _switch_off(self) -> str:
+        """Should something be in an empty slot after all, it must not run unwatched. Why that failed, if it did."""
+        try:
+            if self.slot.power is not None:
+                self.slot.power.off()
+        except TransportError as error:
+            return f"; {error}"
+        return ""
 
     @property
     def limits(self) -> Limits:

@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from particle_dev.errors import ConfigError
+from particle_dev.station.bench_power import slot_power
 from particle_dev.transport.base import Clock
-from particle_dev.transport.serial import PortLister
+from particle_dev.transport.clock import SystemClock
+from particle_dev.transport.power import PowerControl
+from particle_dev.transport.serial import PortLister, PyserialHost
+from particle_dev.transport.usb import PyusbHost
 
-_SLOT_KEYS = {"name", "port", "platform", "device_id", "probe", "battery"}
+_SLOT_KEYS = {"name", "port", "platform", "device_id", "probe", "battery", "power"}
 
 
 @dataclass(slots=True)
 class UsbSlot:
-    """A USB port, e.g. ``1-2.3``. It cannot switch power. ``probe_id``: the debug probe on its board. ``battery``:
-    whether its board has one; None: nobody said."""
+    """A USB port, e.g. ``1-2.3``. ``probe_id``: the debug probe on its board. ``battery``: whether its board has one;
+    None: nobody said. ``power``: what switches its supply; None: nothing does."""
 
     name: str
     port_path: str | None
@@ -25,7 +29,7 @@ class UsbSlot:
     platform: str | None = None
     battery: bool | None = None
     clock: Clock | None = None
-    power: None = None
+    power: PowerControl | None = None
 
 
 @dataclass(slots=True)
@@ -49,8 +53,9 @@ def open_bench(
     factory_modules: Callable[[str], Sequence[bytes]],  # noqa: ARG001 - real boards come from a real factory
 ) -> UsbBench:
     """Slots from a bench file: ``name``, ``port``, ``probe``, the whole id of a debug probe as ``swd list`` shows it,
-    and ``battery``, whether its board has one; option ``battery`` says so of slots that do not. Raises ConfigError for
-    anything else, and for a probe that two slots have."""
+    ``battery``, whether its board has one (option ``battery`` says so of slots that do not), and ``power``: what
+    switches its supply (bench_power). Raises ConfigError for anything else, for a probe that two slots have, and for
+    ``power`` without ``battery = false``: with a battery the board would stay on, and be taken for one without."""
     for key in options:
         if key != "battery":
             raise ConfigError(f"the usb bench has no option '{key}'", key=key, hint="it has one: battery = false")
@@ -76,15 +81,25 @@ def open_bench(
                 key="probe",
                 hint="give the whole id of the probe on this board: particle-dev swd list",
             )
-    return UsbBench(
-        [
-            UsbSlot(
-                str(s.get("name", n)),
-                str(s["port"]),
-                s.get("probe"),
-                s.get("platform"),
-                s.get("battery", options.get("battery")),
+    return UsbBench([_slot(s, str(s.get("name", n)), options) for n, s in enumerate(slots, 1)])
+
+
+def _slot(table: Mapping[str, Any], name: str, options: Mapping[str, Any]) -> UsbSlot:
+    port, battery = str(table["port"]), table.get("battery", options.get("battery"))
+    made = UsbSlot(name, port, table.get("probe"), table.get("platform"), battery)
+    if "power" in table:
+        if battery is not False:
+            raise ConfigError(
+                f"slot {name}: power without battery = false",
+                key="power",
+                hint="what switches USB does not switch a battery: take it out, and say battery = false",
             )
-            for n, s in enumerate(slots, 1)
-        ]
-    )
+        usb = PyusbHost()
+        made.power = slot_power(
+            table["power"],
+            name,
+            lambda: any(d.port_path == port for d in usb.enumerate()),
+            SystemClock(),
+            PyserialHost(),
+        )
+    return made

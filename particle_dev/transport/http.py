@@ -54,11 +54,16 @@ class HttpxLink:
 
     ``transport`` replaces the network in tests. A server of this machine is reached without the proxies that the
     environment names. Raises LinkAccessError for a URL that is none, or that would send tokens in the clear to another
-    machine.
+    machine, unless ``allow_plain`` says that there are none.
     """
 
     def __init__(
-        self, base_url: str, *, transport: httpx2.BaseTransport | None = None, clock: Clock | None = None
+        self,
+        base_url: str,
+        *,
+        transport: httpx2.BaseTransport | None = None,
+        clock: Clock | None = None,
+        allow_plain: bool = False,
     ) -> None:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
@@ -66,7 +71,7 @@ class HttpxLink:
                 "That is no URL of a cloud.", where=parts.hostname, hint="give one such as https://api.particle.io"
             )
         local = _is_this_machine(parts.hostname)
-        if parts.scheme == "http" and not local:
+        if parts.scheme == "http" and not local and not allow_plain:
             raise LinkAccessError(
                 f"http://{parts.hostname} would send the access token in the clear.",
                 where=parts.hostname,

@@ -1,0 +1,115 @@
+"""``particle-dev power``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.cli.json_objects import device_object
+from particle_dev.cli.options import bench_for, bench_option, json_option, store_option
+from particle_dev.device.discovery import wait_for_device
+from particle_dev.device.model import Device
+from particle_dev.device.power_cycle import OFF_S, RETURN_TIMEOUT_S, PowerCycle, power_cycle
+from particle_dev.errors import BenchError, DeviceNotFoundError
+from particle_dev.permissions import Permissions
+from particle_dev.station.bench import Bench, Slot
+
+
+def _slot(bench: Bench, name: str) -> Slot:
+    found = [slot for slot in bench.slots if slot.name == name]
+    if not found:
+        names = ", ".join(slot.name for slot in bench.slots) or "it has none; give a bench file"
+        raise BenchError(f"the bench has no slot '{name}'", slot=name, hint=f"slots: {names}")
+    return found[0]
+
+
+@click.command("power")
+@click.argument("action", type=click.Choice(["on", "off", "cycle"]))
+@click.argument("slot_name", metavar="SLOT")
+@click.option("--may-connect", is_flag=True, help="Allow what can bring the device online and start billing.")
+@click.option(
+    "--off",
+    "off_s",
+    type=click.FloatRange(min=0),
+    default=OFF_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long it is without power; for cycle.",
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=RETURN_TIMEOUT_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the board may take to come.",
+)
+@bench_option
+@store_option
+@json_option
+def power(
+    action: str,
+    slot_name: str,
+    may_connect: bool,
+    off_s: float,
+    timeout_s: float,
+    bench_spec: str,
+    store_dir: Path | None,
+    as_json: bool,
+) -> ExitCode:
+    """Switch the power of one slot of a bench, by what its key power names.
+
+    on and cycle boot the board, whose application may go online: refused without --may-connect. off is believed when
+    the board has left USB. Exit status 6: nothing came up after on, or nothing proves that cycle took the supply away.
+    """
+    permissions = Permissions(may_connect=may_connect)
+    with bench_for(bench_spec, store_dir) as bench:
+        slot = _slot(bench, slot_name)
+        if slot.power is None:
+            raise BenchError(
+                f"slot {slot.name} has no power switch", slot=slot.name, hint="add its key power to the bench file"
+            )
+        device: Device | None = None
+        cycle: PowerCycle | None = None
+        if action == "off":
+            slot.power.off()
+        elif action == "cycle":
+            cycle = power_cycle(slot.host, slot.port_path, slot.power, permissions, off_s=off_s, timeout_s=timeout_s)
+            device = cycle.device
+        else:
+            permissions.require_connect("giving power to a board")
+            slot.power.on()
+            device = _what_came(slot, timeout_s)
+    complete = action == "off" or (cycle.proven if cycle else device is not None)
+    if as_json:
+        value = {
+            "slot": slot.name,
+            "power": "off" if action == "off" else "on",
+            "device": device_object(device) if device else None,
+            "power_loss_proven": cycle.proven if cycle else None,
+            "why_not_proven": (cycle.why_not or None) if cycle else None,
+        }
+        click.echo(json.dumps(value))
+    else:
+        _print(slot, action, device, cycle)
+    return ExitCode.OK if complete else ExitCode.INCOMPLETE
+
+
+def _what_came(slot: Slot, timeout_s: float) -> Device | None:
+    try:
+        return wait_for_device(slot.host, slot.port_path, timeout_s)
+    except DeviceNotFoundError:
+        return None
+
+
+def _print(slot: Slot, action: str, device: Device | None, cycle: PowerCycle | None) -> None:
+    if action == "off":
+        click.echo(f"slot {slot.name}: off, nothing is on USB")
+        return
+    click.echo(f"slot {slot.name}: on, " + (str(device) if device else "and nothing came up on USB"))
+    if cycle:
+        click.echo("  proof: its uptime began anew" if cycle.proven else f"  not proven: {cycle.why_not}")
