@@ -9,9 +9,10 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from particle_harness.bench import VirtualSlot
 
 from particle_dev.catalog.modules import ModuleFunction
-from particle_dev.errors import FirmwareStoreError, JournalError, RunFinishedError, WrongDeviceError
+from particle_dev.errors import FirmwareStoreError, JournalError, PowerSwitchError, RunFinishedError, WrongDeviceError
 from particle_dev.flash.store import FirmwareStore
 from particle_dev.station.bench import open_bench
 from particle_dev.station.engine import Station
@@ -295,6 +296,68 @@ def test_empty_slot_is_no_pass(line):
     record = line("boron", {"platform": "bsom", "connected": False}).run()
     assert record.verdict == "incomplete"
     assert [s.slot for s in record.empty_slots] == ["2"]
+
+
+class StuckSwitch:
+    """A power switch that fails at the calls named."""
+
+    def __init__(self, inner, *broken):
+        self.inner, self.broken = inner, broken
+
+    def on(self):
+        self._do("on")
+
+    def off(self):
+        self._do("off")
+
+    def _do(self, action):
+        if action in self.broken:
+            raise PowerSwitchError("hub 1-1 port 2: stuck", where="hub 1-1 port 2", hint="look")
+        getattr(self.inner, action)()
+
+
+@pytest.fixture
+def stuck(monkeypatch):
+    """Lets power switches of virtual slots fail at these calls."""
+
+    def at(*broken):
+        made = VirtualSlot.__init__
+
+        def init(self, *arguments, **keywords):
+            made(self, *arguments, **keywords)
+            self.power = StuckSwitch(self.power, *broken)
+
+        monkeypatch.setattr(VirtualSlot, "__init__", init)
+
+    return at
+
+
+def test_a_switch_that_gives_no_power_leaves_an_empty_slot(line, stuck):
+    stuck("on")
+    record = line("boron").run()
+    assert record.verdict == "incomplete"
+    assert [(s.slot, "stuck" in s.reason) for s in record.empty_slots] == [("1", True)]
+
+
+def test_a_switch_that_does_not_take_it_away_is_no_pass(line, stuck):
+    """The unit waits in DFU mode; nobody is told that it is off."""
+    stuck("off")
+    shop = line("boron")
+    record = shop.run()
+    assert record.verdict == "fail"
+    assert failed_step(record.units[0]).error["type"] == "PowerSwitchError"
+    assert record.units[0].parked is None
+    assert never_online(shop.board())
+
+
+def test_a_unit_that_did_not_pass_and_cannot_be_switched_off_is_not_said_to_be_off(line, stuck):
+    stuck("off")
+    shop = line({"platform": "photon", "faults": [{"do": "vanish", "at": "re_enumeration"}]})
+    record = shop.run()
+    assert record.verdict == "fail"
+    assert record.units[0].attempts[-1].switched_off_at is None
+    messages = [e.data["message"] for e in shop.events if e.type is EventType.OPERATOR_MESSAGE]
+    assert [m for m in messages if "stuck" in m] and [m for m in messages if ": unplug " in m]
 
 
 def transfers_of_a_whole_run(platform, line):

@@ -194,7 +194,7 @@ def test_http_relay(http_relay):
 @pytest.mark.parametrize(("path", "answer"), [("/bad/On", ""), ("/x/On", '"OFF"')])
 def test_an_http_relay_that_does_not_say_so(http_relay, path, answer):
     base, _ = http_relay
-    with pytest.raises(PowerSwitchError, match="answered (500|200): "):
+    with pytest.raises(PowerSwitchError, match=r"answered (500|200): "):
         HttpRelayPower(base + path, base, answer_on=answer).on()
 
 
