@@ -16,7 +16,7 @@ from particle_dev.cli.cloud_common import (
     yes_option,
 )
 from particle_dev.cli.cloud_options import opened_cloud
-from particle_dev.cli.cloud_output import plain, print_fields, print_json, print_table
+from particle_dev.cli.cloud_output import plain, print_done, print_fields, print_json, print_table
 from particle_dev.cli.cloud_retire import retire
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cloud.devices import AccountDevices
@@ -162,10 +162,6 @@ def approve(
     return _print_import(result, as_json)
 
 
-def _done(what: str, as_json: bool) -> None:
-    print_json({"ok": True, "done": what}) if as_json else click.echo(what)
-
-
 @devices.command("deny")
 @click.argument("device")
 @product_option(required=True)
@@ -176,7 +172,7 @@ def deny(device: str, product_ref: str, yes: bool, profile: str | None, token_fi
     need_yes(yes, f"denies {device}")
     with opened_cloud(profile, token_file) as api:
         ProductDevices(api, product_ref).deny(device)
-    _done(f"{device} is denied", as_json)
+    print_done(f"{device} is denied", as_json)
 
 
 @devices.command("remove")
@@ -191,7 +187,7 @@ def remove(
     need_yes(yes, f"removes {device} from product {product_ref}")
     with opened_cloud(profile, token_file) as api:
         ProductDevices(api, product_ref).remove(device)
-    _done(f"{device} is removed; its SIM is still active", as_json)
+    print_done(f"{device} is removed; its SIM is still active", as_json)
 
 
 @devices.command("claim")
@@ -205,7 +201,7 @@ def claim(
     """Make a device one of this account. Needs --may-bill: it counts against the free plan."""
     with opened_cloud(profile, token_file) as api:
         AccountDevices(api).claim(device, Permissions(may_bill=may_bill), request_transfer=request_transfer)
-    _done(f"the transfer of {device} is requested" if request_transfer else f"{device} is claimed", as_json)
+    print_done(f"the transfer of {device} is requested" if request_transfer else f"{device} is claimed", as_json)
 
 
 @devices.command("unclaim")
@@ -223,7 +219,7 @@ def unclaim(
             AccountDevices(api).unclaim(device)
         else:
             ProductDevices(api, product_ref).unclaim(device)
-    _done(f"{device} is unclaimed", as_json)
+    print_done(f"{device} is unclaimed", as_json)
 
 
 @devices.command("set")
@@ -280,7 +276,7 @@ def set_fields(
             of.rename(device, name)
         if notes is not None:
             of.set_notes(device, notes)
-    _done(f"{device} is changed", as_json)
+    print_done(f"{device} is changed", as_json)
 
 
 @devices.command("lock")
@@ -305,7 +301,7 @@ def lock(
         ProductDevices(api, product_ref).lock_firmware(
             device, version, Permissions(may_update_devices=may_update_devices), flash_now=flash_now
         )
-    _done(f"{device} is locked to version {version}", as_json)
+    print_done(f"{device} is locked to version {version}", as_json)
 
 
 @devices.command("unlock")
@@ -324,7 +320,7 @@ def unlock(
     """Let a device follow the product's releases again, from its next connection on. Needs --may-update-devices."""
     with opened_cloud(profile, token_file) as api:
         ProductDevices(api, product_ref).unlock_firmware(device, Permissions(may_update_devices=may_update_devices))
-    _done(f"{device} is unlocked", as_json)
+    print_done(f"{device} is unlocked", as_json)
 
 
 @devices.command("flash")
@@ -350,7 +346,7 @@ def flash(
         said = devices_of(api, product_ref).update_over_the_air(
             device, file.read_bytes(), Permissions(may_update_devices=may_update_devices)
         )
-    _done(said or "the cloud has taken it", as_json)
+    print_done(said or "the cloud has taken it", as_json)
 
 
 @click.command()

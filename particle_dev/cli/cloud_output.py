@@ -37,6 +37,11 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(plain(value)))
 
 
+def print_done(what: str, as_json: bool) -> None:
+    """Say that an act is done."""
+    print_json({"ok": True, "done": what}) if as_json else click.echo(what)
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
     """Columns as wide as their content; ``empty`` on standard error when there are no rows."""
     texts = [[cell_text(cell) for cell in row] for row in rows]

@@ -8,7 +8,7 @@ import click
 
 from particle_dev.cli.cloud_common import cloud_command, may_bill_option, need_yes, product_option, yes_option
 from particle_dev.cli.cloud_options import opened_cloud
-from particle_dev.cli.cloud_output import plain, print_fields, print_json, print_table
+from particle_dev.cli.cloud_output import plain, print_done, print_fields, print_json, print_table
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cloud.sims import Sims
 from particle_dev.permissions import Permissions
@@ -74,10 +74,6 @@ def show(
     return ExitCode.INCOMPLETE if state is not None and not state.complete else ExitCode.OK
 
 
-def _done(what: str, as_json: bool) -> None:
-    print_json({"ok": True, "done": what}) if as_json else click.echo(what)
-
-
 @sims.command("import")
 @click.argument("iccids", metavar="ICCID...", nargs=-1, required=True)
 @product_option(required=True)
@@ -96,7 +92,7 @@ def import_sims(
     """Put SIMs into a product and activate them. Needs --may-bill. The cloud queues it: see 'cloud sims show'."""
     with opened_cloud(profile, token_file) as api:
         Sims(api, product_ref).import_sims(iccids, Permissions(may_bill=may_bill), country=country)
-    _done(f"the cloud has queued {len(iccids)} SIMs", as_json)
+    print_done(f"the cloud has queued {len(iccids)} SIMs", as_json)
 
 
 @sims.command("activate")
@@ -119,7 +115,7 @@ def activate(
     with opened_cloud(profile, token_file) as api:
         of = Sims(api, product_ref)
         of.reactivate(iccid, permissions) if again else of.activate(iccid, permissions)
-    _done(f"{iccid} is being activated", as_json)
+    print_done(f"{iccid} is being activated", as_json)
 
 
 @sims.command("deactivate")
@@ -134,7 +130,7 @@ def deactivate(
     need_yes(yes, f"takes SIM {iccid} off the network")
     with opened_cloud(profile, token_file) as api:
         Sims(api, product_ref).deactivate(iccid)
-    _done(f"{iccid} is being deactivated", as_json)
+    print_done(f"{iccid} is being deactivated", as_json)
 
 
 @sims.command("release")
@@ -154,5 +150,5 @@ def release(
         of = Sims(api, product_ref)
         of.release(iccid)
         gone = of.find(iccid) is None
-    _done(f"{iccid} is released" if gone else f"{iccid} is being released: look again with sims show", as_json)
+    print_done(f"{iccid} is released" if gone else f"{iccid} is being released: look again with sims show", as_json)
     return ExitCode.OK if gone else ExitCode.INCOMPLETE

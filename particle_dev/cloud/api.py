@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from particle_dev.cloud.back_off import doubled_s
 from particle_dev.cloud.limits import REQUESTS, STREAM_OPENS, Limit, RateLimiter
 from particle_dev.cloud.replies import JsonObject, error_of, is_refusal, json_of
 from particle_dev.errors import (
@@ -54,7 +55,11 @@ class BackOff:
 
     def delay_s(self, failures: int, rng: random.Random) -> float:
         """Seconds to wait after the ``failures``-th failure in a row (1 or more): full jitter."""
-        return rng.uniform(0, min(self.longest_s, self.first_s * 2.0 ** min(failures - 1, 30)))
+        return rng.uniform(0, self.full_s(failures))
+
+    def full_s(self, failures: int) -> float:
+        """The whole delay after the ``failures``-th failure in a row."""
+        return doubled_s(self.first_s, self.longest_s, failures - 1)
 
 
 class CloudApi:

@@ -61,7 +61,7 @@ class ReconnectDelay:
             self._failures = 0
         self._failures += 1
         # Half of the delay at least: a random one near zero would make a storm of its own.
-        full_s = min(self._back_off.longest_s, self._back_off.first_s * 2.0 ** min(self._failures - 1, 30))
+        full_s = self._back_off.full_s(self._failures)
         return max(self._rng.uniform(full_s / 2, full_s), told_wait_s or 0.0)
 
 

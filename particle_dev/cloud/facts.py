@@ -1,7 +1,7 @@
 """Facts about one device that the cloud tells, for the billing gate: what each record proves, and what it supports.
 
-C1 to C11 are read from records of devices and SIMs, from the product's event stream and from the account's usage; what
-the device itself shows (D1 to D6) is evidence for stretches of time, see :mod:`particle_dev.cloud.metering`.
+C1 to C11 are read from records of devices and SIMs and from the product's event stream; what the device itself shows
+(D2 to D6) is evidence for stretches of time, see :mod:`particle_dev.cloud.metering`.
 
 Source: particle-iot/docs ``src/content/reference/cloud-apis/api.md`` (fields of records); that a null
 ``last_handshake_at`` means "never connected" is the type of npm particle-api-js ``src/types``.
@@ -41,21 +41,18 @@ FACT_IDS: Mapping[str, str] = {
     "C2": "the cloud has never heard from it",
     "C3": "the cloud does not take it for online",
     "C4": "no event of it in the product's stream",
-    "C5": "the cloud holds no vitals of it",
     "C6": "the cloud knows no functions and variables of it",
     "C7": "its SIM is not active",
-    "C8": "the carrier sees no connection of its SIM",
-    "C9": "its SIM has moved no data",
-    "C10": "the account's number of billable devices has not grown",
     "C11": "it is in the intended product, approved, of the product's platform",
-    "D1": "the device says that it is disconnected, asked every second",
     "D2": "the device has not tried to connect since it booted",
-    "D3": "its log of the whole boot tells of no attempt to connect",
     "D4": "it was in DFU mode, halted, or listening",
     "D5": "it holds no Wi-Fi credentials",
     "D6": "it runs an application that connects only when told to",
 }
-"""Facts by id. D7, a session left in retained RAM, is lost with the power and proves nothing."""
+"""Facts by id. Left out is what would change no verdict: C5 (vitals), C8 and C9 (what the carrier tells of a SIM) and
+C10 (billable devices of the account) come late and prove nothing that C1, C2 and C4 do not; D1 (polls of the cloud
+status) and D3 (the log) say less of a boot than its counters do, and the log's first lines come before USB does; D7, a
+session left in retained RAM, is lost with the power."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,34 +191,6 @@ def sim_evidence(start: Snapshot | None, end: Snapshot | None, since: datetime) 
     if start.sim.activations is None or start.sim.activations != end.sim.activations:
         return None
     return Evidence("sim_off", "its SIM was not active at both readings, nor in between", source, start.at, end.at)
-
-
-def vitals_fact(vitals: Mapping[str, object] | None, at: datetime) -> Fact:
-    """C5: the last vitals that the cloud holds of a device; None or empty: none."""
-    if vitals:
-        return Fact("C5", FactVerdict.DOUBT, "the cloud holds vitals of it", "cloud diagnostics", at)
-    return Fact("C5", FactVerdict.WEAK, "no vitals", "cloud diagnostics", at)
-
-
-def carrier_fact(connected: bool | None, data_connection: bool | None, at: datetime) -> Fact | None:
-    """C8: what the carrier says, maybe from its cache. None: it does not tell."""
-    if connected is None and data_connection is None:
-        return None
-    statement = f"carrier: connected {connected}, data connection {data_connection}".lower()
-    verdict = FactVerdict.DOUBT if connected or data_connection else FactVerdict.WEAK
-    return Fact("C8", verdict, statement, "cloud status of the SIM", at)
-
-
-def data_usage_fact(used_mb: float, at: datetime) -> Fact:
-    """C9: megabytes that a SIM has moved; told hours to days late."""
-    verdict = FactVerdict.DOUBT if used_mb > 0 else FactVerdict.WEAK
-    return Fact("C9", verdict, f"{used_mb:g} MB of data used", "cloud data usage of the SIM", at)
-
-
-def batch_fact(before: int, after: int, at: datetime) -> Fact:
-    """C10: billable devices of the account before and after a batch. About one unit it proves nothing."""
-    verdict = FactVerdict.DOUBT if after > before else FactVerdict.WEAK
-    return Fact("C10", verdict, f"billable devices: {before} before, {after} after", "service agreement", at)
 
 
 ONLINE_EVENTS = ("spark/device/last_reset", "spark/device/safemode", "spark/status/safe-mode")

@@ -40,9 +40,7 @@ INTERLOCKS: Mapping[Radio, str | None] = {
 """The fact that holds each radio back, whatever runs."""
 _FACT_OF_EVIDENCE = {
     "sim_off": "C7",
-    "cloud_status": "D1",
     "counters": "D2",
-    "log": "D3",
     "dfu": "D4",
     "off": "D4",
     "halted": "D4",
@@ -50,8 +48,8 @@ _FACT_OF_EVIDENCE = {
     "no_credentials": "D5",
     "own_application": "D6",
 }
-_WATCHED = ("D1", "D2", "D3", "D6")
-"""An application that was watched from its first to its last moment: all of these at once."""
+_WATCHED = ("D2", "D6")
+"""An application of ours, which the device's own counters have watched since its boot."""
 Span = tuple[datetime, datetime]
 
 

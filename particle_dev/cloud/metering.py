@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import pairwise
 
 GAP_TOLERANCE_S = 2.0
 """Largest gap between two pieces of evidence: less than any board needs from reset to a network."""
@@ -26,16 +25,12 @@ EVIDENCE_IDS = {
     "off": "without power, which the bench had switched off",
     "halted": "held by a debug probe: nothing ran",
     "listening": "in listening mode, without an attempt to connect since its boot",
-    "cloud_status": "the device said again and again, a second apart at most, that it is disconnected",
-    "log": "the log of a whole boot, from its first line, without an attempt to connect",
     "no_credentials": "no Wi-Fi network is stored",
     "own_application": "an application of ours runs, which connects only when told to",
     "sim_off": "the SIM was not active",
 }
 """Kinds of evidence by id. ``dfu``, ``off``, ``halted`` and ``listening`` each keep a unit off the air; what the others
 are worth, :mod:`particle_dev.cloud.gate` says."""
-LONGEST_POLL_S = 1.0
-"""Between two questions for the cloud status; a session cannot come and go in less."""
 NETWORK_CONNECTING = frozenset({3, 4})
 """``net:stat`` values connecting and connected."""
 
@@ -46,18 +41,6 @@ class BillingFinding(StrEnum):
     OFFLINE = "offline"
     ONLINE = "online"
     INCONCLUSIVE = "inconclusive"
-
-
-LOG_OF_CONNECTING = (
-    ("cloud connected", BillingFinding.ONLINE),
-    ("cloud: connected", BillingFinding.ONLINE),
-    ("cloud: connecting", BillingFinding.INCONCLUSIVE),
-    ("cloud socket connected", BillingFinding.INCONCLUSIVE),
-    ("starting handshake", BillingFinding.INCONCLUSIVE),
-)
-"""What Device OS and applications log on the way to the cloud, in lower case, and what it shows.
-
-Source: device-os v6.2.0 system/src/system_task.cpp; particle-iot/tracker-edge (the second)."""
 
 
 class BillingVerdict(StrEnum):
@@ -152,42 +135,6 @@ def held_listening(counters: Evidence) -> Evidence | None:
     )
 
 
-def read_cloud_status(samples: Sequence[tuple[datetime, int]]) -> Evidence | None:
-    """What answers to control request 300 show (0 disconnected, 1 connecting, 2 connected): time and answer of each, in
-    order. None without any. Inconclusive as soon as two of them are further apart than ``LONGEST_POLL_S``."""
-    if not samples:
-        return None
-    since, until = samples[0][0], samples[-1][0]
-    answers = {status for _, status in samples}
-    source = "control request 300"
-    if 2 in answers:
-        return Evidence("cloud_status", "the device is connected", source, since, until, BillingFinding.ONLINE)
-    if answers != {0}:
-        statement = "the device is connecting"
-        return Evidence("cloud_status", statement, source, since, until, BillingFinding.INCONCLUSIVE)
-    longest_s = max(((b - a).total_seconds() for (a, _), (b, _) in pairwise(samples)), default=0.0)
-    if longest_s > LONGEST_POLL_S:
-        statement = f"for {longest_s:.1f} s nobody asked the device whether it is connected"
-        return Evidence("cloud_status", statement, source, since, until, BillingFinding.INCONCLUSIVE)
-    return Evidence("cloud_status", "disconnected at every poll", source, since, until)
-
-
-def read_log(lines: Iterable[str], since: datetime, until: datetime, *, from_first_line: bool) -> Evidence:
-    """What the log of a boot shows. Without its first line, or empty, it is inconclusive: logging may have been off."""
-    source = "log on the serial port"
-    is_empty, found = True, list[tuple[str, BillingFinding]]()
-    for line in lines:
-        is_empty = False
-        found += [(line.strip(), finding) for text, finding in LOG_OF_CONNECTING if text in line.lower()]
-    if found:
-        line, finding = next((item for item in found if item[1] is BillingFinding.ONLINE), found[0])
-        return Evidence("log", f"the log says: {line}", source, since, until, finding)
-    if is_empty or not from_first_line:
-        statement = "the log does not begin with the boot"
-        return Evidence("log", statement, source, since, until, BillingFinding.INCONCLUSIVE)
-    return Evidence("log", "no attempt to connect in the log of the whole boot", source, since, until)
-
-
 def no_credentials(networks: Sequence[str], since: datetime, until: datetime) -> Evidence | None:
     """From the list of stored Wi-Fi networks (control request 502), for a stretch in which nobody stored any. None when
     there are some: that is no fault, they just hold nothing back."""
@@ -197,11 +144,12 @@ def no_credentials(networks: Sequence[str], since: datetime, until: datetime) ->
 
 
 def own_application(sha256: str, known: Iterable[str], since: datetime, until: datetime) -> Evidence | None:
-    """From the hash of the running application: None unless it is one of ours, of which we know that it connects only
-    when told to. Nobody can see that in a binary."""
+    """From the hash of the application on the device: None unless it is one of ours, of which we know that it connects
+    only when told to. Nobody can see that in a binary. Whether it ran, or safe mode did, the counters tell."""
     if sha256.lower() not in {item.lower() for item in known}:
         return None
-    return Evidence("own_application", f"runs {sha256[:16]}…", "module info", since, until)
+    statement = f"its application is {sha256[:16]}…, which connects only when told to"
+    return Evidence("own_application", statement, "control request 90", since, until)
 
 
 def judge(evidence: Iterable[Evidence], parked_at: datetime | None) -> Billing:

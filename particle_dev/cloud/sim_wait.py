@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from particle_dev.catalog.skus import SimClass
+from particle_dev.cloud.back_off import doubled_s
 
 ACTIVE = "active"
 """``status`` of a SIM whose device can connect."""
@@ -46,7 +47,7 @@ class SimSchedule(NamedTuple):
 
     def next_poll_s(self, polls: int) -> float:
         """Seconds to wait before the next look, after ``polls`` looks, while the SIM is attended to."""
-        return min(self.longest_poll_s, self.first_poll_s * 2.0 ** min(polls, 30))
+        return doubled_s(self.first_poll_s, self.longest_poll_s, polls)
 
 
 _DAYS = 3 * 86_400.0

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Protocol
-
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import UsbMode
 from particle_dev.cloud.device_state import DeviceEventType
@@ -18,45 +15,12 @@ from particle_dev.device.model import Device
 from particle_dev.device.modes import enter_dfu
 from particle_dev.errors import DeviceModeError, ParticleDevError, PlanRefusedError
 from particle_dev.flash.plan import FlashPlan
-from particle_dev.station.bench import Slot
 from particle_dev.station.events import JsonObject, error_data
-from particle_dev.station.gate import baseline_data
-from particle_dev.station.guard import UnitGuard
-from particle_dev.station.observations import Observations
-from particle_dev.station.recipe import Limits
+from particle_dev.station.run import Run
+from particle_dev.station.verdict_data import baseline_data
 
 CLOUD_POLL_S = 5.0
 """Between two looks at the cloud's record of a unit that connects."""
-
-
-class Run(Protocol):
-    """What these steps need of the run of a unit."""
-
-    slot: Slot
-    guard: UnitGuard
-    observed: Observations
-    device_id: str | None
-
-    @property
-    def limits(self) -> Limits:
-        """Of the recipe."""
-        ...
-
-    def now(self) -> datetime:
-        """UTC in this slot."""
-        ...
-
-    def check_stop(self, step: str, limit_s: float) -> None:
-        """Raise StationStoppedError or StepTimeoutError when the step should end."""
-        ...
-
-    def read_counters(self, session: ControlSession) -> None:
-        """Take what the running board tells of itself into evidence."""
-        ...
-
-    def say(self, message: str) -> None:
-        """Tell the operator."""
-        ...
 
 
 def ask_cloud(run: Run, plan: FlashPlan, evidence: JsonObject, device: Device) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from particle_dev.catalog.modules import INSTALLED_BY_BOARD
 from particle_dev.catalog.platforms import UsbMode
@@ -22,10 +21,8 @@ from particle_dev.flash.update_area import Install, prove_in_flash
 from particle_dev.flash.update_plan import make_update_plan
 from particle_dev.permissions import NOTHING
 from particle_dev.station.events import JsonObject, StepStatus
+from particle_dev.station.run import Run
 from particle_dev.station.run_record import UnitRecord
-
-if TYPE_CHECKING:
-    from particle_dev.station.unit import UnitRun
 
 COPIES = "copied_by_bootloader"
 """Key of the plan's evidence: SHA-256 of the modules."""
@@ -59,7 +56,7 @@ def copied_before(prior: UnitRecord | None) -> Collection[str]:
     return [sha256 for plan in plans for sha256 in plan.evidence.get(COPIES, ())]
 
 
-def copy_modules(run: UnitRun, plan: FlashPlan, device: Device, evidence: JsonObject) -> Device:
+def copy_modules(run: Run, plan: FlashPlan, device: Device, evidence: JsonObject) -> Device:
     """The step: lay down, arm, set the brake, let the bootloader copy, prove. Returns the unit, in DFU mode again."""
     installs = [Install(f, run.context.store.read(f.sha256)) for f in run.copies]
     host, limit_s, since = run.slot.host, run.limits.flash_s, run.now()
@@ -81,7 +78,7 @@ def copy_modules(run: UnitRun, plan: FlashPlan, device: Device, evidence: JsonOb
     return arrived
 
 
-def prove_copies(run: UnitRun, device: Device) -> None:
+def prove_copies(run: Run, device: Device) -> None:
     """Read back every byte that was copied. Raises VerifyError."""
     with DfuSession(run.slot.host, device) as session:
         for file in run.copies:

@@ -23,8 +23,9 @@ from particle_dev.station.journal import JOURNAL_NAME, Journal
 from particle_dev.station.recipe import Recipe
 from particle_dev.station.records import DATABASE_NAME, RecordDatabase
 from particle_dev.station.report import REPORT_NAME, write_report
+from particle_dev.station.run import UnitContext
 from particle_dev.station.run_record import RunRecord
-from particle_dev.station.unit import UnitContext, UnitRun
+from particle_dev.station.unit import UnitRun
 
 
 class Station:

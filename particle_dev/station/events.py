@@ -33,7 +33,8 @@ unit_finished
     "modules":[{"function": label such as "system part", "index", "version", "sha256", "size_bytes",
     "address", "file_name", "read_back_sha256": str|null}],
     "parked":{"mode":"dfu"|"halted", "power":"off"|"on_operator_must_unplug"}|null,
-    "left":{"power":"off"|"on_operator_must_unplug","at"}|null (how one that did not pass was left; null: in DFU mode),
+    "left":{"power":"off"|"on_operator_must_unplug","at", "error": error_data(…) if that failed}|null
+    (how one that did not pass was left; null: in DFU mode),
     "error": error_data(…)|null}``: why it did not pass, where every step did; or what could not be kept of its start
 run_finished
     ``{"verdict":"pass"|"fail"|"incomplete", "report": path|null}``

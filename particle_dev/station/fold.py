@@ -18,9 +18,7 @@ from typing import Any
 from particle_dev.cloud.gate import Gate
 from particle_dev.cloud.metering import Billing, BillingVerdict
 from particle_dev.errors import JournalError
-from particle_dev.station.billing import billing_from_data
 from particle_dev.station.events import EventType, JsonObject, StationEvent, StepStatus, Verdict, parse_timestamp
-from particle_dev.station.gate import gate_from_data
 from particle_dev.station.run_record import (
     Attempt,
     EmptySlot,
@@ -34,6 +32,7 @@ from particle_dev.station.run_record import (
     json_object,
     standing_steps,
 )
+from particle_dev.station.verdict_data import billing_from_data, gate_from_data
 
 
 def fold(events: Iterable[StationEvent]) -> RunRecord:

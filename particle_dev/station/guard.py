@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from particle_dev.catalog.modules import ModuleFunction, ModuleStore
 from particle_dev.catalog.platforms import Platform
 from particle_dev.cloud.budget import BudgetBook, cost_of_test
 from particle_dev.cloud.device_state import DeviceEvent, DeviceEventType, DeviceStates
@@ -22,6 +23,7 @@ from particle_dev.cloud.metering import (
     Evidence,
     held_listening,
     no_credentials,
+    own_application,
 )
 from particle_dev.cloud.plans import Plan
 from particle_dev.cloud.records import DeviceRecord
@@ -31,7 +33,7 @@ from particle_dev.errors import BillingUnprovenError, RequestRefusedError
 from particle_dev.permissions import NOTHING, Permissions
 from particle_dev.protocol.messages_config import Feature
 from particle_dev.station.events import JsonObject
-from particle_dev.station.gate import fact_data
+from particle_dev.station.verdict_data import fact_data
 
 WatchUnit = Callable[[str], StreamWatch]
 """Tells what the product's event stream has brought about a device so far."""
@@ -41,7 +43,8 @@ WatchUnit = Callable[[str], StreamWatch]
 class StationGuard:
     """What all units of a run share. ``watch`` None: no event stream is open. ``budget`` None: not known.
 
-    ``permissions`` are the operator's: strategy A needs ``may_connect``.
+    ``permissions`` are the operator's: strategy A needs ``may_connect``. ``semi_automatic_apps`` are SHA-256 of
+    applications that connect only when told to.
     """
 
     strategy: Strategy
@@ -51,6 +54,7 @@ class StationGuard:
     budget: BudgetBook | None = None
     plan: Plan | None = None
     permissions: Permissions = NOTHING
+    semi_automatic_apps: frozenset[str] = frozenset()
 
 
 WITHOUT_CLOUD = StationGuard(Strategy.C, None, None)
@@ -106,8 +110,22 @@ class UnitGuard:
                 networks = None
             if networks is not None and (piece := no_credentials(networks, counters.since, counters.until)):
                 found.append(piece)
+        if self.station.semi_automatic_apps and (piece := self._read_application(session, counters)) is not None:
+            found.append(piece)
         self._read_ethernet(session)
         return found
+
+    def _read_application(self, session: ControlSession, counters: Evidence) -> Evidence | None:
+        """That the application is one of ours. Device OS tells its hash from 5.6.0 on."""
+        try:
+            modules = session.module_info()
+        except RequestRefusedError:
+            return None
+        apps = [m for m in modules if (m.function, m.store) == (ModuleFunction.USER_PART, ModuleStore.MAIN)]
+        if len(apps) != 1 or not all(m.valid for m in modules if m.store == ModuleStore.MAIN) or not apps[0].sha256:
+            return None
+        known = self.station.semi_automatic_apps
+        return own_application(apps[0].sha256.hex(), known, counters.since, counters.until)
 
     def _read_ethernet(self, session: ControlSession) -> None:
         try:

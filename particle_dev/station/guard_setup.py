@@ -50,7 +50,16 @@ def opened_guard(recipe: Recipe, api: CloudApi, site: Path, permissions: Permiss
     watch = ProductWatch(source, hub.subscribe(), api.clock)
     with hub:
         _wait_for_canary(source, hub, api)
-        yield StationGuard(recipe.strategy or Strategy.C, evidence, states, watch, book, plan, permissions)
+        yield StationGuard(
+            recipe.strategy or Strategy.C,
+            evidence,
+            states,
+            watch,
+            book,
+            plan,
+            permissions,
+            choice.semi_automatic_apps,
+        )
 
 
 def _wait_for_canary(source: SseSource, hub: EventHub, api: CloudApi) -> None:

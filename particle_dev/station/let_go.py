@@ -5,40 +5,29 @@ Left alone in normal mode it would go online as soon as its application wants to
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Protocol
-
 from particle_dev.catalog.platforms import UsbMode
 from particle_dev.device.control import ControlSession
 from particle_dev.device.discovery import device_at
 from particle_dev.device.model import Device
-from particle_dev.errors import ParticleDevError, TransportError
-from particle_dev.station.bench import Slot
-from particle_dev.station.events import JsonObject, timestamp
-
-
-class Run(Protocol):
-    """What this needs of the run of a unit."""
-
-    slot: Slot
-    device_id: str | None
-
-    def now(self) -> datetime:
-        """UTC in this slot."""
-        ...
-
-    def read_counters(self, session: ControlSession) -> None:
-        """Take what the running board tells of itself into evidence."""
-        ...
-
-    def say(self, message: str) -> None:
-        """Tell the operator."""
-        ...
+from particle_dev.errors import JournalError, ParticleDevError, TransportError
+from particle_dev.station.events import JsonObject, error_data, timestamp
+from particle_dev.station.run import Run
 
 
 def let_go(run: Run) -> JsonObject | None:
     """Leave the unit so that it does not go online; ``left`` of its unit_finished event. None: it is in DFU mode, or
-    held by its probe, where the next run goes on."""
+    held by its probe, where the next run goes on. Only JournalError leaves it: what fails here must not hide the unit.
+    """
+    try:
+        return _let_go(run)
+    except JournalError:
+        raise
+    except ParticleDevError as error:
+        run.say(f"unplug {run.device_id or 'the board'} now: it could not be left quiet: {error.message}")
+        return {"power": "on_operator_must_unplug", "at": timestamp(run.now()), "error": error_data(error)}
+
+
+def _let_go(run: Run) -> JsonObject | None:
     device = device_at(run.slot.host, run.slot.port_path)
     if device is not None and device.mode is UsbMode.DFU:
         return None

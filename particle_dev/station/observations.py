@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from particle_dev.catalog.platforms import UsbMode
 from particle_dev.cloud.metering import BillingFinding, Evidence, held_in_dfu, held_off
@@ -11,9 +11,9 @@ from particle_dev.device.discovery import device_at
 from particle_dev.device.model import Device
 from particle_dev.errors import DeviceModeError
 from particle_dev.station.bench import Slot
-from particle_dev.station.billing import evidence_from_data
 from particle_dev.station.events import StepStatus, parse_timestamp
 from particle_dev.station.run_record import UnitRecord
+from particle_dev.station.verdict_data import evidence_from_data
 
 _SENDING = ("enter_dfu", "probe_park")
 """Steps that send a board into DFU mode."""
@@ -86,7 +86,9 @@ class Observations:
         self.evidence = list(dict.fromkeys([*self.evidence, *known, *prior.billing.evidence]))
         switched_off_at = prior.attempts[-1].switched_off_at if prior.attempts else None
         if switched_off_at is not None and self.off_until is not None:
-            self.evidence.append(held_off(parse_timestamp(switched_off_at), self.off_until))
+            # The journal cuts off parts of milliseconds: it had power a little longer than it says.
+            since = parse_timestamp(switched_off_at) + timedelta(milliseconds=1)
+            self.evidence.append(held_off(since, max(since, self.off_until)))
 
     def recall_dfu(self, prior: UnitRecord, device: Device, *, boots_only_dfu: bool) -> None:
         """Of a board that earlier attempts sent into DFU mode and that is in DFU mode: it has been there since, if it

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
 
 from particle_dev.catalog.chips import NRF52840
 from particle_dev.catalog.platforms import Platform, UsbMode, platform_by_name
@@ -41,35 +40,14 @@ from particle_dev.protocol.module import parse
 from particle_dev.station.bench import Slot
 from particle_dev.station.events import JsonObject
 from particle_dev.station.module_data import module_data
-from particle_dev.station.observations import Observations, sent_into_dfu_at
+from particle_dev.station.observations import sent_into_dfu_at
 from particle_dev.station.recipe import FirmwareChoice, ProbeChoice, Recipe
+from particle_dev.station.run import Run
 from particle_dev.station.run_record import UnitRecord
 
 _BY_PROBE = "flash, by the debug probe"
 BACKUP_FOLDER = "swd-backup"
 """In the folder of the run: pages that were erased in passing and are not written again yet."""
-
-
-class Run(Protocol):
-    """What these steps need of the run of a unit."""
-
-    slot: Slot
-    observed: Observations
-    device_id: str | None
-    modules: list[JsonObject]
-    erased: bool
-
-    def now(self) -> datetime:
-        """UTC in this slot."""
-        ...
-
-    def check_stop(self, step: str, limit_s: float) -> None:
-        """Raise StationStoppedError or StepTimeoutError when the step should end."""
-        ...
-
-    def read_counters(self, session: ControlSession) -> None:
-        """Take what the running board tells of itself into evidence."""
-        ...
 
 
 @contextmanager

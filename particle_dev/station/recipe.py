@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from particle_dev.catalog.platforms import PLATFORMS, platform_by_name
 from particle_dev.cloud.plans import PlanName
 from particle_dev.cloud.strategies import Strategy
 from particle_dev.toml_file import TomlFile, TomlTable, suggestion
+
+_SHA256 = re.compile("[0-9A-Fa-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,13 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class CloudChoice:
     """The product whose records prove the billing verdict. ``profile`` None: the one that particle-cli uses now;
-    ``plan`` is that of the product's owner: which decides what counts."""
+    ``plan`` is that of the product's owner: which decides what counts. ``semi_automatic_apps``: SHA-256 (as ``id`` and
+    ``inspect`` tell them) of applications with which units may arrive and which connect only when told to."""
 
     product: str
     plan: PlanName
     profile: str | None = None
+    semi_automatic_apps: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +173,7 @@ def _cloud(root: TomlTable, strategy: Strategy | None) -> CloudChoice | None:
             )
         return None
     table = root.table("cloud")
-    table.allow_only(["product", "profile", "plan"])
+    table.allow_only(["product", "profile", "plan", "semi_automatic_apps"])
     product = table.values.get("product")
     product = str(product) if type(product) is int else table.text("product")
     word = table.text("plan")
@@ -176,7 +181,15 @@ def _cloud(root: TomlTable, strategy: Strategy | None) -> CloudChoice | None:
         hint = suggestion(word, [str(name) for name in PlanName])
         raise table.error("plan", f"cloud.plan {word!r} is not known", hint=hint)
     profile = table.text("profile") if "profile" in table.values else None
-    return CloudChoice(product, PlanName(word), profile)
+    return CloudChoice(product, PlanName(word), profile, _hashes(table, "semi_automatic_apps"))
+
+
+def _hashes(table: TomlTable, key: str) -> frozenset[str]:
+    """A list of SHA-256 in hexadecimal."""
+    hashes = table.values.get(key, [])
+    if not isinstance(hashes, list) or not all(isinstance(h, str) and _SHA256.fullmatch(h) for h in hashes):
+        raise table.error(key, f"cloud.{key} must be a list of SHA-256", hint='write ["64 hexadecimal digits", …]')
+    return frozenset(h.lower() for h in hashes)
 
 
 def _probe(root: TomlTable) -> ProbeChoice | None:

@@ -18,9 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from particle_dev.errors import JournalError
-from particle_dev.station.billing import billing_data, billing_from_data
 from particle_dev.station.events import StepStatus, Verdict
-from particle_dev.station.gate import gate_data, gate_from_data
 from particle_dev.station.run_record import (
     Attempt,
     ModuleRecord,
@@ -30,6 +28,7 @@ from particle_dev.station.run_record import (
     UnitRecord,
     standing_steps,
 )
+from particle_dev.station.verdict_data import billing_data, billing_from_data, gate_data, gate_from_data
 
 DATABASE_NAME = "records.sqlite"
 

@@ -9,14 +9,13 @@ from typing import Any
 
 from particle_dev.cloud.gate import Gate
 from particle_dev.cloud.metering import Billing
-from particle_dev.station.billing import billing_data
 from particle_dev.station.events import (
     JsonObject,
     StepStatus,
     Verdict,
     without_volatile,
 )
-from particle_dev.station.gate import gate_data
+from particle_dev.station.verdict_data import billing_data, gate_data
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,22 +8,18 @@ journal: the evidence of steps that passed, and whether the flash had begun.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
-from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import UsbMode
 from particle_dev.cloud.gate import Gate
 from particle_dev.cloud.metering import Billing, judge, read_counters
 from particle_dev.cloud.strategies import Strategy
 from particle_dev.device.control import ControlSession
-from particle_dev.device.dfu import DfuSession
 from particle_dev.device.discovery import POLL_INTERVAL_S, device_at, wait_for_device
 from particle_dev.device.model import Device
-from particle_dev.device.modes import enter_dfu
 from particle_dev.errors import (
     BillingGuardError,
     BillingUnprovenError,
@@ -41,28 +37,20 @@ from particle_dev.errors import (
     StationStoppedError,
     StepTimeoutError,
     TransportError,
-    WrongDeviceError,
 )
-from particle_dev.flash.board_modules import Inventory, ModuleFile, module_title
-from particle_dev.flash.execute import flash, verify
-from particle_dev.flash.inventory import read_inventory, refuse_protected, refuse_unwritable
-from particle_dev.flash.plan import FlashPlan
-from particle_dev.flash.progress import BlockWritten, ModuleCompared, SectorErased
-from particle_dev.flash.store import FirmwareStore
-from particle_dev.protocol.module import parse
+from particle_dev.flash.board_modules import ModuleFile
+from particle_dev.station import usb_steps
 from particle_dev.station.bench import Slot
-from particle_dev.station.billing import billing_data, evidence_data
 from particle_dev.station.cloud_steps import ask_cloud, await_verdict, connect
-from particle_dev.station.copies import COPIES, copied_before, copy_modules, plan_unit, prove_copies
+from particle_dev.station.copies import copy_modules
 from particle_dev.station.events import EventType, JsonObject, Verdict, error_data
-from particle_dev.station.gate import gate_data
-from particle_dev.station.guard import WITHOUT_CLOUD, StationGuard, UnitGuard
+from particle_dev.station.guard import UnitGuard
 from particle_dev.station.let_go import let_go
-from particle_dev.station.module_data import module_data
 from particle_dev.station.observations import Observations
 from particle_dev.station.probe_steps import ProbeWork, opened_by_probe
-from particle_dev.station.recipe import FirmwareChoice, Limits, ProbeChoice, Recipe
-from particle_dev.station.run_record import UnitRecord
+from particle_dev.station.recipe import Limits, ProbeChoice
+from particle_dev.station.run import UnitContext
+from particle_dev.station.verdict_data import billing_data, evidence_data, gate_data
 
 REFUSALS = (
     PlanRefusedError,
@@ -75,21 +63,6 @@ REFUSALS = (
 """Errors that, as long as nothing was erased, leave the unit as it came."""
 Emit = Callable[[EventType, str | None, str | None, JsonObject], None]
 """Called with (type, Device ID, step, data); raises JournalError when the event cannot be kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class UnitContext:
-    """What all units of a run share. ``expected`` maps slots to Device IDs, ``prior`` Device IDs to what earlier
-    attempts of this run recorded, ``stopping`` tells that the operator wants to end."""
-
-    recipe: Recipe
-    store: FirmwareStore
-    expected: Mapping[str, str]
-    prior: Mapping[str, UnitRecord]
-    stopping: Callable[[], bool]
-    guard: StationGuard = WITHOUT_CLOUD
-    folder: Path = field(default_factory=Path)
-    """Of the run."""
 
 
 @dataclass(slots=True)
@@ -271,13 +244,13 @@ class UnitRun:
     def _steps(self, device: Device) -> None:
         limits = self.limits
         with self._step("identify", limits.identify_s) as evidence:
-            firmware = self._identify(device, evidence)
+            firmware = usb_steps.identify(self, device, evidence)
         with self._step("check", limits.check_s) as evidence:
-            inventory = self._check(device, evidence)
+            inventory = usb_steps.check(self, device, evidence)
         with self._step("plan", limits.check_s) as evidence:
-            plan = self._plan(inventory, device.mode, firmware, evidence)
+            plan = usb_steps.plan_modules(self, inventory, device.mode, firmware, evidence)
         with self._step("enter_dfu", limits.enter_dfu_s) as evidence:
-            device = self._enter_dfu(device, evidence)
+            device = usb_steps.into_dfu_mode(self, device, evidence)
         if self.guard.asks_cloud:
             with self._step("cloud_before", limits.cloud_s) as evidence:
                 ask_cloud(self, plan, evidence, device)
@@ -285,14 +258,14 @@ class UnitRun:
             with self._step("copy", limits.flash_s) as evidence:
                 device = copy_modules(self, plan, device, evidence)
         with self._step("flash", limits.flash_s) as evidence:
-            self._flash(plan, device, evidence)
+            usb_steps.flash(self, plan, device, evidence)
         with self._step("verify", limits.verify_s) as evidence:
-            self._verify(plan, device, evidence)
+            usb_steps.verify(self, plan, device, evidence)
         if self.guard.strategy is Strategy.A:
             with self._step("connect", limits.connect_s) as evidence:
                 device = connect(self, device, evidence)
         with self._step("park", limits.park_s) as evidence:
-            self._park(device, evidence)
+            usb_steps.park(self, device, evidence)
         if self.guard.asks_cloud:
             with self._step("gate", limits.gate_s) as evidence:
                 await_verdict(self, device, evidence)
@@ -317,7 +290,7 @@ class UnitRun:
                 if choice.then_usb:
                     device = self._into_dfu(sent_at)
                 else:
-                    self._leave("halted", "it stands where the debug probe halted it")
+                    self.leave("halted", "it stands where the debug probe halted it")
         if choice.then_usb:
             self._steps(device)
 
@@ -335,74 +308,6 @@ class UnitRun:
         self.observed.in_dfu_since(since)
         return device
 
-    def _identify(self, device: Device, evidence: JsonObject) -> FirmwareChoice:
-        """Who is it? Device ID over each link that tells it, serial number, platform."""
-        links = {"debug probe": self.probed_id} if self.probed_id else {}
-        links["usb serial number"] = device.usb.serial_number
-        evidence |= {
-            "platform": device.platform.name,
-            "port": device.usb.port_path,
-            "usb_address": device.usb.address,
-            "mode": str(device.mode),
-            "device_id_by": links,
-        }
-        if device.mode is UsbMode.NORMAL:
-            with ControlSession(self.slot.host, device) as session:
-                evidence["connecting_stopped"] = session.stop_connecting()
-                links["control request 20"] = session.device_id()
-                evidence["serial_number"] = session.serial_number()
-                evidence["device_os"] = session.system_version()
-                evidence["mode"] = str(session.device_mode())
-        # The unit keeps the name under which its steps began.
-        self.device_id = self.probed_id or links.get("control request 20", device.device_id) or None
-        for link, actual in links.items():
-            if actual != self.device_id:
-                raise _wrong_device(self.slot.name, self.device_id or "", actual, link)
-        expected = self.context.expected.get(self.slot.name)
-        if expected is not None and expected != self.device_id:
-            raise _wrong_device(self.slot.name, expected, self.device_id or "", "the bench file")
-        self.guard.identified(self.device_id or "", device.platform)
-        prior = self.context.prior.get(self.device_id or "")
-        if prior is not None:
-            self.observed.recall(prior)
-        firmware = self.context.recipe.firmware.get(device.platform.name)
-        if firmware is None:
-            raise PlanRefusedError(
-                f"the recipe '{self.context.recipe.name}' has no firmware for {device.platform.display_name}",
-                reasons=[f"no [firmware.{device.platform.name}] in {self.context.recipe.path}"],
-                hint="add that table to the recipe, or take the board out",
-            )
-        return firmware
-
-    def _check(self, device: Device, evidence: JsonObject) -> Inventory:
-        """What is on it, and has it been online since it booted?"""
-        if device.mode is UsbMode.NORMAL:
-            with ControlSession(self.slot.host, device) as session:
-                self.read_counters(session)
-        since = self.now()
-        inventory = read_inventory(self.slot.host, device)
-        if device.mode is UsbMode.DFU:
-            prior = self.context.prior.get(self.device_id or "")
-            if prior is not None:
-                self.observed.recall_dfu(prior, device, boots_only_dfu=not _starts(inventory))
-            # Reading all of its flash takes seconds on a slow bus.
-            self.observed.still_held(device, self.observed.sent_at or since)
-        evidence |= {
-            "read_over": inventory.read_over,
-            "modules": [
-                {"module": module_title(m.function, m.index), "version": m.version, "valid": m.valid}
-                for m in inventory.modules
-            ],
-        }
-        doubtful = self.observed.doubts
-        if doubtful and self.guard.strategy is not Strategy.A:
-            raise PlanRefusedError(
-                f"{self.device_id}: {'; '.join(doubtful)}",
-                reasons=doubtful,
-                hint="nothing was erased; set the unit aside and look its Device ID up in the cloud",
-            )
-        return inventory
-
     def read_counters(self, session: ControlSession) -> None:
         """Take what the running board tells of itself into evidence."""
         try:
@@ -415,86 +320,7 @@ class UnitRun:
         if self.guard.asks_cloud:
             self.observed.evidence += self.guard.read_interlocks(session, counters)
 
-    def _plan(self, inventory: Inventory, mode: UsbMode, firmware: FirmwareChoice, evidence: JsonObject) -> FlashPlan:
-        """Which modules go where; every file is read and checked now, before anything is erased."""
-        platform = inventory.platform
-        store = self.context.store
-        release = store.device_os_set(platform.name, firmware.device_os)
-        chosen = [*release.modules, store.app(platform.name, firmware.app)]
-        files = [ModuleFile(parse(store.read(m.sha256)), m.sha256, m.file_name) for m in chosen]
-        before = copied_before(self.context.prior.get(self.device_id or ""))
-        plan, self.copies = plan_unit(inventory, files, mode, before)
-        evidence |= {
-            "device_os": firmware.device_os,
-            "steps": list(plan.lines()),
-            "satisfied": [f.title for f in plan.satisfied],
-        }
-        if self.copies:
-            evidence[COPIES] = [f.sha256 for f in self.copies]
-            evidence["steps"].insert(0, f"copies by the bootloader: {', '.join(f.title for f in self.copies)}")
-        self.modules = [module_data(w.file, w.address) for w in plan.writes]
-        self.modules += [module_data(f, f.module.start_address) for f in self.copies]
-        return plan
-
-    def _enter_dfu(self, device: Device, evidence: JsonObject) -> Device:
-        """To DFU mode, with the counters of the running boot read last of all."""
-        by = "was in DFU mode"
-        if device.mode is UsbMode.NORMAL:
-            with ControlSession(self.slot.host, device) as session:
-                self.read_counters(session)
-            since = self.now()
-            device, entry = enter_dfu(self.slot.host, device, timeout_s=self.limits.enter_dfu_s)
-            by = str(entry)
-            self.observed.in_dfu_since(since)
-        evidence["attempt"] = {"by": by, "usb_address": device.usb.address}
-        with DfuSession(self.slot.host, device) as dfu_session:
-            if self.copies:
-                # Slots that an earlier attempt armed are our own; the step tells them from others.
-                refuse_protected(dfu_session)
-            else:
-                refuse_unwritable(dfu_session)
-        return device
-
-    def _flash(self, plan: FlashPlan, device: Device, evidence: JsonObject) -> None:
-        """Erase and write what is not right yet."""
-        work = {"right_bytes": 0, "erased_sectors": 0, "written_bytes": 0}
-        limit_s = self.limits.flash_s
-        with DfuSession(self.slot.host, device) as session:
-            for event in flash(plan, session, self.context.store.read):
-                if isinstance(event, ModuleCompared):
-                    work["right_bytes"] += event.right_bytes
-                elif isinstance(event, SectorErased):
-                    self.erased = True
-                    work["erased_sectors"] += 1
-                elif isinstance(event, BlockWritten):
-                    work["written_bytes"] += event.size_bytes
-                    self.progress("flash", event.file_name, event.done_bytes, event.total_bytes)
-                self.check_stop("flash", limit_s)
-        evidence["work"] = work
-        self.observed.still_held(device)
-
-    def _verify(self, plan: FlashPlan, device: Device, evidence: JsonObject) -> None:
-        """Read back every byte."""
-        with DfuSession(self.slot.host, device) as session:
-            for event in verify(plan, session, self.context.store.read):
-                for module in self.modules:
-                    if module["file_name"] == event.file_name:
-                        module["read_back_sha256"] = event.sha256
-                self.progress("verify", event.file_name, event.done_bytes, event.total_bytes)
-                self.check_stop("verify", self.limits.verify_s)
-        if self.copies:
-            prove_copies(self, device)
-        evidence |= {"read_over": "DFU read", "size_bytes": plan.size_bytes}
-        self.observed.still_held(device)
-
-    def _park(self, device: Device, evidence: JsonObject) -> None:
-        """End in DFU mode, without power where the bench can switch it."""
-        self.observed.still_held(device)
-        self._leave("dfu", "it waits in DFU mode")
-        assert self.parked is not None
-        evidence |= self.parked
-
-    def _leave(self, mode: str, why: str) -> None:
+    def leave(self, mode: str, why: str) -> None:
         """Without power, or for the operator to take it away."""
         parked_at = self.now()
         power = "on_operator_must_unplug"
@@ -518,17 +344,3 @@ class UnitRun:
         while device_at(self.slot.host, self.slot.port_path) is not None:
             self.check_stop("park", self.limits.park_s)
             self.slot.host.clock.sleep(POLL_INTERVAL_S)
-
-
-def _starts(inventory: Inventory) -> bool:
-    """Whether its bootloader would start a system part."""
-    return any(m.valid for m in inventory.modules if (m.function, m.index) == (ModuleFunction.SYSTEM_PART, 1))
-
-
-def _wrong_device(slot: str, expected: str, actual: str, source: str) -> WrongDeviceError:
-    return WrongDeviceError(
-        f"slot {slot}: {source} says {actual}, expected {expected}",
-        expected=expected,
-        actual=actual,
-        hint="nothing was erased; check which board is in this slot",
-    )

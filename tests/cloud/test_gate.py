@@ -18,14 +18,10 @@ from particle_dev.cloud.facts import (
     FactVerdict,
     SimState,
     Snapshot,
-    batch_fact,
-    carrier_fact,
-    data_usage_fact,
     device_facts,
     sim_evidence,
     sim_fact,
     time_text,
-    vitals_fact,
 )
 from particle_dev.cloud.gate import INTERLOCKS, GateCase, Radio, cloud_not_asked, evaluate
 from particle_dev.cloud.metering import (
@@ -37,9 +33,7 @@ from particle_dev.cloud.metering import (
     held_listening,
     no_credentials,
     own_application,
-    read_cloud_status,
     read_counters,
-    read_log,
 )
 from particle_dev.cloud.plans import PLANS, PlanName
 from tests.cloud.guard_cases import (
@@ -260,29 +254,15 @@ def test_membership(field):
     assert "C11" in missing(end=snapshot(OFF_S + 61, device_row(**field)))
 
 
-def test_supporting_facts():
-    assert vitals_fact(None, at(0)).verdict is FactVerdict.WEAK
-    assert vitals_fact({"device": {}}, at(0)).verdict is FactVerdict.DOUBT
-    assert carrier_fact(None, None, at(0)) is None
-    assert carrier_fact(False, False, at(0)).verdict is FactVerdict.WEAK
-    assert carrier_fact(False, True, at(0)).verdict is FactVerdict.DOUBT
-    assert data_usage_fact(0.0, at(0)).verdict is FactVerdict.WEAK
-    assert data_usage_fact(0.1, at(0)).verdict is FactVerdict.DOUBT
-    assert batch_fact(7, 7, at(0)).verdict is FactVerdict.WEAK
-    assert batch_fact(7, 8, at(0)).verdict is FactVerdict.DOUBT
-
-
-@pytest.mark.parametrize(
-    "fact",
-    [vitals_fact({"x": 1}, at(0)), carrier_fact(True, None, at(0)), data_usage_fact(2, at(0)), batch_fact(1, 2, at(0))],
-)
-def test_a_doubt_is_unknown(fact):
+def test_a_doubt_is_unknown():
+    fact = Fact("C6", FactVerdict.DOUBT, "the device has told its functions", "made up", at(0))
     end = good_case().end
     assert fact.statement in missing(end=replace(end, facts=(*end.facts, fact)))
 
 
 def test_every_fact_has_a_meaning():
-    assert sorted(FACT_IDS) == sorted([*(f"C{n}" for n in range(1, 12)), *(f"D{n}" for n in range(1, 7))])
+    """C5, C8 to C10, D1 and D3 change no verdict and are not there."""
+    assert sorted(FACT_IDS) == ["C1", "C11", "C2", "C3", "C4", "C6", "C7", "D2", "D4", "D5", "D6"]
 
 
 # ---- C7 --------------------------------------------------------------------------------------------------------------
@@ -340,28 +320,23 @@ def test_a_board_without_any_radio_needs_nothing():
     assert evaluate(without_dfu(radios=frozenset())).verdict is NOT_STARTED
 
 
-# ---- D1 to D6 --------------------------------------------------------------------------------------------------------
+# ---- D2 to D6 --------------------------------------------------------------------------------------------------------
 
 
 def counters(seconds=OFF_S, uptime_s=OFF_S, **changes):
     return read_counters(QUIET | {"sys:uptime": uptime_s} | changes, at(seconds))
 
 
-def polls(step_s=1.0, status=0):
-    return read_cloud_status([(at(n * step_s), status) for n in range(int(OFF_S / step_s) + 1)])
-
-
-LOG = read_log(["0000000001 [app] INFO: hello"], at(0), at(OFF_S), from_first_line=True)
 OURS = own_application("ab" * 32, ["AB" * 32], at(0), at(OFF_S))
-WATCHED = (polls(), counters(), LOG, OURS)
+WATCHED = (counters(), OURS)
 
 
 def test_an_application_of_ours_that_was_watched_all_the_time():
     assert evaluate(without_dfu(*WATCHED)).verdict is NOT_STARTED
 
 
-@pytest.mark.parametrize("lacking", range(4))
-def test_all_four_are_needed(lacking):
+@pytest.mark.parametrize("lacking", range(2))
+def test_both_are_needed(lacking):
     evidence = [piece for n, piece in enumerate(WATCHED) if n != lacking]
     assert evaluate(without_dfu(*evidence)).verdict is UNKNOWN
 
@@ -391,36 +366,6 @@ def test_two_radios_need_both():
     assert evaluate(without_dfu(piece, radios=both, sim=ACTIVE)).verdict is UNKNOWN
 
 
-def test_polls_too_far_apart():
-    assert polls(2.0).finding is BillingFinding.INCONCLUSIVE
-    assert read_cloud_status([]) is None
-
-
-def test_a_poll_that_finds_it_connected():
-    assert evaluate(without_dfu(polls(status=2))).verdict is STARTED
-    assert evaluate(without_dfu(polls(status=1))).verdict is UNKNOWN
-
-
-@pytest.mark.parametrize(
-    ("lines", "finding"),
-    [
-        (["Cloud: connecting"], BillingFinding.INCONCLUSIVE),
-        (["0000012 [system] INFO: Cloud: connecting", "0000013 [system] INFO: Cloud connected"], BillingFinding.ONLINE),
-        (["Starting handshake"], BillingFinding.INCONCLUSIVE),
-        ([], BillingFinding.INCONCLUSIVE),
-        (["hello"], BillingFinding.OFFLINE),
-    ],
-)
-def test_log(lines, finding):
-    assert read_log(lines, at(0), at(1), from_first_line=True).finding is finding
-
-
-def test_a_log_that_begins_later_proves_nothing():
-    assert read_log(["hello"], at(0), at(1), from_first_line=False).finding is BillingFinding.INCONCLUSIVE
-    late = read_log(["Cloud connected"], at(0), at(1), from_first_line=False)
-    assert late.finding is BillingFinding.ONLINE
-
-
 def test_an_application_that_is_not_ours():
     assert own_application("cd" * 32, ["ab" * 32], at(0), at(1)) is None
 
@@ -446,7 +391,7 @@ def test_interlocks_may_take_turns():
 # ---- rules for any evidence ------------------------------------------------------------------------------------------
 
 SPANS = st.tuples(st.integers(-20, OFF_S + 20), st.integers(0, OFF_S)).map(lambda t: (at(t[0]), at(t[0] + t[1])))
-EVIDENCE_IDS = ("dfu", "halted", "listening", "no_credentials", "own_application", "cloud_status", "counters", "log")
+EVIDENCE_IDS = ("dfu", "halted", "listening", "no_credentials", "own_application", "counters")
 PIECES = st.builds(
     lambda name, span, finding: Evidence(name, f"{name} {finding}", "made up", *span, finding),
     st.sampled_from(EVIDENCE_IDS),

@@ -24,7 +24,8 @@ from particle_dev.station.events import EventType, Verdict, new_event
 from particle_dev.station.fold import fold
 from particle_dev.station.guard import StationGuard
 from particle_dev.station.recipe import FirmwareChoice, Limits, Recipe
-from particle_dev.station.unit import UnitContext, UnitRun
+from particle_dev.station.run import UnitContext
+from particle_dev.station.unit import UnitRun
 from particle_dev.transport.http import HttpxLink
 
 BOOT, SYSTEM, USER = ModuleFunction.BOOTLOADER, ModuleFunction.SYSTEM_PART, ModuleFunction.USER_PART

@@ -246,7 +246,7 @@ class GuardMachine(RuleBasedStateMachine):
         member=st.sampled_from(["product", "product", "other", None]),
         plan=st.sampled_from(["basic", "enterprise", "basic", "free"]),
         factory=st.sampled_from(["new", "online"]),
-        device_os=st.sampled_from(["2.1.0", "4.0.0"]),
+        device_os=st.sampled_from(["2.1.0", "4.0.0", "5.6.0"]),
         arrives=st.sampled_from(["app", "dfu"]),
         has_power=st.booleans(),
     )
@@ -398,7 +398,8 @@ class GuardMachine(RuleBasedStateMachine):
             if somebody is not None and seen[0] == when + 1:
                 SOMEBODY[somebody](w, seconds)
 
-        guard = w.guard(strategy) if strategy else None
+        ours = frozenset([parse(w.ours).sha256.stored.hex()])
+        guard = w.guard(strategy, semi_automatic_apps=ours) if strategy else None
         with self._unless_it_goes_online("station", cut, self.sets[modules], excused=somebody is not None):
             record = w.run(guard, shelf=Shelf(self.sets[modules]), on_event=interfere)
         w.cloud.advance()
@@ -412,6 +413,7 @@ class GuardMachine(RuleBasedStateMachine):
         ledger, billing, gate = w.cloud.ledger, record.billing, record.gate
         if gate.verdict is NOT_STARTED:
             TALLY["never billed, said the gate"] += 1
+            TALLY["with an application of ours"] += "own_application" in {e.id for e in billing.evidence}
             assert not ledger.metered(w.device_id), (gate, ledger.entries(w.device_id))
             assert not ledger.has_connected(w.device_id)
         if gate.since_baseline is NOT_STARTED:

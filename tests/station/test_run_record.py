@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from particle_dev.cloud.metering import BillingVerdict
 from particle_dev.errors import JournalError
-from particle_dev.station.billing import billing_data, billing_from_data
 from particle_dev.station.events import EventType, StationEvent, StepStatus, Verdict
 from particle_dev.station.fold import fold
+from particle_dev.station.verdict_data import billing_data, billing_from_data
 
 UNIT = "e00fce68d3a1b2c4f5061728"
 OTHER = "3c001f000947343432313031"

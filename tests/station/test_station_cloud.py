@@ -11,8 +11,9 @@ from particle_dev.cloud.budget import BudgetBook, budget_of
 from particle_dev.cloud.metering import BillingVerdict
 from particle_dev.cloud.plans import PLANS, PlanName
 from particle_dev.cloud.strategies import Strategy
-from particle_dev.errors import DeviceModeError, DeviceNotFoundError, GuardStateError
+from particle_dev.errors import BenchError, DeviceModeError, DeviceNotFoundError, GuardStateError
 from particle_dev.permissions import Permissions
+from particle_dev.protocol.module import parse
 from particle_dev.station import cloud_steps, observations
 from particle_dev.station.cloud_steps import CLOUD_POLL_S
 from tests.station.guard_world import SYSTEM_VERSION, Shelf, World, small_set
@@ -39,6 +40,10 @@ def verdicts(unit):
 
 def error(unit):
     return unit.error and unit.error["message"]
+
+
+def module_sha256(data):
+    return parse(data).sha256.stored.hex()
 
 
 # ---- strategy C ------------------------------------------------------------------------------------------------------
@@ -86,6 +91,24 @@ def test_an_automatic_application_with_an_active_sim_is_unknown_even_if_it_was_c
     unit = w.run(w.guard())
     assert verdicts(unit) == ("fail", NOT_STARTED, UNKNOWN)
     assert "off the air" in error(unit)
+    assert not w.is_metered
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_an_application_of_ours_holds_back_what_an_active_sim_does_not(world, is_known):
+    """D6, read from the board: imported in bulk long before, with a test application that connects when told to."""
+    w = world("boron", factory="online", device_os="5.6.0")
+    w.board.power_off()
+    w.program([w.ours])
+    w.board.power_on()
+    w.clock.sleep(20)
+    w.board.advance()
+    w.open_stream(since_s=-60)
+    known = frozenset([module_sha256(w.ours)]) if is_known else frozenset(["ab" * 32])
+    unit = w.run(w.guard(semi_automatic_apps=known))
+    assert unit.gate.verdict is (NOT_STARTED if is_known else UNKNOWN), (unit.gate.missing, unit.error)
+    assert (str(unit.verdict) == "pass") is is_known
+    assert ("own_application" in {e.id for e in unit.billing.evidence}) is is_known
     assert not w.is_metered
 
 
@@ -257,6 +280,21 @@ def test_where_nobody_can_switch_the_power_it_listens(world):
     assert any("unplug" in e.data["message"] for e in w.events if e.type == "operator_message")
     assert not minutes_later(w).went_online
     assert w.board.state.listening
+
+
+def test_what_fails_when_a_unit_is_let_go_does_not_hide_the_unit(world, monkeypatch):
+    w = world("boron", factory="online", device_os="4.0.0")
+    w.board.power_off()
+
+    def jammed():
+        raise BenchError("the power switch does not answer", hint="look at the bench")
+
+    monkeypatch.setattr(w.slot.power, "off", jammed)
+    unit = w.run(shelf=unmet(w))
+    assert w.events[-1].type == "unit_finished"
+    assert str(unit.verdict) == "refused"
+    assert w.events[-1].data["left"]["error"]["type"] == "BenchError"
+    assert any("could not be left quiet" in e.data["message"] for e in w.events if e.type == "operator_message")
 
 
 # ---- the last look --------------------------------------------------------------------------------------------------
