@@ -49,6 +49,8 @@
     │   │   ├── ActRefusedError         … an act out of the order of a test strategy: reasons, hazards
     │   │   └── GuardStateError         … its file cannot be read or written: path
     │   └── RemovalIncompleteError    … device or SIM not yet out of a product: remaining
+    ├── ConnectivityError           a connectivity test cannot be made
+    │   └── StageFailedError          … a stage of one failed: stage, code, what was seen, cause, next step
     ├── StationError
     │   ├── ConfigError               recipe or bench file: file, line, key
     │   ├── JournalError              journal or record cannot be written or read
@@ -516,6 +518,35 @@ class RemovalIncompleteError(CloudError):
         super().__init__(message, hint=hint)
         self.device_id = device_id
         self.remaining = tuple(str(step) for step in remaining)
+
+
+class ConnectivityError(ParticleDevError):
+    """A connectivity test cannot be made as it was asked for."""
+
+
+class StageFailedError(ConnectivityError):
+    """A stage of a connectivity test failed. ``code`` is of ``particle_dev.connectivity.failures``; ``seen`` what was
+    observed; ``hint`` is for the operator, ``engineer_hint`` for who looks into it."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        stage: str,
+        code: str,
+        seen: str,
+        cause: str,
+        engineer_hint: str,
+        next_step: str,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.stage = stage
+        self.code = code
+        self.seen = seen
+        self.cause = cause
+        self.engineer_hint = engineer_hint
+        self.next_step = next_step
 
 
 class StationError(ParticleDevError):

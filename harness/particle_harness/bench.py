@@ -17,6 +17,7 @@ from particle_harness.clock import Clock, RealClock, VirtualClock
 from particle_harness.cloud_side import CloudLink
 from particle_harness.factory import known_release, release_stand_ins
 from particle_harness.faults import parse_faults
+from particle_harness.network_trouble import parse_troubles
 from particle_harness.state import SlotStore
 from particle_harness.state_lock import StateLock
 from particle_harness.usb.bus_device import BusDevice
@@ -51,6 +52,7 @@ _SLOT_KEYS = frozenset(
         "silicon",
         "application",
         "battery",
+        "network",
     }
 )
 _SLOT_WORDS = {
@@ -180,7 +182,8 @@ def open_bench(
     ``application.FEATURES``, or "program:COMMAND": see application), ``semi_automatic_apps`` (SHA-256 of module files),
     ``blank`` (true: nothing was ever programmed), ``probe`` (true: a debug probe is connected; needs the emulator),
     ``silicon`` (build code of an nRF52840: "AAD0", or "AAF0" with hardened protection); ``battery`` (what the bench
-    says of one; these boards have none); default: a Boron, a B-SoM, a Tracker and a Photon.
+    says of one; these boards have none); ``network`` (what is wrong with the way to the network, of
+    ``network_trouble.TROUBLES``); default: a Boron, a B-SoM, a Tracker and a Photon.
     ``factory_modules(platform)`` gives bootloader and SoftDevice that new boards leave the factory with. Raises
     BenchError for an option, key or word that means nothing here, and when another process has the boards of
     ``state_dir`` open.
@@ -257,6 +260,7 @@ def _board(
     try:
         kind = hardware(str(table["platform"]))
         faults = parse_faults(table.get("faults", ()))
+        network = parse_troubles(table.get("network", ()))
         if "device_os" in table:
             known_release(table["device_os"])
     except ValueError as error:
@@ -276,6 +280,7 @@ def _board(
         blank=bool(table.get("blank", False)),
         silicon=str(table.get("silicon", "AAD0")),
         faults=faults,
+        network=network,
     )
     return VirtualBoard(
         kind,

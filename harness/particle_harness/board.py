@@ -29,6 +29,7 @@ from particle_harness.firmware_update import FirmwareUpdate
 from particle_harness.host_side import HostSide
 from particle_harness.memories import Memories
 from particle_harness.module_reader import read_prefix
+from particle_harness.network_trouble import parse_troubles
 from particle_harness.new_board import leave_factory
 from particle_harness.protection import Protection
 from particle_harness.radio import Radio
@@ -147,7 +148,9 @@ class VirtualBoard(HostSide):
             hardware, self.state, self._system, self.boot_view, clock, self._lock, self.advance, cloud
         )
         self._radio.cloud = self.cloud_side if cloud else None
+        self._system.application.publish = self.cloud_side.publish
         if kept is None:
+            self.state.network_troubles = list(settings.network)
             leave_factory(
                 settings, hardware, memories, self.protection, self.state, release_modules, self._bootloader_version
             )
@@ -206,6 +209,14 @@ class VirtualBoard(HostSide):
         """Let something go wrong from now on; see :mod:`particle_harness.faults`."""
         with self._lock:
             self._faults.add(table)
+
+    def set_network_troubles(self, *names: str) -> None:
+        """From now on this is wrong with its way to the network, and nothing else; see
+        :mod:`particle_harness.network_trouble`. ValueError for a name that is none."""
+        with self._lock:
+            self.advance()
+            self.state.network_troubles = list(parse_troubles(names))
+            self._save()
 
     # -- what a test may ask -------------------------------------------------------------------------------------
 

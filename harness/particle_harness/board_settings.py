@@ -33,3 +33,5 @@ class BoardSettings:
     silicon: str = "AAD0"
     """Build code of its nRF52840; ``AAF0`` and later are hardened."""
     faults: tuple[Fault, ...] = ()
+    network: tuple[str, ...] = ()
+    """What is wrong with its way to the network (``network_trouble.TROUBLES``)."""

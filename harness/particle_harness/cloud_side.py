@@ -18,7 +18,8 @@ from particle_harness.boards import Hardware
 from particle_harness.boot_view import BootView, user_module
 from particle_harness.clock import Clock
 from particle_harness.cloud.firmware_file import product_at
-from particle_harness.cloud.network import CELLULAR, WIFI, Command, Hello, NoAnswerError
+from particle_harness.cloud.network import CELLULAR, WIFI, Command, Hello, NoAnswerError, SilentDeviceError
+from particle_harness.network_trouble import UPDATES_STALL
 from particle_harness.resets import (
     RESET_DFU,
     RESET_FACTORY,
@@ -115,25 +116,25 @@ class CloudSide:
         if self._link is not None:
             self._link.join(self, self._identity())
 
-    def attach(self) -> bool:
-        """Whether a network takes the board in."""
+    def attach(self) -> str:
+        """Why no network takes the board in; empty: one does."""
         if self._link is None:
-            return True
+            return ""
         hello = self.hello()
         if hello.radio == WIFI and self._access_point() is None:
-            return False
-        return not self._link.attach(hello)
+            return "no access point takes it"
+        return self._link.attach(hello)
 
-    def connect(self) -> bool:
-        """Whether the handshake succeeds; the board is online then, and metered."""
+    def connect(self) -> str:
+        """Why the handshake fails; empty: the board is online, and metered."""
         if self._link is None:
-            return True
+            return ""
         hello = self.hello()
-        if self._link.connect(hello):
-            return False
+        if reason := self._link.connect(hello):
+            return reason
         if hello.claim_code:
             self._system.dct.write(_CLAIM_CODE_PLACE[0], b"\0" * _CLAIM_CODE_PLACE[1])
-        return True
+        return ""
 
     def goodbye(self) -> None:
         """A session that the board ends itself."""
@@ -172,10 +173,14 @@ class CloudSide:
                 case "signal":
                     self._system.signal(bool(given["on"]))
                 case "function":
-                    return self._tinker(str(given["name"]), str(given["argument"]))
+                    return self._call(str(given["name"]), str(given["argument"]))
                 case "diagnostics":
                     self._publish_vitals()
+                case "event":
+                    return int(self._system.application.receive(str(given["name"]), str(given["data"])))
                 case "update":
+                    if UPDATES_STALL in self._state.network_troubles:
+                        raise SilentDeviceError("it takes the update, and says no more")
                     return self._update(base64.b64decode(given["file"]))
                 case "variable":
                     raise NoAnswerError("the application has no variables")
@@ -197,7 +202,7 @@ class CloudSide:
             system.device_os,
             app_hash,
             self._key_fingerprint(),
-            () if state.safe_mode else _TINKER,
+            () if state.safe_mode else (*_TINKER, *system.application.functions),
             {},
             _RESETS.get(state.reset_reason, "unknown"),
             system.describe() if state.safe_mode else "",
@@ -253,8 +258,16 @@ class CloudSide:
         key = self._system.dct.read(*(_TCP_KEY_PLACE if is_tcp else _UDP_KEY_PLACE))
         return _NO_KEY if not key.strip(b"\xff") else hashlib.sha256(key).hexdigest()
 
-    def _tinker(self, name: str, argument: str) -> int:
-        """Pins keep what was written to them."""
+    def publish(self, name: str, data: str) -> bool:
+        """An event of the application; whether the cloud has acknowledged it."""
+        if self._state.cloud_status != _CONNECTED:
+            return False
+        return self._link is None or self._link.publish(self._state.device_id, name, data)
+
+    def _call(self, name: str, argument: str) -> int:
+        """A function of the application. Tinker's pins keep what was written to them."""
+        if name in self._system.application.functions:
+            return self._system.application.call(argument)
         pin, _, level = argument.partition(" ")
         if name not in _TINKER:
             raise NoAnswerError(f"no function {name}")

@@ -67,6 +67,11 @@ class Modem:
         """``apn``, ``user`` and ``password`` stored for a SIM, None for the default."""
         return self._state.access_points.get(str(sim))
 
+    @property
+    def active_access_point(self) -> dict[str, str] | None:
+        """As :meth:`access_point`, of the SIM in use."""
+        return self.access_point(self.active_sim)
+
     def set_access_point(self, sim: int, point: dict[str, str] | None) -> None:
         """Store an access point, or the default. One without any text is the default, too."""
         if point and any(point.values()):

@@ -22,6 +22,7 @@ from particle_harness.describe import describe
 from particle_harness.extensions import asset_dependencies
 from particle_harness.firmware_update import FirmwareUpdate
 from particle_harness.modem import FIRMWARE_VERSION, Modem
+from particle_harness.network_trouble import WEAK_SIGNAL
 from particle_harness.protection import Protection
 from particle_harness.radio import Radio
 from particle_harness.state import BoardState
@@ -71,6 +72,9 @@ class BoardSystem:
         self.modem = Modem(state, radio)
         self.application = Application(application_features, state, now_s)
         radio.on_event = lambda text: self.application.log("system", "INFO", text)
+        radio.on_modem = self.application.log
+        self.application.set_cloud = self.set_auto_connect
+        radio.has_wrong_access_point = lambda: self.has_cellular and bool(self.modem.active_access_point)
         self._version: int | None = None
 
     def begin_boot(self) -> None:
@@ -78,6 +82,7 @@ class BoardSystem:
         self.firmware_update.cancel()
         self._busy_until_s = 0.0
         self.protection.count_reset()
+        self.application.boot()
         self._version = None
 
     @property
@@ -131,6 +136,10 @@ class BoardSystem:
     def device_secret(self) -> str:
         """15 characters, as printed on the board beside the serial number."""
         return self._state.device_id[::-1].upper()[:15]
+
+    def has_network_trouble(self, name: str) -> bool:
+        """Whether something of :mod:`particle_harness.network_trouble` is wrong now."""
+        return name in self._state.network_troubles
 
     @property
     def network_is_up(self) -> bool:
@@ -224,17 +233,39 @@ class BoardSystem:
     def diagnostics(self) -> Mapping[str, int]:
         """Counters of this boot; they start at 0 with each reset."""
         state = self._state
-        return {
+        counters = {
             "sys:uptime": int(self._now_s() - state.booted_at_s),
             "sys:reset": state.reset_reason,
             "net:stat": state.net_status,
             "net:connatt": state.net_attempts,
             "net:dconn": 0,
             "cloud:stat": state.cloud_status,
-            "cloud:err": 0,
+            "cloud:err": state.cloud_error,
             "cloud:connatt": state.cloud_attempts,
             "cloud:dconn": state.cloud_disconnects,
-        } | ({"sys:protected": int(self.protection.locked)} if self.version >= FIRST_WITH_PROTECTION else {})
+        }
+        if self.version >= FIRST_WITH_PROTECTION:
+            counters["sys:protected"] = int(self.protection.locked)
+        return counters | self._signal()
+
+    def _signal(self) -> dict[str, int]:
+        """Nothing until an interface has an address. Percent are Q8.8, dBm and dB Q16.16.
+
+        Source: device-os v6.2.0 system/src/system_network_diagnostics.cpp.
+        """
+        if not self.network_is_up:
+            return {}
+        point = None if self.has_cellular else self.wifi.current()
+        strength_dbm, quality_db = (-92.0, -9.0) if point is None else (float(point.rssi_dbm), 40.0)
+        percent, quality_percent = 55, 60
+        if WEAK_SIGNAL in self._state.network_troubles:
+            strength_dbm, quality_db, percent, quality_percent = -122.0, -17.0, 8, 10
+        return {
+            "net:sigstr": percent << 8,
+            "net:sigstrv": int(strength_dbm * 65536),
+            "net:sigqual": quality_percent << 8,
+            "net:sigqualv": int(quality_db * 65536),
+        }
 
     def cloud_status(self) -> int:
         """0 disconnected, 1 connecting, 2 connected."""

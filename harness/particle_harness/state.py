@@ -82,6 +82,13 @@ class BoardState:
     """Hardened silicon: something opened the debug port since the last hard reset."""
     alternate: int = 0
     dfu: DfuRegisters = field(default_factory=DfuRegisters)
+    network_troubles: list[str] = field(default_factory=list)
+    """What is wrong with the way to the network, until somebody mends it."""
+    registration: int = 0
+    """Of the modem, as AT+CEREG? tells it: 0 not searching, 1 home, 2 searching, 3 denied, 5 roaming."""
+    connecting_since_s: float = 0.0
+    cloud_error: int = 0
+    """Of the last handshake that failed in this boot."""
     fired_faults: list[str] = field(default_factory=list)
     clock_s: float = 0.0
 
@@ -97,6 +104,7 @@ class BoardState:
         self.auto_connect = self.listen_checked = decision.would_connect or listening
         self.net_status = self.cloud_status = 0
         self.net_attempts = self.cloud_attempts = self.cloud_disconnects = self.connect_failures = 0
+        self.registration = self.cloud_error = 0
         self._forget_what_the_system_held()
 
     @property

@@ -11,6 +11,7 @@ from typing import Any
 
 from particle_harness import air
 from particle_harness.air import AccessPoint
+from particle_harness.network_trouble import NO_COVERAGE
 from particle_harness.radio import Radio
 from particle_harness.state import BoardState
 
@@ -46,7 +47,7 @@ class Wifi:
     def scan(self) -> tuple[AccessPoint, ...]:
         """Networks in the air. Powers the radio."""
         self._radio.power_on()
-        return air.visible()
+        return () if NO_COVERAGE in self._state.network_troubles else air.visible()
 
     def store(self, network: Network) -> int:
         """Keep a network, without any use of the radio. Beyond ten, the last one gives way."""

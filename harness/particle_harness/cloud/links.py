@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from particle_dev.errors import BenchError
 from particle_harness.cloud.api_names import LINK_PATH, LINK_TOKEN_HEADER
-from particle_harness.cloud.network import Command, Hello, NoAnswerError, NoServiceError
+from particle_harness.cloud.network import Command, Hello, NoAnswerError, NoServiceError, SilentDeviceError
 from particle_harness.cloud.population import make_record
 from particle_harness.cloud.sim_cloud import SimCloud
 from particle_harness.cloud_side import CloudLink, CloudSide
@@ -176,6 +176,8 @@ class HttpLink:
             result = self._peers[device_id].serve(command)
         except NoAnswerError as error:
             failure = str(error) or "no answer"
+        except SilentDeviceError:
+            return
         self._try(
             {"do": "answer", "device_id": device_id, "command_id": command.id, "result": result, "failure": failure}
         )

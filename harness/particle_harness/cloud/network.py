@@ -62,6 +62,10 @@ class NoAnswerError(Exception):
     """The device does not answer."""
 
 
+class SilentDeviceError(Exception):
+    """The device has taken a command, and no answer will ever come; nobody is told so."""
+
+
 class Peer(Protocol):
     """A device's end of its session."""
 
@@ -167,6 +171,8 @@ class Network:
                 self._answered(device_id, pending, peer.serve(pending.command), "")
             except NoAnswerError as error:
                 self._answered(device_id, pending, None, str(error) or "no answer")
+            except SilentDeviceError:
+                continue
 
     def drop_commands(self, device_id: str) -> None:
         """Forget what waits for a device whose session has ended."""

@@ -242,7 +242,9 @@ class Sessions:
                 size_bytes = len(command.arguments["file"]) * 3 // 4
                 self._use(device, 0, size_bytes)
                 cloud.emit(device, "spark/flash/status", "failed " if failure or result else "success ")
-            elif command.do in ("function", "variable") and not failure:
+            elif (command.do == "event" and not failure and result) or (
+                command.do in ("function", "variable") and not failure
+            ):
                 self._use(device, 1, _SIM_OVERHEAD_BYTES)
 
 

@@ -10,7 +10,7 @@ from particle_harness.cloud.hub import Event
 from particle_harness.cloud.routes import Call, Routes
 from particle_harness.cloud.shapes import EventsQuery, Ok, PublishRequest
 from particle_harness.cloud.stream import EventStream
-from particle_harness.cloud.tables import Product
+from particle_harness.cloud.tables import Device, Product
 
 ROUTES = Routes()
 _STREAM: dict[str, Any] = {"scope": "events:get", "query": EventsQuery, "is_stream": True, "errors": (403, 404, 529)}
@@ -40,6 +40,10 @@ def publish(call: Call) -> dict[str, Any]:
             publisher_id=call.who.id,
         )
     )
+    listeners = {"product_id": product.id} if product else {"owner_id": call.who.id}
+    for device in call.cloud.store.find(Device, **listeners):
+        if device.online and bool(device.product_id) == bool(product):
+            call.cloud.network.send(device.id, "event", name=body.name, data=body.data or "")
     return {"ok": True}
 
 

@@ -6,12 +6,14 @@ Source: device-os v5.7.0 and v6.2.0 system/src/control/cellular.cpp.
 from __future__ import annotations
 
 from particle_harness.modem import EXTERNAL_SIM, INTERNAL_SIM
+from particle_harness.network_trouble import MODEM_DEAD, SIM_DEAD
 from particle_harness.running import BoardSystem
 from particle_harness.usb.control_service import Outcome
 from particle_harness.usb.requests.handler import INVALID_ARGUMENT, Row, done
 from particle_harness.usb.wire import bytes_field, first_bytes, first_number, first_text, number_field, text_field
 
 FIRST_WITH_IMEI = 5800
+TIMEOUT, AT_NOT_OK = -160, -1200
 _SIMS = (INTERNAL_SIM, EXTERNAL_SIM)
 _TEXTS = ("apn", "user", "password")
 
@@ -43,6 +45,10 @@ def _set_active_sim(system: BoardSystem, payload: bytes) -> Outcome:
 
 
 def _ids(system: BoardSystem, payload: bytes) -> Outcome:  # noqa: ARG001
+    if system.has_network_trouble(MODEM_DEAD):
+        return Outcome(TIMEOUT)
+    if system.has_network_trouble(SIM_DEAD):
+        return Outcome(AT_NOT_OK)
     ids = system.modem.power_on_and_identify()
     imei = text_field(2, ids.imei) if system.version >= FIRST_WITH_IMEI else b""
     return Outcome(0, text_field(1, ids.iccid) + imei)

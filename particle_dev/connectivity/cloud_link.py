@@ -1,0 +1,191 @@
+"""The cloud as a connectivity test needs it: one device's records, calls and events, in a product or in an account."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from particle_dev.cloud.api import CloudApi
+from particle_dev.cloud.devices import AccountDevices
+from particle_dev.cloud.diagnostics import Vitals, last_vitals, refresh_vitals
+from particle_dev.cloud.event_hub import EventHub, Subscription
+from particle_dev.cloud.event_stream import SseSource
+from particle_dev.cloud.events import StreamItem, StreamScope
+from particle_dev.cloud.evidence import ProductEvidence
+from particle_dev.cloud.product_devices import ProductDevices
+from particle_dev.cloud.products import product
+from particle_dev.cloud.records import DeviceRecord, Product, SimRecord
+from particle_dev.cloud.sims import Sims
+from particle_dev.errors import CloudDeniedError, CloudNotFoundError, EventSourceError
+
+CANARY_TIMEOUT_S = 40.0
+CANARY_AGE_S = 45.0
+"""A stream whose last canary is older is no witness: three of them would have been due."""
+_POLL_S = 0.1
+
+
+class EventFeed(Protocol):
+    """The events of one device, in the order in which they came."""
+
+    def poll(self) -> Sequence[StreamItem]:
+        """What has come since the last call; never waits."""
+        ...
+
+    def is_alive(self) -> bool:
+        """Whether an event that is published now would come."""
+        ...
+
+
+class StreamFeed:
+    """An EventFeed from a subscription to a site's stream. ``source`` has a canary."""
+
+    def __init__(self, source: SseSource, hub: EventHub, subscription: Subscription, api: CloudApi) -> None:
+        self._source = source
+        self._hub = hub
+        self._subscription = subscription
+        self._clock = api.clock
+
+    def poll(self) -> Sequence[StreamItem]:
+        """As :class:`EventFeed` says."""
+        return self._subscription.get_all()
+
+    def is_alive(self) -> bool:
+        """As :class:`EventFeed` says: a canary came back lately."""
+        if self._hub.error is not None:
+            return False
+        proven = self._source.proven()
+        return bool(proven) and (self._clock.utc_now() - proven[-1].until).total_seconds() <= CANARY_AGE_S
+
+
+@dataclass(frozen=True, slots=True)
+class CloudScope:
+    """Where the device is looked for: ``product`` None is the account of the token (strategy B)."""
+
+    api: CloudApi
+    product: Product | None
+    evidence: ProductEvidence | None = None
+
+    @property
+    def product_ref(self) -> int | None:
+        """For calls that take one."""
+        return self.product.id if self.product else None
+
+    def stream(self) -> StreamScope:
+        """Its events."""
+        return StreamScope(product_ref=self.product_ref)
+
+
+def cloud_scope(api: CloudApi, product_ref: str | int | None) -> CloudScope:
+    """The product, or the account without one. Raises CloudError, TransportError."""
+    if product_ref is None:
+        return CloudScope(api, None)
+    found = product(api, product_ref)
+    return CloudScope(api, found, ProductEvidence(api, found.id))
+
+
+class CloudLink:
+    """One device in a scope. Every method raises CloudError and TransportError."""
+
+    def __init__(self, scope: CloudScope, device_id: str, feed: EventFeed | None) -> None:
+        self.scope = scope
+        self.device_id = device_id
+        self.feed = feed
+        api, ref = scope.api, scope.product_ref
+        self._devices: ProductDevices | AccountDevices = (
+            AccountDevices(api) if ref is None else ProductDevices(api, ref)
+        )
+        self._sims = Sims(api, ref)
+
+    @property
+    def members(self) -> ProductDevices:
+        """The product's devices; only where there is a product."""
+        assert isinstance(self._devices, ProductDevices)
+        return self._devices
+
+    def record(self) -> DeviceRecord | None:
+        """The device's record; None: this product or account has no such device."""
+        try:
+            return self._devices.get(self.device_id)
+        except (CloudNotFoundError, CloudDeniedError):
+            return None
+
+    def sim(self, iccid: str) -> SimRecord | None:
+        """Its SIM; None: it is somebody else's."""
+        return self._sims.find(iccid)
+
+    def publish(self, name: str, data: str) -> None:
+        """An event to the devices of the scope."""
+        self._devices.publish(name, data)
+
+    def call_function(self, name: str, argument: str) -> int:
+        """What the function returned."""
+        return self._devices.call_function(self.device_id, name, argument)
+
+    def variable(self, name: str) -> Any:
+        """The value of a variable."""
+        return self._devices.variable(self.device_id, name)
+
+    def ping(self) -> bool:
+        """Whether the device answers."""
+        return self._devices.ping(self.device_id)
+
+    def refresh_vitals(self) -> None:
+        """Ask the device for a report."""
+        refresh_vitals(self.scope.api, self.device_id, self.scope.product_ref)
+
+    def last_vitals(self) -> Vitals | None:
+        """The newest report."""
+        return last_vitals(self.scope.api, self.device_id, self.scope.product_ref)
+
+
+OpenFeed = Callable[[CloudScope, str], EventFeed]
+
+
+class SiteStream:
+    """One event stream with a canary, for any number of devices of a scope. Use as a context manager, which waits
+    until the first canary has come back. Raises EventSourceError and what ends a stream."""
+
+    def __init__(self, scope: CloudScope) -> None:
+        self._scope = scope
+        self._source = SseSource(scope.api, scope.stream(), canary=True)
+        self._hub = EventHub(self._source, scope.api.clock.utc_now)
+
+    def __enter__(self) -> SiteStream:
+        self._hub.start()
+        try:
+            self._wait_for_canary()
+        except BaseException:
+            self._hub.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._hub.close()
+
+    def feed(self, device_id: str) -> EventFeed:
+        """The events of one device from now on."""
+        return StreamFeed(self._source, self._hub, self._hub.subscribe([device_id]), self._scope.api)
+
+    def _wait_for_canary(self) -> None:
+        deadline_s = time.monotonic() + CANARY_TIMEOUT_S
+        while not self._source.proven():
+            if self._hub.error is not None:
+                raise self._hub.error
+            if time.monotonic() > deadline_s:
+                raise EventSourceError(
+                    f"the event stream of {self._source.name} did not bring back an event of our own",
+                    source=self._source.name,
+                    hint="the token needs the scopes events:get and events:send; check the network",
+                )
+            # The stream is real, whatever clock a bench has.
+            time.sleep(_POLL_S)
+
+
+@contextmanager
+def opened_link(scope: CloudScope, device_id: str) -> Iterator[CloudLink]:
+    """A link for one device with a stream of its own. One :class:`SiteStream` serves a whole site."""
+    with SiteStream(scope) as stream:
+        yield CloudLink(scope, device_id, stream.feed(device_id))
