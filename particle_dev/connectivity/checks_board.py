@@ -303,6 +303,8 @@ def _preferred(run: ConnectivityRun) -> str | None:
 
 def check_sim(run: ConnectivityRun) -> None:
     """An ICCID that is one, and a SIM that is active."""
+    if run.board.device.mode is UsbMode.DFU:
+        raise StageSkipped("it is in DFU mode, where no SIM can be asked")
     iccid = run.iccid or _ask_modem(run).iccid
     run.evidence["iccid"] = iccid
     if not _ICCID.fullmatch(iccid):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from particle_dev.catalog.platforms import UsbMode
 from particle_dev.cloud.budget import cost_of_test
 from particle_dev.cloud.gate import Radio
 from particle_dev.cloud.strategies import Strategy
@@ -30,14 +31,19 @@ def check_ota(run: ConnectivityRun) -> None:
     members.lock_firmware(device_id, version, run.permissions, flash_now=True)
     run.spend(cost_of_test(ota_bytes=run.plan.options.ota_size_bytes, is_cellular=run.plan.radio is Radio.CELLULAR))
     run.evidence["version"] = version
-    _await_new_boot(run, since)
-    run.measure("update_time", run.clock.monotonic_s() - begun_s, "s")
-    run.wait(
-        Stage.OTA,
-        lambda: _runs_new_version(run, version, since),
-        lambda: StageFailure(FailureCode.OTA_STALL, _update_seen(run, since)),
-        activity="waiting for the new version to come online",
-    )
+    # Its resets are wanted, so the board must not be asked for its counters meanwhile.
+    run.pause_diagnostics = True
+    try:
+        _await_new_boot(run, since)
+        run.measure("update_time", run.clock.monotonic_s() - begun_s, "s")
+        run.wait(
+            Stage.OTA,
+            lambda: _runs_new_version(run, version, since),
+            lambda: StageFailure(FailureCode.OTA_STALL, _update_seen(run, since)),
+            activity="waiting for the new version to come online",
+        )
+    finally:
+        run.pause_diagnostics = False
     run.measure("update_online_time", run.clock.monotonic_s() - begun_s, "s")
 
 
@@ -59,18 +65,13 @@ def _await_new_boot(run: ConnectivityRun, since: int) -> None:
         seen = device_at(run.board.host, before.usb.port_path)
         return "reset" if seen is None or seen.usb.address != before.usb.address else None
 
-    # Its reset is wanted, so the board must not be asked for its counters meanwhile.
-    run.pause_diagnostics = True
-    try:
-        run.wait(
-            Stage.OTA,
-            has_left,
-            lambda: StageFailure(FailureCode.OTA_STALL, _update_seen(run, since)),
-            activity="waiting for the update",
-        )
-        run.board.follow_reset(run.plan.give_up_s(Stage.BOOT), before)
-    finally:
-        run.pause_diagnostics = False
+    run.wait(
+        Stage.OTA,
+        has_left,
+        lambda: StageFailure(FailureCode.OTA_STALL, _update_seen(run, since)),
+        activity="waiting for the update",
+    )
+    run.board.follow_reset(run.plan.give_up_s(Stage.BOOT), before)
     run.forget("log handler")
     open_log(run)
 
@@ -88,12 +89,13 @@ def _runs_new_version(run: ConnectivityRun, version: int, since: int) -> str | N
     if record is None or not record.online:
         return None
     run.evidence["firmware_version"] = record.firmware_version
-    if record.firmware_version == version:
-        return "record"
-    successes = [e for e in run.events[since:] if e.name == _FLASH_STATUS and (e.data or "").strip() == "success"]
-    if len(successes) > 1:
-        raise StageFailure(FailureCode.OTA_LOOP, f"version {record.firmware_version} after {version}")
-    return None
+    statuses = [(e.data or "").strip() for e in run.events[since:] if e.name == _FLASH_STATUS]
+    if "success" in statuses and "started" in statuses[statuses.index("success") :]:
+        raise StageFailure(
+            FailureCode.OTA_LOOP,
+            f"the cloud sends the next update after version {version}; the product has another one",
+        )
+    return "record" if record.firmware_version == version else None
 
 
 def _update_seen(run: ConnectivityRun, since: int) -> str:
@@ -146,6 +148,8 @@ def check_restore(run: ConnectivityRun) -> None:
 
 
 def _require_still_dark(run: ConnectivityRun) -> None:
+    if run.board.device.mode is UsbMode.DFU:
+        return
     counters = run.read_diagnostics()
     tried = {name: counters[name] for name in ("cloud:stat", "cloud:connatt", "net:connatt") if counters.get(name)}
     run.evidence["counters"] = tried or "no attempt to connect"

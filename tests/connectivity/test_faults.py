@@ -1,9 +1,9 @@
 """Every fault that the simulated network, board and cloud can have ends with a code of its own, never with a bare
 time-out.
 
-Board, network and cloud are our own models, made from Device OS's sources and Particle's documentation; what is proven is
-that the test tells them apart by what a real board shows: counters, log lines, events, records. Codes are asserted, texts
-are not. All on one virtual clock: twenty minutes of registration take less than a second.
+Board, network and cloud are our own models, made from Device OS's sources and Particle's documentation; what is proven
+is that the test tells faults apart by what a real board shows: counters, log lines, events, records. Codes are
+asserted, texts are not. All on one virtual clock: twenty minutes of registration take less than a second.
 """
 
 import pytest

@@ -7,8 +7,10 @@ import httpx2
 from particle_harness.bench_toml import stand_ins
 from particle_harness.clock import VirtualClock
 from particle_harness.cloud import SimCloud
-from particle_harness.cloud.tables import Device, Sim
+from particle_harness.cloud.tables import Device, Firmware, Sim
+from particle_harness.factory import app_stand_in
 
+from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.cloud.api import CloudApi
 from particle_dev.cloud.events import CloudEvent, StreamGap
 from particle_dev.cloud.limits import MemoryLimitStore, RateLimiter
@@ -20,6 +22,9 @@ from particle_dev.connectivity.engine import ConnectivityTest
 from particle_dev.connectivity.plan import ConnectivityOptions, make_plan
 from particle_dev.device.discovery import wait_for_device
 from particle_dev.permissions import Permissions
+from particle_dev.protocol.module import Product, parse
+from particle_dev.protocol.module_build import ModuleParts, Suffix, asset_dependency, build, end_of_extensions
+from particle_dev.protocol.module_edit import set_product
 from particle_dev.protocol.secret import Secret
 from particle_dev.station.bench import open_bench
 from particle_dev.transport.http import HttpxLink
@@ -48,6 +53,24 @@ class HubFeed:
 
     def gap(self, since, until=None):
         self.pending.append(StreamGap(since, until, "the stream was interrupted"))
+
+
+def with_asset(file, name, product):
+    """An application of the same place and needs that asks for an asset."""
+    module = parse(file)
+    suffix = Suffix((asset_dependency(name, bytes(32)), end_of_extensions())).with_product(product)
+    return build(
+        ModuleParts(
+            ModuleFunction.USER_PART,
+            module.index,
+            module.version,
+            module.platform_id,
+            module.start_address,
+            bytes(400),
+            suffix,
+            dependencies=tuple(d for d in module.dependencies if d.function),
+        )
+    )
 
 
 class World:
@@ -86,6 +109,34 @@ class World:
                 self.cloud.store.put(sim)
         self.feed = HubFeed(self.cloud, self.device_id)
         self.events = []
+
+    def activate_sim(self):
+        """In the account that tests it."""
+        with self.cloud.session():
+            sim = self.cloud.store.get(Sim, self.iccid)
+            sim.status, sim.owner_account = "active", self.owner.id
+            self.cloud.store.put(sim)
+
+    def upload(self, version, *, needs=5802, asset=None):
+        """Product firmware of that version. ``asset``: the name of one that it needs, and that no board has."""
+        file = set_product(app_stand_in(self.board.hardware, needs, linked_for=5802), Product(self.product.id, version))
+        if asset:
+            file = with_asset(file, asset, Product(self.product.id, version))
+        headers = {"Authorization": f"Bearer {self.token}"}
+        transport = httpx2.WSGITransport(app=self.cloud.app)
+        path = f"/v1/products/{self.product.id}/firmware"
+        with httpx2.Client(transport=transport, base_url="http://cloud", headers=headers) as http:
+            form = {"version": str(version), "title": f"version {version}"}
+            answer = http.post(path, data=form, files={"binary": ("app.bin", file)})
+            assert answer.status_code < 300, answer.text
+
+    def release(self, version):
+        """Product firmware of that version that the cloud gives to all members."""
+        self.upload(version)
+        with self.cloud.session():
+            row = self.cloud.store.get(Firmware, f"{self.product.id}:{version}")
+            row.product_default = True
+            self.cloud.store.put(row)
 
     @property
     def iccid(self):

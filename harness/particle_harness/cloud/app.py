@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
@@ -36,20 +37,26 @@ StartResponse = Any
 OPENAPI_PATH = "/openapi.json"
 
 
+@cache
+def _rules() -> Map:
+    """Compiled once in a process: it takes longer than to make a cloud, and is the same for all of them."""
+    return Map(
+        # HEAD first: where it has no endpoint of its own, that of GET answers it.
+        [
+            Rule(route.path, methods=[route.method], endpoint=route)
+            for route in sorted(ALL_ROUTES, key=lambda route: route.method != "HEAD")
+        ],
+        strict_slashes=False,
+        merge_slashes=False,
+    )
+
+
 class App:
     """Call it as WSGI says."""
 
     def __init__(self, cloud: SimCloud) -> None:
         self._cloud = cloud
-        self._rules = Map(
-            # HEAD first: where it has no endpoint of its own, that of GET answers it.
-            [
-                Rule(route.path, methods=[route.method], endpoint=route)
-                for route in sorted(ALL_ROUTES, key=lambda route: route.method != "HEAD")
-            ],
-            strict_slashes=False,
-            merge_slashes=False,
-        )
+        self._rules = _rules()
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request. Raises ConnectionResetError where the network cuts it off."""
