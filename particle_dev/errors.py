@@ -20,6 +20,7 @@
     │   ├── DeviceAmbiguousError      … more than one matches
     │   ├── WrongDeviceError          … another Device ID than expected
     │   ├── DeviceModeError           … not in the mode the act needs
+    │   │   └── NoWayToModeError        … no act leads from its present mode into that one; nothing was sent
     │   ├── ChipLockedError           … its debug port is closed; opening it erases everything
     │   └── RequestRefusedError       … result code of a control request
     │       └── RequestUnsupportedError … not sent, since this platform or Device OS does not know it
@@ -220,19 +221,23 @@ class ChipLockedError(DeviceError):
 
 
 class DeviceNotFoundError(DeviceError):
-    """No device matches; ``selector`` is what was asked for."""
+    """No device matches; ``selector`` is what was asked for, ``devices`` are titles of those that are there."""
 
-    def __init__(self, message: str, *, selector: str | None = None, hint: str = "") -> None:
+    def __init__(
+        self, message: str, *, selector: str | None = None, devices: Sequence[str] = (), hint: str = ""
+    ) -> None:
         super().__init__(message, hint=hint)
         self.selector = selector
+        self.devices = tuple(devices)
 
 
 class DeviceAmbiguousError(DeviceError):
-    """Several devices match and none may be guessed; ``candidates`` lists their Device IDs."""
+    """Several devices match and none may be guessed; ``candidates`` lists Device IDs, ``devices`` titles."""
 
-    def __init__(self, message: str, *, candidates: Sequence[str], hint: str = "") -> None:
+    def __init__(self, message: str, *, candidates: Sequence[str], devices: Sequence[str] = (), hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.candidates = tuple(candidates)
+        self.devices = tuple(devices)
 
 
 class WrongDeviceError(DeviceError):
@@ -251,6 +256,11 @@ class DeviceModeError(DeviceError):
         super().__init__(message, hint=hint)
         self.expected = expected
         self.actual = actual
+
+
+class NoWayToModeError(DeviceModeError):
+    """No act leads from the device's mode into the one asked for, or not by the way that was asked for. Nothing was
+    sent that changes it."""
 
 
 class RequestRefusedError(DeviceError):

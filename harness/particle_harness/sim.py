@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import click
 import platformdirs
 
-from particle_dev.errors import BenchError
+from particle_dev.errors import BenchError, DeviceNotFoundError
 from particle_harness.bench import DEFAULT_SLOTS, VirtualBench, open_bench
 from particle_harness.bench_toml import modules_in, open_bench_file, stand_ins
 from particle_harness.board import VirtualBoard
@@ -28,6 +28,8 @@ from particle_harness.vhci import attach_all
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
+_RUNS = {"listening": "listening", "safe_mode": "safe mode", "hung": "hangs", "reset_loop": "resets over and over"}
+"""What a board runs where its mode on the bus does not tell."""
 _DEFAULT_SERVER = f"127.0.0.1:{PORT}"
 
 
@@ -189,31 +191,37 @@ _ACTS: Mapping[str, Callable[[VirtualBoard], None]] = {
 
 
 def answer(bench: VirtualBench, request: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a server says to ``{"do": "unplug", "slot": "1"}`` and the like: its boards, or an error."""
+    """What a server says to ``{"do": "unplug", "slot": "1"}`` and the like: its boards, and an error where there is
+    one. A slot may be called by its name or its bus id."""
     if "do" in request:
-        slot = next((slot for slot in bench.slots if slot.name == request.get("slot") and slot.board), None)
-        act = _ACTS.get(request["do"])
+        wanted, act = request.get("slot"), _ACTS.get(request["do"])
+        slot = next((slot for slot in bench.slots if wanted in (slot.name, slot.port_path) and slot.board), None)
         if slot is None or slot.board is None or act is None:
-            names = ", ".join(slot.name for slot in bench.slots if slot.board)
-            return {"error": f"no board {request.get('slot')!r}; there are {names}"}
+            return {"error": f"there is no board in slot {wanted!r}", "boards": boards_of(bench)}
         act(slot.board)
     return {"boards": boards_of(bench)}
 
 
 def boards_of(bench: VirtualBench) -> list[dict[str, object]]:
-    """Slot, platform, device id, bus id, mode and debug probe of each board; mode None is a board without power."""
+    """Slot, platform, device id, bus id, mode and debug probe of each board. ``mode`` is how the bus shows it, as
+    `particle-dev list` does, None without power; ``runs`` what its processor does: ``app``, ``listening``, …"""
     return [
         {
             "slot": slot.name,
             "platform": slot.board.hardware.name,
             "device_id": slot.board.state.device_id,
             "bus_id": slot.port_path,
-            "mode": slot.board.state.runs if slot.board.state.powered else None,
+            "mode": _bus_mode(slot.board) if slot.board.state.powered else None,
+            "runs": slot.board.state.runs if slot.board.state.powered else None,
             **({"pyocd_probe": slot.probe.unique_id, "openocd_port": slot.probe.openocd_port} if slot.probe else {}),
         }
         for slot in bench.slots
         if slot.board
     ]
+
+
+def _bus_mode(board: VirtualBoard) -> str:
+    return "dfu" if board.state.runs == "dfu" else "normal" if board.on_bus() else "off the bus"
 
 
 for _command in CLOUD_COMMANDS:
@@ -252,9 +260,15 @@ def _ask(server: tuple[str, int], request: Mapping[str, Any]) -> Sequence[Mappin
         reply = ask(server, request)
     except OSError as error:
         raise _nobody_answers(server, error) from error
-    if "error" in reply:
-        raise BenchError(str(reply["error"]), hint="particle-dev sim list")
     boards: Sequence[Mapping[str, Any]] = reply["boards"]
+    if "error" in reply:
+        there = [f"{board['slot']} ({board['platform']}, port {board['bus_id']})" for board in boards]
+        raise DeviceNotFoundError(
+            str(reply["error"]),
+            selector=str(request["slot"]),
+            devices=there,
+            hint=f"take one of these: {'; '.join(there)}",
+        )
     return boards
 
 
@@ -268,7 +282,9 @@ def _print_boards(boards: Sequence[Mapping[str, Any]], as_json: bool) -> None:
             click.echo(json.dumps(board))
         else:
             mode = board["mode"] or "unplugged"
-            click.echo(f"{board['slot']:<10}{board['platform']:<10}{board['device_id']:<26}{board['bus_id']:<6}{mode}")
+            runs = f" ({_RUNS[board['runs']]})" if board["runs"] in _RUNS else ""
+            line = f"{board['slot']:<10}{board['platform']:<10}{board['device_id']:<26}{board['bus_id']:<6}"
+            click.echo(f"{line}{mode}{runs}")
             if "pyocd_probe" in board:
                 click.echo(
                     f"{'':<10}debug probe: pyocd -u {board['pyocd_probe']}, OpenOCD cmsis-dap tcp port "

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import platform
+import sys
 from pathlib import Path
 
 import click
 
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.options import json_option
+from particle_dev.cli.wrap import wrapped
 from particle_dev.doctor.finding import Finding, Status
 from particle_dev.doctor.linux import LinuxSystem, check_linux
 from particle_dev.doctor.python import check_usb_library
@@ -66,7 +68,7 @@ def doctor(context: click.Context, install: bool, print_rules: bool, as_json: bo
         click.echo(json.dumps({"installed": str(installed) if installed else None, "findings": found}))
     else:
         for finding in findings:
-            click.echo(f"{_MARKS[finding.status]:<8} {finding.subject}: {finding.message}")
+            click.echo(wrapped(f"{_MARKS[finding.status]:<8} {finding.subject}: {finding.message}", sys.stdout, 9))
             if finding.fix:
                 click.echo(f"         what to do: {finding.fix}")
     return exit_code_of(findings)

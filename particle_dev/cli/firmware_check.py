@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.file_types import MODULE_FILE
 from particle_dev.cli.firmware_check_files import Applications
 from particle_dev.cli.options import json_option
+from particle_dev.cli.wrap import wrapped
 from particle_dev.errors import FormatError, PlanRefusedError
 from particle_dev.flash.board_modules import Inventory, ModuleFile, Part, module_title
 from particle_dev.flash.boot_outcome import BootEnd, Finding, started_by_bootloader
@@ -274,7 +276,8 @@ def _lines(platform: Platform, answer: Checked) -> list[str]:
     for finding in answer.findings:
         rows += [(finding.code, finding.message), ("what to do", finding.hint)]
     heading = f"{escaped(answer.file.file_name)} for {platform.display_name}{on}: {answer.end}"
-    return [heading, *(f"  {label:<20}{text}" for label, text in rows)]
+    lines = [heading, *(f"  {label:<20}{text}" for label, text in rows)]
+    return [wrapped(line, sys.stdout, 22) for line in lines]
 
 
 def _board_rows(platform: Platform, answer: Checked) -> list[tuple[str, str]]:

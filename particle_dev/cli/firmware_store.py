@@ -165,11 +165,27 @@ def _print_table(modules: tuple[StoredModule, ...]) -> None:
     for heading in ("platform", "kind", "index", "version", "Device OS", "file", "SHA-256"):
         table.add_column(heading, overflow="fold")
     for m in modules:
-        releases = " to ".join(dict.fromkeys([*m.device_os[:1], *m.device_os[-1:]]))
-        kind = m.function.label + (", compressed" if m.is_compressed else "")
-        row = (m.platform_name, kind, m.index, m.version, releases, m.file_name)
+        row = (m.platform_name, _kind(m), m.index, m.version, _releases(m), m.file_name)
         table.add_row(*(escape(str(cell)) for cell in row), m.sha256[:12])
     console = Console()
     if not console.is_terminal:
         console.width = 160  # a pipe has no width; whole names are easier to search for
+    elif console.measure(table).maximum > console.width:
+        click.echo("\n".join(line for m in modules for line in _narrow_lines(m)))
+        return
     console.print(table)
+
+
+def _kind(module: StoredModule) -> str:
+    return module.function.label + (", compressed" if module.is_compressed else "")
+
+
+def _releases(module: StoredModule) -> str:
+    return " to ".join(dict.fromkeys([*module.device_os[:1], *module.device_os[-1:]]))
+
+
+def _narrow_lines(module: StoredModule) -> list[str]:
+    """For a terminal in which a row would break names apart."""
+    device_os = f", Device OS {_releases(module)}" if module.device_os else ""
+    what = f"{module.platform_name} {_kind(module)} {module.index} v{module.version}{device_os}"
+    return [escaped(module.file_name), f"  {what}, SHA-256 {module.sha256[:12]}"]

@@ -105,6 +105,7 @@ def flash(
             for event in events:
                 view.take(event)
         except (ParticleDevError, KeyboardInterrupt):
+            view.end_progress()
             view.print_where_it_stands()
             raise
     view.print_result()

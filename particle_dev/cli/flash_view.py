@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import click
 
 from particle_dev.cli.escape import escaped
+from particle_dev.cli.wrap import wrapped
 from particle_dev.flash.phases import PhaseKind, UpdatePlan
 from particle_dev.flash.plan import NO_BRAKE
 from particle_dev.flash.progress import (
@@ -36,6 +37,8 @@ class FlashView:
         self._verified: dict[str, ModuleVerified] = {}
         self._proven: list[ModuleProven] = []
         self._is_touched = False
+        self._written: tuple[int, int] | None = None
+        self._is_line_open = False
 
     def print_plan(self) -> None:
         """The plan, which is not carried out."""
@@ -47,9 +50,9 @@ class FlashView:
         for file in plan.satisfied:
             click.echo(f"already there, not written: {file.title}")
         for number, line in enumerate(plan.lines(), 1):
-            click.echo(f"{number}. {line}")
+            click.echo(wrapped(f"{number}. {line}", sys.stdout, 3))
         for note in _notes(plan):
-            click.echo(f"note: {note}")
+            click.echo(wrapped(f"note: {note}", sys.stdout))
         if not plan.phases:
             click.echo("nothing to write; the device was left as it is")
             return
@@ -74,6 +77,7 @@ class FlashView:
                 self._is_touched = True
             case BlockWritten():
                 self._is_touched = True
+                self._written = event.done_bytes, event.total_bytes
                 self.progress("write", event.done_bytes, event.total_bytes)
             case ModuleVerified():
                 self._verified[event.file_name] = event
@@ -91,25 +95,35 @@ class FlashView:
         if not self._is_touched:
             return
         if self._plan.harmless_if_interrupted:
-            text = "not finished: each boot of it ends in DFU mode, offline, until the same command has run to its end"
+            text = "each boot of it ends in DFU mode, offline, until the same command has run to its end"
         else:
             text = (
-                "not finished: it may boot into safe mode and connect. Hold its MODE button while you plug it in or "
-                "reset it, until the LED blinks yellow, then run the same command"
+                "it may boot into safe mode and connect. Hold its MODE button while you plug it in or reset it, until "
+                "the LED blinks yellow, then run the same command"
             )
-        click.echo(f"{self._plan.device_id}: {text}", err=True)
+        name = f"{self._plan.platform.display_name} {self._plan.device_id}"
+        written = f", {self._written[0]} of {self._written[1]} bytes written" if self._written else ""
+        click.echo(wrapped(f"{name}: not finished{written}: {text}", sys.stderr), err=True)
 
     def _print_line(self, text: str) -> None:
         if self._on_terminal or not self._as_json:
-            click.echo(text, err=True)
+            self.end_progress()
+            click.echo(wrapped(text, sys.stderr), err=True)
 
     def progress(self, activity: str, done_bytes: int, total_bytes: int) -> None:
         """A line that is written over itself."""
         if self._on_terminal:
-            end = "\n" if done_bytes == total_bytes else ""
             percent = done_bytes * 100 // total_bytes
             click.echo(f"\r{activity:<7}{percent:3d} %  {done_bytes} bytes ", err=True, nl=False)
-            click.echo(end, err=True, nl=False)
+            self._is_line_open = True
+            if done_bytes == total_bytes:
+                self.end_progress()
+
+    def end_progress(self) -> None:
+        """Whatever comes next begins a line of its own."""
+        if self._is_line_open:
+            click.echo(err=True)
+            self._is_line_open = False
 
     def print_result(self) -> None:
         """What was done and what proves it."""

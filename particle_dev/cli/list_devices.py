@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -18,9 +20,10 @@ from particle_dev.cli.options import (
     json_option,
     store_option,
 )
+from particle_dev.cli.wrap import wrapped
 from particle_dev.device.discovery import list_devices as find_devices
 from particle_dev.device.model import Device
-from particle_dev.device.watch import Watch
+from particle_dev.device.watch import Change, Watch
 from particle_dev.station.bench import Bench
 from particle_dev.station.events import timestamp
 
@@ -32,8 +35,20 @@ def _slot_of(device: Device, slots: dict[str, str]) -> dict[str, object]:
 def _device_line(device: Device, slots: dict[str, str]) -> str:
     name = device.device_id or f"({device.usb.serial_number or 'unknown'})"
     slot = f"slot {slots[device.usb.port_path]}" if device.usb.port_path in slots else ""
-    line = f"{name:<26}{device.platform.display_name:<29}{device.mode:<8}{device.usb.port_path:<12}{slot}".rstrip()
-    return f"{line}\n  cannot be opened: {device.usb.access_problem}" if device.usb.access_problem else line
+    line = f"{name:<26}{device.platform.display_name:<28}{device.mode:<8}{device.usb.port_path:<8} {slot}".rstrip()
+    return line + _problem_of(device)
+
+
+def _watch_line(at: datetime, change: Change, device: Device, slots: dict[str, str]) -> str:
+    name = device.device_id or f"({device.usb.serial_number or 'unknown'})"
+    slot = f"slot {slots[device.usb.port_path]}" if device.usb.port_path in slots else ""
+    line = f"{at:%H:%M:%S}Z {change:<13}{name:<25}{device.platform.name:<10}{device.mode:<7}{device.usb.port_path:<6} "
+    return (line + slot).rstrip() + _problem_of(device)
+
+
+def _problem_of(device: Device) -> str:
+    problem = device.usb.access_problem
+    return "\n" + wrapped(f"  cannot be opened: {problem}", sys.stdout, 4) if problem else ""
 
 
 @click.command("list")
@@ -76,17 +91,20 @@ def _watch_lines(bench: Bench, slots: dict[str, str], duration_s: float | None, 
     wake_up, why_polling = wake_up_for(bench)
     try:
         if why_polling:
-            message = f"boards are looked for by polling: {why_polling}"
-            at = timestamp(clock.utc_now())
-            yield json.dumps({"at": at, "event": "notice", "message": message}) if as_json else f"{at}  {message}"
+            message, now = f"boards are looked for by polling: {why_polling}", clock.utc_now()
+            yield (
+                json.dumps({"at": timestamp(now), "event": "notice", "message": message})
+                if as_json
+                else wrapped(f"{now:%H:%M:%S}Z {message}", sys.stdout)
+            )
         watch = Watch(bench.host, wake_up)
         while end_s is None or clock.monotonic_s() < end_s:
             for event in watch.wait(3600.0 if end_s is None else end_s - clock.monotonic_s()):
-                at = timestamp(clock.utc_now())
+                now = clock.utc_now()
                 yield (
-                    json.dumps({"at": at} | event_object(event) | _slot_of(event.device, slots))
+                    json.dumps({"at": timestamp(now)} | event_object(event) | _slot_of(event.device, slots))
                     if as_json
-                    else f"{at}  {event.change:<14}{_device_line(event.device, slots)}"
+                    else _watch_line(now, event.change, event.device, slots)
                 )
     finally:
         wake_up.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -17,6 +18,7 @@ from particle_dev.cli.options import (
     json_option,
     store_option,
 )
+from particle_dev.cli.wrap import wrapped
 from particle_dev.device.mode_changes import ARRIVAL_TIMEOUT_S, ModeChange, change_mode
 from particle_dev.device.modes import Target, Way
 from particle_dev.permissions import Permissions
@@ -44,10 +46,9 @@ def _print_result(change: ModeChange, target: Target) -> None:
     click.echo(f"{change.device}: {target}, by {change.transition.way}")
     if change.device_mode and str(change.device_mode) != str(target):
         click.echo(f"  it answers that it is in {change.device_mode} mode")
-    for evidence in change.evidence:
-        click.echo(f"  proof: {evidence}")
-    for evidence in change.missing:
-        click.echo(f"  not proven: {evidence}")
+    for label, found in (("proof", change.evidence), ("not proven", change.missing)):
+        for evidence in found:
+            click.echo(wrapped(f"  {label}: {evidence}", sys.stdout, 4))
 
 
 @click.command("mode")

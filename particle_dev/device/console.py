@@ -12,7 +12,7 @@ from types import TracebackType
 from particle_dev.catalog.console import LISTENING_SPEED
 from particle_dev.device.model import Device
 from particle_dev.device.modes import touch_serial_port
-from particle_dev.errors import DeviceModeError, DeviceNotFoundError
+from particle_dev.errors import DeviceNotFoundError, NoWayToModeError
 from particle_dev.permissions import NOTHING, Permissions
 from particle_dev.protocol import console
 from particle_dev.protocol.console import Dialogue, ResultT, Send
@@ -44,13 +44,14 @@ def open_serial_port(host: Host, device: Device) -> SerialLink:
 def touch_into_listening(host: Host, device: Device, device_os: str | None) -> None:
     """Listening mode by serial speed, which works before Device OS 6.0.0 without USB rights. Nothing confirms it.
 
-    Raises DeviceModeError, before anything is done, for a release that ignores it; DeviceNotFoundError.
+    Raises NoWayToModeError, before anything is done, for a release that ignores it; DeviceNotFoundError.
     """
     if not LISTENING_SPEED.known_to(device_os):
-        raise DeviceModeError(
+        raise NoWayToModeError(
             f"Device OS {device_os} of {device} ignores {LISTENING_SPEED.baud} baud",
             expected="listening",
-            hint="use control request START_LISTENING",
+            actual=device.mode,
+            hint="leave out --by, for a control request",
         )
     touch_serial_port(host, device, baud=LISTENING_SPEED.baud)
 

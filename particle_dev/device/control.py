@@ -12,7 +12,7 @@ from particle_dev.catalog.requests import ControlRequest, RawRequest, result_nam
 from particle_dev.device.config_requests import ConfigRequests
 from particle_dev.device.exchange import run
 from particle_dev.device.log_requests import LogRequests
-from particle_dev.device.model import Device
+from particle_dev.device.model import LEAVE_DFU_FIRST, Device
 from particle_dev.device.network_requests import CellularRequests, NetworkRequests, WifiRequests
 from particle_dev.errors import (
     DeviceModeError,
@@ -67,7 +67,7 @@ class ControlSession:
                 f"{device} does not answer control requests",
                 expected=UsbMode.NORMAL,
                 actual=device.mode,
-                hint="leave DFU mode first; this boots the application",
+                hint=LEAVE_DFU_FIRST,
             )
         self._clock = host.clock
         self._link = host.usb.open(device.usb)

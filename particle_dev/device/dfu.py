@@ -11,8 +11,14 @@ from particle_dev.catalog.modules import WRITTEN_OVER_DFU
 from particle_dev.catalog.ota_region import update_area
 from particle_dev.catalog.platforms import Platform, UsbMode
 from particle_dev.device.exchange import run
-from particle_dev.device.model import Device
-from particle_dev.errors import DeviceModeError, DfuProtocolError, FlashRangeError, PlanRefusedError
+from particle_dev.device.model import LEAVE_DFU_FIRST, Device
+from particle_dev.errors import (
+    DeviceModeError,
+    DfuProtocolError,
+    FlashRangeError,
+    NoWayToModeError,
+    PlanRefusedError,
+)
 from particle_dev.permissions import NOTHING, Permissions
 from particle_dev.protocol import dct, dfu
 from particle_dev.protocol.dfuse import DfuseCommand, MemoryLayout, Sector, parse_memory_layout
@@ -100,7 +106,7 @@ class DfuSession:
                 f"{device} is not in DFU mode",
                 expected=UsbMode.DFU,
                 actual=device.mode,
-                hint="enter DFU mode first",
+                hint="enter DFU mode first: `particle-dev mode dfu`",
             )
         self._clock = host.clock
         self.device = device
@@ -363,15 +369,15 @@ class DfuSession:
 
     def leave_into_safe_mode(self) -> None:
         """Reset into safe mode, **which connects to the cloud and starts billing.** Needs ``may_connect``. The device
-        is gone afterwards. Raises DeviceModeError, before anything is sent that changes it, for a bootloader before
+        is gone afterwards. Raises NoWayToModeError, before anything is sent that changes it, for a bootloader before
         Device OS 6.1.1, which does not know the command."""
         self.permissions.require_connect("safe mode")
         if DfuseCommand.ENTER_SAFE_MODE not in self.commands():
-            raise DeviceModeError(
-                f"the bootloader of {self.device} has no way into safe mode",
+            raise NoWayToModeError(
+                f"the bootloader of {self.device} has no way into safe mode; those since Device OS 6.1.1 have",
                 expected="safe",
                 actual=self.device.mode,
-                hint="bootloaders since Device OS 6.1.1 have; else leave DFU mode and use control request 60",
+                hint=f"{LEAVE_DFU_FIRST}; then `particle-dev mode safe --may-connect`",
             )
         run(dfu.leave_into_safe_mode(self._interface), self._link, self._clock)
 

@@ -11,15 +11,15 @@ from particle_dev.device.console import ConsoleSession, open_serial_port, touch_
 from particle_dev.device.control import ControlSession
 from particle_dev.device.dfu import DfuSession
 from particle_dev.device.discovery import POLL_INTERVAL_S, wait_for_mode, wait_until_settled
-from particle_dev.device.model import Device
+from particle_dev.device.model import LEAVE_DFU_FIRST, Device
 from particle_dev.device.modes import TRANSITIONS, ArrivalEvidence, Target, Transition, Way, enter_dfu
 from particle_dev.errors import (
     DeviceModeError,
     LinkAccessError,
     LinkDisconnectedError,
     LinkTimeoutError,
+    NoWayToModeError,
     RequestRefusedError,
-    RequestUnsupportedError,
 )
 from particle_dev.permissions import NOTHING, Permissions
 from particle_dev.protocol.messages import DeviceMode
@@ -52,18 +52,18 @@ class ModeChange:
 
 def transition_for(device: Device, target: Target, way: Way | None = None) -> Transition | None:
     """The row of the mode table that :func:`change_mode` would use, None when the board shows the mode already. Raises
-    DeviceModeError when no row leads there from the board's mode."""
+    NoWayToModeError when no row leads there from the board's mode."""
     if target is Target.DFU and device.mode is UsbMode.DFU:
         return None
     for row in TRANSITIONS:
         if row.target is target and row.source is device.mode and way in (None, row.way):
             return row
     ways = sorted({str(row.way) for row in TRANSITIONS if row.target is target and row.source is device.mode})
-    raise DeviceModeError(
-        f"{device}: no way to '{target}'" + (f" by {way}" if way else " from DFU mode"),
+    raise NoWayToModeError(
+        f"{device}: no way to '{target}'" + (f" by {way}" if way else "") + f" from {device.mode} mode",
         expected=target,
         actual=device.mode,
-        hint=f"possible: {', '.join(ways)}" if ways else "leave DFU mode first: `particle-dev mode normal`",
+        hint=f"leave out --by, or use one of: {', '.join(ways)}" if ways else LEAVE_DFU_FIRST,
     )
 
 
@@ -82,8 +82,8 @@ def change_mode(
     permission, and without it nothing is sent. ``way`` None is the first row; only on the way into DFU mode does a
     serial touch follow a control request that the board does not answer.
 
-    Raises PermissionMissingError; DeviceModeError (no such way, or it did not arrive); WrongDeviceError (another board
-    came back); RequestRefusedError; TransportError.
+    Raises PermissionMissingError; NoWayToModeError (nothing was changed); DeviceModeError (it did not arrive);
+    WrongDeviceError (another board came back); RequestRefusedError; TransportError.
     """
     transition = transition_for(device, target, way)
     if transition is None:
@@ -187,11 +187,11 @@ def _restart(
         elif transition.way is Way.CONTROL:
             session.reset()
         elif not session.reset_now():
-            raise RequestUnsupportedError(
-                f"{device} does not know the raw reset",
-                request="raw 40",
-                device_os=session.device_os,
-                hint="use the control request",
+            raise NoWayToModeError(
+                f"{device} does not know the raw reset; Device OS 2.0.0 and later do",
+                expected=transition.target,
+                actual=device.mode,
+                hint="leave out --by, for a control request",
             )
     arrived, diagnostics = _ask_after_boot(host, device, deadline_s, _diagnostics)
     found = {ArrivalEvidence.PRODUCT_ID}

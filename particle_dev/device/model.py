@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from particle_dev.catalog.platforms import Platform, UsbMode
 from particle_dev.transport.base import UsbDeviceInfo
 
+LEAVE_DFU_FIRST = (
+    "leave DFU mode first: `particle-dev mode normal --may-connect`. That boots the application, which can go online "
+    "and start billing"
+)
+"""The hint for what only the running system does."""
 _DEVICE_ID = re.compile(r"[0-9a-f]{24}")
 
 

@@ -47,7 +47,7 @@ WAYS_INTO_DFU = (Way.CONTROL, Way.TOUCH)
 class ArrivalEvidence(StrEnum):
     """What proves that a board arrived."""
 
-    PRODUCT_ID = "same Device ID at the same port, new enumeration, product id of the mode"
+    PRODUCT_ID = "same Device ID at the same port, enumerated anew as that mode"
     DEVICE_MODE = "control request 72"
     CONSOLE = "the listening console answered"
     UPTIME = "uptime began anew"

@@ -184,14 +184,18 @@ def select_device(
     if len(matches) == 1:
         return matches[0]
     if not matches:
-        listed = "; ".join(str(d) for d in devices)
+        listed = [str(d) for d in devices]
         raise DeviceNotFoundError(
             f"no device matches '{selector}'" if selector else "no Particle device is connected",
             selector=selector,
-            hint=f"connected: {listed}" if devices else "plug one in; `particle-dev list` shows what is there",
+            devices=listed,
+            hint=f"take one of these: {'; '.join(listed)}"
+            if devices
+            else "plug one in; `particle-dev list` shows what is there",
         )
     raise DeviceAmbiguousError(
         f"{len(matches)} devices match: {'; '.join(str(d) for d in matches)}",
         candidates=[d.device_id or d.usb.port_path for d in matches],
+        devices=[str(d) for d in matches],
         hint="choose one with --device and its Device ID",
     )

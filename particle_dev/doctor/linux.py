@@ -20,10 +20,11 @@ product name. Source: CMSIS-DAP, "Connect to a CMSIS-DAP unit"; pyOCD probe plug
 
 @dataclass(frozen=True, slots=True)
 class LinuxSystem:
-    """What the checks look at. ``root`` is ``/`` outside of tests; ``may_open`` tells whether this user may read and
-    write a device file."""
+    """What the checks look at. ``root`` is ``/`` outside of tests; ``is_superuser``: this user may open everything;
+    ``may_open`` tells whether this user may read and write a device file."""
 
     root: Path = Path("/")
+    is_superuser: bool = hasattr(os, "geteuid") and os.geteuid() == 0
     may_open: Callable[[Path], bool] = lambda path: os.access(path, os.R_OK | os.W_OK)
 
     @property
@@ -78,8 +79,8 @@ def _rules(system: LinuxSystem) -> Sequence[Finding]:
         findings.append(
             Finding(
                 "udev rules",
-                Status.PROBLEM,
-                "not installed: only root may open boards",
+                Status.NOTE if system.is_superuser else Status.PROBLEM,
+                f"not installed: only root may open boards{', as you are' if system.is_superuser else ''}",
                 udev_rules.INSTALL_COMMAND,
             )
         )

@@ -42,38 +42,48 @@ def _libusb_backend() -> Any:
     return backend
 
 
-def _translate(error: usb.core.USBError, where: str, what: str) -> TransportError:
-    """The error of ours that fits a pyusb error."""
+def _name_of(info: UsbDeviceInfo) -> str:
+    """The board as people know it."""
+    platform = platform_by_usb_id(info.vid, info.pid)
+    words = (platform[0].display_name if platform else "USB device", info.serial_number, f"at port {info.port_path}")
+    return " ".join(word for word in words if word)
+
+
+def _translate(error: usb.core.USBError, info: UsbDeviceInfo, what: str) -> TransportError:
+    """The error of ours that fits a pyusb error; ``what`` was tried."""
+    name, where = _name_of(info), info.port_path
     if isinstance(error, usb.core.USBTimeoutError) or error.errno == errno.ETIMEDOUT:
         return LinkTimeoutError(
-            f"{what}: no answer in time", where=where, hint="reset the board, or plug it in again; then run again"
+            f"{name} does not answer ({what}: no answer in time)",
+            where=where,
+            hint="reset the board, or plug it in again; then run again",
         )
     if error.errno == errno.EPIPE:
         return LinkStallError(
-            f"{what}: stalled",
+            f"{name} refuses that ({what}: stalled)",
             where=where,
-            hint="the device refuses that in its present mode, or does not know it; `particle-dev id` shows both",
+            hint="it does not do that in its present mode, or does not know it; `particle-dev id` shows both",
         )
     if error.errno in _GONE:
         return LinkDisconnectedError(
-            f"{what}: the device left the bus",
+            f"{name} left the bus: unplugged, without power, or reset",
             where=where,
-            hint="check cable and power, plug it in again, then run again",
+            hint="check cable and power, plug it in again, then type the same command again",
         )
     if error.errno in (errno.EACCES, errno.EPERM):
-        return LinkAccessError(f"{what}: access denied", where=where, hint=_UDEV_HINT)
+        return LinkAccessError(f"{name}: access denied", where=where, hint=_UDEV_HINT)
     if error.errno == errno.EBUSY:
-        return LinkAccessError(f"{what}: in use by another program", where=where, hint="close that program")
+        return LinkAccessError(f"{name}: in use by another program", where=where, hint="close that program")
     # libusb reports EIO for a device that is just being unplugged; nothing in it tells the two apart.
-    return TransportError(f"{what}: {error}", where=where, hint="check cable and power, then run again")
+    return TransportError(f"{name}: {what}: {error}", where=where, hint="check cable and power, then run again")
 
 
 @contextlib.contextmanager
-def _translated(where: str, what: str) -> Iterator[None]:
+def _translated(info: UsbDeviceInfo, what: str) -> Iterator[None]:
     try:
         yield
     except usb.core.USBError as e:
-        raise _translate(e, where, what) from e
+        raise _translate(e, info, what) from e
 
 
 class PyusbLink:
@@ -98,7 +108,7 @@ class PyusbLink:
                 bm_request_type, b_request, w_value, w_index, w_length, round(timeout_s * 1000)
             )
         except usb.core.USBError as e:
-            raise _translate(e, self.info.port_path, f"control IN 0x{b_request:02x}") from e
+            raise _translate(e, self.info, f"control IN 0x{b_request:02x}") from e
         return bytes(data)
 
     def control_out(
@@ -108,7 +118,7 @@ class PyusbLink:
         try:
             self._device.ctrl_transfer(bm_request_type, b_request, w_value, w_index, data, round(timeout_s * 1000))
         except usb.core.USBError as e:
-            raise _translate(e, self.info.port_path, f"control OUT 0x{b_request:02x}") from e
+            raise _translate(e, self.info, f"control OUT 0x{b_request:02x}") from e
 
     @property
     def can_queue(self) -> bool:
@@ -118,17 +128,17 @@ class PyusbLink:
     def control_queue(self, transfers: Sequence[ControlIn | ControlOut]) -> tuple[TransferReply, ...]:
         """Several transfers handed to the bus at once; the device's answers, stalls included. The interface must be
         claimed. Raises LinkTimeoutError, LinkDisconnectedError."""
-        with _translated(self.info.port_path, f"control transfers, first 0x{transfers[0].b_request:02x}"):
+        with _translated(self.info, f"{len(transfers)} control transfers"):
             return tuple(usb_queue.control_queue(self._device, transfers))
 
     def claim_interface(self, number: int) -> None:
         """Take the interface for this process. Raises LinkAccessError when another program has it."""
-        with _translated(self.info.port_path, f"claim interface {number}"):
+        with _translated(self.info, f"claim interface {number}"):
             usb.util.claim_interface(self._device, number)
 
     def set_interface_altsetting(self, number: int, alternate: int) -> None:
         """Choose an alternate setting."""
-        with _translated(self.info.port_path, f"alternate setting {alternate}"):
+        with _translated(self.info, f"alternate setting {alternate}"):
             self._device.set_interface_altsetting(number, alternate)
 
     def configuration_descriptor(self) -> bytes:
@@ -215,7 +225,7 @@ class PyusbHost:
             if key == (info.vid, info.pid, info.bus, info.address, info.port_path):
                 return PyusbLink(device, info)
         raise LinkDisconnectedError(
-            f"{info.product or 'device'} {info.serial_number} is no longer at {info.port_path}",
+            f"{_name_of(info)} left the bus",
             where=info.port_path,
             hint="plug it in again",
         )

@@ -25,7 +25,7 @@ def root(tmp_path):
 
 
 def run(root, *arguments):
-    return CliRunner().invoke(doctor, arguments, obj=LinuxSystem(root), standalone_mode=False)
+    return CliRunner().invoke(doctor, arguments, obj=LinuxSystem(root, is_superuser=False), standalone_mode=False)
 
 
 def found(result):

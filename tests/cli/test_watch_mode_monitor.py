@@ -163,10 +163,40 @@ def test_unproven_arrival_is_not_green(run, bench, monkeypatch):
     assert "not proven: uptime began anew" in out
 
 
-def test_no_way_there(run, bench):
-    status, _, err = run("mode", "listening", "--bench", bench("boron", arrives_in="dfu"))
-    assert status == ExitCode.FAILED
-    assert "leave DFU mode first" in err
+@pytest.mark.parametrize("target", ["listening", "reset"])
+def test_no_way_out_of_dfu_mode_but_one(run, bench, target):
+    file = bench("boron", arrives_in="dfu")
+    status, _, err = run("mode", target, "--may-connect", "--bench", file)
+    assert status == ExitCode.REFUSED, "nothing was changed"
+    assert "`particle-dev mode normal --may-connect`" in err, "the whole command that will not be refused"
+    assert "start billing" in err
+    assert run("list", "--bench", file)[1].split()[2] == "dfu"
+    assert run("mode", "normal", "--may-connect", "--bench", file)[0] == 0
+
+
+def test_bootloader_without_a_way_into_safe_mode(run, bench):
+    status, _, err = run("mode", "safe", "--may-connect", "--bench", bench("boron", arrives_in="dfu"))
+    assert status == ExitCode.REFUSED
+    assert "6.1.1" in err
+    assert "then `particle-dev mode safe --may-connect`" in err
+
+
+@pytest.mark.parametrize(
+    ("target", "way", "known"),
+    [
+        *(("dfu", "raw", "control, touch"),),
+        *(("listening", "raw", "control, touch"),),
+        *(("normal", "raw", "control"), ("normal", "touch", "control")),
+        *(("safe", "raw", "control"), ("safe", "touch", "control")),
+        *(("reset", "touch", "control, raw"),),
+    ],
+)
+def test_way_that_does_not_lead_there(run, bench, target, way, known):
+    file = bench("boron")
+    status, _, err = run("mode", target, "--by", way, "--may-connect", "--bench", file)
+    assert status == ExitCode.REFUSED
+    assert f"leave out --by, or use one of: {known}" in err
+    assert run("list", "--bench", file)[1].split()[2] == "normal"
 
 
 def test_text_output(run, bench):

@@ -15,6 +15,7 @@ class System:
     def __init__(self, root):
         self.root = root
         self.locked = set()
+        self.is_superuser = False
         (root / "sys/bus/usb/devices/usb1").mkdir(parents=True)
         (root / "proc").mkdir()
 
@@ -46,7 +47,7 @@ class System:
         self.write(f"proc/{pid}/comm", f"{name}\n")
 
     def findings(self):
-        return check_linux(LinuxSystem(self.root, lambda path: path not in self.locked))
+        return check_linux(LinuxSystem(self.root, self.is_superuser, lambda path: path not in self.locked))
 
     def of(self, subject):
         return [f for f in self.findings() if f.subject == subject]
@@ -77,6 +78,14 @@ def test_missing_and_old_rules(system):
     assert system.of("udev rules")[0].status is Status.NOTE
     system.install()
     assert system.of("udev rules")[0].status is Status.OK
+
+
+def test_root_needs_no_rules(system):
+    system.is_superuser = True
+    (rules,) = system.of("udev rules")
+    assert rules.status is Status.NOTE
+    assert "only root may open boards, as you are" in rules.message
+    assert rules.fix == udev_rules.INSTALL_COMMAND, "others will"
 
 
 def test_rules_of_another_tool_are_named(system):

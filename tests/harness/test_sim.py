@@ -123,11 +123,11 @@ def test_serve_keeps_boards_in_a_folder(serve, tmp_path):
 def test_cables_are_pulled_and_plugged_while_it_serves(serve, bench_file):
     (board,), address = serve(bench_file)
     server = ("127.0.0.1", int(address.split(":")[1]))
-    assert board["mode"] == "listening"
+    assert (board["mode"], board["runs"]) == ("normal", "listening"), "as `list` shows it"
     assert devices(server) == ["1-1"]
-    assert sim("unplug", "A", "--server", address) == (0, [{**board, "mode": None}])
+    assert sim("unplug", "A", "--server", address) == (0, [{**board, "mode": None, "runs": None}])
     assert devices(server) == []
-    assert sim("plug", "A", "--server", address)[1][0]["mode"] == "listening"
+    assert sim("plug", board["bus_id"], "--server", address)[1][0]["runs"] == "listening", "a port is a name, too"
     assert sim("reset", "A", "--server", address)[0] == 0
     assert sim("list", "--server", address) == (0, [board])
     until(lambda: devices(server) == ["1-1"])
@@ -136,7 +136,9 @@ def test_cables_are_pulled_and_plugged_while_it_serves(serve, bench_file):
 def test_a_slot_that_is_not_there(serve, bench_file):
     _, address = serve(bench_file)
     status, (error,) = sim("unplug", "B", "--server", address)
-    assert (status, error["error"]["message"]) == (3, "no board 'B'; there are A")
+    assert (status, error["error"]["message"]) == (4, "there is no board in slot 'B'")
+    assert error["error"]["devices"] == ["A (boron, port 1-1)"]
+    assert "A (boron, port 1-1)" in error["error"]["hint"]
 
 
 def test_no_server_and_another_kind_of_server():

@@ -1,22 +1,27 @@
 """First process of a guest for people: the boards of a server are plugged in, and a shell is at the console.
 
-`desk.py SERVER ROWS COLUMNS PARTICLE_CLI BIN`: HOST:PORT of `particle-dev sim serve` as the guest reaches it, size of
-the terminal, particle-cli's index.js, and the folder with particle-dev.
+`desk.py SERVER ROWS COLUMNS PARTICLE_CLI BIN STORE FOLDER`: HOST:PORT of `particle-dev sim serve` as the guest reaches
+it, size of the terminal, and, percent-encoded, particle-cli's index.js, the folder with particle-dev, the firmware
+store and the folder to begin in.
 """
 
 import fcntl
 import os
+import shlex
 import struct
 import subprocess
 import sys
 import termios
 from pathlib import Path
+from urllib.parse import unquote
 
-server, rows, columns, particle_cli, folder = sys.argv[1:]
+server, rows, columns = sys.argv[1:4]
+particle_cli, folder, store, here = map(unquote, sys.argv[4:])
 os.environ.update(
     PATH=f"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:{folder}",
     HOME="/root",
     LC_ALL="C.UTF-8",
+    PARTICLE_DEV_STORE=store,
     TERM=os.environ.get("TERM", "vt100"),
     PS1="guest# ",
 )
@@ -27,7 +32,7 @@ subprocess.run(["/lib/systemd/systemd-udevd", "--daemon"], check=True)
 # Changes to the host's files stay in the guest's RAM.
 particle = Path("/usr/local/bin/particle")
 particle.parent.mkdir(parents=True, exist_ok=True)
-particle.write_text(f'#!/bin/sh\nexec node {particle_cli} "$@"\n', encoding="utf-8")
+particle.write_text(f'#!/bin/sh\nexec node {shlex.quote(particle_cli)} "$@"\n', encoding="utf-8")
 particle.chmod(0o755)
 log = Path("/run/attach.log")
 with log.open("wb") as output:
@@ -35,8 +40,8 @@ with log.open("wb") as output:
     subprocess.Popen(attach, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
 print(
     f"\nThis is a Linux guest in QEMU. Boards of `particle-dev sim serve` on {server} are on its USB: particle-dev, "
-    f"dfu-util,\nparticle, lsusb. It sees your files; what it changes is gone at its end: `exit`.\n{log} tells what "
-    "comes and goes.\n",
+    f"dfu-util,\nparticle, lsusb. It sees your files, and your firmware store; what it changes is gone at its end: "
+    f"`exit`.\n{log} tells what comes and goes.\n",
     flush=True,
 )
 console = os.open("/dev/ttyS0", os.O_RDWR)
@@ -50,6 +55,12 @@ def own_terminal():
 
 
 subprocess.run(
-    ["/bin/bash", "--norc", "-i"], stdin=console, stdout=console, stderr=console, preexec_fn=own_terminal, check=False
+    ["/bin/bash", "--norc", "-i"],
+    stdin=console,
+    stdout=console,
+    stderr=console,
+    preexec_fn=own_terminal,
+    cwd=here,
+    check=False,
 )
 subprocess.run(["/bin/busybox", "poweroff", "-f"], check=True)

@@ -6,11 +6,15 @@ boards of `particle-dev sim serve` at PORT of this machine. `make guest` knows t
 
 import contextlib
 import json
+import os
 import shutil
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
+
+import platformdirs
 
 BOOT_S = 60
 COMMAND_LINE = (
@@ -82,11 +86,21 @@ class Guest:
         return output
 
 
+def firmware_store():
+    """Where firmware is for whoever starts the guest: its own user is root, whose store is another one."""
+    return Path(
+        os.environ.get("PARTICLE_DEV_STORE") or platformdirs.user_data_path("particle-dev") / "firmware"
+    ).resolve()
+
+
 def main(folder, particle_cli, port="3240"):
     """A guest for people."""
     size = shutil.get_terminal_size()
     python = Path(sys.executable)
-    agent = [python, HERE / "desk.py", f"10.0.2.2:{port}", size.lines, size.columns, particle_cli, python.parent]
+    names = [particle_cli, python.parent, firmware_store(), Path.cwd()]
+    # A command without blanks and commas is what the kernel hands on.
+    quoted = [quote(str(name)) for name in names]
+    agent = [python, HERE / "desk.py", f"10.0.2.2:{port}", size.lines, size.columns, *quoted]
     # Ctrl-C and everything else goes into the guest; Ctrl-A X ends it by force.
     return subprocess.run(command(Path(folder), agent, "mon:stdio"), check=False).returncode
 
