@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from particle_dev.cli.escape import escaped
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.file_types import NAMED_SOURCE
 from particle_dev.cli.options import json_option, open_store, store_option
+from particle_dev.cli.wrap import wrapped
 from particle_dev.errors import FirmwareStoreError
 from particle_dev.flash.store import AddResult, FirmwareStore, StoredModule
 from particle_dev.flash.stored_module import module_to_json
@@ -156,6 +158,9 @@ def _module_object(module: StoredModule) -> dict[str, object]:
     return module_to_json(module) | derived
 
 
+_UNLIMITED = 1000
+
+
 def _print_table(modules: tuple[StoredModule, ...]) -> None:
     from rich.console import Console  # noqa: PLC0415  only this table needs it
     from rich.markup import escape  # noqa: PLC0415
@@ -170,7 +175,7 @@ def _print_table(modules: tuple[StoredModule, ...]) -> None:
     console = Console()
     if not console.is_terminal:
         console.width = 160  # a pipe has no width; whole names are easier to search for
-    elif console.measure(table).maximum > console.width:
+    elif console.measure(table, options=console.options.update(width=_UNLIMITED)).maximum > console.width:
         click.echo("\n".join(line for m in modules for line in _narrow_lines(m)))
         return
     console.print(table)
@@ -188,4 +193,4 @@ def _narrow_lines(module: StoredModule) -> list[str]:
     """For a terminal in which a row would break names apart."""
     device_os = f", Device OS {_releases(module)}" if module.device_os else ""
     what = f"{module.platform_name} {_kind(module)} {module.index} v{module.version}{device_os}"
-    return [escaped(module.file_name), f"  {what}, SHA-256 {module.sha256[:12]}"]
+    return [escaped(module.file_name), wrapped(f"  {what}, SHA-256 {module.sha256[:12]}", sys.stdout, 4)]

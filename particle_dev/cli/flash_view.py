@@ -11,7 +11,7 @@ import click
 from particle_dev.cli.escape import escaped
 from particle_dev.cli.wrap import wrapped
 from particle_dev.flash.phases import PhaseKind, UpdatePlan
-from particle_dev.flash.plan import NO_BRAKE
+from particle_dev.flash.plan import BLOCK_SIZE_BYTES, NO_BRAKE
 from particle_dev.flash.progress import (
     BlockWritten,
     BrakeSet,
@@ -37,6 +37,7 @@ class FlashView:
         self._verified: dict[str, ModuleVerified] = {}
         self._proven: list[ModuleProven] = []
         self._is_touched = False
+        self._phase: PhaseKind | None = None
         self._written: tuple[int, int] | None = None
         self._is_line_open = False
 
@@ -66,6 +67,7 @@ class FlashView:
         """Something happened."""
         match event:
             case PhaseStarted():
+                self._phase, self._written = self._plan.phases[event.number - 1].kind, None
                 self._print_line(f"[{event.number}/{event.count}] {event.title}")
             case ModuleCompared():
                 missing = event.size_bytes - event.right_bytes
@@ -90,11 +92,19 @@ class FlashView:
                 pass
 
     def print_where_it_stands(self) -> None:
-        """After an error or Ctrl-C: what the board does now when it boots. On standard error; nothing when the board
-        is as it was."""
-        if not self._is_touched:
+        """After an error or Ctrl-C: which board, how far it is, and what it does now when it boots. On standard error;
+        nothing before the first phase, as for a refusal."""
+        if self._phase is None:
             return
-        if self._plan.harmless_if_interrupted:
+        if not self._is_touched:
+            text = self._untouched()
+        elif self._may_be_complete:
+            text = (
+                "all of it may be written, and it was not read back: a reset boots the application, which may connect. "
+                "Hold its MODE button while you plug it in or reset it, until the LED blinks yellow, then run the same "
+                "command"
+            )
+        elif self._plan.harmless_if_interrupted:
             text = "each boot of it ends in DFU mode, offline, until the same command has run to its end"
         else:
             text = (
@@ -104,6 +114,21 @@ class FlashView:
         name = f"{self._plan.platform.display_name} {self._plan.device_id}"
         written = f", {self._written[0]} of {self._written[1]} bytes written" if self._written else ""
         click.echo(wrapped(f"{name}: not finished{written}: {text}", sys.stderr), err=True)
+
+    def _untouched(self) -> str:
+        if self._phase is PhaseKind.CONTROL_UPDATE:
+            return "it installs the module only once it has all of it; else it runs what it had"
+        if self._phase is PhaseKind.FLASH and self._plan.harmless_if_interrupted:
+            return "it has what it had, or no system part; then each boot of it ends in DFU mode, offline"
+        return "it has what it had"
+
+    @property
+    def _may_be_complete(self) -> bool:
+        """Whether the block that releases the parking brake, the last one, has been on its way to the board."""
+        if self._phase is not PhaseKind.FLASH or self._written is None:
+            return False
+        done_bytes, total_bytes = self._written
+        return total_bytes - done_bytes <= BLOCK_SIZE_BYTES
 
     def _print_line(self, text: str) -> None:
         if self._on_terminal or not self._as_json:

@@ -35,15 +35,15 @@ def _slot_of(device: Device, slots: dict[str, str]) -> dict[str, object]:
 def _device_line(device: Device, slots: dict[str, str]) -> str:
     name = device.device_id or f"({device.usb.serial_number or 'unknown'})"
     slot = f"slot {slots[device.usb.port_path]}" if device.usb.port_path in slots else ""
-    line = f"{name:<26}{device.platform.display_name:<28}{device.mode:<8}{device.usb.port_path:<8} {slot}".rstrip()
-    return line + _problem_of(device)
+    line = f"{name:<25}{device.platform.display_name:<28}{device.mode:<7}{device.usb.port_path:<7} {slot}".rstrip()
+    return wrapped(line, sys.stdout) + _problem_of(device)
 
 
 def _watch_line(at: datetime, change: Change, device: Device, slots: dict[str, str]) -> str:
     name = device.device_id or f"({device.usb.serial_number or 'unknown'})"
     slot = f"slot {slots[device.usb.port_path]}" if device.usb.port_path in slots else ""
     line = f"{at:%H:%M:%S}Z {change:<13}{name:<25}{device.platform.name:<10}{device.mode:<7}{device.usb.port_path:<6} "
-    return (line + slot).rstrip() + _problem_of(device)
+    return wrapped((line + slot).rstrip(), sys.stdout, 10) + _problem_of(device)
 
 
 def _problem_of(device: Device) -> str:

@@ -277,11 +277,50 @@ def test_unplugged_half_way_and_again(run, bench_file, particle_cli_firmware):
     ]
     status, _, err = run("flash", *files, "--bench", path)
     assert status == ExitCode.FAILED
-    assert "left the bus" in err
-    assert "each boot of it ends in DFU mode, offline" in err
+    device_id = json.loads((path.parent / "boards" / "1" / "board.json").read_text())["device_id"]
+    state, error, hint = err.splitlines()[-3:]
+    assert re.fullmatch(
+        rf"Boron {device_id}: not finished, \d+ of 510544 bytes written: each boot of it ends in DFU mode, offline, .*",
+        state,
+    )
+    assert error == f"error: Boron {device_id} at port 1-1 left the bus: unplugged, without power, or reset"
+    assert "type the same command again" in hint
+    path.write_text(text.partition("faults")[0])
     status, out, _ = run("flash", *files, "--bench", path)
     assert status == 0
     assert out.count("read back and equal") == 2
+
+
+def test_unplugged_in_the_read_back(run, bench_file, particle_cli_firmware):
+    """The brake is off by then, so the board would boot what it has got."""
+    path = bench_file({"platform": "boron"}, keep=True)
+    path.write_text(path.read_text() + '\nfaults = [{do = "unplug", at = "dfu_transfer", n = 900}]\n')
+    names = ("boron-system-part1@2.1.0.bin", "tinker-0.8.0-rc.27-boron.bin")
+    status, _, err = run("flash", *(module(particle_cli_firmware, name) for name in names), "--bench", path)
+    assert status == ExitCode.FAILED
+    assert "510544 of 510544 bytes written" in err
+    assert "ends in DFU mode" not in err
+    assert "a reset boots the application, which may connect. Hold its MODE button" in err
+    assert json.loads(run("id", "--bench", path, "--json")[1])["boots_into"] == "application"
+
+
+def test_progress_ends_its_line_and_goes_on_where_it_stopped(run, bench_file, particle_cli_firmware, monkeypatch):
+    path = bench_file({"platform": "boron"}, keep=True)
+    text = path.read_text()
+    path.write_text(text + '\nfaults = [{do = "unplug", at = "dfu_transfer", n = 400}]\n')
+    names = ("boron-system-part1@2.1.0.bin", "tinker-0.8.0-rc.27-boron.bin")
+    files = [module(particle_cli_firmware, name) for name in names]
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    written = []
+    for faults in (True, False):
+        path.write_text(path.read_text() if faults else text)
+        err = run("flash", *files, "--bench", path)[2]
+        written.append([int(n) for n in re.findall(r"\rwrite +\d+ %  (\d+) bytes ", err)])
+        if faults:
+            assert f"\rwrite{written[0][-1] * 100 // 510544:5d} %  {written[0][-1]} bytes \nBoron" in err
+    before, after = written
+    assert before[0] == 4096
+    assert before[-1] < after[0] <= before[-1] + 2 * 4096, "one block was on its way"
 
 
 def test_module_that_is_there_already_is_named_and_the_board_left_alone(run, bench_file, particle_cli_firmware):

@@ -4,7 +4,10 @@ import fcntl
 import os
 import pty
 import struct
+import subprocess
+import sys
 import termios
+from pathlib import Path
 
 import pytest
 
@@ -65,3 +68,75 @@ def test_several_devices_and_reasons_are_a_list():
 
 def test_one_reason_stays_in_its_sentence():
     assert error_text(PlanRefusedError("refused: too old", reasons=["too old"])) == "error: refused: too old"
+
+
+# ---- whole commands -------------------------------------------------------------------------------------------
+
+PARTICLE_DEV = Path(sys.executable).with_name("particle-dev")
+BENCH = """
+[bench]
+driver = "virtual"
+[bench.options]
+clock = "real"
+delays = "none"
+[[slot]]
+name = "left"
+platform = "tracker"
+[[slot]]
+name = "right"
+platform = "boron"
+"""
+
+
+def on_terminal(argv, environment):
+    """Run a command on a terminal of 80 columns: exit status, and what it wrote."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    process = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, env=environment)
+    os.close(slave)
+    output = b""
+    try:
+        while data := os.read(master, 65536):
+            output += data
+    except OSError:
+        pass  # The terminal's other side is closed.
+    os.close(master)
+    return process.wait(timeout=30), output.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.firmware
+@pytest.mark.parametrize(
+    ("status", "arguments"),
+    [
+        (0, "list"),
+        (0, "list --watch --duration 1"),
+        (4, "id"),
+        (4, "id --device photon"),
+        (0, "mode dfu --device boron"),
+        (5, "mode safe --device boron"),
+        (0, "flash --device boron --device-os 2.1.0 --app tinker-0.8.0-rc.27-boron.bin --dry-run"),
+        (5, "flash --device boron --app tinker-0.8.0-rc.27-boron.bin"),
+        (5, "flash --device tracker app.bin --device-os 2.1.0"),
+        (0, "firmware check app.bin --device-os 2.1.0"),
+        (5, "firmware check app.bin --platform argon --device-os 2.1.0"),
+        (0, "firmware list"),
+    ],
+)
+def test_no_line_is_longer_than_the_terminal(
+    status, arguments, release_store, particle_cli_firmware, tmp_path, monkeypatch
+):
+    app = particle_cli_firmware / "particle-cli-2.12.0/package/assets/binaries/tinker-0.8.0-rc.27-boron.bin"
+    bench = tmp_path / "bench.toml"
+    bench.write_text(BENCH)
+    (tmp_path / "app.bin").symlink_to(app)
+    words = arguments.split()
+    if words[0] != "firmware":
+        words += ["--bench", "bench.toml"]
+    environment = {**os.environ, "PARTICLE_DEV_STORE": str(release_store.root), "XDG_CONFIG_HOME": str(tmp_path)}
+    monkeypatch.chdir(tmp_path)
+    found, output = on_terminal([PARTICLE_DEV, *words], environment)
+    assert found == status, output
+    assert output.strip()
+    assert [line for line in output.splitlines() if len(line.rpartition("\r")[2]) > 80] == []
+    if arguments == "firmware list":
+        assert "boron-system-part1@2.1.0.bin" in output, "in one piece"

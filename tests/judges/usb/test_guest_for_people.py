@@ -84,8 +84,12 @@ def sim(port, *arguments):
     return {board["slot"]: board["mode"] for board in map(json.loads, lines)}
 
 
-def test_four_boards_lie_on_the_desk_and_one_is_pulled_in_the_middle_of_a_flash(judges, served, assets):
+def test_four_boards_lie_on_the_desk_and_one_is_pulled_in_the_middle_of_a_flash(
+    judges, served, assets, tmp_path, monkeypatch
+):
     port, ids = served
+    monkeypatch.setenv("PARTICLE_DEV_STORE", str(tmp_path / "a store"))
+    subprocess.run([PARTICLE_DEV, "firmware", "add", assets / "updates" / "boron-bootloader@2.1.0.bin"], check=True)
     particle_cli = judges / "node" / "node_modules" / "particle-cli" / "src" / "index.js"
     guest = Terminal([sys.executable, MACHINE, judges / "guest", particle_cli, str(port)])
     try:
@@ -94,11 +98,20 @@ def test_four_boards_lie_on_the_desk_and_one_is_pulled_in_the_middle_of_a_flash(
         assert [line.split()[0] for line in attached.splitlines() if "attached" in line] == ["1-1", "1-2", "1-3", "1-4"]
         system = assets / "updates" / "tracker-system-part1@2.1.0.bin"
         flash = f"particle-dev flash --device {ids['3']} {system}"
+        listed, _ = guest.run("particle-dev firmware list")
+        assert "boron-bootloader@2.1.0.bin" in listed, "it uses the store of whoever started it"
         guest.start(flash)
         guest.wait_for("write")
         assert sim(port, "unplug", "3")["3"] is None
         output, status = guest.result()
-        assert (status, "each boot of it ends in DFU mode" in output) == (1, True)
+        joined = " ".join(output.split())
+        assert (status, "each boot of it ends in DFU mode" in joined) == (1, True)
+        assert f"\nAsset Tracker / Monitor One {ids['3']}: not finished" in output, (
+            "a line of its own, after the progress"
+        )
+        assert f"error: Asset Tracker / Monitor One {ids['3']} at port" in joined
+        assert "left the bus" in joined
+        assert "type the same command again" in joined
         sim(port, "plug", "3")
         assert guest.run("until lsusb -d 2b04:d01a; do sleep 0.2; done")[1] == 0
         listed, _ = guest.run("dfu-util -l")
