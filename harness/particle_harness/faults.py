@@ -151,6 +151,11 @@ class FaultScript:
         cut, self._power_cut = self._power_cut, None
         return cut
 
+    @property
+    def slows(self) -> bool:
+        """Whether some transfers take longer."""
+        return any(f.do == "slow" for f in self._faults)
+
     def slowdown_s(self, place: str) -> float:
         """How much longer the present event at ``place`` takes."""
         n = self._counts.get(place, 0)

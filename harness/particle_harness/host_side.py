@@ -9,7 +9,7 @@ from particle_harness.agenda import Agenda
 from particle_harness.clock import Clock
 from particle_harness.faults import Fault, FaultScript
 from particle_harness.state import BoardState
-from particle_harness.timing import BoardTiming
+from particle_harness.timing import INSTANT, BoardTiming
 from particle_harness.usb.cdc import NormalDevice
 from particle_harness.usb.descriptors import UsbIdentity
 from particle_harness.usb.device import UsbDevice
@@ -40,6 +40,11 @@ class HostSide(ABC):
 
     @abstractmethod
     def _lose_power(self) -> None: ...
+
+    @property
+    def answers_at_once(self) -> bool:
+        """Whether neither bus nor flash take time: made without delays, and not slowed down by script."""
+        return self.timing is INSTANT and not self._faults.slows
 
     @property
     def usb_device(self) -> UsbDevice | None:

@@ -44,7 +44,7 @@ _Transfer._fields_ = [
 
 def can_queue(device: Any) -> bool:
     """Whether this pyusb device is one of libusb 1.0."""
-    backend = device._ctx.backend
+    backend = device.backend
     return type(backend).__module__ == "usb.backend.libusb1" and hasattr(backend, "lib") and hasattr(backend, "ctx")
 
 
@@ -52,9 +52,10 @@ def control_queue(device: Any, transfers: Sequence[ControlIn | ControlOut]) -> l
     """Carry out control transfers in their order; what the device answered to each. Interfaces must be claimed before.
     A transfer that fails otherwise than by a stall raises usb.core.USBError, after the ones behind it were taken back
     or have ended."""
-    device._ctx.managed_open()
-    backend = device._ctx.backend
-    queue = _Queue(backend.lib, backend.ctx, device._ctx.handle.handle)
+    # pyusb shows nobody its handle, and a second one of our own could not use the interfaces claimed by the first.
+    pyusb_handle = device._ctx
+    pyusb_handle.managed_open()
+    queue = _Queue(device.backend.lib, device.backend.ctx, pyusb_handle.handle.handle)
     return queue.run(transfers)
 
 

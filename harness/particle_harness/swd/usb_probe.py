@@ -54,6 +54,7 @@ class UsbProbe:
 
     def __init__(self, probe: CmsisDap, port_path: str, address: int) -> None:
         self.port_path = port_path
+        self.answers_at_once = False
         self.state = _HostPower()
         self._probe = probe
         self._address = address

@@ -30,6 +30,11 @@ class BusDevice(Protocol):
         """Its power."""
         ...
 
+    @property
+    def answers_at_once(self) -> bool:
+        """Whether no transfer takes time of its own, so that whoever submits one may wait for it."""
+        ...
+
     def on_bus(self) -> tuple[int, UsbIdentity] | None:
         """USB address and descriptors when it is on the bus."""
         ...

@@ -38,7 +38,9 @@ class Urb:
 
 
 class UrbQueue:
-    """Carries out URBs of one enumeration of a board on a thread of its own, in order.
+    """Carries out URBs of one enumeration of a board in order: on a thread of its own, as only then whoever submits
+    them can go on meanwhile; control transfers of a board that answers at once on the thread that submits them, as the
+    change of threads takes longer than they do.
 
     ``give_back(urb)`` is called on that thread for each URB that ends: carried out, stalled (-EPIPE), or lost because
     the board left (-ESHUTDOWN, as Linux has it; -EPROTO when it left in that very transfer by a reset of its own).
@@ -62,18 +64,24 @@ class UrbQueue:
         self._thread.start()
 
     def submit(self, urb: Urb) -> bool:
-        """Queue a transfer; False when the device has left."""
+        """Queue a transfer, or carry it out; False when the device has left."""
         with self._changed:
             if self._closed:
                 return False
-            if not urb.endpoint & DIRECTION_IN or urb.setup:
+            at_once = bool(urb.setup and self._board.answers_at_once and not self._waiting and not self._in_work)
+            if at_once:
+                self._in_work = urb
+            elif not urb.endpoint & DIRECTION_IN or urb.setup:
                 self._waiting.append(urb)
             elif self._kinds.get(urb.endpoint) == _BULK:
                 self._readers.append(urb)
             else:
                 # The notification endpoint of the serial port: the firmware never sends a notification.
                 self._idle_for_ever.append(urb)
-            self._changed.notify()
+            if not at_once:
+                self._changed.notify()
+        if at_once:
+            self._work_on(urb)
         return True
 
     def cancel(self, urb: Urb) -> bool:
@@ -96,18 +104,25 @@ class UrbQueue:
 
     def _run(self) -> None:
         while urb := self._next():
-            answered = urb.status != 0 or bool(urb.reply) or self._carry_out(urb)
-            with self._changed:
+            self._work_on(urb)
+
+    def _work_on(self, urb: Urb) -> None:
+        answered = urb.status != 0 or bool(urb.reply) or self._carry_out(urb)
+        with self._changed:
+            dropped = False
+            if self._in_work is urb:
                 dropped, self._in_work, self._cancelled = self._cancelled is urb, None, None
-                if not answered and not dropped:
-                    self._idle_for_ever.append(urb)
-            if answered and not dropped:
-                self._give_back(urb)
+                if self._waiting:
+                    self._changed.notify()
+            if not answered and not dropped:
+                self._idle_for_ever.append(urb)
+        if answered and not dropped:
+            self._give_back(urb)
 
     def _next(self) -> Urb | None:
         """The next URB that has something to do or has ended; None once all are given back after :meth:`close`."""
         with self._changed:
-            while not self._closed and not self._waiting:
+            while not self._closed and (not self._waiting or self._in_work):
                 if self._readers and self._read(self._readers[0]):
                     return self._readers.popleft()
                 self._changed.wait(_READ_POLL_S if self._readers else None)
