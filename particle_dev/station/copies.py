@@ -12,9 +12,10 @@ from particle_dev.catalog.modules import INSTALLED_BY_BOARD
 from particle_dev.catalog.platforms import UsbMode
 from particle_dev.device.dfu import DfuSession
 from particle_dev.device.model import Device
+from particle_dev.errors import PermissionMissingError
 from particle_dev.flash.board_modules import Inventory, ModuleFile
 from particle_dev.flash.carry_out import copies
-from particle_dev.flash.phases import PhaseKind
+from particle_dev.flash.phases import PhaseKind, UpdatePlan
 from particle_dev.flash.plan import FlashPlan, make_plan, suffices
 from particle_dev.flash.progress import BlockWritten, BrakeSet, FlashEvent, SectorErased
 from particle_dev.flash.update_area import Install, prove_in_flash
@@ -44,10 +45,23 @@ def plan_unit(
         plan = make_plan(inventory, files)
     else:
         update = make_update_plan(inventory, [f for f in files if f not in by_board or f in lacking], mode=mode)
-        update.require(NOTHING)
+        _require_nothing(update)
         plan = next(p.flash for p in update.phases if p.kind is PhaseKind.FLASH and p.flash)
     copied = [f for f in by_board if f in lacking or f in again]
     return replace(plan, satisfied=tuple(f for f in by_board if f not in copied)), tuple(copied)
+
+
+def _require_nothing(update: UpdatePlan) -> None:
+    """No recipe and no flag grants more here: the old application would run, and on the loss of power or a reset in
+    between connect, before anything is known of its product."""
+    try:
+        update.require(NOTHING)
+    except PermissionMissingError as error:
+        hint = (
+            "no station does that. Bring the board up before the run: over a debug probe ([probe] in the recipe), or "
+            "with `particle-dev flash --may-connect`, which can start billing"
+        )
+        raise PermissionMissingError(error.message, permission=error.permission, hint=hint) from error
 
 
 def copied_before(prior: UnitRecord | None) -> Collection[str]:

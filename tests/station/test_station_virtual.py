@@ -562,4 +562,6 @@ def test_bootloader_that_only_the_running_system_could_replace_is_refused(line):
             "plan",
         )
         assert "bootloader 0 v1005" in error["message"]
+        assert "no station does that" in error["hint"], "no flag of this command would help"
+        assert "`particle-dev flash --may-connect`, which can start billing" in error["hint"]
         assert_untouched(shop.board(slot))
