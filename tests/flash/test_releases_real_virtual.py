@@ -1,7 +1,7 @@
 """Real Device OS 1.5.0, 2.1.0 and 2.2.0, one after the other, up and down; and the release that may not be skipped.
 
-npm carries no Device OS 1.1.0: where the way leads through it, stand-ins take its place, and the release behind it is
-real. The boards are our own models.
+npm carries no Device OS 1.1.0, and of the Tracker none after 2.2.0: where the way leads through those, stand-ins take
+their place, and the release at the other end is real. The boards are our own models.
 """
 
 import hashlib
@@ -27,6 +27,7 @@ PACKAGES = {"1.5.0": "2.3.0", "2.1.0": "2.12.0", "2.2.0": "2.16.0"}
 TINKER = {
     "boron": "tinker-0.8.0-rc.27-boron.bin",
     "photon": "tinker-0.4.5-photon.bin",
+    "tracker": "tracker-tinker@1.5.4-rc.1.bin",
 }
 CONNECT = Permissions(may_connect=True)
 
@@ -58,7 +59,7 @@ class Desk:
     def release(self, name):
         assets = self.firmware / f"particle-cli-{PACKAGES[name]}" / "package" / "assets"
         paths = [*(assets / "updates").glob(f"{self.platform}-*@{name}*.bin")]
-        assert len(paths) == 3
+        assert len(paths) == 3, self.platform
         paths.append(assets / "binaries" / TINKER[self.platform])
         return self.files(*((path.name, path.read_bytes()) for path in paths))
 
@@ -125,3 +126,22 @@ def test_real_release_behind_one_that_may_not_be_skipped(desk):
 def test_mended_release_needs_no_stop(desk):
     board = desk("boron", "1.0.1")
     assert not any("1.1.0" in note for note in board.install(board.release("2.2.0")).notes)
+
+
+def test_tracker_goes_up_through_its_stop_and_down_again(desk):
+    """Down there is no stop: the bootloader of the newer release starts the older system."""
+    board = desk("tracker", "2.0.1")
+    board.install(board.release("2.1.0"))
+    newest = board.stand_ins(5600, 2400)
+    with pytest.raises(PlanRefusedError, match=r"goes through 3\.0\.0 on its way"):
+        board.plan(newest)
+    between = board.stand_ins(3005, 1005)[:-1]
+    entries = board.board.truth.dfu_entries
+    plan = board.install(newest, fetch_release=lambda name: between if name == "3.0.0" else ())
+    assert "goes through Device OS 3.0.0" in plan.notes
+    assert board.board.truth.dfu_entries >= entries + 2, "Device OS 3.0.0 has run in between"
+    plan = board.install(board.release("2.1.0"))
+    assert not any("goes through" in note for note in plan.notes)
+    assert not board.plan(board.release("2.1.0")).phases, "all of it is there"
+    plan = board.install(newest, fetch_release=lambda name: between if name == "3.0.0" else ())
+    assert not board.plan(newest, fetch_release=lambda name: between if name == "3.0.0" else ()).phases
