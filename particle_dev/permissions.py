@@ -67,7 +67,7 @@ class Permissions:
             raise PermissionMissingError(
                 f"{act} {_CONSEQUENCES[effect]}",
                 permission=effect,
-                hint=f"allow it with {_GRANTS.get(effect) or f'Permissions({effect}=True)'}; without that, nothing was done",
+                hint=f"allow it with {_GRANTS.get(effect) or f'Permissions({effect}=True)'}; it was not done",
             )
 
     def require_connect(self, act: str) -> None:
