@@ -41,7 +41,7 @@ def _result_object(change: ModeChange, target: Target) -> dict[str, object]:
 
 def _print_result(change: ModeChange, target: Target) -> None:
     if change.transition is None:
-        click.echo(f"{change.device}: nothing to do")
+        click.echo(f"{change.device}: in {target} mode already, nothing to do")
         return
     click.echo(f"{change.device}: {target}, by {change.transition.way}")
     if change.device_mode and str(change.device_mode) != str(target):

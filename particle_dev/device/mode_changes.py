@@ -20,6 +20,7 @@ from particle_dev.errors import (
     LinkTimeoutError,
     NoWayToModeError,
     RequestRefusedError,
+    RequestUnsupportedError,
 )
 from particle_dev.permissions import NOTHING, Permissions
 from particle_dev.protocol.messages import DeviceMode
@@ -28,6 +29,7 @@ from particle_dev.transport.base import Host
 ARRIVAL_TIMEOUT_S = 60.0
 """How long a board may take to come back. Source: particle-cli 3.43.1 src/cmd/usb-util.js."""
 _SWITCH_TIMEOUT_S = 10.0
+_PROTECTED = -1801
 RESET_REASON_SAFE_MODE = 110
 """Source: device-os v6.2.0 services/inc/system_defs.h System_Reset_Reason."""
 _MIN_UPTIME_S = 3
@@ -90,7 +92,24 @@ def change_mode(
         return ModeChange(device, None, (ArrivalEvidence.PRODUCT_ID,))
     if transition.may_connect:
         permissions.require_connect(f"mode {target}")
-    match target:
+    try:
+        return _change(host, device, transition, permissions, way, timeout_s)
+    except RequestRefusedError as error:
+        if error.result_code != _PROTECTED:
+            raise
+        raise NoWayToModeError(
+            f"{device} is protected and changes its mode for nobody",
+            expected=target,
+            actual=device.mode,
+            hint="its owner can open it for a while in the cloud; by hand, hold MODE while tapping RESET until the LED "
+            "blinks yellow: DFU mode, in which it stays protected",
+        ) from error
+
+
+def _change(
+    host: Host, device: Device, transition: Transition, permissions: Permissions, way: Way | None, timeout_s: float
+) -> ModeChange:
+    match transition.target:
         case Target.DFU:
             return _to_dfu(host, device, transition, way, timeout_s)
         case Target.LISTENING:
@@ -113,11 +132,28 @@ def _to_listening(host: Host, device: Device, transition: Transition) -> ModeCha
     if transition.way is Way.TOUCH:
         return _touch_listening(host, device, transition)
     with ControlSession(host, device) as session:
-        if session.device_mode() is DeviceMode.LISTENING:
+        mode = _told_mode(session)
+        if mode is DeviceMode.LISTENING:
             return ModeChange(device, None, (ArrivalEvidence.DEVICE_MODE,), device_mode=DeviceMode.LISTENING)
         session.start_listening()
-        _wait_for_device_mode(host, session, DeviceMode.LISTENING, "its application may forbid listening mode")
-    return ModeChange(device, transition, (ArrivalEvidence.DEVICE_MODE,), device_mode=DeviceMode.LISTENING)
+        if mode is not None:
+            _wait_for_device_mode(host, session, DeviceMode.LISTENING, "its application may forbid listening mode")
+            return ModeChange(device, transition, (ArrivalEvidence.DEVICE_MODE,), device_mode=DeviceMode.LISTENING)
+    return _proven_by_console(host, device, transition)
+
+
+def _told_mode(session: ControlSession) -> DeviceMode | None:
+    """Its mode; None from a Device OS that cannot be asked for it."""
+    try:
+        return session.device_mode()
+    except RequestUnsupportedError:
+        return None
+
+
+def _proven_by_console(host: Host, device: Device, transition: Transition) -> ModeChange:
+    with ConsoleSession(open_serial_port(host, device)) as console:
+        console.version()
+    return ModeChange(device, transition, (ArrivalEvidence.CONSOLE,))
 
 
 def _touch_listening(host: Host, device: Device, transition: Transition) -> ModeChange:
@@ -127,20 +163,23 @@ def _touch_listening(host: Host, device: Device, transition: Transition) -> Mode
     except LinkAccessError:
         # The serial port may be open to us where USB is not; then its console has to prove the mode.
         touch_into_listening(host, device, None)
-        with ConsoleSession(open_serial_port(host, device)) as console:
-            console.version()
-        return ModeChange(device, transition, (ArrivalEvidence.CONSOLE,))
+        return _proven_by_console(host, device, transition)
     touch_into_listening(host, device, device_os)
     with ControlSession(host, device) as session:
+        if _told_mode(session) is None:
+            return _proven_by_console(host, device, transition)
         _wait_for_device_mode(host, session, DeviceMode.LISTENING, "use the control request")
     return ModeChange(device, transition, (ArrivalEvidence.DEVICE_MODE,), device_mode=DeviceMode.LISTENING)
 
 
 def _out_of_listening(host: Host, device: Device, transition: Transition, permissions: Permissions) -> ModeChange:
     with ControlSession(host, device, permissions) as session:
-        if session.device_mode() is DeviceMode.NORMAL:
+        mode = _told_mode(session)
+        if mode is DeviceMode.NORMAL:
             return ModeChange(device, None, (ArrivalEvidence.DEVICE_MODE,), device_mode=DeviceMode.NORMAL)
         session.stop_listening()
+        if mode is None:
+            return ModeChange(device, transition, (), (ArrivalEvidence.DEVICE_MODE,))
         hint = "a board without Wi-Fi credentials, or not set up before Device OS 4.0.0, goes on listening by itself"
         _wait_for_device_mode(host, session, DeviceMode.NORMAL, hint)
     return ModeChange(device, transition, (ArrivalEvidence.DEVICE_MODE,), device_mode=DeviceMode.NORMAL)

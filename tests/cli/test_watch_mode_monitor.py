@@ -199,6 +199,27 @@ def test_way_that_does_not_lead_there(run, bench, target, way, known):
     assert run("list", "--bench", file)[1].split()[2] == "normal"
 
 
+def test_device_os_that_cannot_be_asked_for_its_mode(run, bench):
+    """Listening is proven by its console; that it ended by nothing."""
+    file = bench("photon", device_os="1.0.0")
+    status, out, _ = run("mode", "normal", "--may-connect", "--bench", file, "--json")
+    assert (status, json.loads(out)["missing_evidence"]) == (ExitCode.INCOMPLETE, ["device_mode"])
+    for ways in ((), ("--by", "touch")):
+        status, out, err = run("mode", "listening", "--bench", file, "--json", *ways)
+        assert status == 0, out + err
+        assert json.loads(out)["evidence"] == ["console"]
+
+
+@pytest.mark.parametrize("target", list(Target))
+def test_protected_board(run, bench, target):
+    file = bench("b5som", device_os="6.2.0", protected=True)
+    status, _, err = run("mode", target, "--may-connect", "--bench", file)
+    assert status == ExitCode.REFUSED, "nothing was changed"
+    assert "is protected" in err
+    assert "hold MODE while tapping RESET" in err
+    assert run("list", "--bench", file)[1].split()[2] == "normal"
+
+
 def test_text_output(run, bench):
     status, out, _ = run("mode", "dfu", "--bench", bench("photon"), "--by", "touch")
     assert status == 0
