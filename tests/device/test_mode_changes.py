@@ -12,8 +12,8 @@ from particle_dev.device.modes import TRANSITIONS, ArrivalEvidence, Target, Way
 from particle_dev.errors import (
     DeviceModeError,
     LinkDisconnectedError,
+    NoWayToModeError,
     PermissionMissingError,
-    RequestUnsupportedError,
     WrongDeviceError,
 )
 from particle_dev.permissions import Permissions
@@ -159,9 +159,9 @@ def test_no_way_from_dfu_mode(bench, target):
 
 
 def test_no_such_way(bench):
-    with pytest.raises(DeviceModeError, match="by touch") as error:
+    with pytest.raises(NoWayToModeError, match="by touch") as error:
         bench("boron").change(Target.SAFE, way=Way.TOUCH)
-    assert "possible: control" in error.value.hint
+    assert "use one of: control" in error.value.hint
 
 
 def test_dfu_when_it_is_there_already(bench):
@@ -240,7 +240,7 @@ def test_board_that_leaves_while_it_is_asked(bench, monkeypatch):
 def test_raw_reset_of_a_release_before_it(bench, monkeypatch):
     one = bench("boron")
     monkeypatch.setattr(ControlSession, "reset_now", lambda _: False)
-    with pytest.raises(RequestUnsupportedError, match="raw reset"):
+    with pytest.raises(NoWayToModeError, match="raw reset"):
         one.change(Target.RESET, way=Way.RAW)
 
 
