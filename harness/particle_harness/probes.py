@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from particle_harness.board import VirtualBoard
+from particle_harness.swd.claim import Claim
 from particle_harness.swd.cmsis_dap import CmsisDap, CmsisDapServer
 from particle_harness.swd.plugged import plugged
 from particle_harness.swd.probe_server import LOOPBACK, ProbeServer
@@ -27,9 +28,11 @@ class SlotProbe:
         self._open = ExitStack()
         self.serial_number = f"V{board.state.device_id}"
         probe = CmsisDap(chip, self.serial_number)
-        port = self._open.enter_context(ProbeServer(chip, unique_id=self.serial_number)).port
+        claim = Claim()
+        server = ProbeServer(chip, unique_id=self.serial_number, claim=claim)
+        port = self._open.enter_context(server).port
         self.unique_id = f"remote:{LOOPBACK}:{port}"
-        self.openocd_port = self._open.enter_context(CmsisDapServer(probe)).port
+        self.openocd_port = self._open.enter_context(CmsisDapServer(probe, claim=claim)).port
         self._open.enter_context(plugged(probe))
         self.usb = UsbProbe(probe, f"{_BUS}-{number}", number + 1)
 

@@ -37,8 +37,8 @@ def main(argv: list[str] | None = None) -> None:
     try:
         try:
             status = _run(arguments)
-        except KeyboardInterrupt:
-            status = _interrupted("--json" in arguments)
+        except KeyboardInterrupt as error:
+            status = _interrupted(str(error), as_json="--json" in arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever reads has seen enough.
@@ -52,15 +52,16 @@ def main(argv: list[str] | None = None) -> None:
     sys.exit(status)
 
 
-def _interrupted(as_json: bool) -> ExitCode:
-    """Say that it was Ctrl-C."""
+def _interrupted(said: str, *, as_json: bool) -> ExitCode:
+    """Say that it was Ctrl-C, and what the command said of the state in which that left things."""
+    message = f"interrupted; {said}" if said else "interrupted"
     if as_json:
         import json  # noqa: PLC0415  start-up time counts here
 
-        error = {"type": "KeyboardInterrupt", "message": "interrupted", "hint": "run it again"}
+        error = {"type": "KeyboardInterrupt", "message": message, "hint": "run it again"}
         print(json.dumps({"error": error, "exit_code": int(ExitCode.INTERRUPTED)}))
     else:
-        print("interrupted", file=sys.stderr)
+        print(message, file=sys.stderr)
     return ExitCode.INTERRUPTED
 
 
@@ -127,8 +128,10 @@ def _run(arguments: list[str]) -> int:
         else:
             error.show()
         return error.exit_code
-    except click.Abort:
-        return _interrupted("--json" in arguments)
+    except click.Abort as error:
+        # click makes one of Ctrl-C.
+        said = str(error.__cause__) if isinstance(error.__cause__, KeyboardInterrupt) else ""
+        return _interrupted(said, as_json="--json" in arguments)
     except SystemExit as error:
         # So rich and click answer to a pipe that nobody reads any more; click also puts another stdout in place.
         if isinstance(error.__context__, BrokenPipeError) or sys.stdout is not stdout:

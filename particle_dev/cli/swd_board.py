@@ -69,9 +69,11 @@ def identify(label: str | None, as_json: bool, **board: Any) -> None:
     with opened_board(**board) as session:
         identity = session.identity()
     unproven = _is_unproven(identity, expected)
+    cut_short_at = act_journal(None).cut_short_at(identity.device_id)
     if as_json:
+        matches = None if unproven else bool(expected) or None
         click.echo(
-            json.dumps({**identity_object(identity), "label_matches": None if unproven else bool(expected) or None})
+            json.dumps({**identity_object(identity), "label_matches": matches, "flash_cut_short_at": cut_short_at})
         )
         if unproven:
             raise SystemExit(ExitCode.INCOMPLETE)
@@ -89,6 +91,9 @@ def identify(label: str | None, as_json: bool, **board: Any) -> None:
     for address, name in UICR_NAMES.items() if identity.uicr else ():
         if identity.uicr_word(address) != _ERASED_WORD:
             click.echo(f"UICR {name} = 0x{identity.uicr_word(address):08x}")
+    if cut_short_at is not None:
+        click.echo(f"the last flash by this computer, begun {cut_short_at}, was cut short:")
+        click.echo("  unless it was finished elsewhere, run the same swd flash again")
     if unproven:
         click.echo("the label is not compared: the serial number lies where a probe does not see it", err=True)
         raise SystemExit(ExitCode.INCOMPLETE)

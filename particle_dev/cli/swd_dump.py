@@ -11,8 +11,11 @@ import click
 
 from particle_dev.catalog.uicr import UICR_SIZE_BYTES, UICR_START
 from particle_dev.cli.options import json_option
+from particle_dev.cli.swd_carry_out import carry_out_told
 from particle_dev.cli.swd_options import (
+    act_journal,
     backup_folder,
+    journal_option,
     may_erase_option,
     may_lock_option,
     opened_board,
@@ -25,7 +28,6 @@ from particle_dev.device.swd import Park, SwdIdentity
 from particle_dev.errors import DeviceNotFoundError, WrongDeviceError
 from particle_dev.flash.swd_archive import Archive, read_archive, write_archive
 from particle_dev.flash.swd_backup import SwdBackup
-from particle_dev.flash.swd_execute import carry_out_swd
 from particle_dev.flash.swd_inventory import chip_state
 from particle_dev.flash.swd_plan import make_restore_plan
 from particle_dev.permissions import Permissions
@@ -57,7 +59,7 @@ def dump(file: Path, as_json: bool, **board: Any) -> None:
         click.echo(json.dumps({"device_id": identity.device_id, "file": str(file), "regions": listed}))
         return
     for address, data in archive.regions.items():
-        click.echo(f"0x{address:08x}  {len(data)} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}")
+        click.echo(f"0x{address:08x}  {len(data)} bytes\n  SHA-256 {hashlib.sha256(data).hexdigest()}")
     click.echo(f"{identity.device_id}: written to {file}")
 
 
@@ -69,6 +71,7 @@ def dump(file: Path, as_json: bool, **board: Any) -> None:
 @park_option
 @may_erase_option
 @may_lock_option
+@journal_option
 @json_option
 def restore(
     file: Path,
@@ -77,11 +80,12 @@ def restore(
     park_name: str,
     may_erase: bool,
     may_lock: bool,
+    journal_file: Path | None,
     as_json: bool,
     **board: Any,
 ) -> None:
     """Make flash and UICR what they were when FILE was dumped. What is on the board now is lost: needs --may-erase."""
-    archive = read_archive(file)
+    archive, journal = read_archive(file), act_journal(journal_file)
     permissions = Permissions(may_erase=may_erase, may_lock=may_lock)
     with opened_board(**{**board, "platform_name": board["platform_name"] or archive.platform}) as session:
         identity = session.identity()
@@ -98,9 +102,7 @@ def restore(
             view.print_plan()
             return
         backup = SwdBackup(backup_folder(), identity)
-        for event in carry_out_swd(session, plan, permissions=permissions, save_backup=backup.save):
-            view.take(event)
-        backup.drop()
+        carry_out_told(session, plan, permissions, act="restore", journal=journal, backup=backup, view=view)
         left = Left.of(session, plan, Park(park_name), None)
     view.print_result(left)
 

@@ -10,9 +10,12 @@ import click
 from particle_dev.catalog.platforms import Platform
 from particle_dev.cli.escape import escaped
 from particle_dev.cli.options import json_option, open_store, store_option
+from particle_dev.cli.swd_carry_out import carry_out_told
 from particle_dev.cli.swd_options import (
     CommandT,
+    act_journal,
     backup_folder,
+    journal_option,
     may_erase_option,
     may_lock_option,
     opened_board,
@@ -26,7 +29,6 @@ from particle_dev.flash.hex_file import read_hex
 from particle_dev.flash.offers import Offer, release_offer
 from particle_dev.flash.store import FirmwareStore
 from particle_dev.flash.swd_backup import SwdBackup
-from particle_dev.flash.swd_execute import carry_out_swd
 from particle_dev.flash.swd_image import Segment, merge, module_segments, named_segments, out_of_reach
 from particle_dev.flash.swd_inventory import chip_state, interrupted_pages
 from particle_dev.flash.swd_plan import make_swd_plan
@@ -65,6 +67,7 @@ def offer_options(command: CommandT) -> CommandT:
 @may_lock_option
 @click.option("--may-connect", is_flag=True, help="Run the application at the end, which may start billing.")
 @store_option
+@journal_option
 @json_option
 def flash(
     files: tuple[Path, ...],
@@ -78,6 +81,7 @@ def flash(
     may_lock: bool,
     may_connect: bool,
     store_dir: Path | None,
+    journal_file: Path | None,
     as_json: bool,
     **board: Any,
 ) -> None:
@@ -85,12 +89,13 @@ def flash(
     where a probe does not write: firmware of network processors, assets.
 
     FILE: module, folder or archive of a release. Pages that are right stay, and so does what is not in the set. The
-    application does not run meanwhile, nor at the end without --may-connect. Run it again after an interruption.
+    application does not run meanwhile, nor at the end without --may-connect. Run it again after an
+    interruption, which the journal shows.
     """
     if not (files or release or app or restore_file):
         raise click.UsageError(NOTHING_GIVEN)
     permissions = Permissions(may_connect=may_connect, may_erase=may_erase, may_lock=may_lock)
-    store = open_store(store_dir)
+    store, journal = open_store(store_dir), act_journal(journal_file)
     with opened_board(**board) as session:
         identity = session.identity()
         backup = SwdBackup(backup_folder(), identity)
@@ -115,16 +120,16 @@ def flash(
         if dry_run:
             view.print_plan()
             return
-        for event in carry_out_swd(
+        carry_out_told(
             session,
             plan,
-            permissions=permissions,
-            save_backup=backup.save,
+            permissions,
+            act="flash",
+            journal=journal,
+            backup=backup,
+            view=view,
             read_back=read_back,
-            progress=view.progress,
-        ):
-            view.take(event)
-        backup.drop()
+        )
         left = Left.of(session, plan, Park(park_name), permissions if may_connect else None)
     view.print_result(left)
 

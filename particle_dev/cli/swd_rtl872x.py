@@ -79,7 +79,7 @@ def dump_board(platform: Platform, file: Path, board: dict[str, Any], *, as_json
         click.echo(json.dumps({"device_id": None, "file": str(file), "regions": listed}))
         return
     for region in listed:
-        click.echo(f"0x{region['address']:08x}  {region['size_bytes']} bytes, SHA-256 {region['sha256']}")
+        click.echo(f"0x{region['address']:08x}  {region['size_bytes']} bytes\n  SHA-256 {region['sha256']}")
     click.echo(f"written to {file}")
 
 

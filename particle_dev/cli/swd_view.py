@@ -10,7 +10,7 @@ import click
 
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.device.swd import Park, SwdSession
-from particle_dev.flash.swd_execute import BackupTaken, PieceProven, SwdEvent
+from particle_dev.flash.swd_execute import PieceProven, SwdEvent
 from particle_dev.flash.swd_plan import Method, SwdPlan
 from particle_dev.permissions import Effect, Permissions
 
@@ -44,7 +44,7 @@ class SwdView:
         self._left_out = left_out
         self._as_json = as_json
         self._proven: list[PieceProven] = []
-        self._backup: BackupTaken | None = None
+        self._line_is_open = False
 
     def print_plan(self) -> None:
         """The plan, which is not carried out."""
@@ -63,13 +63,18 @@ class SwdView:
         """Something happened."""
         if isinstance(event, PieceProven):
             self._proven.append(event)
-        elif isinstance(event, BackupTaken):
-            self._backup = event
 
     def progress(self, share: float) -> None:
         """A line that is written over itself."""
         if sys.stderr.isatty():
             click.echo(f"\rwrite {share * 100:3.0f} %", err=True, nl=share == 1.0)
+            self._line_is_open = share != 1.0
+
+    def end_line(self) -> None:
+        """What comes next begins a line."""
+        if self._line_is_open:
+            click.echo(err=True)
+            self._line_is_open = False
 
     def print_result(self, left: Left) -> None:
         """What was done, what proves it, and how the board is left. Exit status 6 for a lock that was written and that
@@ -92,10 +97,10 @@ class SwdView:
             _exit_unless_closed(left)
             return
         for piece in self._proven:
-            click.echo(f"{piece.name}: {piece.size_bytes} bytes at 0x{piece.address:08x}; {piece.evidence}")
+            click.echo(f"{piece.name}\n  {piece.size_bytes} bytes at 0x{piece.address:08x}; {piece.evidence}")
         wrote = "nothing had to be written" if plan.method is Method.NOTHING else f"{plan.size_bytes} bytes written"
         click.echo(f"{plan.device_id}: {wrote} (method: {plan.method})")
-        click.echo(f"left {left.name}; {left.proves}" if left.proves else "the application runs now and may connect")
+        click.echo(f"left {left.name}: {left.proves}" if left.proves else "the application runs now and may connect")
         if left.port_closed is not None:
             closed = "is closed, as its control access port says" if left.port_closed else "closes at the next reset"
             click.echo(f"the debug port {closed}")

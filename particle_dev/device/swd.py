@@ -67,8 +67,8 @@ class Park(StrEnum):
     def proves(self) -> str:
         """What it means for billing."""
         return {
-            Park.HALTED: "the core stands: no firmware runs until a power cycle, a pin reset or another debugger",
-            Park.DFU: "the bootloader waits in DFU mode: no application runs until the next reset or power cycle",
+            Park.HALTED: "no firmware runs until a power cycle, pin reset or other debugger",
+            Park.DFU: "no application runs until the next reset or power cycle",
             Park.OFF: "no power: no firmware runs until power returns",
         }[self]
 
@@ -327,13 +327,18 @@ class SwdSession:
     def lock(self, permissions: Permissions) -> None:
         """**Close the debug port** from the next reset on: nobody reads or writes flash by a probe then; opening it
         again erases everything. The value closes old and hardened silicon alike. Raises PermissionMissingError without
-        ``may_lock``, DeviceModeError on a chip without APPROTECT, TransportError."""
+        ``may_lock``, PlanRefusedError on a chip without APPROTECT, TransportError."""
         permissions.require(Effect.LOCK, "writing UICR.APPROTECT")
-        if self.chip != NRF52840:
-            raise DeviceModeError(
-                f"{self.chip.name} is not locked by this tool", expected=NRF52840.name, hint="lock nRF52840 boards only"
-            )
+        self.require_nrf52840("lock")
         self.link.write_user_information({UICR_APPROTECT: APPROTECT_LOCKED_WORD})
+
+    def require_nrf52840(self, act: str) -> None:
+        """Raises PlanRefusedError on another chip, which has no CTRL-AP and no UICR: ``act`` is not for it."""
+        if self.chip != NRF52840:
+            reason = f"{act} is for nRF52840 boards, this one is an {self.chip.name}"
+            raise PlanRefusedError(
+                f"{self.link.where}: {reason}", reasons=[reason], hint="nothing was changed; it needs neither: flash it"
+            )
 
     def prove_lock(self) -> bool:
         """Reset the board into DFU mode, and ask the one access port that answers on a locked chip whether the lock

@@ -30,6 +30,11 @@ class BackupTaken:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangesBegin:
+    """Nothing was erased or written before; from here on something may be, even if no other event says so."""
+
+
+@dataclass(frozen=True, slots=True)
 class FlashErased:
     """The whole flash and UICR were erased in one act."""
 
@@ -52,7 +57,7 @@ class PieceProven:
     evidence: str
 
 
-SwdEvent = BackupTaken | FlashErased | UicrWritten | BrakeSet | SectorErased | BlockWritten | PieceProven
+SwdEvent = BackupTaken | ChangesBegin | FlashErased | UicrWritten | BrakeSet | SectorErased | BlockWritten | PieceProven
 
 
 def carry_out_swd(
@@ -88,6 +93,8 @@ def carry_out_swd(
         joined = b"".join(kept.values())
         yield BackupTaken(where, len(joined), hashlib.sha256(joined).hexdigest())
         pages |= kept
+    if plan.method is not Method.NOTHING:
+        yield ChangesBegin()
     yield from _erase(session, plan)
     total_bytes = plan.size_bytes
     for writes in (plan.writes, plan.brake_writes):

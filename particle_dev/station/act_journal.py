@@ -7,11 +7,13 @@ a first line without a second is an act that was cut short. A line, keys sorted:
      "probe":"…","schema":1,"type":"act_started"}
 
 ``data`` of ``act_started``: ``permission``, and ``before``: what was found, with the file that holds what was read out
-before, or why nothing was. Of ``act_finished``: ``status`` "done" or "failed", ``result`` or ``error``.
+before, or why nothing was; of ``flash`` and ``restore``: what is to be done. Of ``act_finished``: ``status`` "done" or
+"failed", ``result``, ``error``; of ``flash`` and ``restore`` the result says what was ``changed`` and is ``whole``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import uuid
@@ -26,6 +28,7 @@ from particle_dev.permissions import Effect
 from particle_dev.station.events import JsonObject, error_data, timestamp
 
 SCHEMA_VERSION = 1
+_WRITING = ("flash", "restore")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class ActJournal:
 
     @contextmanager
     def act(
-        self, name: str, *, probe: str, device_id: str | None, permission: Effect, before: JsonObject
+        self, name: str, *, probe: str, device_id: str | None, permission: Effect | None, before: JsonObject
     ) -> Iterator[JsonObject]:
         """Journal an act around the body of a ``with`` statement, which fills the result that this yields.
 
@@ -45,7 +48,9 @@ class ActJournal:
         """
         act_id = uuid.uuid4().hex
         head = {"act": name, "act_id": act_id, "probe": probe, "device_id": device_id}
-        self._append({**head, "type": "act_started", "data": {"permission": str(permission), "before": before}})
+        self._append(
+            {**head, "type": "act_started", "data": {"permission": permission and str(permission), "before": before}}
+        )
         result: JsonObject = {}
         try:
             yield result
@@ -56,6 +61,33 @@ class ActJournal:
             self._append({**head, **_finished("failed", result, {"type": type(error).__name__})})
             raise
         self._append({**head, **_finished("done", result, None)})
+
+    def cut_short_at(self, device_id: str) -> str | None:
+        """When the last act that wrote to this board's flash began, if it did not come to its end; None when it did, or
+        when there was none. Lines that are no JSON are passed over, and so is a journal that cannot be read."""
+        cut: str | None = None
+        before: str | None = None
+        for entry in self._entries():
+            if entry.get("device_id") != device_id or entry.get("act") not in _WRITING:
+                continue
+            if entry.get("type") == "act_started":
+                before, cut = cut, str(entry.get("at"))
+                continue
+            result = entry["data"].get("result", {})
+            if entry["data"].get("status") == "done" or result.get("whole"):
+                cut = None
+            elif not result.get("changed", True):
+                cut = before
+        return cut
+
+    def _entries(self) -> Iterator[JsonObject]:
+        with contextlib.suppress(OSError), self.path.open("rb") as file:
+            for line in file:
+                # A power cut may have torn the last one.
+                with contextlib.suppress(ValueError):
+                    entry = json.loads(line)
+                    if isinstance(entry, dict):
+                        yield entry
 
     def _append(self, entry: JsonObject) -> None:
         line = json.dumps({**entry, "schema": SCHEMA_VERSION, "at": timestamp(datetime.now(UTC))}, sort_keys=True)

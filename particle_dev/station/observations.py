@@ -95,20 +95,8 @@ class Observations:
         is still in the same enumeration, or if it could boot nothing else since their flash began
         (``boots_only_dfu``: its system part is not whole). Any other may have run meanwhile, and have been brought back
         by a button."""
-        steps = [s for a in prior.attempts for s in a.steps]
-        sent = [s for s in steps if s.name in _SENDING and s.status is not StepStatus.FAILED]
-        if device.mode is not UsbMode.DFU or not sent:
-            return
-        since = parse_timestamp(sent[-1].started_at)
-        offs = [a.switched_off_at for a in prior.attempts if a.switched_off_at is not None]
-        offs += [s.started_at for s in steps if s.name == "park" and s.evidence.get("power") == "off"]
-        flashed = any(s.name in ("copy", "flash") and parse_timestamp(s.started_at) >= since for s in steps)
-        # The station died before it saw where the board enumerated: seconds, which are given to it.
-        unseen = sent[-1].duration_s is None
-        address = sent[-1].evidence.get("attempt", {}).get("usb_address")
-        if (boots_only_dfu and flashed) or (
-            (unseen or address == device.usb.address) and all(parse_timestamp(off) < since for off in offs)
-        ):
+        since = held_since(prior, device, boots_only_dfu=boots_only_dfu)
+        if since is not None:
             self.sent_at = since
             self.in_dfu_since(since)
 
@@ -116,8 +104,19 @@ class Observations:
         return self.slot.host.clock.utc_now()
 
 
-def sent_into_dfu_at(prior: UnitRecord) -> datetime | None:
-    """When an earlier attempt sent the board into DFU mode the last time."""
+def held_since(prior: UnitRecord, device: Device, *, boots_only_dfu: bool) -> datetime | None:
+    """Since when a board has been in the DFU mode into which an earlier attempt sent it, by the rule of
+    :meth:`Observations.recall_dfu`; None when nobody can tell."""
     steps = [s for a in prior.attempts for s in a.steps]
-    sent = [parse_timestamp(s.started_at) for s in steps if s.name in _SENDING and s.status is not StepStatus.FAILED]
-    return sent[-1] if sent else None
+    sent = [s for s in steps if s.name in _SENDING and s.status is not StepStatus.FAILED]
+    if device.mode is not UsbMode.DFU or not sent:
+        return None
+    since = parse_timestamp(sent[-1].started_at)
+    offs = [a.switched_off_at for a in prior.attempts if a.switched_off_at is not None]
+    offs += [s.started_at for s in steps if s.name == "park" and s.evidence.get("power") == "off"]
+    flashed = any(s.name in ("copy", "flash") and parse_timestamp(s.started_at) >= since for s in steps)
+    # The station died before it saw where the board enumerated: seconds, which are given to it.
+    unseen = sent[-1].duration_s is None
+    address = sent[-1].evidence.get("attempt", {}).get("usb_address")
+    stayed = (unseen or address == device.usb.address) and all(parse_timestamp(off) < since for off in offs)
+    return since if stayed or (boots_only_dfu and flashed) else None

@@ -40,7 +40,7 @@ from particle_dev.protocol.module import parse
 from particle_dev.station.bench import Slot
 from particle_dev.station.events import JsonObject
 from particle_dev.station.module_data import module_data
-from particle_dev.station.observations import sent_into_dfu_at
+from particle_dev.station.observations import held_since
 from particle_dev.station.recipe import FirmwareChoice, ProbeChoice, Recipe
 from particle_dev.station.run import Run
 from particle_dev.station.run_record import UnitRecord
@@ -156,7 +156,9 @@ class ProbeWork:
             return
         if device.mode is UsbMode.DFU:
             prior = priors.get(device.device_id)
-            run.observed.in_dfu_since((sent_into_dfu_at(prior) if prior else None) or self.seen_since)
+            # What its flash would boot, the probe has not read yet.
+            held = held_since(prior, device, boots_only_dfu=False) if prior else None
+            run.observed.in_dfu_since(held or self.seen_since)
             return
         with ControlSession(run.slot.host, device) as session:
             session.stop_connecting()

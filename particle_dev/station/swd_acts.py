@@ -52,14 +52,15 @@ def recover(
 ) -> Recovered:
     """**Erase flash and UICR**, which opens a locked chip. One that is open is read out into a file before.
 
-    Raises PermissionMissingError without ``may_erase``, JournalError and FirmwareStoreError when journal or file cannot
-    be kept, before anything is erased; TransportError.
+    Raises PermissionMissingError without ``may_erase``, PlanRefusedError for another chip than an nRF52840,
+    JournalError and FirmwareStoreError when journal or file cannot be kept, before anything is erased; TransportError.
     """
     permissions.require(Effect.ERASE, "recovering a chip (flash and UICR are erased; external flash stays)")
     device_id, file = None, None
     before: JsonObject = {"locked": False}
     try:
         with open_board(False) as session:
+            session.require_nrf52840("recover")
             identity = session.identity()
             device_id = identity.device_id
             archive = memories(session, identity)
@@ -83,11 +84,13 @@ def lock(
     """**Close the debug port.** With ``prove`` the board is reset into DFU mode, where its access port is asked;
     without, it stays halted, and the port closes at the next reset.
 
-    Raises PermissionMissingError without ``may_lock``, DeviceModeError on a chip without APPROTECT or, with ``prove``,
-    a board that has no bootloader; JournalError; all of that before anything is written. TransportError.
+    Raises PermissionMissingError without ``may_lock``, PlanRefusedError on a chip without APPROTECT, DeviceModeError
+    with ``prove`` on a board that has no bootloader; JournalError; all of that before anything is written.
+    TransportError.
     """
     permissions.require(Effect.LOCK, "writing UICR.APPROTECT")
     with open_board(False) as session:
+        session.require_nrf52840("lock")
         identity = session.identity()
         if prove:
             session.require_bootloader()

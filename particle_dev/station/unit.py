@@ -289,6 +289,7 @@ class UnitRun:
                 work.park(evidence)
                 if choice.then_usb:
                     device = self._into_dfu(sent_at)
+                    evidence["attempt"] = {"by": "debug probe", "usb_address": device.usb.address}
                 else:
                     self.leave("halted", "it stands where the debug probe halted it")
         if choice.then_usb:

@@ -19,7 +19,13 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from particle_dev.errors import LinkAccessError, LinkDisconnectedError, LinkTimeoutError, TransportError
+from particle_dev.errors import (
+    DeviceNotFoundError,
+    LinkAccessError,
+    LinkDisconnectedError,
+    LinkTimeoutError,
+    TransportError,
+)
 from particle_dev.transport import ends_with_parent
 
 OPEN_TIMEOUT_S = 15.0
@@ -31,6 +37,8 @@ _SLOWEST_BYTES_PER_S = 8_000
 _LISTENING = re.compile(r"Listening on port (\d+) for tcl connections")
 _TCP_PROBE = re.compile(r"cmsis-dap-tcp:(?P<host>[\w.-]+):(?P<port>\d+)")
 _KEPT_LINES = 40
+_NO_PROBE = "unable to find a matching CMSIS-DAP device"
+"""Source: openocd master src/jtag/drivers/cmsis_dap.c."""
 _ENDS_WITH_PARENT = Path(ends_with_parent.__file__)
 
 
@@ -70,8 +78,8 @@ class OpenOcd:
     """An OpenOCD process with one chip, which ends with this one. Use as a context manager; closing leaves the cores as
     they are.
 
-    ``set_up`` creates DAP and targets. Raises LinkAccessError (no program, no probe), LinkTimeoutError,
-    LinkDisconnectedError, TransportError with OpenOCD's own words.
+    ``set_up`` creates DAP and targets. Raises DeviceNotFoundError (no such probe), LinkAccessError (no program, or what
+    else it ends with), LinkTimeoutError, LinkDisconnectedError, TransportError with OpenOCD's own words.
     """
 
     def __init__(self, probe_id: str, set_up: Sequence[str], *, frequency_hz: int) -> None:
@@ -194,7 +202,7 @@ class OpenOcd:
     def last_words(self) -> str:
         """What it wrote last to its log, errors first."""
         with self._heard:
-            errors = [line for line in self._said if line.startswith("Error")]
+            errors = [line.split(":", 1)[-1].strip() for line in self._said if line.startswith("Error")]
             return "; ".join(errors[-3:] or self._said[-1:]) or "it said nothing"
 
     def _connect(self) -> socket.socket:
@@ -210,6 +218,12 @@ class OpenOcd:
             port = self._tcl_port
         if port is None:
             self._listener.join(1)
+            if _NO_PROBE in self.last_words:
+                raise DeviceNotFoundError(
+                    f"no debug probe answers as '{self.where}': {self.last_words}",
+                    selector=self.where,
+                    hint="give the whole serial number of a CMSIS-DAP probe, or cmsis-dap-tcp:HOST:PORT",
+                )
             raise LinkAccessError(
                 f"OpenOCD ended: {self.last_words}", where=self.where, hint="check the probe's id, wires and power"
             )

@@ -18,7 +18,7 @@ from pyocd.core.target import Target
 from pyocd.flash.flash import Flash
 
 from particle_dev.catalog.chips import NRF52840, Chip
-from particle_dev.errors import ChipLockedError, FlashRangeError, LinkTimeoutError, TransportError
+from particle_dev.errors import ChipLockedError, FlashRangeError, LinkTimeoutError, ParticleDevError, TransportError
 from particle_dev.transport.base import Clock
 from particle_dev.transport.clock import SystemClock
 from particle_dev.transport.swd_flash import controller_of
@@ -62,8 +62,9 @@ class SwdLink:
 
     Opening halts the core unless ``connect`` is ATTACH; closing leaves it as it is, halted or running. With ``recover``
     opening **erases the whole flash, UICR and RAM** of an nRF52840 first, whether it is locked or not; external flash,
-    with keys and settings, stays. Raises ChipLockedError when the chip is locked, and leaves it so; LinkAccessError
-    (also while another session uses the probe), LinkDisconnectedError, LinkTimeoutError. ``clock``: time in which the
+    with keys and settings, stays. Raises ChipLockedError when the chip is locked, and leaves it so; DeviceNotFoundError
+    without such a probe, LinkAccessError (also while another session uses the probe), LinkDisconnectedError,
+    LinkTimeoutError. ``clock``: time in which the
     chip works; the system's unless the chip is a model.
     """
 
@@ -96,7 +97,7 @@ class SwdLink:
             # pyOCD makes the project folder the working directory of the whole process.
             with contextlib.chdir("."):
                 self._session = Session(probe_with_id(probe_id), auto_open=False, options=options)
-        except TransportError:
+        except ParticleDevError:
             self._lock.release()
             raise
         try:
@@ -107,14 +108,14 @@ class SwdLink:
             raise ChipLockedError(
                 f"the {chip.name} behind {probe_id} is locked: its flash can neither be read nor written",
                 where=probe_id,
-                hint="erasing everything opens it: `particle-dev swd recover`, with its own permission",
+                hint="erasing everything opens it: particle-dev swd recover --may-erase",
             ) from e
         except EraseAllTimeoutError as e:
             self._give_up()
             raise LinkTimeoutError(
                 f"ERASEALL took longer than {ERASE_ALL_TIMEOUT_S:g} s", where=probe_id, hint="power-cycle the board"
             ) from e
-        except TransportError:
+        except ParticleDevError:
             self._give_up()
             raise
         except (KeyError, AttributeError, IndexError) as e:
@@ -137,13 +138,13 @@ class SwdLink:
     def close(self) -> None:
         """Give the probe back; the core stays as it is."""
         # The probe may be gone already; there is nothing left to release then.
-        with contextlib.suppress(TransportError), translated(self.where):
+        with contextlib.suppress(ParticleDevError), translated(self.where):
             self._session.close()
         self._lock.release()
 
     def _give_up(self) -> None:
         """After a session that did not come up, pyOCD leaves the probe open."""
-        with contextlib.suppress(TransportError), translated(self.where):
+        with contextlib.suppress(ParticleDevError), translated(self.where):
             self._session.probe.close()
         self._lock.release()
 
@@ -266,7 +267,7 @@ class SwdLink:
                 self._sleep_while_programming(started_s, len(data))
                 result = flash.wait_for_completion(timeout=timeout_s)
                 if result != 0:
-                    raise exceptions.FlashProgramFailure("the page was not programmed", address, result)
+                    raise exceptions.FlashProgramFailure("its program says so", address=address, result_code=result)
                 yield
         finally:
             flash.cleanup()

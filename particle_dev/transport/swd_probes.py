@@ -15,7 +15,14 @@ from filelock import FileLock, Timeout
 from pyocd.core import exceptions
 from pyocd.probe.aggregator import DebugProbeAggregator
 
-from particle_dev.errors import LinkAccessError, LinkDisconnectedError, LinkTimeoutError, TransportError
+from particle_dev.errors import (
+    DeviceAmbiguousError,
+    DeviceNotFoundError,
+    LinkAccessError,
+    LinkDisconnectedError,
+    LinkTimeoutError,
+    TransportError,
+)
 
 # What matters becomes an error of ours; without a handler Python would print the rest.
 logging.getLogger("pyocd").addHandler(logging.NullHandler())
@@ -57,17 +64,23 @@ def usb_path(serial_number: str, devices: Path = _SYSFS_USB) -> str | None:
 
 
 def probe_with_id(unique_id: str) -> Any:
-    """pyOCD compares a part of the id; this one compares all of it. Raises LinkDisconnectedError unless there is
-    exactly one such probe."""
+    """pyOCD compares a part of the id; this one compares all of it. Raises DeviceNotFoundError when no probe has it,
+    DeviceAmbiguousError when several do; TransportError."""
     with translated(unique_id):
         probes = DebugProbeAggregator.get_all_connected_probes(unique_id=unique_id)
     matches = [p for p in probes if p.unique_id == unique_id or unique_id.endswith(f":{p.unique_id}")]
-    if len(matches) != 1:
+    if not matches:
         known = ", ".join(p.unique_id for p in list_probes_quietly()) or "none"
-        raise LinkDisconnectedError(
-            f"{len(matches)} debug probes have the id '{unique_id}'",
-            where=unique_id,
+        raise DeviceNotFoundError(
+            f"no debug probe has the id '{unique_id}'",
+            selector=unique_id,
             hint=f"give the whole id of one; plugged in: {known}",
+        )
+    if len(matches) > 1:
+        raise DeviceAmbiguousError(
+            f"{len(matches)} debug probes have the id '{unique_id}'",
+            candidates=[p.unique_id for p in matches],
+            hint="plug in one of them alone: cheap probes share a serial number",
         )
     return matches[0]
 
@@ -100,7 +113,7 @@ def take_probe(unique_id: str) -> FileLock:
 @contextlib.contextmanager
 def translated(where: str) -> Iterator[None]:
     """Errors of pyOCD and of the system as ours: LinkDisconnectedError, LinkTimeoutError, LinkAccessError,
-    TransportError."""
+    TransportError; DeviceNotFoundError when no probe server is there."""
     try:
         yield
     except exceptions.ProbeDisconnected as e:
@@ -121,6 +134,10 @@ def translated(where: str) -> Iterator[None]:
         raise LinkAccessError(
             f"the debug probe cannot be used: {e}", where=where, hint="another program may have it open"
         ) from e
+    except ConnectionRefusedError as e:
+        raise DeviceNotFoundError(
+            f"no probe server answers at {where}", hint="start it, or give the name that it prints with --probe"
+        ) from e
     except OSError as e:
         # pyOCD lets what a socket says through.
         raise LinkDisconnectedError(
@@ -128,7 +145,13 @@ def translated(where: str) -> Iterator[None]:
             where=where,
             hint="plug the probe in again, or start its server again; then run again",
         ) from e
+    except exceptions.FlashFailure as e:
+        raise TransportError(
+            f"the chip's flash was not programmed: {e}",
+            where=where,
+            hint="see that no other program uses the probe and that the board keeps its power, then run again",
+        ) from e
     except exceptions.Error as e:
         raise TransportError(
-            f"{type(e).__name__}: {e}", where=where, hint="check the wires, the board's power, and which chip it is"
+            str(e) or type(e).__name__, where=where, hint="check the wires, the board's power, and which chip it is"
         ) from e

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -43,6 +44,8 @@ def _serve(connection: Connection, probe_id: str, chip: Chip, options: dict[str,
     # Only the child pays for pyOCD.
     from particle_dev.transport.swd import SwdLink  # noqa: PLC0415
 
+    # Ctrl-C reaches every process of a terminal; the parent decides what becomes of an act.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     try:
         link = SwdLink(probe_id, chip, **options)
@@ -201,6 +204,10 @@ class SwdProcess:
                 raise LinkDisconnectedError(
                     f"the process of the session died during {method}", where=self.where, hint="open a new session"
                 ) from error
+            except KeyboardInterrupt:
+                # Else closing would wait for the act that nobody wants any more.
+                self._end()
+                raise
             if kind == "error":
                 raise value
             if kind == "result":

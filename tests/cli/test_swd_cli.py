@@ -1,6 +1,11 @@
 """``particle-dev swd`` on virtual chips that are served over TCP; sessions are processes of their own."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
 
 import pytest
 from intelhex import IntelHex
@@ -182,7 +187,7 @@ def test_a_lock_ends_in_success_when_it_is_proven(boron, swd, restore_file, tmp_
     code, answer = swd("lock", "--probe", probe, "--may-lock")
     assert (code, answer["port_closed"], answer["left"]) == (0, True, "dfu")
     assert chip.locked
-    started, finished = acts(tmp_path)
+    started, finished = acts(tmp_path)[-2:]
     assert (started["act"], started["device_id"], started["data"]["permission"]) == ("lock", DEVICE_ID, "may_lock")
     assert finished["data"]["result"] == {"port_closed": True, "left": "dfu"}
     assert swd("id", "--probe", probe)[0] == ExitCode.REFUSED
@@ -277,3 +282,179 @@ def test_without_a_probe(swd):
     code, answer = swd("list")
     assert (code, answer) == (0, {"probes": []})
     assert swd("id")[0] == ExitCode.NO_DEVICE
+
+
+# ---- a flash that is cut short ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def flash_words(boron, restore_file):
+    board = ("--probe", boron[1], "--platform", "boron", "--restore", str(restore_file))
+    return "flash", *board, "--device-os", "2.1.0", "--app", APP
+
+
+INCOMPLETE = "its flash is incomplete: until it is whole, no start goes further than the bootloader"
+
+
+def test_a_probe_that_is_pulled_while_it_writes(boron, swd, flash_words, tmp_path):
+    chip, probe = boron
+
+    def pull(address, data):
+        chip.debug_port.probe_gone = chip.debug_port.probe_gone or address >= 0x40000
+        return data
+
+    chip.flash.on_program = pull
+    code, answer = swd(*flash_words)
+    assert (code, answer["error"]["type"]) == (ExitCode.FAILED, "LinkDisconnectedError")
+    assert f"{DEVICE_ID}: {INCOMPLETE}; the core stands as long as the board has power" in answer["error"]["message"]
+    assert "run the same command again: what is right stays" in answer["error"]["hint"]
+    started, finished = acts(tmp_path)
+    assert (started["act"], started["device_id"], started["data"]["permission"]) == ("flash", DEVICE_ID, None)
+    assert (finished["data"]["status"], finished["data"]["error"]["type"]) == ("failed", "LinkDisconnectedError")
+    assert finished["data"]["result"] == {"changed": True, "whole": False, "backup": None}
+    chip.flash.on_program, chip.debug_port.probe_gone = None, False
+    assert swd("id", "--probe", probe, "--platform", "boron")[1]["flash_cut_short_at"] == started["at"]
+    written = []
+    chip.flash.on_program = lambda address, data: written.append(address) or data
+    code, result = swd(*flash_words)
+    assert (code, len(result["proven"])) == (0, 5)
+    assert min(written) >= 0x30000, "what was right stays"
+    assert swd("id", "--probe", probe)[1]["flash_cut_short_at"] is None
+    assert acts(tmp_path)[-1]["data"]["result"] == {"changed": True, "whole": True, "backup": None}
+
+
+def test_a_flash_that_cannot_begin_has_changed_nothing(boron, swd, flash_words, tmp_path):
+    assert swd(*flash_words)[0] == 0
+    (tmp_path / "file").write_text("")
+    code, answer = swd(*flash_words[:-4], "--device-os", "2.1.0", "--journal", tmp_path / "file" / "acts.jsonl")
+    assert code == 0, "nothing is to be done, so there is nothing to keep"
+    boron[0].flash.erase_sector(0x40000)
+    code, answer = swd(*flash_words, "--journal", tmp_path / "file" / "acts.jsonl")
+    assert (code, answer["error"]["type"]) == (ExitCode.BAD_INPUT, "JournalError")
+    assert "nothing was erased or written" in answer["error"]["message"]
+
+
+@pytest.fixture
+def flash_until(boron, flash_words, tmp_path, release_store):
+    """Run a flash in a process group of its own, signal the group in the middle of its writing; status and stderr."""
+
+    def run(number, *words):
+        chip, _ = boron
+        writes = threading.Event()
+
+        def program(address, data):
+            if address >= 0x40000 and not writes.is_set():
+                writes.set()
+            return data
+
+        chip.flash.on_program = program
+        environment = {**os.environ, "PARTICLE_DEV_STORE": str(release_store.root)}
+        # A shell's background job, which this test may be part of, inherits an ignored Ctrl-C.
+        command = ["env", "--default-signal=INT", sys.executable, "-m", "particle_dev", "swd", *flash_words, *words]
+        with subprocess.Popen(
+            command, env=environment, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert writes.wait(60)
+            with chip.lock:
+                # Its session waits for an answer now, and gets none before the signal is there.
+                os.killpg(process.pid, number)
+                said = process.communicate(timeout=30)
+        chip.flash.on_program = None
+        return process.returncode, *said
+
+    return run
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_tells_how_the_board_is_left(boron, swd, flash_until, flash_words, tmp_path, number):
+    code, _, stderr = flash_until(number)
+    assert (code, stderr.count("Traceback")) == (ExitCode.INTERRUPTED, 0)
+    assert f"interrupted; {DEVICE_ID}: {INCOMPLETE}" in stderr
+    assert "run the same command again" in stderr
+    _, finished = acts(tmp_path)
+    assert (finished["data"]["status"], finished["data"]["error"]) == ("failed", {"type": "KeyboardInterrupt"})
+    assert finished["data"]["result"]["changed"]
+    assert swd(*flash_words)[0] == 0
+    assert [e["data"].get("status") for e in acts(tmp_path)] == [None, "failed", None, "done"]
+
+
+def test_a_flash_that_is_killed_is_seen_in_the_journal(boron, swd, flash_until, flash_words, tmp_path):
+    code, _, _ = flash_until(signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    (started,) = acts(tmp_path)
+    assert (started["act"], started["type"]) == ("flash", "act_started")
+    words = ("id", "--probe", boron[1], "--platform", "boron")
+    assert swd(*words)[1]["flash_cut_short_at"] == started["at"]
+    assert swd(*flash_words)[0] == 0
+    assert swd(*words)[1]["flash_cut_short_at"] is None
+
+
+# ---- refusals and exit statuses -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [("recover", "--may-erase"), ("lock", "--may-lock")])
+@pytest.mark.parametrize("platform", [(), ("--platform", "photon")])
+def test_what_only_an_nrf52840_has(photon, swd, tmp_path, words, platform):
+    chip, probe = photon
+    chip.flash.load(0x08004000, b"keys")
+    before = bytes(chip.flash.cells)
+    code, answer = swd(*words, "--probe", probe, *platform)
+    assert (code, answer["error"]["type"]) == (ExitCode.REFUSED, "PlanRefusedError")
+    assert f"{words[0]} is for nRF52840 boards, this one is an stm32f205" in answer["error"]["message"]
+    assert bytes(chip.flash.cells) == before
+    assert not (tmp_path / "data" / "particle-dev" / "acts.jsonl").exists()
+    assert not (tmp_path / "data" / "particle-dev" / "swd-read-out").exists()
+
+
+PROBELESS = {
+    "id": (),
+    "dump": ("never.zip",),
+    "restore": ("board.zip", "--may-erase"),
+    "park": ("halted",),
+    "recover": ("--may-erase",),
+    "lock": ("--may-lock",),
+    "rtt": ("--may-connect", "--platform", "boron"),
+    "flash": ("--platform", "boron", "--device-os", "2.1.0"),
+}
+
+
+@pytest.mark.parametrize("command", PROBELESS)
+def test_a_probe_that_is_not_there(boron, swd, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    probe = "remote:127.0.0.1:1" if command in ("id", "flash") else "NOPE"
+    if command == "restore":
+        assert swd("dump", "board.zip", "--probe", boron[1])[0] == 0
+    code, answer = swd(command, *PROBELESS[command], "--probe", probe)
+    assert (code, answer["error"]["type"]) == (ExitCode.NO_DEVICE, "DeviceNotFoundError")
+    assert probe in answer["error"]["message"]
+
+
+@pytest.mark.parametrize("words", [("id",), ("dump", "never.zip"), ("park", "halted")])
+@pytest.mark.parametrize("probe", ["NOPE", "cmsis-dap-tcp:127.0.0.1:1"])
+def test_a_probe_of_openocd_that_is_not_there(swd, tmp_path, monkeypatch, words, probe):
+    monkeypatch.chdir(tmp_path)
+    code, answer = swd(*words, "--platform", "p2", "--probe", probe)
+    assert (code, answer["error"]["type"]) == (ExitCode.NO_DEVICE, "DeviceNotFoundError")
+
+
+def test_lines_fit_a_terminal(boron, photon, flash_words, capsys, monkeypatch, tmp_path, release_store):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("PARTICLE_DEV_STORE", str(release_store.root))
+    monkeypatch.chdir(tmp_path)
+    probe = ("--probe", boron[1])
+    park = ("park", "dfu")
+    for words in (("list",), flash_words, ("id", *probe), ("dump", "a.zip", *probe), (*park, *probe)):
+        with pytest.raises(SystemExit) as ended:
+            main(["swd", *words])
+        assert not ended.value.code
+        printed = capsys.readouterr().out
+        assert printed
+        assert max(map(len, printed.splitlines())) <= 80, printed
+
+
+def test_the_way_into_a_locked_chip_is_named_whole(boron, swd):
+    chip, probe = boron
+    chip.uicr[0x208] = 0
+    chip.pin_reset()
+    _, answer = swd("id", "--probe", probe)
+    assert answer["error"]["hint"].endswith("particle-dev swd recover --may-erase")

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from particle_harness.swd.chip import Chip
+from particle_harness.swd.claim import Claim
 from particle_harness.swd.debug_port import DapFaultError, ProbeGoneError, WireError
 from particle_harness.swd.wire_time import WireTime
 
@@ -227,6 +228,14 @@ class _Handler(socketserver.StreamRequestHandler):
     server: CmsisDapServer
 
     def handle(self) -> None:
+        if not self.server.claim.take(self):
+            return
+        try:
+            self._serve()
+        finally:
+            self.server.claim.give_back(self)
+
+    def _serve(self) -> None:
         while len(header := self.rfile.read(_HEADER.size)) == _HEADER.size:
             signature, size_bytes, kind, _ = _HEADER.unpack(header)
             if signature != _SIGNATURE or kind != _REQUEST:
@@ -239,7 +248,8 @@ class _Handler(socketserver.StreamRequestHandler):
 
 
 class CmsisDapServer(socketserver.ThreadingTCPServer):
-    """A probe over TCP on loopback, as OpenOCD's ``cmsis-dap backend tcp`` speaks it. Use as a context manager.
+    """A probe over TCP on loopback, as OpenOCD's ``cmsis-dap backend tcp`` speaks it. One client at a time; ``claim``:
+    who has the probe, where it is served in other ways too. Use as a context manager.
 
     Frame: u32 signature, u16 length, u8 1 for a request and 2 for a response, u8 0, then the packet.
     Source: openocd master src/jtag/drivers/cmsis_dap_tcp.c.
@@ -248,9 +258,10 @@ class CmsisDapServer(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
 
-    def __init__(self, probe: CmsisDap, port: int = 0) -> None:
+    def __init__(self, probe: CmsisDap, port: int = 0, *, claim: Claim | None = None) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.probe = probe
+        self.claim = claim or Claim()
         self.port = int(self.server_address[1])
 
     def __enter__(self) -> CmsisDapServer:

@@ -1,5 +1,7 @@
 """pyOCD's own probe server protocol over TCP, for one virtual chip: what ``pyocd -u remote:HOST:PORT`` talks to.
 
+One client at a time, as with a probe on USB, whose interface a program claims; pyOCD's own server shares its probe.
+
 One JSON object a line: ``{"id", "request", "arguments"}``, answered by ``{"id", "status", "result" | "error"}``.
 Source: pyocd 0.46.0 pyocd/probe/tcp_probe_server.py, tcp_client_probe.py.
 """
@@ -13,13 +15,15 @@ from collections.abc import Callable
 from typing import Any
 
 from particle_harness.swd.chip import Chip
+from particle_harness.swd.claim import Claim
 from particle_harness.swd.debug_port import Acknowledge, DapFaultError, ProbeGoneError, WireError
 
 LOOPBACK = "127.0.0.1"
 _POLL_S = 0.02
 """How soon the server ends when it is told to."""
 _WITHOUT_PROBE = ("hello", "lock", "unlock")
-_OK, _UNKNOWN_REQUEST, _PROBE_GONE, _TRANSFER_ERROR, _TRANSFER_TIMEOUT, _TRANSFER_FAULT = 0, 1, 2, 10, 11, 12
+_OK, _UNKNOWN_REQUEST, _PROBE_GONE, _PROBE_ERROR = 0, 1, 2, 3
+_TRANSFER_ERROR, _TRANSFER_TIMEOUT, _TRANSFER_FAULT = 10, 11, 12
 _STATUS = {
     Acknowledge.WAIT: _TRANSFER_TIMEOUT,
     Acknowledge.NOTHING: _TRANSFER_ERROR,
@@ -32,22 +36,37 @@ class _Handler(socketserver.StreamRequestHandler):
     server: ProbeServer
 
     def handle(self) -> None:
-        for line in self.rfile:
-            request = json.loads(line)
-            with self.server.chip.lock:
-                answer = self.server.answer(request["request"], request.get("arguments", []))
-            self.wfile.write(json.dumps({"id": request["id"], **answer}).encode() + b"\n")
+        try:
+            for line in self.rfile:
+                request = json.loads(line)
+                answer = self._answer(request["request"], request.get("arguments", []))
+                self.wfile.write(json.dumps({"id": request["id"], **answer}).encode() + b"\n")
+        except ConnectionError:
+            pass  # Its process was ended.
+        finally:
+            self.server.claim.give_back(self)
+
+    def _answer(self, name: str, arguments: list[Any]) -> dict[str, Any]:
+        server = self.server
+        if name == "close":
+            server.claim.give_back(self)
+        elif name not in _WITHOUT_PROBE and not server.claim.take(self):
+            return {"status": _PROBE_ERROR, "error": "another program has the probe open"}
+        with server.chip.lock:
+            return server.answer(name, arguments)
 
 
 class ProbeServer(socketserver.ThreadingTCPServer):
-    """Serves ``chip`` on loopback; ``port`` 0 chooses one. Use as a context manager."""
+    """Serves ``chip`` on loopback; ``port`` 0 chooses one. ``claim``: who has the probe, where it is served in other
+    ways too. Use as a context manager."""
 
     allow_reuse_address = True
     daemon_threads = True
 
-    def __init__(self, chip: Chip, port: int = 0, *, unique_id: str = "virtual") -> None:
+    def __init__(self, chip: Chip, port: int = 0, *, unique_id: str = "virtual", claim: Claim | None = None) -> None:
         super().__init__((LOOPBACK, port), _Handler)
         self.chip = chip
+        self.claim = claim or Claim()
         self.port = int(self.server_address[1])
         self._unique_id = unique_id
         self._reset_asserted = False
