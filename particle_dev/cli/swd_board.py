@@ -159,7 +159,7 @@ def park(how: str, as_json: bool, **board: Any) -> None:
     if as_json:
         click.echo(json.dumps({"device_id": device_id, "parked": how, "proves": proves}))
     else:
-        click.echo(f"{device_id}: {how}; {proves}")
+        click.echo(f"{device_id}: {how}\n  {proves}")
 
 
 @click.command("recover")
@@ -217,6 +217,6 @@ def lock(may_lock: bool, no_reset: bool, journal_file: Path | None, as_json: boo
     else:
         closed = "closed, as its control access port says" if done.proven else "closes at the next power-up; not proven"
         click.echo(f"{done.device_id}: the debug port is {closed}" if done.proven else f"{done.device_id}: {closed}")
-        click.echo(f"left {done.left}; {done.left.proves}")
+        click.echo(f"left {done.left}: {done.left.proves}")
     if not done.proven:
         raise SystemExit(ExitCode.INCOMPLETE)

@@ -4,15 +4,19 @@ Probe sessions are pyOCD in processes of their own, over TCP; boards and bench a
 """
 
 from dataclasses import replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from particle_harness.user_information import factory_uicr, intel_hex, mbr_stand_in
 
-from particle_dev.catalog.platforms import platform_by_name
+from particle_dev.catalog.platforms import UsbMode, platform_by_name
 from particle_dev.errors import ConfigError, FirmwareStoreError
+from particle_dev.station import probe_steps
 from particle_dev.station.bench import open_bench
 from particle_dev.station.engine import Station
-from particle_dev.station.events import EventType
+from particle_dev.station.events import EventType, StepStatus, timestamp
+from particle_dev.station.observations import Observations
 from particle_dev.station.recipe import load_recipe
 
 pytestmark = [pytest.mark.firmware, pytest.mark.timeout(300), pytest.mark.usefixtures("own_probes")]
@@ -258,3 +262,44 @@ def test_a_usb_bench_names_the_probe_of_a_slot():
         with pytest.raises(ConfigError, match="is no id, or two slots have it"):
             open_bench("usb", slots=[*slots, {"name": "C", "port": "1-4", "probe": wrong}])
     assert platform_by_name("boron")
+
+
+# ---- DFU mode of an earlier attempt -------------------------------------------------------------------------------
+
+SENT_AT = datetime(2026, 5, 4, 8, 0, tzinfo=UTC)
+SEEN_AT = datetime(2026, 5, 4, 9, 0, tzinfo=UTC)
+
+
+def sent(name="probe_park", address=7, off_at=None):
+    """What an earlier attempt recorded that sent the board into DFU mode."""
+    step = SimpleNamespace(
+        name=name,
+        status=StepStatus.PASSED,
+        started_at=timestamp(SENT_AT),
+        duration_s=1.0,
+        evidence={"attempt": {"usb_address": address}},
+    )
+    return SimpleNamespace(attempts=[SimpleNamespace(steps=[step], switched_off_at=off_at and timestamp(off_at))])
+
+
+@pytest.mark.parametrize(
+    ("prior", "since"),
+    [
+        (sent(), SENT_AT),
+        (sent("enter_dfu"), SENT_AT),
+        (sent(address=6), SEEN_AT),
+        (sent(off_at=SENT_AT.replace(minute=30)), SEEN_AT),
+    ],
+    ids=["same enumeration", "by USB", "it left and came back", "its power was off"],
+)
+def test_a_probe_believes_dfu_mode_as_usb_does(monkeypatch, prior, since):
+    """A board that left DFU mode after an earlier attempt may have run: being there again does not fill the gap."""
+    device = SimpleNamespace(mode=UsbMode.DFU, device_id="e00f", usb=SimpleNamespace(address=7))
+    monkeypatch.setattr(probe_steps, "device_at", lambda _host, _port: device)
+    clock = SimpleNamespace(utc_now=lambda: SEEN_AT.replace(second=5))
+    slot = SimpleNamespace(host=SimpleNamespace(clock=clock), port_path="1-1")
+    run = SimpleNamespace(slot=slot, observed=Observations(slot))
+    work = probe_steps.ProbeWork(run, None, None, SEEN_AT)
+    work._ask_over_usb({"e00f": prior})
+    (piece,) = run.observed.evidence
+    assert (piece.id, piece.since) == ("dfu", since)
