@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import UsbMode
 from particle_dev.cloud.device_state import DeviceEventType
@@ -14,7 +16,7 @@ from particle_dev.device.discovery import POLL_INTERVAL_S, device_at, wait_for_d
 from particle_dev.device.model import Device
 from particle_dev.device.modes import enter_dfu
 from particle_dev.errors import DeviceModeError, ParticleDevError, PlanRefusedError
-from particle_dev.flash.plan import FlashPlan
+from particle_dev.flash.board_modules import ModuleFile
 from particle_dev.station.events import JsonObject, error_data
 from particle_dev.station.run import Run
 from particle_dev.station.verdict_data import baseline_data
@@ -23,19 +25,23 @@ CLOUD_POLL_S = 5.0
 """Between two looks at the cloud's record of a unit that connects."""
 
 
-def ask_cloud(run: Run, plan: FlashPlan, evidence: JsonObject, device: Device) -> None:
-    """What the cloud knows of the unit before anything is erased. Raises PlanRefusedError when it is billed already,
-    ActRefusedError or BudgetError when its strategy does not allow what is to come. Strategy B: CloudError or
-    TransportError when there is no baseline yet and the record for one cannot be read."""
+def ask_cloud(run: Run, evidence: JsonObject, *, product_version: int | None, hold: Callable[[], None]) -> None:
+    """What the cloud knows of the unit before anything is erased; the application that it is to get has that product
+    version. ``hold`` raises unless the unit has been held from connecting all the while.
+
+    Raises PlanRefusedError when it is billed already, ActRefusedError or BudgetError when its strategy does not allow
+    what is to come. Strategy B: CloudError or TransportError when there is no baseline yet and the record for one
+    cannot be read.
+    """
     guard = run.guard
     if guard.strategy is Strategy.B:
         guard.require(Act.TAKE_BASELINE)
         evidence["baseline"] = baseline_data(guard.kept_baseline(run.now()))
     guard.read_before(run.now(), evidence)
-    run.observed.still_held(device)
+    hold()
     guard.require(Act.FLASH_FINAL, held=True, **guard.membership())
     if guard.strategy is Strategy.A:
-        guard.require_connection(run.now(), _product_version(plan))
+        guard.require_connection(run.now(), product_version)
         return
     gate = guard.gate(run.observed.evidence, run.now())
     if gate.verdict is BillingVerdict.STARTED:
@@ -134,9 +140,9 @@ def _left_usb(run: Run, evidence: JsonObject) -> None:
         evidence["power"] = "unplugged from USB; the bench file does not say that it has no battery"
 
 
-def _product_version(plan: FlashPlan) -> int | None:
-    """The product version of the application in a plan, None when it has none."""
-    for file in (*(w.file for w in plan.writes), *plan.satisfied):
+def product_version(files: Iterable[ModuleFile]) -> int | None:
+    """The product version of the application among the files, None when it has none."""
+    for file in files:
         if file.module.function == ModuleFunction.USER_PART and file.module.product is not None:
             return file.module.product.version
     return None

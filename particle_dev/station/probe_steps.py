@@ -21,17 +21,17 @@ from particle_dev.cloud.metering import (
     Evidence,
     held_halted,
 )
+from particle_dev.cloud.strategies import Strategy
 from particle_dev.device.control import ControlSession
-from particle_dev.device.discovery import device_at
+from particle_dev.device.discovery import wait_for_device
 from particle_dev.device.swd import Park, SwdSession, swd_session
-from particle_dev.errors import DeviceModeError, PlanRefusedError, WrongDeviceError
+from particle_dev.errors import DeviceModeError, DeviceNotFoundError, PlanRefusedError, WrongDeviceError
 from particle_dev.flash.board_modules import ModuleFile
 from particle_dev.flash.boot_outcome import BootEnd, boot_outcome
 from particle_dev.flash.hex_file import read_hex
-from particle_dev.flash.progress import BrakeSet, SectorErased
 from particle_dev.flash.store import FirmwareStore
 from particle_dev.flash.swd_backup import SwdBackup
-from particle_dev.flash.swd_execute import FlashErased, PieceProven, carry_out_swd
+from particle_dev.flash.swd_execute import ChangesBegin, PieceProven, carry_out_swd
 from particle_dev.flash.swd_image import ERASED_PAGE_CRC, merge, module_segments, named_segments
 from particle_dev.flash.swd_inventory import chip_state, interrupted_pages
 from particle_dev.flash.swd_plan import ChipState, SwdPlan, make_swd_plan
@@ -84,6 +84,11 @@ class ProbeWork:
     _state: ChipState = field(init=False)
     _plan: SwdPlan = field(init=False)
 
+    @property
+    def platform(self) -> Platform:
+        """Of the board, once it is identified."""
+        return self._state.platform
+
     # ---- probe ------------------------------------------------------------------------------------------------------
 
     def identify(
@@ -99,7 +104,7 @@ class ProbeWork:
         run, session = self.run, self.session
         stood = session.link.halted
         if not stood:
-            self._ask_over_usb(priors)
+            ask_over_usb(run, self.choice, self.seen_since, priors)
         session.link.halt()
         self.halted_since = run.now()
         identity = session.identity()
@@ -140,29 +145,13 @@ class ProbeWork:
         self.hold()
         evidence["modules"] = [{"module": p.title, "valid": p.intact} for p in self._state.parts]
         doubts = run.observed.doubts
-        if doubts:
+        if doubts and recipe.strategy is not Strategy.A:
             raise PlanRefusedError(
                 f"{run.device_id}: {'; '.join(doubts)}",
                 reasons=doubts,
                 hint="nothing was erased; set the unit aside and look its Device ID up in the cloud",
             )
         return firmware
-
-    def _ask_over_usb(self, priors: Mapping[str, UnitRecord]) -> None:
-        """A board that runs tells what it has done."""
-        run = self.run
-        device = device_at(run.slot.host, run.slot.port_path)
-        if device is None:
-            return
-        if device.mode is UsbMode.DFU:
-            prior = priors.get(device.device_id)
-            # What its flash would boot, the probe has not read yet.
-            held = held_since(prior, device, boots_only_dfu=False) if prior else None
-            run.observed.in_dfu_since(held or self.seen_since)
-            return
-        with ControlSession(run.slot.host, device) as session:
-            session.stop_connecting()
-            run.read_counters(session)
 
     def _judge_the_time_before(self, *, stood: bool) -> None:
         """Until the core was halted; from the moment when the slot was looked at, or from where earlier attempts
@@ -194,8 +183,8 @@ class ProbeWork:
 
     # ---- probe_plan, probe_flash ------------------------------------------------------------------------------------
 
-    def plan(self, firmware: FirmwareChoice, store: FirmwareStore, evidence: JsonObject) -> None:
-        """What goes where; every file is read and checked now. Raises PlanRefusedError."""
+    def plan(self, firmware: FirmwareChoice, store: FirmwareStore, evidence: JsonObject) -> list[ModuleFile]:
+        """What goes where; every file is read and checked now. The files of the set. Raises PlanRefusedError."""
         platform = self._state.platform
         release = store.device_os_set(platform.name, firmware.device_os)
         chosen = [*release.modules, store.app(platform.name, firmware.app)]
@@ -217,6 +206,7 @@ class ProbeWork:
         by_address = {f.module.start_address: f for f in files}
         self.run.modules = [module_data(by_address[s.address], s.address) for s in segments if s.address in by_address]
         self.hold()
+        return files
 
     def flash(self, limit_s: float, evidence: JsonObject) -> None:
         """Erase and write what is not right yet, prove every page by the chip's CRC, and read everything back."""
@@ -225,7 +215,7 @@ class ProbeWork:
         for event in carry_out_swd(
             self.session, plan, permissions=NOTHING, save_backup=self.backup.save, read_back=True
         ):
-            if isinstance(event, SectorErased | BrakeSet | FlashErased):
+            if isinstance(event, ChangesBegin):
                 run.erased = True
             elif isinstance(event, PieceProven):
                 proven.append({"name": event.name, "address": event.address, "size_bytes": event.size_bytes})
@@ -247,6 +237,26 @@ class ProbeWork:
         evidence |= {"left": str(park), "proves": self.session.park(park)}
         if park is Park.HALTED:
             self.hold()
+
+
+def ask_over_usb(run: Run, choice: ProbeChoice, seen_since: datetime, priors: Mapping[str, UnitRecord]) -> None:
+    """A board that runs tells what it has done; one in DFU mode has been there ``seen_since``, or as long as earlier
+    attempts prove. Nothing, when none shows up: one that has just got its power takes a while."""
+    try:
+        # Boards that are known to be absent were waited for.
+        wait_s = 0.0 if choice.blank_only else choice.wait_s
+        device = wait_for_device(run.slot.host, run.slot.port_path, wait_s)
+    except DeviceNotFoundError:
+        return
+    if device.mode is UsbMode.DFU:
+        prior = priors.get(device.device_id)
+        # What its flash would boot, the probe has not read yet.
+        held = held_since(prior, device, boots_only_dfu=False) if prior else None
+        run.observed.in_dfu_since(held or seen_since)
+        return
+    with ControlSession(run.slot.host, device) as session:
+        session.stop_connecting()
+        run.read_counters(session)
 
 
 def cannot_connect(state: ChipState) -> str | None:

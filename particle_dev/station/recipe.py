@@ -129,11 +129,11 @@ def load_recipe(path: Path) -> Recipe:
     strategy = _strategy(head)
     cloud = _cloud(root, strategy)
     probe = _probe(root)
-    if probe is not None and cloud is not None:
-        raise root.error(
-            "probe",
-            "a recipe with [cloud] asks it before anything is erased, which a probe does not wait for",
-            hint="leave [probe] or [cloud] out",
+    if probe is not None and cloud is not None and not probe.then_usb:
+        raise root.table("probe").error(
+            "then",
+            "a recipe with [cloud] needs a loss of power that is seen on USB, where a halted board is not",
+            hint='then = "usb", or leave [cloud] out',
         )
     limits = root.table("limits", required=False)
     defaults = dataclasses.asdict(Limits())

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from particle_dev.catalog.platforms import UsbMode
 from particle_dev.cloud.gate import Gate
@@ -41,13 +42,13 @@ from particle_dev.errors import (
 from particle_dev.flash.board_modules import ModuleFile
 from particle_dev.station import usb_steps
 from particle_dev.station.bench import Slot
-from particle_dev.station.cloud_steps import ask_cloud, await_verdict, connect
+from particle_dev.station.cloud_steps import ask_cloud, await_verdict, connect, product_version
 from particle_dev.station.copies import copy_modules
 from particle_dev.station.events import EventType, JsonObject, Verdict, error_data
 from particle_dev.station.guard import UnitGuard
 from particle_dev.station.let_go import let_go
 from particle_dev.station.observations import Observations
-from particle_dev.station.probe_steps import ProbeWork, opened_by_probe
+from particle_dev.station.probe_steps import ProbeWork, ask_over_usb, opened_by_probe
 from particle_dev.station.recipe import Limits, ProbeChoice
 from particle_dev.station.run import UnitContext
 from particle_dev.station.verdict_data import billing_data, evidence_data, gate_data
@@ -251,9 +252,10 @@ class UnitRun:
             plan = usb_steps.plan_modules(self, inventory, device.mode, firmware, evidence)
         with self._step("enter_dfu", limits.enter_dfu_s) as evidence:
             device = usb_steps.into_dfu_mode(self, device, evidence)
-        if self.guard.asks_cloud:
+        if self.guard.asks_cloud and self.guard.start is None:
             with self._step("cloud_before", limits.cloud_s) as evidence:
-                ask_cloud(self, plan, evidence, device)
+                version = product_version((*(w.file for w in plan.writes), *plan.satisfied))
+                ask_cloud(self, evidence, product_version=version, hold=partial(self.observed.still_held, device))
         if self.copies:
             with self._step("copy", limits.flash_s) as evidence:
                 device = copy_modules(self, plan, device, evidence)
@@ -275,13 +277,20 @@ class UnitRun:
         limits, context = self.limits, self.context
         with ExitStack() as opened:
             with self._step("probe", limits.identify_s) as evidence:
+                if choice.under_reset:
+                    # The reset clears what it could tell.
+                    ask_over_usb(self, choice, since, context.prior)
                 session = opened.enter_context(opened_by_probe(self.slot, choice, context.recipe))
                 work = ProbeWork(self, session, choice, since)
                 expected = context.expected.get(self.slot.name)
                 firmware = work.identify(context.recipe, expected, context.prior, context.folder, evidence)
                 self.probed_id = self.device_id
+                self.guard.identified(self.device_id or "", work.platform)
             with self._step("probe_plan", limits.check_s) as evidence:
-                work.plan(firmware, context.store, evidence)
+                files = work.plan(firmware, context.store, evidence)
+            if self.guard.asks_cloud:
+                with self._step("cloud_before", limits.cloud_s) as evidence:
+                    ask_cloud(self, evidence, product_version=product_version(files), hold=work.hold)
             with self._step("probe_flash", limits.flash_s) as evidence:
                 work.flash(limits.flash_s, evidence)
             with self._step("probe_park", limits.park_s) as evidence:

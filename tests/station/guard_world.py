@@ -109,6 +109,7 @@ class World:
 
     def __init__(self, folder, platform="boron", *, member="product", plan="basic", power_control=True, **slot):
         self.plan = plan
+        self.folder = folder
         self.kind = hardware(platform)
         self.set = small_set(self.kind)
         self.ours = small_set(self.kind, version=7)[-1]
@@ -229,7 +230,7 @@ class World:
             strategy, self.evidence, self.states, self.watch, plan=PLANS[PlanName(self.plan)], **options
         )
 
-    def run(self, guard=None, *, shelf=None, on_event=lambda _kind, _step: None):
+    def run(self, guard=None, *, shelf=None, probe=None, on_event=lambda _kind, _step: None):
         """One run of the station at the unit, resumed where one did not pass; the unit's record."""
         recipe = Recipe(
             "ship",
@@ -240,9 +241,16 @@ class World:
             "ship.toml",
             "0" * 64,
             guard.strategy if guard else None,
+            probe=probe,
         )
         context = UnitContext(
-            recipe, shelf or self.shelf, {}, self.prior, lambda: False, **({"guard": guard} if guard else {})
+            recipe,
+            shelf or self.shelf,
+            {},
+            self.prior,
+            lambda: False,
+            folder=self.folder,
+            **({"guard": guard} if guard else {}),
         )
         start = {
             "recipe": {"name": "ship", "sha256": "0" * 64, "path": "ship.toml"},

@@ -17,7 +17,7 @@ from particle_dev.station.bench import open_bench
 from particle_dev.station.engine import Station
 from particle_dev.station.events import EventType, StepStatus, timestamp
 from particle_dev.station.observations import Observations
-from particle_dev.station.recipe import load_recipe
+from particle_dev.station.recipe import ProbeChoice, load_recipe
 
 pytestmark = [pytest.mark.firmware, pytest.mark.timeout(300), pytest.mark.usefixtures("own_probes")]
 RECIPE = """
@@ -237,6 +237,37 @@ def test_the_restore_file_must_be_there_before_a_board_is_touched(line, tmp_path
         shop.run()
 
 
+def test_a_halted_board_leaves_no_usb_for_a_recipe_that_asks_the_cloud(recipe):
+    cloud = '\n[cloud]\nproduct = "1"\nplan = "basic"'
+    assert recipe('boards = "all"' + cloud).cloud.product == "1"
+    with pytest.raises(ConfigError, match="needs a loss of power that is seen on USB"):
+        recipe('then = "nothing"' + cloud)
+
+
+def test_a_blank_board_whose_reset_line_is_held(line, monkeypatch):
+    shop = line('boards = "blank"\nunder_reset = true', blank=True)
+    bench = shop.open()
+    chip, resets = bench.driver.board("1").chip, []
+    pin_reset = chip.pin_reset
+    monkeypatch.setattr(chip, "pin_reset", lambda: resets.append(1) or pin_reset())
+    record = Station(shop.recipe, bench, shop.store, shop.folder, shop.events.append).run()
+    (unit,) = record.units
+    assert record.verdict == "pass", unit.error
+    assert resets, "the probe has used the reset line"
+    assert str(unit.billing.verdict) == "not_started"
+    assert never_online(shop.board)
+
+
+def test_a_running_board_is_asked_before_its_reset_line_is_held(line):
+    """What it did until then, its counters tell: a reset clears them."""
+    shop = line('boards = "all"\nunder_reset = true')
+    record = shop.run()
+    (unit,) = record.units
+    assert record.verdict == "pass", unit.error
+    assert {e.id for e in unit.billing.evidence} == {"counters", "dfu", "halted"}
+    assert shop.board.truth.app_boots == 1, "the old application ran on arrival, the new one never"
+
+
 @pytest.mark.parametrize(
     ("probe", "message"),
     [
@@ -295,11 +326,10 @@ def sent(name="probe_park", address=7, off_at=None):
 def test_a_probe_believes_dfu_mode_as_usb_does(monkeypatch, prior, since):
     """A board that left DFU mode after an earlier attempt may have run: being there again does not fill the gap."""
     device = SimpleNamespace(mode=UsbMode.DFU, device_id="e00f", usb=SimpleNamespace(address=7))
-    monkeypatch.setattr(probe_steps, "device_at", lambda _host, _port: device)
+    monkeypatch.setattr(probe_steps, "wait_for_device", lambda _host, _port, _wait_s: device)
     clock = SimpleNamespace(utc_now=lambda: SEEN_AT.replace(second=5))
     slot = SimpleNamespace(host=SimpleNamespace(clock=clock), port_path="1-1")
     run = SimpleNamespace(slot=slot, observed=Observations(slot))
-    work = probe_steps.ProbeWork(run, None, None, SEEN_AT)
-    work._ask_over_usb({"e00f": prior})
+    probe_steps.ask_over_usb(run, ProbeChoice(), SEEN_AT, {"e00f": prior})
     (piece,) = run.observed.evidence
     assert (piece.id, piece.since) == ("dfu", since)

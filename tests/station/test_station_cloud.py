@@ -16,6 +16,7 @@ from particle_dev.permissions import Permissions
 from particle_dev.protocol.module import parse
 from particle_dev.station import cloud_steps, observations
 from particle_dev.station.cloud_steps import CLOUD_POLL_S
+from particle_dev.station.recipe import ProbeChoice
 from tests.station.guard_world import SYSTEM_VERSION, Shelf, World, small_set
 
 NOT_STARTED, STARTED, UNKNOWN = BillingVerdict.NOT_STARTED, BillingVerdict.STARTED, BillingVerdict.UNKNOWN
@@ -534,3 +535,45 @@ def test_without_coverage_it_comes_back_into_dfu_mode(world, tmp_path):
     assert str(unit.verdict) == "fail"
     assert w.board.state.runs == "dfu"
     assert not w.is_metered
+
+
+# ---- a debug probe before USB ----------------------------------------------------------------------------------------
+
+ALL_BY_PROBE = ProbeChoice(blank_only=False)
+
+
+@pytest.mark.usefixtures("own_probes")
+def test_the_cloud_is_asked_while_the_probe_holds_the_core(world):
+    w = world("boron", probe=True)
+    unit = w.run(w.guard(), probe=ALL_BY_PROBE)
+    assert verdicts(unit) == ("pass", NOT_STARTED, NOT_STARTED), (unit.gate.missing, unit.error)
+    names = [s.name for s in unit.steps]
+    assert names[:5] == ["probe", "probe_plan", "cloud_before", "probe_flash", "probe_park"]
+    assert names[-2:] == ["park", "gate"]
+    assert names.count("cloud_before") == 1
+    assert not w.is_metered
+
+
+@pytest.mark.usefixtures("own_probes")
+def test_one_that_is_billed_is_refused_before_the_probe_erases(world):
+    w = world("boron", probe=True, factory="online", device_os="4.0.0")
+    w.clock.sleep(60)
+    w.board.advance()
+    assert w.is_metered
+    w.board.power_off()
+    w.open_stream()
+    unit = w.run(w.guard(), probe=ALL_BY_PROBE)
+    assert str(unit.verdict) == "refused", unit.error
+    assert "started before" in error(unit)
+    assert [s.name for s in unit.steps if s.error] == ["cloud_before"]
+    assert w.board.truth.erases == 0
+
+
+@pytest.mark.usefixtures("own_probes")
+def test_strategy_a_after_a_probe(world, tmp_path):
+    w = world("boron", probe=True, device_os="4.0.0")
+    guard = w.guard(Strategy.A, budget=book(tmp_path), permissions=Permissions(may_connect=True))
+    w.board.dct.mark_setup_done()
+    unit = w.run(guard, probe=ALL_BY_PROBE)
+    assert verdicts(unit) == ("pass", STARTED, STARTED), (unit.error, unit.gate)
+    assert [s.name for s in unit.steps].count("cloud_before") == 1
