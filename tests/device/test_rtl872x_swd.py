@@ -13,7 +13,7 @@ from particle_dev.catalog.platforms import platform_by_name
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.main import main
 from particle_dev.device.rtl872x_swd import rtl872x_session
-from particle_dev.errors import LinkAccessError, TransportError, WrongDeviceError
+from particle_dev.errors import DeviceNotFoundError, LinkAccessError, TransportError, WrongDeviceError
 from particle_dev.flash.swd_archive import read_archive
 from particle_dev.station.bench import open_bench
 from particle_dev.transport.openocd import OpenOcd, adapter_commands
@@ -89,9 +89,9 @@ def stand_in_openocd():
 
 
 def test_nobody_answers():
-    with pytest.raises((LinkAccessError, TransportError)) as caught, session("cmsis-dap-tcp:127.0.0.1:1"):
+    with pytest.raises(DeviceNotFoundError) as caught, session("cmsis-dap-tcp:127.0.0.1:1"):
         pass
-    assert caught.value.where == "cmsis-dap-tcp:127.0.0.1:1"
+    assert caught.value.selector == "cmsis-dap-tcp:127.0.0.1:1"
 
 
 def test_a_probe_name_is_no_tcl():
