@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
         try:
             status = _run(arguments)
         except KeyboardInterrupt as error:
-            status = _interrupted(str(error), as_json="--json" in arguments)
+            status = _interrupted(error, as_json="--json" in arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever reads has seen enough.
@@ -52,16 +52,17 @@ def main(argv: list[str] | None = None) -> None:
     sys.exit(status)
 
 
-def _interrupted(said: str, *, as_json: bool) -> ExitCode:
-    """Say that it was Ctrl-C, and what the command said of the state in which that left things."""
-    message = f"interrupted; {said}" if said else "interrupted"
+def _interrupted(error: BaseException | None, *, as_json: bool) -> ExitCode:
+    """Say that it was Ctrl-C, and what the command said of the state in which that left things and of what to do."""
+    state, hint = error.args if isinstance(error, KeyboardInterrupt) and len(error.args) == 2 else ("", "")
+    message = f"interrupted; {state}" if state else "interrupted"
     if as_json:
         import json  # noqa: PLC0415  start-up time counts here
 
-        error = {"type": "KeyboardInterrupt", "message": message, "hint": "run it again"}
-        print(json.dumps({"error": error, "exit_code": int(ExitCode.INTERRUPTED)}))
+        answer = {"type": "KeyboardInterrupt", "message": message, "hint": hint or "run it again"}
+        print(json.dumps({"error": answer, "exit_code": int(ExitCode.INTERRUPTED)}))
     else:
-        print(message, file=sys.stderr)
+        print(f"{message}\n  what to do: {hint}" if hint else message, file=sys.stderr)
     return ExitCode.INTERRUPTED
 
 
@@ -130,8 +131,7 @@ def _run(arguments: list[str]) -> int:
         return error.exit_code
     except click.Abort as error:
         # click makes one of Ctrl-C.
-        said = str(error.__cause__) if isinstance(error.__cause__, KeyboardInterrupt) else ""
-        return _interrupted(said, as_json="--json" in arguments)
+        return _interrupted(error.__cause__, as_json="--json" in arguments)
     except SystemExit as error:
         # So rich and click answer to a pipe that nobody reads any more; click also puts another stdout in place.
         if isinstance(error.__context__, BrokenPipeError) or sys.stdout is not stdout:

@@ -60,7 +60,7 @@ def carry_out_told(
         raise
     except KeyboardInterrupt as error:
         view.end_line()
-        raise KeyboardInterrupt(f"{plan.device_id}: {progress.left()}; {progress.next_step()}") from error
+        raise KeyboardInterrupt(f"{plan.device_id}: {progress.left()}", progress.next_step()) from error
     backup.drop()
 
 
