@@ -346,16 +346,20 @@ class _Planner:
         return range(start, start + size_bytes, PAGE_SIZE_BYTES)
 
     def _brake(self) -> int | None:
-        """The sector without which no system part starts; None when the set brings none and the chip has none."""
+        """The sector without which no system part starts. Of a dump nothing says where one lies: its slot does."""
         if self.state.chip == NRF52840:
             return BRAKE_ADDRESS
         parts = [s.part for s in self.segments if s.part] + list(self.state.parts)
-        starts = [
-            p.start_address
-            for p in parts
-            if p.function in (ModuleFunction.SYSTEM_PART, ModuleFunction.MONO_FIRMWARE) and p.start_address is not None
-        ]
-        return min(starts, default=None)
+        for places in (parts, flash_slots(self.state.platform)):
+            starts = [
+                p.start_address
+                for p in places
+                if p.function in (ModuleFunction.SYSTEM_PART, ModuleFunction.MONO_FIRMWARE)
+                and p.start_address is not None
+            ]
+            if starts:
+                return min(starts)
+        return None
 
     def _uicr(self) -> tuple[dict[int, int], bool]:
         """Words to be written, and whether UICR must be erased before."""

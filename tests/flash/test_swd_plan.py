@@ -183,6 +183,15 @@ def test_a_dump_is_put_back_with_permission_alone(release):
     assert plan.writes == (0,)
 
 
+def test_a_dump_puts_the_system_part_back_last(release):
+    """A blank Photon that loses power meanwhile must not find a system without its application."""
+    pages = pages_of(release[PHOTON])
+    plan = make_restore_plan(state(PHOTON), pages, {}, MAY_ERASE, 4_000_000)
+    last = tuple(a for a in sorted(pages) if 0x08020000 <= a < 0x08040000)
+    assert plan.brake_writes == last
+    assert set(plan.writes) == set(pages) - set(last)
+
+
 # ---- restore files --------------------------------------------------------------------------------------------------
 
 
