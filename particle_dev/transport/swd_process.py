@@ -18,8 +18,8 @@ from typing import Any
 from particle_dev.catalog.chips import Chip
 from particle_dev.errors import LinkDisconnectedError, LinkTimeoutError, ParticleDevError
 
-OPEN_TIMEOUT_S = 20.0
-"""Start of the interpreter, import of pyOCD, connection."""
+OPEN_TIMEOUT_S = 60.0
+"""Start of the interpreter, import of pyOCD, connection: a second, but all slots of a busy machine start at once."""
 DEFAULT_TIMEOUT_S = 10.0
 _END_TIMEOUT_S = 5.0
 _SLOWEST_BYTES_PER_S = 8_000
