@@ -39,7 +39,8 @@ def open_bench_file(path: Path, *, firmware: Path | None = None) -> VirtualBench
         raise BenchError(f"{path}: other programs live in real time", hint='set clock = "real"')
     return open_bench(
         options=options,
-        slots=table.get("slot", ()),
+        # How boards are wired is for tests.
+        slots=[{k: v for k, v in slot.items() if k != "wiring"} for slot in table.get("slot", ())],
         state_dir=path.parent / bench["state_dir"] if "state_dir" in bench else None,
         factory_modules=modules_in(firmware) if firmware else stand_ins,
     )

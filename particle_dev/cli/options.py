@@ -15,7 +15,8 @@ from particle_dev.cli.store_option import open_store as open_store  # noqa: PLC0
 from particle_dev.cli.store_option import store_option as store_option  # noqa: PLC0414
 from particle_dev.flash.store import FirmwareStore
 from particle_dev.station.bench import FACTORY_SOURCE, Bench, FactoryModules, no_factory_modules, open_bench
-from particle_dev.station.bench_file import BenchFile, bench_named, load_bench_file
+from particle_dev.station.bench_file import BenchFile
+from particle_dev.station.bench_file import read_bench as read_bench  # noqa: PLC0414  commands look for it here
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 SELECTOR_HELP = "Device ID or its beginning, name, platform, port, slot:A, platform:boron,mode:dfu"
@@ -78,11 +79,6 @@ def newest_factory_modules(store: FirmwareStore) -> FactoryModules:
         return [store.read(m.sha256) for m in newest]
 
     return modules
-
-
-def read_bench(spec: str) -> BenchFile:
-    """The bench that ``--bench`` names: a TOML file, or a driver by its name. Raises ConfigError."""
-    return load_bench_file(Path(spec)) if spec.endswith(".toml") else bench_named(spec)
 
 
 @contextmanager

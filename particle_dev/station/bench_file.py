@@ -12,18 +12,41 @@ name = "1"
 platform = "boron"
 device_id = "e00fce68…"
 port = "1-1.2"
+wiring = ["loopback"]       # optional, for tests: how it is wired, in words of your own
+
+[test]                      # optional, for tests on this bench: what they may do, and to which boards
+may_erase = ["e00fce68…"]   # Device IDs whose content tests may destroy
+may_connect = []            # Device IDs that tests may bring online, which starts billing
+product = 12345             # for tests that ask the cloud: of which product, and
+profile = "hil"             # by which profile of particle-cli
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from particle_dev.catalog.platforms import PLATFORMS, platform_by_name
 from particle_dev.toml_file import TomlFile, TomlTable, suggestion
+
+
+@dataclass(frozen=True, slots=True)
+class TestRules:
+    """What tests may do on a bench, by Device ID: never by slot, since boards are swapped. ``are_stated``: the file has
+    a table [test]. ``wiring``: of slots that have any, by name. ``product``: of the account whose cloud tests use, in
+    the profile ``profile`` of particle-cli."""
+
+    __test__ = False  # Not one of pytest's classes.
+
+    are_stated: bool = False
+    may_erase: frozenset[str] = frozenset()
+    may_connect: frozenset[str] = frozenset()
+    wiring: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    product: int | None = None
+    profile: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +62,12 @@ class BenchFile:
     options: Mapping[str, Any]
     slots: tuple[Mapping[str, Any], ...]
     state_dir: Path | None = None
+    rules: TestRules = TestRules()
+
+
+def read_bench(spec: str) -> BenchFile:
+    """The bench that ``--bench`` names: a TOML file, or a driver by its name. Raises ConfigError."""
+    return load_bench_file(Path(spec)) if spec.endswith(".toml") else bench_named(spec)
 
 
 def bench_named(driver: str) -> BenchFile:
@@ -53,11 +82,12 @@ def load_bench_file(path: Path) -> BenchFile:
     platform, two slots with one name or one Device ID. Keys that belong to the driver are its own to check.
     """
     file = TomlFile(path)
-    file.root.allow_only(["bench", "slot"])
+    file.root.allow_only(["bench", "slot", "test"])
     bench = file.root.table("bench")
     bench.allow_only(["name", "driver", "options", "state_dir"])
     driver = bench.text("driver")
     slots = file.root.tables("slot")
+    wiring = {slot.text("name"): frozenset(_texts(slot, "wiring")) for slot in slots if "wiring" in slot.values}
     checked = tuple(_slot(slot) for slot in slots)
     for key in ("name", "device_id"):
         _refuse_twins(slots, key)
@@ -67,11 +97,43 @@ def load_bench_file(path: Path) -> BenchFile:
         options=bench.table("options", required=False).values,
         slots=checked,
         state_dir=path.parent / bench.text("state_dir") if "state_dir" in bench.values else None,
+        rules=_rules(file.root, wiring),
     )
 
 
+def _rules(root: TomlTable, wiring: Mapping[str, frozenset[str]]) -> TestRules:
+    table = root.table("test", required=False)
+    table.allow_only(["may_erase", "may_connect", "product", "profile"])
+    allowed = {key: _texts(table, key) for key in ("may_erase", "may_connect")}
+    for key, ids in allowed.items():
+        for device_id in ids:
+            if not re.fullmatch("[0-9a-f]{24}", device_id):
+                message = f"test.{key}: {device_id!r} is no Device ID"
+                raise table.error(
+                    key, message, hint="24 hexadecimal digits in lower case, as `particle-dev list` shows"
+                )
+    product = table.values.get("product")
+    if product is not None and type(product) is not int:
+        raise table.error("product", f"test.product must be a number, not {product!r}", hint="cloud products shows it")
+    return TestRules(
+        "test" in root.values,
+        frozenset(allowed["may_erase"]),
+        frozenset(allowed["may_connect"]),
+        wiring,
+        product,
+        table.text("profile") if "profile" in table.values else None,
+    )
+
+
+def _texts(table: TomlTable, key: str) -> list[str]:
+    values = table.values.get(key, [])
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise table.error(key, f"{key} must be a list of texts", hint=f'such as {key} = ["…"]')
+    return values
+
+
 def _slot(slot: TomlTable) -> dict[str, Any]:
-    values = dict(slot.values)
+    values = {key: value for key, value in slot.values.items() if key != "wiring"}
     slot.text("name")
     if "port" in values:
         slot.text("port")

@@ -4,7 +4,7 @@ import pytest
 
 from particle_dev.errors import ConfigError
 from particle_dev.station import usb_bench
-from particle_dev.station.bench_file import BenchFile, bench_named, load_bench_file
+from particle_dev.station.bench_file import BenchFile, TestRules, bench_named, load_bench_file
 
 GOOD = """[bench]
 driver = "virtual"
@@ -32,6 +32,23 @@ def load(tmp_path):
         return load_bench_file(path)
 
     return load
+
+
+def test_rules_for_tests(load):
+    bench = load(GOOD.replace('port = "1-2"', 'port = "1-2"\nwiring = ["loopback"]'))
+    assert bench.rules == TestRules(wiring={"2": frozenset({"loopback"})})
+    assert "wiring" not in bench.slots[1]
+    listed = load(GOOD + '[test]\nmay_erase = ["e00fce68d3a1b2c4f5061728"]\n').rules
+    assert listed == TestRules(are_stated=True, may_erase=frozenset({"e00fce68d3a1b2c4f5061728"}))
+
+
+@pytest.mark.parametrize(
+    "table", ['may_erase = ["all"]', "may_connect = true", "may_lock = []", 'may_erase = ["E00FCE68D3A1B2C4F5061728"]']
+)
+def test_rules_that_say_nothing(load, table):
+    with pytest.raises(ConfigError) as error:
+        load(f"{GOOD}[test]\n{table}\n")
+    assert error.value.line == GOOD.count("\n") + 2
 
 
 def test_bench_file(load):
