@@ -197,7 +197,7 @@ class HilBench:
     def _board(self, place: Place, slot: Slot, wanted: Wanted, bench: Bench) -> Board:
         if wanted.power and slot.power is None:
             raise NoBoardError("the bench cannot switch its power")
-        model = bench.driver.board(place.name) if isinstance(bench.driver, VirtualBench) else None
+        model = bench.driver.slot(place.name).board if isinstance(bench.driver, VirtualBench) else None
         if not wanted.links & {"usb", "serial"}:
             device, device_os = None, None
         else:

@@ -62,8 +62,9 @@ def failure_class(error: BaseException, when: str) -> FailureClass:
 def error_code(error: BaseException) -> str:
     """A word for machines: the error's own ``code`` where it has one, else its class, ``VerifyError`` as
     ``verify_error``; ``assertion_error`` for what a test itself found."""
-    code = getattr(error, "code", None)
-    if isinstance(error, ParticleDevError) and isinstance(code, str) and code:
+    # Of other exceptions only what their class says: an instance's code is somebody else's word.
+    code = getattr(error if isinstance(error, ParticleDevError) else type(error), "code", None)
+    if isinstance(code, str) and code:
         return code
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(error).__name__).lower()
 
