@@ -94,7 +94,7 @@ demo-damaged: $(VENV)/.ready $(STORE)/.ready
 	[ $$status = 1 ] || { echo "expected exit status 1, got $$status" >&2; exit 1; }
 
 # ---- checks -----------------------------------------------------------------------------------------------------
-test: firmware-check check unit judges
+test: firmware-check check unit hil judges
 
 check: lint types imports generated
 
@@ -121,6 +121,11 @@ CLOUD_JUDGES := tests/judges/cloud
 # Debian's OpenOCD is among the judges that run here.
 unit: $(VENV)/.ready $(TEST_FIRMWARE)/.ready judge-packages
 	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) $(BIN)/python -m pytest --ignore=$(USB_JUDGES) --ignore=$(CLOUD_JUDGES)
+
+# The contracts of tests/contract on virtual boards, a minute; on yours: `pytest hil --bench FILE`, see hil/README.md.
+.PHONY: hil
+hil: $(VENV)/.ready $(TEST_FIRMWARE)/.ready
+	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) $(BIN)/python -m pytest hil
 
 # The whole of what CI samples: every transfer, every page. Hours.
 .PHONY: soak

@@ -1,0 +1,3 @@
+"""tests/contract/flash.py on the bench of this run."""
+
+from tests.contract.flash import *  # noqa: F403

@@ -1,0 +1,3 @@
+"""tests/contract/selftest.py on the bench of this run."""
+
+from tests.contract.selftest import *  # noqa: F403

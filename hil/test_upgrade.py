@@ -1,0 +1,3 @@
+"""tests/contract/upgrade.py on the bench of this run."""
+
+from tests.contract.upgrade import *  # noqa: F403
