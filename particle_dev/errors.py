@@ -55,6 +55,9 @@
     ├── StationError
     │   ├── ConfigError               recipe or bench file: file, line, key
     │   ├── JournalError              journal or record cannot be written or read
+    │   │   ├── RecordsAwayError          … the database server does not answer; journals keep the runs meanwhile
+    │   │   └── RecordNotFoundError       … no unit or run of that name is in the records
+    │   ├── ReleaseError              a signed release is not signed, altered, too large, or not to be trusted
     │   ├── BenchError                bench driver or slot
     │   ├── StepTimeoutError          a step took longer than the recipe allows
     │   ├── BillingUnprovenError      the billing verdict of a unit is not what its recipe promises
@@ -588,6 +591,23 @@ class JournalError(StationError):
         super().__init__(message, hint=hint)
         self.path = path
         self.line = line
+
+
+class RecordsAwayError(JournalError):
+    """The database of the records does not answer, or broke off. Journals keep the runs; they are recorded later."""
+
+
+class RecordNotFoundError(JournalError):
+    """The records hold no unit or run by this name."""
+
+
+class ReleaseError(StationError):
+    """A release file cannot be used: ``path``; ``code`` is stable, such as ``unsigned``, ``altered``, ``too_large``."""
+
+    def __init__(self, message: str, *, path: str, code: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.path = path
+        self.code = code
 
 
 class BenchError(StationError):

@@ -1,6 +1,7 @@
 """Fixtures that several folders share."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,14 @@ from particle_dev.flash.store import FirmwareStore
 from particle_dev.station.recipe import Recipe, load_recipe
 
 RECIPE_PATH = Path(__file__).parents[1] / "recipes" / "ship.toml"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _users_own_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test writes into the home of whoever runs it: stations make a key there on first use."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-import platformdirs
 
 from particle_dev.cli.cloud_options import cloud_option, opened_cloud
 from particle_dev.cli.exit_codes import ExitCode
@@ -22,13 +21,17 @@ from particle_dev.cli.options import (
     read_bench,
     store_option,
 )
+from particle_dev.cli.records_option import records_option, records_place, site_folder, site_option
 from particle_dev.cli.station_view import JsonView, StationView, print_summary
-from particle_dev.errors import JournalError
+from particle_dev.errors import JournalError, RecordsAwayError
 from particle_dev.permissions import Permissions
 from particle_dev.station.engine import Station
 from particle_dev.station.guard import StationGuard
 from particle_dev.station.recipe import Recipe, load_recipe
+from particle_dev.station.record_keeping import RecordKeeper, pending_folders, sync
+from particle_dev.station.records import RecordDatabase
 from particle_dev.station.report import REPORT_NAME
+from particle_dev.station.station_key import StationKey
 
 _EXIT_CODES = {"pass": ExitCode.OK, "fail": ExitCode.FAILED, "incomplete": ExitCode.INCOMPLETE}
 
@@ -49,13 +52,8 @@ def station() -> None:
 )
 @click.option("--operator", metavar="NAME", help="Who runs the station, for the record.")
 @click.option("--may-connect", is_flag=True, help="Strategy A: boards go online, which starts their billing.")
-@click.option(
-    "--site",
-    "site_dir",
-    envvar="PARTICLE_DEV_SITE",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder in which the stations of a site remember devices and budgets [env: PARTICLE_DEV_SITE].",
-)
+@site_option
+@records_option
 @cloud_option
 @store_option
 @json_option
@@ -66,6 +64,7 @@ def run(
     operator: str | None,
     may_connect: bool,
     site_dir: Path | None,
+    records: str | None,
     profile: str | None,
     token_file: Path | None,
     store_dir: Path | None,
@@ -90,21 +89,42 @@ def run(
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup asked for that
             signal.signal(number, signal.default_int_handler)
-    site = site_dir or platformdirs.user_data_path("particle-dev")
+    site = site_folder(site_dir)
+    keeper = RecordKeeper(StationKey(site), records_place(records) if records else None)
     permissions = Permissions(may_connect=may_connect)
     with (
         _guard(recipe, site, permissions, profile, token_file) as guard,
         opened_bench(table, factory, folder / "bench-state") as bench,
         JsonView() if as_json else StationView() as view,
     ):
+        work = Station(recipe, bench, store, folder, view.handle, expected, operator, guard, keeper)
         try:
-            record = Station(recipe, bench, store, folder, view.handle, expected, operator, guard).run()
+            record = work.run()
         except KeyboardInterrupt:
             click.echo("stopped; the same command goes on where this run ended", err=True)
             raise
     if not as_json:
         print_summary(record, folder / REPORT_NAME)
+    _catch_up(keeper, folder, work.records_away)
     raise SystemExit(_EXIT_CODES[record.verdict])
+
+
+def _catch_up(keeper: RecordKeeper, folder: Path, away: RecordsAwayError | None) -> None:
+    """Runs beside this one that wait to be recorded are recorded now; or the operator is told that this one waits."""
+    if away is not None:
+        click.echo(f"not recorded yet: {away}", err=True)
+    elif keeper.place is not None and (waiting := pending_folders([folder.parent])):
+        try:
+            database = RecordDatabase(keeper.place)
+            try:
+                done = list(sync(database, waiting, keeper.key))
+            finally:
+                database.close()
+        except RecordsAwayError as error:
+            click.echo(f"other runs are not recorded yet: {error}", err=True)
+            return
+        for item in done:
+            click.echo(f"{item.folder}: {item.error or item.outcome}", err=True)
 
 
 @contextmanager

@@ -7,13 +7,22 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+
+import platformdirs
 
 from particle_dev import __version__
 from particle_dev.cloud.strategies import Strategy
 from particle_dev.device.discovery import device_at
-from particle_dev.errors import BenchError, FirmwareStoreError, JournalError, RunFinishedError, WrongDeviceError
+from particle_dev.errors import (
+    BenchError,
+    FirmwareStoreError,
+    JournalError,
+    RecordsAwayError,
+    RunFinishedError,
+    WrongDeviceError,
+)
 from particle_dev.flash.store import FirmwareStore
 from particle_dev.station.bench import Bench, Slot
 from particle_dev.station.events import EventType, JsonObject, StationEvent, Verdict, new_event, timestamp
@@ -21,17 +30,20 @@ from particle_dev.station.fold import fold
 from particle_dev.station.guard import WITHOUT_CLOUD, StationGuard
 from particle_dev.station.journal import JOURNAL_NAME, Journal
 from particle_dev.station.recipe import Recipe
-from particle_dev.station.records import DATABASE_NAME, RecordDatabase
+from particle_dev.station.record_keeping import RecordKeeper
 from particle_dev.station.report import REPORT_NAME, write_report
 from particle_dev.station.run import UnitContext
 from particle_dev.station.run_record import RunRecord
+from particle_dev.station.station_key import StationKey
 from particle_dev.station.unit import UnitRun
 
 
 class Station:
     """One run of a recipe on a bench, kept in ``folder``. A folder with an unfinished run is resumed.
 
-    ``guard`` asks the cloud about each unit; without one the billing verdicts rest on what the station sees.
+    ``guard`` asks the cloud about each unit; without one the billing verdicts rest on what the station sees. ``keeper``
+    keeps the run's record (default: in ``folder``, signed by this user's station); when its server is away,
+    ``records_away`` says so after the run, and the folder waits.
 
     ``show`` gets every event, in the order of the journal, from several threads but never at the same time. Raises
     JournalError when the folder cannot be written or belongs to a run with another recipe or bench, FirmwareStoreError
@@ -48,7 +60,10 @@ class Station:
         expected: Mapping[str, str] | None = None,
         operator: str | None = None,
         guard: StationGuard | None = None,
+        keeper: RecordKeeper | None = None,
     ) -> None:
+        self._keeper = keeper or RecordKeeper(StationKey(platformdirs.user_data_path("particle-dev")))
+        self.records_away: RecordsAwayError | None = None
         self._guard = guard or replace(WITHOUT_CLOUD, strategy=recipe.strategy or Strategy.C)
         self._recipe = recipe
         self._bench = bench
@@ -79,6 +94,7 @@ class Station:
                     return self._finished_before()
                 self._check_same_boards(prior)
             self._check_store()
+            self._keeper.begin(self._folder)
             self._run_id = prior.run_id if prior else uuid.uuid4().hex
             self._publish(EventType.RUN_RESUMED if prior else EventType.RUN_STARTED, data=self._start_data())
             units = {u.device_id: u for u in prior.units if u.device_id} if prior else {}
@@ -147,7 +163,12 @@ class Station:
 
     def _start_data(self) -> JsonObject:
         return {
-            "recipe": {"name": self._recipe.name, "sha256": self._recipe.sha256, "path": self._recipe.path},
+            "recipe": {
+                "name": self._recipe.name,
+                "sha256": self._recipe.sha256,
+                "path": self._recipe.path,
+                "limits": asdict(self._recipe.limits),
+            },
             "bench": {"name": self._bench.name},
             "slots": [s.name for s in self._bench.slots],
             "software": {"particle_dev": __version__, "python": platform.python_version()},
@@ -216,10 +237,6 @@ class Station:
     def _write_records(self) -> RunRecord:
         """Database and report, both made anew from the journal."""
         record = fold(self._events)
-        database = RecordDatabase(self._folder / DATABASE_NAME)
-        try:
-            database.write_run(record)
-        finally:
-            database.close()
+        self.records_away = self._keeper.keep(self._folder)
         write_report(record, self._folder / REPORT_NAME, self._store.read)
         return record

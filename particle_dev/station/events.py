@@ -8,8 +8,9 @@ An event is one line of JSON, keys sorted, ASCII only::
 What ``data`` holds, by type:
 
 run_started, run_resumed
-    ``{"recipe":{"name","sha256","path"}, "bench":{"name"}, "slots":[slot name,…], "software":{name: version},
-    "operator": str|null}``. A resumed run keeps the run id and the journal of the run that was cut short.
+    ``{"recipe":{"name","sha256","path","limits":{…_s: seconds}}, "bench":{"name"}, "slots":[slot name,…],
+    "software":{name: version}, "operator": str|null}``. A resumed run keeps the run id and the journal of the run that
+    was cut short.
 slot_empty
     ``{"reason": str}``: nothing to work on in this slot. Not for a slot whose unit passed before the resume.
 unit_started
@@ -20,7 +21,8 @@ step_started
 step_progress (never journaled; carries the number of the last journaled event)
     ``{"activity": str, "done_bytes": int, "total_bytes": int}``
 step_finished
-    ``{"status":"passed"|"failed", "duration_s": float, "evidence":{…}, "error": error_data(…)|null}``
+    ``{"status":"passed"|"failed", "duration_s": float, "evidence":{…}, "error": error_data(…)|null}``; what was
+    measured stands in the evidence as :mod:`particle_dev.station.measurements` says
 operator_message
     ``{"message": str}``: something a person has to do or know.
 unit_finished

@@ -9,6 +9,7 @@ from particle_dev.errors import JournalError
 from particle_dev.station.events import EventType
 from particle_dev.station.fold import fold
 from particle_dev.station.records import RecordDatabase
+from particle_dev.station.station_key import StationKey
 
 UNIT = "e00fce68d3a1b2c4f5061728"
 OTHER = "3c001f000947343432313031"
@@ -31,14 +32,19 @@ def record(run_script):
 
 
 @pytest.fixture
+def key(tmp_path):
+    return StationKey(tmp_path / "site", "station one")
+
+
+@pytest.fixture
 def database(tmp_path):
     database = RecordDatabase(tmp_path / "records.sqlite", busy_timeout_s=0.1)
     yield database
     database.close()
 
 
-def test_units_come_back_equal(database, record):
-    database.write_run(record)
+def test_units_come_back_equal(database, key, record):
+    database.write_run(record, key)
 
     stored = database.units()
 
@@ -46,19 +52,19 @@ def test_units_come_back_equal(database, record):
     assert {(item.run_id, item.recipe_name) for item in stored} == {(record.run_id, "ship")}
 
 
-def test_writing_a_run_again_replaces_it(database, record, run_script):
-    database.write_run(record)
-    database.write_run(record)
+def test_writing_a_run_again_replaces_it(database, key, record, run_script):
+    database.write_run(record, key)
+    database.write_run(record, key)
     assert tuple(item.unit for item in database.units()) == record.units
 
     script = run_script(("1",))
     script.good_unit("1", UNIT)
     shorter = fold(script.build())
     assert shorter.run_id == record.run_id
-    database.write_run(shorter)
+    database.write_run(shorter, key)
 
     assert tuple(item.unit for item in database.units()) == shorter.units
-    with sqlite3.connect(database.path) as connection:
+    with sqlite3.connect(database.place) as connection:
         counts = {
             name: connection.execute(f"select count(*) from {name}").fetchone()[0]
             for name in ("runs", "units", "steps", "modules", "billing_evidence")
@@ -67,12 +73,12 @@ def test_writing_a_run_again_replaces_it(database, record, run_script):
     assert counts == {"runs": 1, "units": 1, "steps": 7, "modules": 1, "billing_evidence": 1}
 
 
-def test_runs_stand_oldest_first(database, record, run_script):
+def test_runs_stand_oldest_first(database, key, record, run_script):
     later = run_script(("1",), run_id="20260601-000000-0000")
     later.good_unit("1", OTHER)
     later.good_unit("1", UNIT)
-    database.write_run(fold(later.build()))
-    database.write_run(record)
+    database.write_run(fold(later.build()), key)
+    database.write_run(record, key)
 
     stored = database.units()
 
@@ -86,23 +92,23 @@ def test_survives_power_loss_settings(database):
         assert connection.execute(sa.text("pragma foreign_keys")).scalar() == 1
 
 
-def test_locked_database_is_an_error_and_nothing_is_written(database, record):
-    other = sqlite3.connect(database.path)
+def test_locked_database_is_an_error_and_nothing_is_written(database, key, record):
+    other = sqlite3.connect(database.place)
     other.execute("begin immediate")
     try:
         with pytest.raises(JournalError) as caught:
-            database.write_run(record)
+            database.write_run(record, key)
     finally:
         other.close()
-    assert caught.value.path == str(database.path)
+    assert caught.value.path == str(database.place)
     assert "locked" in caught.value.message
     assert caught.value.hint
     assert database.units() == []
-    database.write_run(record)
+    database.write_run(record, key)
 
 
-def test_full_database_keeps_what_it_had(database, record, run_script):
-    database.write_run(record)
+def test_full_database_keeps_what_it_had(database, key, record, run_script):
+    database.write_run(record, key)
     before = database.units()
     huge = run_script(("1",), run_id="huge")
     huge.unit("1", OTHER)
@@ -112,7 +118,7 @@ def test_full_database_keeps_what_it_had(database, record, run_script):
     database._engine.dispose()
 
     with pytest.raises(JournalError, match="full"):
-        database.write_run(fold(huge.build()))
+        database.write_run(fold(huge.build()), key)
 
     assert database.units() == before
 
