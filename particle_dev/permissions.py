@@ -18,6 +18,7 @@ class Effect(StrEnum):
     BILL = "may_bill"
     UPDATE = "may_update_devices"
     RELEASE = "may_release"
+    DELETE_RECORDS = "may_delete_records"
 
 
 _CONSEQUENCES = {
@@ -28,6 +29,7 @@ _CONSEQUENCES = {
     Effect.BILL: "can count against the plan of the account, or activate a SIM, at once",
     Effect.UPDATE: "makes the cloud flash devices over the air, which cannot be called back",
     Effect.RELEASE: "gives its SIM away, which may take days to come back, and takes it from its owner",
+    Effect.DELETE_RECORDS: "destroys what proves how units were made",
 }
 _GRANTS = {
     Effect.CONNECT: "--may-connect",
@@ -36,6 +38,7 @@ _GRANTS = {
     Effect.BILL: "--may-bill",
     Effect.UPDATE: "--may-update-devices",
     Effect.RELEASE: "--may-release",
+    Effect.DELETE_RECORDS: "--may-delete-records",
 }
 
 
@@ -51,6 +54,7 @@ class Permissions:
     implied by ``may_connect``: on the free plan a device counts once it is added, on others once it connects.
     ``may_update_devices``: the cloud may be told to flash devices over the air.
     ``may_release``: a device may be taken out of its product and its SIM released, which ends its billing.
+    ``may_delete_records``: what stations recorded of units may be deleted.
     """
 
     may_connect: bool = False
@@ -60,6 +64,7 @@ class Permissions:
     may_bill: bool = False
     may_update_devices: bool = False
     may_release: bool = False
+    may_delete_records: bool = False
 
     def require(self, effect: Effect, act: str) -> None:
         """Raise PermissionMissingError unless the permission for ``effect`` is held; ``act`` names what was asked."""

@@ -18,6 +18,7 @@ _COMMANDS = {
     "mode": "particle_dev.cli.mode:mode",
     "monitor": "particle_dev.cli.monitor:monitor",
     "power": "particle_dev.cli.power:power",
+    "records": "particle_dev.cli.records:records",
     "report": "particle_dev.cli.report:report",
     "selftest": "particle_dev.cli.selftest:selftest",
     "station": "particle_dev.cli.station:station",

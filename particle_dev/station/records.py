@@ -1,8 +1,8 @@
 """Unit records in a database, to be asked across runs; made from the journals, which stay the truth.
 
 SQLite in WAL mode with ``synchronous=FULL`` (a committed run survives loss of power), or PostgreSQL for several
-stations (extra ``particle-dev[postgres]``). A run is written in one transaction, with an entry in the chain of the station that
-writes it; written again unchanged, it changes nothing.
+stations (extra ``particle-dev[postgres]``). A run is written in one transaction, with an entry in the chain of the
+station that writes it; written again unchanged, it changes nothing.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class RecordDatabase:
         more events of this run than ``last_seq``.
         """
         written = timestamp(at or SystemClock().utc_now())
-        with self._as_station(key) as connection:
+        with self.as_station(key) as connection:
             stored = read_run(connection, record.run_id)
             old = stored["runs"][0] if stored["runs"] else None
             if old and last_seq is not None and (old["last_seq"] or 0) > last_seq:
@@ -124,7 +124,7 @@ class RecordDatabase:
     def attach(self, run_id: str, attachment: Attachment, key: StationKey) -> None:
         """Add a file to a run or one of its units, or replace it. RecordNotFoundError: no such run or unit."""
         written = timestamp(SystemClock().utc_now())
-        with self._as_station(key) as connection:
+        with self.as_station(key) as connection:
             rows = read_run(connection, run_id)
             if not rows["runs"] or (attachment.unit and attachment.unit not in {u["unit"] for u in rows["units"]}):
                 raise not_found(f"{attachment.unit or 'run'} in {run_id}" if attachment.unit else run_id)
@@ -221,8 +221,8 @@ class RecordDatabase:
         )
 
     @contextlib.contextmanager
-    def _as_station(self, key: StationKey) -> Iterator[sa.Connection]:
-        """A transaction that alone adds to the station's chain, and keeps its end in the anchor afterwards."""
+    def as_station(self, key: StationKey) -> Iterator[sa.Connection]:
+        """A transaction that alone adds to the station's chain (:func:`keep_entry`), whose end becomes the anchor."""
         with self.transaction() as connection:
             if connection.dialect.name == "postgresql":
                 number = int(key.station_id[:8], 16) - 2**31

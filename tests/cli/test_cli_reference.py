@@ -67,7 +67,7 @@ def test_commands_of_other_packages_are_among_them():
 
 def test_no_command_is_named_that_there_is_not():
     known = {name for name, _ in commands()}
-    named = re.findall(r"`((?:cloud|firmware|station|sim|swd)(?: [a-z-]+){1,2})", REFERENCE)
+    named = re.findall(r"`((?:cloud|firmware|records|station|sim|swd)(?: [a-z-]+){1,2})", REFERENCE)
     # Two words or three; what follows two may be an argument.
     assert [n for n in named if n not in known and " ".join(n.split()[:2]) not in known] == []
     assert len(named) >= 10
@@ -77,7 +77,7 @@ def test_what_to_do_names_commands_that_there_are():
     known = {name for name, _ in commands()}
     groups = {name.rpartition(" ")[0] for name in known} - {""}
     for path in (Path(__file__).parents[2] / "particle_dev").rglob("*.py"):
-        for words in re.findall(r"particle-dev ((?:cloud|firmware|station|sim|swd)(?: [a-z-]+)*)", path.read_text()):
+        for words in re.findall(r"particle-dev ((?:cloud|firmware|records|station|sim|swd)(?: [a-z-]+)*)", path.read_text()):
             parts = words.split()
             found = {" ".join(parts[:n]) for n in range(1, len(parts) + 1)}
             assert found & known or words in groups, f"{path.name}: particle-dev {words}"

@@ -23,7 +23,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "units",
-        sa.Column("run_id", sa.ForeignKey("runs.run_id"), primary_key=True),
+        sa.Column("run_id", sa.String, sa.ForeignKey("runs.run_id"), primary_key=True),
         sa.Column("unit", sa.String, primary_key=True),
         sa.Column("position", sa.Integer, nullable=False),
         sa.Column("slot", sa.String, nullable=False),

@@ -24,7 +24,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "entries",
-        sa.Column("station_id", sa.ForeignKey("stations.station_id"), primary_key=True),
+        sa.Column("station_id", sa.String, sa.ForeignKey("stations.station_id"), primary_key=True),
         sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("kind", sa.String, nullable=False),
         sa.Column("run_id", sa.String, index=True),
@@ -71,7 +71,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "attachments",
-        sa.Column("run_id", sa.ForeignKey("runs.run_id"), primary_key=True),
+        sa.Column("run_id", sa.String, sa.ForeignKey("runs.run_id"), primary_key=True),
         sa.Column("unit", sa.String, primary_key=True),
         sa.Column("name", sa.String, primary_key=True),
         sa.Column("media_type", sa.String, nullable=False),

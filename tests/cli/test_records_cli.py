@@ -1,0 +1,209 @@
+"""``particle-dev records``, from run folders on: as a person would use it."""
+
+import csv
+import io
+import json
+import sqlite3
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner
+
+from particle_dev.cli.exit_codes import ExitCode, exit_code_of
+from particle_dev.cli.root import root
+from particle_dev.cloud.order_file import read_order
+from particle_dev.errors import ParticleDevError
+from particle_dev.station.journal import JOURNAL_NAME, Journal
+
+UNITS = ("e00fce68d3a1b2c4f5061728", "e00fce6871b6a9d03c52e814")
+MEASURED = {
+    "serial_number": "P046ABCDEF12345",
+    "measurements": [
+        {"name": "rssi", "value": -71, "units": "dBm", "lower": -100},
+        {"name": "current", "value": 9.5, "units": "mA", "upper": 5},
+        {"name": "modem", "value": "R510"},
+    ],
+}
+
+
+@pytest.fixture
+def line(tmp_path, run_script, monkeypatch):
+    """Two runs in their folders: the second unit fails in the first, and passes in the second."""
+    monkeypatch.setenv("PARTICLE_DEV_SITE", str(tmp_path / "site"))
+    monkeypatch.setenv("PARTICLE_DEV_RECORDS", str(tmp_path / "all.sqlite"))
+    monkeypatch.chdir(tmp_path)
+    for run_id, good in (("run-a", False), ("run-b", True)):
+        script = run_script(("1", "2"), run_id=run_id)
+        script.unit("1", UNITS[0])
+        script.step("1", UNITS[0], "identify", evidence=MEASURED)
+        script.finish("1", UNITS[0])
+        script.unit("2", UNITS[1])
+        script.step("2", UNITS[1], "flash", error=None if good else script.error("=the device\x07 left", where="1-2"))
+        script.finish("2", UNITS[1], "pass" if good else "fail")
+        script.run_finished()
+        with Journal(tmp_path / "runs" / run_id / JOURNAL_NAME) as journal:
+            for event in script.build():
+                journal.append(event, durable=False)
+    return tmp_path
+
+
+def run(*arguments, status=ExitCode.OK):
+    result = CliRunner().invoke(root, ["records", *map(str, arguments)])
+    code = exit_code_of(result.exception) if isinstance(result.exception, ParticleDevError) else result.exit_code
+    assert code == status, (arguments, result.output, result.exception)
+    return result
+
+
+def answer(*arguments, status=ExitCode.OK):
+    return json.loads(run(*arguments, "--json", status=status).stdout)
+
+
+def test_sync_search_show_verify(line):
+    assert "2 recorded of 2" in run("sync", "runs").stdout
+    assert "0 recorded of 2" in run("sync", "runs").stdout
+    assert "INTACT: 2 runs, 3 entries, 1 stations" in run("verify", "--journals", "runs").stdout
+    listed = answer("list")["runs"]
+    assert [(r["run_id"], r["passed"], r["units"], r["verdict"]) for r in listed] == [
+        ("run-b", 2, 2, "pass"),
+        ("run-a", 1, 2, "fail"),
+    ]
+    for part in (UNITS[0], UNITS[0][:8], UNITS[0][-6:].upper(), "P046ABC", "12345"):
+        assert {u["unit"] for u in answer("search", part)["units"]} >= {UNITS[0]}, part
+    assert [u["unit"] for u in answer("search", "--verdict", "fail")["units"]] == [UNITS[1]]
+    failed = answer("search", "--verdict", "fail")["units"][0]
+    assert (failed["failed_step"], failed["failure"], failed["operator"]) == ("flash", "LinkDisconnectedError", "mara")
+    assert run("search", "nothing", status=ExitCode.NO_DEVICE).stdout == ""
+    assert run("search", "abc", status=ExitCode.BAD_INPUT).exception.message == "'abc' is too short to search for"
+    history = answer("show", UNITS[1])
+    assert [item["run_id"] for item in history["history"]] == ["run-b", "run-a"]
+    assert history["runs"][1]["units"][1]["verdict"] == "fail"
+    text = run("show", UNITS[0]).stdout
+    assert "rssi" in text and "dBm" in text and "failed" in text
+    assert "run run-a: fail" in run("show", "run-a").stdout
+    assert run("show", UNITS[0][:8], status=ExitCode.BAD_INPUT).exception.message.startswith("e00fce68 may be")
+
+
+def test_an_altered_row_is_named_with_exit_status_1(line):
+    run("sync", "runs")
+    connection = sqlite3.connect(line / "all.sqlite")
+    connection.execute("update units set verdict='pass'")
+    connection.commit()
+    connection.close()
+
+    result = run("verify", status=ExitCode.FAILED)
+
+    assert "run run-a: its rows are not what was recorded (altered_row)" in result.stdout
+    assert "ALTERED" in result.stdout
+    assert answer("verify", status=ExitCode.FAILED)["problems"][0]["code"] == "altered_row"
+
+
+def test_another_place_must_be_told_the_key(line, monkeypatch):
+    run("sync", "runs")
+    (line / "station.pem").write_text(run("key").stdout)
+    monkeypatch.setenv("PARTICLE_DEV_SITE", str(line / "office"))
+
+    assert "give it with --trust" in run("verify", status=ExitCode.INCOMPLETE).stdout
+    assert "INTACT" in run("verify", "--trust", line / "station.pem").stdout
+    assert not (line / "office").exists(), "looking makes no key"
+
+
+def test_exports(line):
+    run("sync", "runs")
+    run("export", "csv", "--out", "units.csv")
+    rows = list(csv.DictReader(io.StringIO((line / "units.csv").read_text())))
+    assert [(r["device_id"], r["verdict"]) for r in rows] == [
+        (UNITS[0], "pass"),
+        (UNITS[1], "fail"),
+        (UNITS[0], "pass"),
+        (UNITS[1], "pass"),
+    ]
+    assert answer("export", "import", "--out", "ids.txt", "--run", "run-a")["units"] == 2
+    order = read_order([("ids.txt", (line / "ids.txt").read_bytes())])
+    assert [entry.device_id for entry in order.entries] == list(UNITS)
+    assert order.problems == ()
+    run("export", "csv", "--out", "units.csv", status=ExitCode.BAD_INPUT)
+    run("export", "csv", "--out", "units.csv", "--force")
+
+
+def test_openhtf_records_carry_everything(line):
+    run("sync", "runs")
+    run("export", "openhtf", "--out", "records.json", "--run", "run-a")
+    records = json.loads((line / "records.json").read_text())
+    assert [(r["dut_id"], r["outcome"]) for r in records] == [(UNITS[0], "PASS"), (UNITS[1], "FAIL")]
+    (phase,) = records[0]["phases"]
+    assert (phase["name"], phase["outcome"]) == ("identify", "PASS")
+    measured = phase["measurements"]
+    assert measured["rssi"] == {
+        "name": "rssi",
+        "outcome": "PASS",
+        "measured_value": -71.0,
+        "validators": ["-100 <= x"],
+        "units": {"name": "dBm", "code": None, "suffix": "dBm"},
+    }
+    assert (measured["current"]["outcome"], measured["modem"]["measured_value"]) == ("FAIL", "R510")
+    assert records[1]["outcome_details"][0]["code"] == "LinkDisconnectedError"
+    assert JOURNAL_NAME in phase["attachments"]
+    required = {
+        "dut_id",
+        "station_id",
+        "start_time_millis",
+        "end_time_millis",
+        "outcome",
+        "outcome_details",
+        "code_info",
+    }
+    assert all(required | {"metadata", "phases", "diagnoses", "log_records"} == set(record) for record in records)
+
+
+def test_junit_is_read_as_red_where_a_unit_did_not_pass(line):
+    run("sync", "runs")
+    run("export", "junit", "--out", "junit.xml")
+    suites = ElementTree.parse(line / "junit.xml").getroot()
+    told = [(suite.get("name"), suite.get("failures"), suite.get("errors")) for suite in suites]
+    assert told == [(UNITS[0], "0", "0"), (UNITS[1], "2", "0"), (UNITS[0], "0", "0"), (UNITS[1], "0", "0")]
+    for suite in suites:
+        assert len(suite.findall("testcase")) == int(suite.get("tests"))
+        assert len(suite.findall("testcase/failure")) == int(suite.get("failures"))
+    assert "left" in suites.find(".//failure").get("message")
+
+
+def test_backup_and_restore_keep_chain_and_attachments(line):
+    run("sync", "runs")
+    (line / "uart.log").write_bytes(bytes(range(256)))
+    run("attach", "run-a", "uart.log", "--unit", UNITS[0])
+    assert answer("backup", "records.zip")["rows"]["units"] == 4
+    run("backup", "records.zip", status=ExitCode.BAD_INPUT)
+    run("restore", "records.zip", "--records", "copy.sqlite")
+    assert "INTACT" in run("verify", "--records", "copy.sqlite").stdout
+    run("show", "run-a", "--records", "copy.sqlite", "--attachment", "uart.log", "--out", "again.log")
+    assert (line / "again.log").read_bytes() == bytes(range(256))
+    assert (
+        "holds records already"
+        in run("restore", "records.zip", "--records", "copy.sqlite", status=ExitCode.BAD_INPUT).exception.message
+    )
+    (line / "bad.zip").write_bytes((line / "records.zip").read_bytes()[:-30])
+    run("restore", "bad.zip", "--records", "other.sqlite", status=ExitCode.BAD_INPUT)
+    assert answer("list", "--records", "other.sqlite")["runs"] == []
+
+
+def test_pruning_needs_a_permission_and_is_no_alteration(line):
+    run("sync", "runs")
+    run("prune", "--before", "2026-06-01", status=ExitCode.REFUSED)
+    assert answer("prune", "--before", "2026-06-01", "--dry-run")["run_ids"] == ["run-a", "run-b"]
+    assert len(answer("list")["runs"]) == 2
+    run("prune", "--before", "2026-06-01", "--attachments-only", "--may-delete-records")
+    assert "INTACT: 2 runs, 5 entries" in run("verify").stdout
+    assert answer("show", "run-a")["attachments"] == []
+    run("prune", "--before", "2026-06-01", "--may-delete-records")
+    assert "INTACT: 0 runs, 6 entries" in run("verify", "--journals", "runs").stdout
+    run("prune", status=ExitCode.USAGE)
+
+
+def test_no_records_is_an_error_that_says_what_to_give(line, monkeypatch):
+    assert "there are no records" in run("list", status=ExitCode.BAD_INPUT).exception.message
+    monkeypatch.delenv("PARTICLE_DEV_RECORDS")
+    assert "--records" in run("list", status=ExitCode.BAD_INPUT).exception.hint
+    secret = "postgresql+asyncpg://mara:hunter2@127.0.0.1/db"
+    exception = run("list", "--records", "mysql://mara:hunter2@host/db", status=ExitCode.BAD_INPUT).exception
+    assert "hunter2" not in str(exception)
+    assert "hunter2" not in str(run("list", "--records", secret.replace("+asyncpg", ""), status=ExitCode.BAD_INPUT))
