@@ -118,7 +118,7 @@ generated: $(VENV)/.ready
 USB_JUDGES := tests/judges/usb
 # particle-cli and particle-api-js at the simulated cloud.
 CLOUD_JUDGES := tests/judges/cloud
-# Debian's OpenOCD is among the judges that run here.
+# Debian's OpenOCD and PostgreSQL are among the judges that run here.
 unit: $(VENV)/.ready $(TEST_FIRMWARE)/.ready judge-packages
 	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) $(BIN)/python -m pytest --ignore=$(USB_JUDGES) --ignore=$(CLOUD_JUDGES)
 
@@ -135,7 +135,7 @@ soak: $(VENV)/.ready $(TEST_FIRMWARE)/.ready
 
 # Unmodified programs on virtual boards: dfu-util, lsusb, udev, npm's usb, particle-cli on a mocked bus; a kernel in QEMU.
 JUDGES := $(CACHE)/judges
-JUDGE_PACKAGES := umockdev dfu-util openocd uhubctl usbutils udev usbip qemu-system-x86 busybox-static kmod
+JUDGE_PACKAGES := umockdev dfu-util openocd uhubctl usbutils udev usbip qemu-system-x86 busybox-static kmod postgresql
 # particle-cli uses execa without naming it among its dependencies.
 JUDGE_NPM := particle-cli@3.43.1 execa@5 usb@2.18.0
 # In a folder of its own: particle-cli brings an older particle-api-js along, which judges too. typescript: holds

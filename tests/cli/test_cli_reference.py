@@ -77,7 +77,9 @@ def test_what_to_do_names_commands_that_there_are():
     known = {name for name, _ in commands()}
     groups = {name.rpartition(" ")[0] for name in known} - {""}
     for path in (Path(__file__).parents[2] / "particle_dev").rglob("*.py"):
-        for words in re.findall(r"particle-dev ((?:cloud|firmware|records|station|sim|swd)(?: [a-z-]+)*)", path.read_text()):
+        for words in re.findall(
+            r"particle-dev ((?:cloud|firmware|records|station|sim|swd)(?: [a-z-]+)*)", path.read_text()
+        ):
             parts = words.split()
             found = {" ".join(parts[:n]) for n in range(1, len(parts) + 1)}
             assert found & known or words in groups, f"{path.name}: particle-dev {words}"
