@@ -3,9 +3,9 @@ needs at least: Device OS 2.1.0 and Tinker on a Boron and a Photon, by pyOCD's f
 
 Usage: bench_swd.py FOLDER, with the folder that ``make firmware-for-tests`` fills, by the Python of an environment with
 particle-dev[swd,emulator]. Wire, packets, page erases and stores take modelled time, so the seconds do not depend on
-this machine; the host's processor time does. Eight at once are measured by the clock on the wall, eight processes with
-a chip each that takes its time in earnest and has no emulator, see swd_slot.py. Exits with 1 when what lies in
-flash is not the image.
+this machine; the host's processor time does. Eight at once are stated twice: by the time model, and by the clock on the
+wall, eight processes with a chip each that takes its time in earnest and has no emulator, see swd_slot.py. Exits with 1
+when what lies in flash is not the image.
 """
 
 import os
@@ -256,12 +256,17 @@ def compare_ours(platform, whole):
         braked = page_floor_s(platform, app, more_pages=1)
         row("only the application, with the page that is the brake", braked, ours(platform, stale, whole))
         one_s, eight_s, cpu_s = eight_at_once(whole)
-        print(f"  ours: eight at once on {os.cpu_count()} cores, by the wall clock: the last after {eight_s:.2f} s")
         busy_s, load = SLOTS * cpu_s / (os.cpu_count() or 1), os.getloadavg()[0]
-        print(f"        one alone {one_s:.2f} s: {eight_s / one_s:.2f} x, on a machine whose load is {load:.1f}")
-        print(f"        processor of one {cpu_s:.2f} s with its chip: eight keep this machine busy for {busy_s:.2f} s")
         model = max(took[0], SLOTS * took[2] / (os.cpu_count() or 1)) / took[0]
-        print(f"        eight at once, limited by chip or by host, by the time model: {model:.2f} x one")
+        print("  ours: eight slots at once")
+        print(f"    by the time model, limited by chip or by host: {model:.2f} x one")
+        print(
+            f"    by the wall clock: the last after {eight_s:.2f} s, one alone {one_s:.2f} s: {eight_s / one_s:.2f} x"
+        )
+        print(
+            f"      says something of slots only on an idle machine: {os.cpu_count()} cores, load {load:.1f}; the eight"
+        )
+        print(f"      chips that it plays, too, keep it busy, with {cpu_s:.2f} s each for {busy_s:.2f} s")
 
 
 if __name__ == "__main__":

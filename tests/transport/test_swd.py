@@ -294,7 +294,7 @@ def _every_tenth_in_ci():
 
 
 @pytest.mark.parametrize("pulled_at", _every_tenth_in_ci())
-def test_a_probe_pulled_at_any_transfer(probe, pulled_at, monkeypatch):
+def test_a_probe_pulled_at_any_transfer(probe, pulled_at, monkeypatch, capsys):
     """A clear error, nothing erased or locked, and the probe can be used again."""
     list_probes()
     # To look for real probes each time takes longer than all the rest.
@@ -327,6 +327,8 @@ def test_a_probe_pulled_at_any_transfer(probe, pulled_at, monkeypatch):
             chip.debug_port.on_transfer = lambda _count: None
             with SwdLink("A1", NRF52840) as link:
                 assert link.read(0, 4) == bytes.fromhex("00100020")
+    with capsys.disabled():
+        print(f" pulled at {len(pulled_at)} transfers ", end="")
 
 
 def test_a_sector_that_is_write_protected(probe):
