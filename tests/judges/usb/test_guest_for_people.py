@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -64,7 +65,9 @@ class Terminal:
         return self.process.wait(timeout=60)
 
     def close(self):
-        self.process.kill()
+        # With what it has started: a QEMU without its terminal would go on.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         os.close(self._master)
 
