@@ -42,17 +42,32 @@ class TomlFile:
             line = int(place[1]) if place else text.count("\n") + 1
             hint = 'a line is a table, [name], or key = value, with text in "quotes"'
             raise ConfigError(f"{path}, line {line}: {error}", file=str(path), line=line, hint=hint) from error
+        self._text = text.splitlines()
         self._lines = _lines_of_keys(text)
         self.root = TomlTable(self, (), values)
 
-    def error(self, key_path: KeyPath, message: str, *, hint: str = "") -> ConfigError:
-        """A ConfigError at the line of this key, or of the table that should hold it."""
+    def error(self, key_path: KeyPath, message: str, *, item: int | None = None, hint: str = "") -> ConfigError:
+        """A ConfigError at the line of this key, or of the table that should hold it; of the ``item``-th text of the
+        list that it holds."""
         found = key_path
         while found and found not in self._lines:
             found = found[:-1]
         line = self._lines.get(found, 1)
+        if item is not None:
+            line = self._line_of_item(line, item)
         key = ".".join(str(part) for part in key_path if isinstance(part, str))
         return ConfigError(f"{self.path}, line {line}: {message}", file=str(self.path), line=line, key=key, hint=hint)
+
+    def _line_of_item(self, line: int, item: int) -> int:
+        """Where the ``item``-th quoted text from ``line`` on stands, as far as a scan can tell."""
+        for number, text in enumerate(self._text[line - 1 :], start=line):
+            item -= len(_QUOTED.findall(text.split("#")[0]))
+            if item < 0:
+                return number
+        return line
+
+
+_QUOTED = re.compile(r"""\"[^\"]*\"|'[^']*'""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +81,10 @@ class TomlTable:
     def error(self, key: str | None, message: str, *, hint: str = "") -> ConfigError:
         """A ConfigError about a key of this table (None: about the table)."""
         return self.file.error(self.key_path if key is None else (*self.key_path, key), message, hint=hint)
+
+    def item_error(self, key: str, item: int, message: str, *, hint: str = "") -> ConfigError:
+        """A ConfigError about the ``item``-th text of a list."""
+        return self.file.error((*self.key_path, key), message, item=item, hint=hint)
 
     def allow_only(self, known: Iterable[str]) -> None:
         """Refuse keys that are not ``known``."""

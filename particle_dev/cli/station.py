@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,6 +52,7 @@ def station() -> None:
 )
 @click.option("--operator", metavar="NAME", help="Who runs the station, for the record.")
 @click.option("--may-connect", is_flag=True, help="Strategy A: boards go online, which starts their billing.")
+@click.option("--may-bill", is_flag=True, help="Recipes that import: units join the product, their SIMs are activated.")
 @site_option
 @records_option
 @cloud_option
@@ -63,6 +64,7 @@ def run(
     folder: Path | None,
     operator: str | None,
     may_connect: bool,
+    may_bill: bool,
     site_dir: Path | None,
     records: str | None,
     profile: str | None,
@@ -91,7 +93,7 @@ def run(
             signal.signal(number, signal.default_int_handler)
     site = site_folder(site_dir)
     keeper = RecordKeeper(StationKey(site), records_place(records) if records else None)
-    permissions = Permissions(may_connect=may_connect)
+    permissions = Permissions(may_connect=may_connect, may_bill=may_bill)
     with (
         _guard(recipe, site, permissions, profile, token_file) as guard,
         opened_bench(table, factory, folder / "bench-state") as bench,
@@ -138,11 +140,10 @@ def _guard(
     # HTTP is slow to import, and most recipes ask no cloud.
     from particle_dev.station.guard_setup import opened_guard  # noqa: PLC0415
 
-    with (
-        opened_cloud(profile or recipe.cloud.profile, token_file) as api,
-        opened_guard(recipe, api, site, permissions) as guard,
-    ):
-        yield guard
+    with ExitStack() as opened:
+        api = opened.enter_context(opened_cloud(profile or recipe.cloud.profile, token_file))
+        test_api = opened.enter_context(opened_cloud(recipe.test_profile, None)) if recipe.test_profile else None
+        yield opened.enter_context(opened_guard(recipe, api, site, permissions, test_api))
 
 
 def _make_folder(folder: Path) -> None:

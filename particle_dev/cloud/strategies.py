@@ -119,6 +119,7 @@ class Rule:
 _identified = Rule(lambda u: u.identified, "its Device ID is not known")
 _dark = Rule(lambda u: not u.has_power or u.held, "it has power and runs, and may connect meanwhile", "H1")
 _off = Rule(lambda u: not u.has_power, "it still has power", "H13")
+_powered = Rule(lambda u: u.has_power, "it has no power")
 _consent = Rule(lambda u: u.consent, "nobody has agreed that billing starts")
 _room = Rule(lambda u: u.room_in_plan, "whether the plan has room for it is not known, or it has none")
 _platform = Rule(lambda u: u.platform_matches, "its platform is not known to be the product's")
@@ -162,9 +163,10 @@ _ANY: dict[Act, tuple[Rule, ...]] = {
 """What every strategy allows alike."""
 _A: dict[Act, tuple[Rule, ...]] = {
     Act.IMPORT: (_consent, _identified, _room, _platform, _no_auto_approve, _dark),
-    Act.FLASH_FINAL: (_identified, _member, _dark),
+    Act.FLASH_FINAL: (_identified, _powered, _member, _dark),
     Act.CONNECT: (
         _consent,
+        _powered,
         _member,
         Rule(lambda u: u.sim_active or not u.no_credentials, "its SIM is not active, and no Wi-Fi network is stored"),
         _known_app,
@@ -178,18 +180,19 @@ _A: dict[Act, tuple[Rule, ...]] = {
     Act.GATE: (_connected, _off, _offline),
     Act.SHIP: (_gate_known, _off, _offline),
     Act.CLAIM_IN_TEST_ACCOUNT: _never("strategy A tests in the product itself"),
-    Act.FLASH_TEST: (_identified, _dark),
-    Act.RUN_TEST: (_ours, _complete),
+    Act.FLASH_TEST: (_identified, _powered, _dark),
+    Act.RUN_TEST: (_powered, _ours, _complete),
     Act.BOOT_FINAL: _never("use connect, which asks for all that a wanted connection needs", "H1"),
     Act.UNCLAIM: _never("strategy A claims nothing"),
     Act.RELEASE_SIM: _never("a released SIM may take days to come back; undo releases it for good"),
 }
 _B: dict[Act, tuple[Rule, ...]] = {
     Act.CLAIM_IN_TEST_ACCOUNT: (_consent, _identified, _room, _sim_shared, _dark),
-    Act.FLASH_TEST: (_identified, _dark),
-    Act.RUN_TEST: (_ours, _complete),
+    Act.FLASH_TEST: (_identified, _powered, _dark),
+    Act.RUN_TEST: (_powered, _ours, _complete),
     Act.CONNECT: (
         _consent,
+        _powered,
         Rule(lambda u: u.in_test_account, "it is not in the test account"),
         Rule(lambda u: not u.in_product, "it is in the product already: its connection would count there", "H14"),
         Rule(lambda u: u.sim_active or not u.no_credentials, "its SIM is not active, and no Wi-Fi network is stored"),
@@ -198,7 +201,7 @@ _B: dict[Act, tuple[Rule, ...]] = {
         _budget,
     ),
     Act.DISCONNECT: (_connected,),
-    Act.FLASH_FINAL: (_identified, _dark),
+    Act.FLASH_FINAL: (_identified, _powered, _dark),
     Act.UNCLAIM: (_never_ran, _read_back, _complete, _off),
     Act.IMPORT: (
         _identified,
@@ -235,9 +238,9 @@ _C: dict[Act, tuple[Rule, ...]] = {
             "H9",
         ),
     ),
-    Act.FLASH_TEST: (_identified, _dark),
-    Act.RUN_TEST: (_ours, _complete),
-    Act.FLASH_FINAL: (_identified, _dark),
+    Act.FLASH_TEST: (_identified, _powered, _dark),
+    Act.RUN_TEST: (_powered, _ours, _complete),
+    Act.FLASH_FINAL: (_identified, _powered, _dark),
     Act.BOOT_FINAL: (_complete, _read_back, _interlocked),
     Act.CONNECT: _never("strategy C never connects on the line"),
     Act.DISCONNECT: _never("strategy C never connects on the line"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import UsbMode
@@ -21,27 +22,30 @@ from particle_dev.station.events import JsonObject, error_data
 from particle_dev.station.run import Run
 from particle_dev.station.verdict_data import baseline_data
 
+GOODBYE_S = 60.0
+"""So long the cloud is given to take a unit for offline that has said goodbye."""
 CLOUD_POLL_S = 5.0
 """Between two looks at the cloud's record of a unit that connects."""
 
 
-def ask_cloud(run: Run, evidence: JsonObject, *, product_version: int | None, hold: Callable[[], None]) -> None:
-    """What the cloud knows of the unit before anything is erased; the application that it is to get has that product
-    version. ``hold`` raises unless the unit has been held from connecting all the while.
+def ask_cloud(run: Run, evidence: JsonObject, hold: Callable[[], None]) -> None:
+    """What the cloud knows of the unit before anything is erased. ``hold`` raises unless the unit has been held from
+    connecting all the while.
 
-    Raises PlanRefusedError when it is billed already, ActRefusedError or BudgetError when its strategy does not allow
-    what is to come. Strategy B: CloudError or TransportError when there is no baseline yet and the record for one
-    cannot be read.
+    Raises PlanRefusedError when it is billed already. Strategy B: CloudError or TransportError when there is no
+    baseline yet and the record for one cannot be read.
     """
     guard = run.guard
-    if guard.strategy is Strategy.B:
+    if Act.TAKE_BASELINE in run.context.recipe.acts:
         guard.require(Act.TAKE_BASELINE)
-        evidence["baseline"] = baseline_data(guard.kept_baseline(run.now()))
+        baseline = guard.kept_baseline(run.now())
+        evidence["baseline"] = baseline_data(baseline)
+        claimed = guard.is_claimed_for_tests()
+        guard.facts = replace(guard.facts, baseline_taken=baseline is not None, claimed=claimed)
     guard.read_before(run.now(), evidence)
     hold()
-    guard.require(Act.FLASH_FINAL, held=True, **guard.membership())
+    guard.facts = replace(guard.facts, held=True, **guard.membership())
     if guard.strategy is Strategy.A:
-        guard.require_connection(run.now(), product_version)
         return
     gate = guard.gate(run.observed.evidence, run.now())
     if gate.verdict is BillingVerdict.STARTED:
@@ -52,10 +56,47 @@ def ask_cloud(run: Run, evidence: JsonObject, *, product_version: int | None, ho
         )
 
 
+def require_flash(run: Run, product_version: int | None) -> None:
+    """Last of all before something is erased. Raises ActRefusedError or BudgetError when the strategy does not allow
+    what is to come: the flash, and the connection of strategy A after it. ``product_version`` is that of the
+    application that the unit is to get."""
+    run.guard.require(Act.FLASH_FINAL)
+    if Act.CONNECT in run.context.recipe.acts:
+        run.guard.require_connection(run.now(), product_version)
+
+
+def import_unit(run: Run, device: Device, evidence: JsonObject) -> None:
+    """Take the unit into the product, from DFU mode or without power, as the recipe's order has it. **Needs may_bill.**
+    Strategy A: waits until its SIM is active. Raises ActRefusedError, PermissionMissingError, CloudError,
+    TransportError, StepTimeoutError."""
+    guard = run.guard
+    if guard.left_at is None:
+        run.observed.still_held(device)
+    record = guard.take_in(run.now())
+    evidence |= {"product": record.product_id, "iccid": record.iccid}
+    guard.facts = replace(guard.facts, in_product=True, approved=not (record.quarantined or record.denied))
+    if Act.CONNECT not in run.context.recipe.acts:
+        return
+    while True:
+        snapshot = guard.read_joined(run.now(), evidence)
+        if snapshot.sim is None or snapshot.sim.status == "active":
+            return
+        run.check_stop("import", run.limits.import_s)
+        run.slot.host.clock.sleep(CLOUD_POLL_S)
+        run.observed.still_held(device)
+
+
+def unclaim(run: Run, evidence: JsonObject) -> None:
+    """Strategy B: take the unit out of the test account, once it is off. Raises ActRefusedError, CloudError,
+    TransportError."""
+    evidence["was_claimed"] = run.guard.is_claimed_for_tests()
+    run.guard.unclaim()
+
+
 def connect(run: Run, device: Device, evidence: JsonObject) -> Device:
-    """Strategy A: boot the application, wait until the cloud knows of a new connection, back into DFU mode. **Starts
-    billing.** Whatever happens meanwhile, the unit is brought back; if that fails, too, the operator is told, and the
-    error is still the first one."""
+    """Strategy A: boot the application, wait until the cloud knows of a new connection. **Starts billing.** When that
+    fails, the unit is brought back into DFU mode; if that fails, too, the operator is told, and the error is still the
+    first one."""
     clock, limit_s = run.slot.host.clock, run.limits.connect_s
     run.guard.require(Act.CONNECT)
     started_s = clock.monotonic_s()
@@ -84,7 +125,26 @@ def connect(run: Run, device: Device, evidence: JsonObject) -> Device:
             evidence["not_back_in_dfu"] = error_data(error)
             run.say(f"{run.device_id} did not come back into DFU mode: {error.message}")
         raise
-    return _back_into_dfu(run, device)
+    run.guard.facts = replace(run.guard.facts, held=False, has_connected=True)
+    return device
+
+
+def disconnect(run: Run, device: Device, evidence: JsonObject) -> Device:
+    """Strategy A: let the unit say goodbye, wait until the cloud takes it for offline, and back into DFU mode. A cloud
+    that does not in time is no error yet: the gate asks again."""
+    run.guard.require(Act.DISCONNECT)
+    clock, started_s = run.slot.host.clock, run.slot.host.clock.monotonic_s()
+    device = wait_for_device(run.slot.host, device.usb.port_path, run.limits.enter_dfu_s)
+    if device.mode is UsbMode.NORMAL:
+        with ControlSession(run.slot.host, device) as session:
+            session.disconnect_from_cloud()
+        while not run.guard.is_offline() and clock.monotonic_s() - started_s < GOODBYE_S:
+            run.check_stop("disconnect", run.limits.cloud_s)
+            clock.sleep(POLL_INTERVAL_S)
+    device = _back_into_dfu(run, device)
+    evidence["offline_in_the_cloud"] = run.guard.is_offline()
+    run.guard.facts = replace(run.guard.facts, held=True)
+    return device
 
 
 def _back_into_dfu(run: Run, device: Device) -> Device:
@@ -102,15 +162,25 @@ def _back_into_dfu(run: Run, device: Device) -> Device:
     return device
 
 
-def await_verdict(run: Run, device: Device, evidence: JsonObject) -> None:
-    """The verdict, after the unit left USB and the cloud's record has settled. Raises BillingUnprovenError when
-    it is not what the strategy promises, DeviceModeError when the unit was reset instead of unplugged."""
-    clock, limit_s = run.slot.host.clock, run.limits.gate_s
+def await_power_off(run: Run, device: Device, evidence: JsonObject, step: str, limit_s: float) -> None:
+    """Until the unit has left USB, as the operator was told. Raises DeviceModeError when it was reset instead."""
+    if run.guard.left_at is not None:
+        return
+    clock = run.slot.host.clock
     while (seen := device_at(run.slot.host, run.slot.port_path)) is not None:
         run.observed.held_as_seen(seen, device)
-        run.check_stop("gate", limit_s)
+        run.check_stop(step, limit_s)
         clock.sleep(POLL_INTERVAL_S)
     _left_usb(run, evidence)
+    run.guard.facts = replace(run.guard.facts, has_power=not run.guard.is_off, held=False)
+
+
+def await_verdict(run: Run, device: Device, evidence: JsonObject) -> None:
+    """The verdict, after the unit left USB and the cloud's record has settled. Raises BillingUnprovenError when
+    it is not what the strategy promises, DeviceModeError when the unit was reset instead of unplugged. Strategy A:
+    ActRefusedError when the cloud does not take it for offline."""
+    clock, limit_s = run.slot.host.clock, run.limits.gate_s
+    await_power_off(run, device, evidence, "gate", limit_s)
     settled_s = clock.monotonic_s() + SETTLE_S
     while clock.monotonic_s() < settled_s:
         run.check_stop("gate", limit_s)
@@ -122,6 +192,8 @@ def await_verdict(run: Run, device: Device, evidence: JsonObject) -> None:
                 expected="off",
                 hint="it was reset instead of unplugged, or put back: unplug it, and look its Device ID up",
             )
+    if run.guard.strategy is Strategy.A:
+        run.guard.require(Act.GATE, is_offline=run.guard.is_offline())
     run.guard.read_after(run.now(), evidence)
     gate = run.guard.gate(run.observed.evidence, run.now())
     evidence["verdict"] = str(gate.verdict)

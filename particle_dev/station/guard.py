@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from particle_dev.catalog.modules import ModuleFunction, ModuleStore
 from particle_dev.catalog.platforms import Platform
+from particle_dev.cloud.admission import Admission, LineTestAccount
 from particle_dev.cloud.budget import BudgetBook, cost_of_test
 from particle_dev.cloud.device_state import DeviceEvent, DeviceEventType, DeviceStates
 from particle_dev.cloud.evidence import EthernetDetection, ProductEvidence, radios_of
@@ -44,7 +46,8 @@ class StationGuard:
     """What all units of a run share. ``watch`` None: no event stream is open. ``budget`` None: not known.
 
     ``permissions`` are the operator's: strategy A needs ``may_connect``. ``semi_automatic_apps`` are SHA-256 of
-    applications that connect only when told to.
+    applications that connect only when told to. ``admission`` imports units (needs ``may_bill``), ``test_account`` is
+    where units of strategy B were tested; None: the recipe does neither.
     """
 
     strategy: Strategy
@@ -55,6 +58,8 @@ class StationGuard:
     plan: Plan | None = None
     permissions: Permissions = NOTHING
     semi_automatic_apps: frozenset[str] = frozenset()
+    admission: Admission | None = None
+    test_account: LineTestAccount | None = None
 
 
 WITHOUT_CLOUD = StationGuard(Strategy.C, None, None)
@@ -79,6 +84,8 @@ class UnitGuard:
     """When it was seen to leave USB."""
     is_off: bool = False
     """That was a loss of power: no battery keeps it on."""
+    joined_at: datetime | None = None
+    """When this run imported it."""
 
     @property
     def strategy(self) -> Strategy:
@@ -185,6 +192,7 @@ class UnitGuard:
                 radios=radios_of(self.platform.id, self.ethernet) if self.platform else None,
                 stream=stream_fact(watch, powered, at) if watch else None,
                 plan=self.station.plan,
+                joined_at=self.joined_at,
             )
         )
 
@@ -245,13 +253,49 @@ class UnitGuard:
         if gate.verdict is BillingVerdict.STARTED:
             self.remember(DeviceEventType.CONNECTED, at, statement="; ".join(gate.started_by))
 
+    # ---- acts in the cloud ---------------------------------------------------------------------------------------
+
+    def take_in(self, at: datetime) -> DeviceRecord:
+        """Import the unit. **Needs may_bill.** Raises ActRefusedError, CloudError, TransportError."""
+        admission = self.station.admission
+        assert admission is not None
+        assert self.platform is not None
+        self.require(Act.IMPORT, **admission.conditions(self.platform.id))
+        record = admission.take_in(self.device_id, self.station.permissions)
+        self.joined_at = at
+        self.remember(DeviceEventType.JOINED, at, product=str(record.product_id))
+        return record
+
+    def is_claimed_for_tests(self) -> bool:
+        """Whether it still belongs to the test account. Raises CloudError, TransportError."""
+        account = self.station.test_account
+        return account is not None and account.record(self.device_id) is not None
+
+    def unclaim(self) -> None:
+        """Take it out of the test account; its SIM stays. Raises ActRefusedError, CloudError, TransportError."""
+        assert self.station.test_account is not None
+        self.require(Act.UNCLAIM)
+        self.station.test_account.unclaim(self.device_id)
+        self.facts = replace(self.facts, claimed=False, in_test_account=False)
+
     # ---- strategy A ----------------------------------------------------------------------------------------------
 
-    def membership(self) -> dict[str, bool]:
+    def membership(self) -> dict[str, Any]:
         """What the first reading says of it, as facts of the planner."""
         fact = self.start.fact("C11") if self.start else None
         is_member = bool(self.start and self.start.is_member)
         return {"in_product": is_member, "approved": bool(fact and fact.verdict is FactVerdict.PASS)}
+
+    def read_joined(self, at: datetime, evidence: JsonObject) -> Snapshot:
+        """The record of a unit that was imported just now, as the first reading of a member."""
+        self.start = self._snapshot(at, evidence)
+        self.facts = replace(self.facts, **self.membership())
+        return self.start
+
+    def is_offline(self) -> bool:
+        """Whether the cloud takes it for offline. Raises CloudError, TransportError."""
+        record = self.record()
+        return record is not None and record.online is False
 
     def has_connected(self) -> bool:
         """Whether the cloud knows of a connection that it did not know of at the first reading."""
@@ -290,9 +334,11 @@ class UnitGuard:
         return self._baseline() or self.take_baseline(at)
 
     def take_baseline(self, at: datetime) -> Baseline | None:
-        """Keep what the cloud knows now as the baseline for what comes, unless there is one. None: the unit is no
-        member, so there is no record. Raises CloudError, TransportError."""
+        """Keep what the cloud knows now as the baseline for what comes, unless there is one: the product, or the test
+        account. None: the unit is in neither, so there is no record. Raises CloudError, TransportError."""
         record = self.record()
+        if record is None and self.station.test_account is not None:
+            record = self.station.test_account.record(self.device_id)
         if record is None:
             return None
         found = self.taken = baseline_of(record, at)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+from particle_dev.cloud.admission import Admission, LineTestAccount
 from particle_dev.cloud.api import CloudApi
 from particle_dev.cloud.budget import BudgetBook, budget_of
 from particle_dev.cloud.device_state import DeviceStates
@@ -18,9 +19,9 @@ from particle_dev.cloud.events import CloudEvent, StreamEnded, StreamGap, Stream
 from particle_dev.cloud.evidence import ProductEvidence
 from particle_dev.cloud.facts import StreamWatch
 from particle_dev.cloud.plans import PLANS
-from particle_dev.cloud.strategies import Strategy
+from particle_dev.cloud.strategies import Act, Strategy
 from particle_dev.errors import EventSourceError
-from particle_dev.permissions import Permissions
+from particle_dev.permissions import Effect, Permissions
 from particle_dev.station.guard import StationGuard
 from particle_dev.station.recipe import Recipe
 from particle_dev.transport.base import Clock
@@ -32,14 +33,19 @@ _POLL_S = 0.2
 
 
 @contextmanager
-def opened_guard(recipe: Recipe, api: CloudApi, site: Path, permissions: Permissions) -> Iterator[StationGuard]:
+def opened_guard(
+    recipe: Recipe, api: CloudApi, site: Path, permissions: Permissions, test_api: CloudApi | None = None
+) -> Iterator[StationGuard]:
     """The guard of a run, its event stream proven to be alive, for a recipe with a cloud.
 
-    ``site`` is the folder in which all stations of a place keep what they know of devices and budgets. Raises
-    CloudError and TransportError when the product cannot be read or listened to: then no board is touched.
+    ``site`` is the folder in which all stations of a place keep what they know of devices and budgets; ``test_api`` is
+    the cloud as the recipe's test account sees it. Raises CloudError and TransportError when the product cannot be read
+    or listened to, PermissionMissingError when the recipe imports without ``may_bill``: then no board is touched.
     """
     choice = recipe.cloud
     assert choice is not None
+    if Act.IMPORT in recipe.acts:
+        permissions.require(Effect.BILL, f"importing units into product {choice.product}")
     evidence = ProductEvidence(api, choice.product)
     states = DeviceStates(site / DEVICES_NAME)
     states.events()  # A damaged file is better met now than in the middle of a tray.
@@ -59,6 +65,8 @@ def opened_guard(recipe: Recipe, api: CloudApi, site: Path, permissions: Permiss
             plan,
             permissions,
             choice.semi_automatic_apps,
+            Admission(api, evidence.product, choice.plan) if Act.IMPORT in recipe.acts else None,
+            LineTestAccount(test_api) if test_api is not None else None,
         )
 
 

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from particle_dev.catalog.platforms import PLATFORMS, platform_by_name
 from particle_dev.cloud.plans import PlanName
-from particle_dev.cloud.strategies import Strategy
+from particle_dev.cloud.strategies import Act, Strategy
+from particle_dev.cloud.strategy_order import SAFE_ORDER, STATION_ACTS, STATION_ORDER, first_unsafe
 from particle_dev.toml_file import TomlFile, TomlTable, suggestion
 
+_IN_THE_CLOUD = (Act.TAKE_BASELINE, Act.IMPORT, Act.CONNECT, Act.DISCONNECT, Act.UNCLAIM, Act.GATE)
 _SHA256 = re.compile("[0-9A-Fa-f]{64}")
 
 
@@ -42,6 +44,8 @@ class Limits:
     park_s: float = 15.0
     cloud_s: float = 120.0
     """To read the cloud's record; others of the site may have used up the limits on requests."""
+    import_s: float = 600.0
+    """Recipes that import: until the unit is a member, and, to connect it, its SIM active."""
     connect_s: float = 600.0
     """Strategy A, from the boot to the first sign of the connection in the cloud."""
     gate_s: float = 600.0
@@ -92,6 +96,15 @@ class Recipe:
     strategy: Strategy | None = None
     cloud: CloudChoice | None = None
     probe: ProbeChoice | None = None
+    order: tuple[Act, ...] = ()
+    """What is done to a unit, in an order that the strategy allows; empty: the usual one."""
+    test_profile: str | None = None
+    """Login of the account in which units of strategy B were tested."""
+
+    @property
+    def acts(self) -> tuple[Act, ...]:
+        """What is done to a unit, in this order."""
+        return self.order or STATION_ORDER[self.strategy or Strategy.C]
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -101,9 +114,9 @@ def load_recipe(path: Path) -> Recipe:
     """
     file = TomlFile(path)
     root = file.root
-    root.allow_only(["recipe", "firmware", "limits", "cloud", "probe"])
+    root.allow_only(["recipe", "firmware", "limits", "cloud", "probe", "test_account"])
     head = root.table("recipe")
-    head.allow_only(["name", "description", "finish", "strategy"])
+    head.allow_only(["name", "description", "finish", "strategy", "acts"])
     finish = head.text("finish")
     if finish != "dfu":
         raise head.error(
@@ -128,7 +141,12 @@ def load_recipe(path: Path) -> Recipe:
         raise firmware_table.error(None, "no platform has firmware", hint="add a table such as [firmware.boron]")
     strategy = _strategy(head)
     cloud = _cloud(root, strategy)
+    order = _order(head, strategy or Strategy.C, cloud)
+    test_profile = _test_profile(root, order)
     probe = _probe(root)
+    if probe is not None and Act.IMPORT in order and order.index(Act.IMPORT) < order.index(Act.FLASH_FINAL):
+        hint = "a debug probe flashes before the unit is in DFU mode: import it after power_off, or beforehand"
+        raise head.item_error("acts", order.index(Act.IMPORT), "[probe] leaves no time for 'import' there", hint=hint)
     if probe is not None and cloud is not None and not probe.then_usb:
         raise root.table("probe").error(
             "then",
@@ -149,6 +167,8 @@ def load_recipe(path: Path) -> Recipe:
         strategy=strategy,
         cloud=cloud,
         probe=probe,
+        order=order,
+        test_profile=test_profile,
     )
 
 
@@ -163,6 +183,50 @@ def _strategy(head: TomlTable) -> Strategy | None:
             hint='"A" tests online in the product, "B" after a test in another account, "C" never connects',
         )
     return Strategy(word)
+
+
+def _order(head: TomlTable, strategy: Strategy, cloud: CloudChoice | None) -> tuple[Act, ...]:
+    """The acts that a recipe lists. Refuses what a station does not do, and an order that the strategy forbids."""
+    if "acts" not in head.values:
+        return ()
+    words = head.values["acts"]
+    possible = [str(act) for act in Act if act in STATION_ACTS[strategy]]
+    if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
+        raise head.error("acts", "recipe.acts must be a list of acts", hint=f"of these: {', '.join(possible)}")
+    for index, word in enumerate(words):
+        if word not in possible:
+            message = f"a station does not {word!r} by strategy {strategy}"
+            raise head.item_error("acts", index, message, hint=suggestion(word, possible))
+        if word in words[:index]:
+            raise head.item_error("acts", index, f"{word!r} comes twice", hint="take one of them out")
+        if cloud is None and word in _IN_THE_CLOUD:
+            raise head.item_error("acts", index, f"{word!r} needs the cloud", hint="add a table [cloud]")
+    acts = tuple(Act(word) for word in words)
+    lacking = [act for act in (Act.IDENTIFY, Act.FLASH_FINAL, Act.POWER_OFF) if act not in acts]
+    lacking += [Act.GATE] if cloud is not None and Act.GATE not in acts else []
+    if lacking or acts[0] is not Act.IDENTIFY:
+        what = f"'{lacking[0]}' is missing in" if lacking else "'identify' must come first in"
+        usual = ", ".join(STATION_ORDER[strategy])
+        raise head.error("acts", f"{what} recipe.acts", hint=f"the usual order is {usual}")
+    unsafe = first_unsafe(strategy, acts)
+    if unsafe is not None:
+        hint = f"the safe order is {', '.join(act for act in SAFE_ORDER[strategy] if act in STATION_ACTS[strategy])}"
+        message = f"strategy {strategy} does not allow '{unsafe.act}' there: {unsafe.reason}"
+        raise head.item_error("acts", unsafe.index, message, hint=hint)
+    return acts
+
+
+def _test_profile(root: TomlTable, order: tuple[Act, ...]) -> str | None:
+    if "test_account" not in root.values:
+        if Act.UNCLAIM in order:
+            hint = 'add [test_account] with profile = "…", a login of particle-cli'
+            raise root.error("recipe", "'unclaim' needs the account in which the units were tested", hint=hint)
+        return None
+    table = root.table("test_account")
+    table.allow_only(["profile"])
+    if Act.UNCLAIM not in order:
+        raise root.error("test_account", "no act uses the test account", hint="add 'unclaim' to recipe.acts")
+    return table.text("profile")
 
 
 def _cloud(root: TomlTable, strategy: Strategy | None) -> CloudChoice | None:

@@ -38,7 +38,10 @@ _KINDS = {
     "verify": "verify",
     "park": "park",
     "cloud_before": "look",
+    "import": "look",
     "connect": "connect",
+    "disconnect": "connect",
+    "unclaim": "look",
     "gate": "look",
 }
 _KIND_LABELS = {

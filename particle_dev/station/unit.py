@@ -8,16 +8,16 @@ journal: the evidence of steps that passed, and whether the flash had begun.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
 from particle_dev.catalog.platforms import UsbMode
 from particle_dev.cloud.gate import Gate
 from particle_dev.cloud.metering import Billing, judge, read_counters
-from particle_dev.cloud.strategies import Strategy
+from particle_dev.cloud.strategies import Act, Runs
 from particle_dev.device.control import ControlSession
 from particle_dev.device.discovery import POLL_INTERVAL_S, device_at, wait_for_device
 from particle_dev.device.model import Device
@@ -40,9 +40,9 @@ from particle_dev.errors import (
     TransportError,
 )
 from particle_dev.flash.board_modules import ModuleFile
-from particle_dev.station import usb_steps
+from particle_dev.flash.plan import FlashPlan
+from particle_dev.station import cloud_steps, usb_steps
 from particle_dev.station.bench import Slot
-from particle_dev.station.cloud_steps import ask_cloud, await_verdict, connect, product_version
 from particle_dev.station.copies import copy_modules
 from particle_dev.station.events import EventType, JsonObject, Verdict, error_data
 from particle_dev.station.guard import UnitGuard
@@ -254,8 +254,53 @@ class UnitRun:
             device = usb_steps.into_dfu_mode(self, device, evidence)
         if self.guard.asks_cloud and self.guard.start is None:
             with self._step("cloud_before", limits.cloud_s) as evidence:
-                version = product_version((*(w.file for w in plan.writes), *plan.satisfied))
-                ask_cloud(self, evidence, product_version=version, hold=partial(self.observed.still_held, device))
+                self._ask_cloud(evidence, _files(plan), partial(self.observed.still_held, device))
+        # The recipe's order is one that the strategy allows; identify is done.
+        for act in self.context.recipe.acts:
+            device = self._act(act, plan, device)
+
+    def _ask_cloud(self, evidence: JsonObject, files: Iterable[ModuleFile], hold: Callable[[], None]) -> None:
+        cloud_steps.ask_cloud(self, evidence, hold)
+        if self._comes_first(Act.FLASH_FINAL, Act.IMPORT):
+            cloud_steps.require_flash(self, cloud_steps.product_version(files))
+
+    def _comes_first(self, act: Act, other: Act) -> bool:
+        acts = self.context.recipe.acts
+        return other not in acts or acts.index(act) < acts.index(other)
+
+    def _act(self, act: Act, plan: FlashPlan, device: Device) -> Device:
+        """The steps of one act; the unit, as it is on USB afterwards."""
+        limits = self.limits
+        match act:
+            case Act.IMPORT:
+                with self._step("import", limits.import_s) as evidence:
+                    if self.parked is not None:
+                        cloud_steps.await_power_off(self, device, evidence, "import", limits.import_s)
+                    cloud_steps.import_unit(self, device, evidence)
+                    if not self._comes_first(Act.FLASH_FINAL, Act.IMPORT):
+                        cloud_steps.require_flash(self, cloud_steps.product_version(_files(plan)))
+            case Act.FLASH_FINAL:
+                device = self._flash_final(plan, device)
+            case Act.CONNECT:
+                with self._step("connect", limits.connect_s) as evidence:
+                    device = cloud_steps.connect(self, device, evidence)
+            case Act.DISCONNECT:
+                with self._step("disconnect", limits.cloud_s) as evidence:
+                    device = cloud_steps.disconnect(self, device, evidence)
+            case Act.POWER_OFF:
+                with self._step("park", limits.park_s) as evidence:
+                    usb_steps.park(self, device, evidence)
+            case Act.UNCLAIM:
+                with self._step("unclaim", limits.gate_s) as evidence:
+                    cloud_steps.await_power_off(self, device, evidence, "unclaim", limits.gate_s)
+                    cloud_steps.unclaim(self, evidence)
+            case Act.GATE if self.guard.asks_cloud:
+                with self._step("gate", limits.gate_s) as evidence:
+                    cloud_steps.await_verdict(self, device, evidence)
+        return device
+
+    def _flash_final(self, plan: FlashPlan, device: Device) -> Device:
+        limits = self.limits
         if self.copies:
             with self._step("copy", limits.flash_s) as evidence:
                 device = copy_modules(self, plan, device, evidence)
@@ -263,14 +308,8 @@ class UnitRun:
             usb_steps.flash(self, plan, device, evidence)
         with self._step("verify", limits.verify_s) as evidence:
             usb_steps.verify(self, plan, device, evidence)
-        if self.guard.strategy is Strategy.A:
-            with self._step("connect", limits.connect_s) as evidence:
-                device = connect(self, device, evidence)
-        with self._step("park", limits.park_s) as evidence:
-            usb_steps.park(self, device, evidence)
-        if self.guard.asks_cloud:
-            with self._step("gate", limits.gate_s) as evidence:
-                await_verdict(self, device, evidence)
+        self.guard.facts = replace(self.guard.facts, runs=Runs.FINAL, set_is_complete=True, read_back=True)
+        return device
 
     def _steps_by_probe(self, choice: ProbeChoice, since: datetime) -> None:
         """The probe's steps, and then those over USB when the recipe says so. The core stands in between."""
@@ -290,7 +329,7 @@ class UnitRun:
                 files = work.plan(firmware, context.store, evidence)
             if self.guard.asks_cloud:
                 with self._step("cloud_before", limits.cloud_s) as evidence:
-                    ask_cloud(self, evidence, product_version=product_version(files), hold=work.hold)
+                    self._ask_cloud(evidence, files, work.hold)
             with self._step("probe_flash", limits.flash_s) as evidence:
                 work.flash(limits.flash_s, evidence)
             with self._step("probe_park", limits.park_s) as evidence:
@@ -354,3 +393,8 @@ class UnitRun:
         while device_at(self.slot.host, self.slot.port_path) is not None:
             self.check_stop("park", self.limits.park_s)
             self.slot.host.clock.sleep(POLL_INTERVAL_S)
+
+
+def _files(plan: FlashPlan) -> tuple[ModuleFile, ...]:
+    """Everything of the set, whether it is written or there already."""
+    return (*(w.file for w in plan.writes), *plan.satisfied)

@@ -19,6 +19,7 @@ from particle_dev.cloud.strategies import (
     require_act,
     rules,
 )
+from particle_dev.cloud.strategy_order import SAFE_ORDER, STATION_ORDER, first_unsafe
 from particle_dev.errors import ActRefusedError
 
 NOT_STARTED, STARTED, UNKNOWN = BillingVerdict.NOT_STARTED, BillingVerdict.STARTED, BillingVerdict.UNKNOWN
@@ -179,3 +180,25 @@ def test_under_c_a_unit_that_may_connect_by_itself_never_runs(unit):
         assert unit.no_credentials
     if Act.RUN_TEST in next_acts(Strategy.C, unit):
         assert unit.runs is Runs.OURS
+
+
+@pytest.mark.parametrize("order", [SAFE_ORDER, STATION_ORDER])
+@pytest.mark.parametrize("strategy", Strategy)
+def test_the_orders_that_others_go_by_are_safe(strategy, order):
+    assert first_unsafe(strategy, order[strategy]) is None
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+def test_no_two_acts_of_the_safe_order_that_depend_on_each_other_can_change_places(strategy):
+    """Of all exchanges of neighbours, those that stay safe are these."""
+    acts, free = SAFE_ORDER[strategy], set()
+    for n in range(len(acts) - 1):
+        if first_unsafe(strategy, (*acts[:n], acts[n + 1], acts[n], *acts[n + 2 :])) is None:
+            free.add((acts[n], acts[n + 1]))
+    assert free <= {
+        (Act.DISCONNECT, Act.TAKE_BASELINE),
+        (Act.TAKE_BASELINE, Act.FLASH_FINAL),
+        (Act.POWER_OFF, Act.IMPORT),
+        (Act.DISCONNECT, Act.POWER_OFF),
+        (Act.CLAIM_IN_TEST_ACCOUNT, Act.FLASH_TEST),
+    }

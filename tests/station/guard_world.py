@@ -8,9 +8,11 @@ from types import SimpleNamespace
 import httpx2
 from particle_harness.boards import hardware
 from particle_harness.cloud import NoServiceError, SimCloud, SimDevice
+from particle_harness.cloud.tables import Device
 from particle_harness.factory import build_module, install, release_stand_ins
 
 from particle_dev.catalog.modules import ModuleFunction
+from particle_dev.cloud.admission import Admission, LineTestAccount
 from particle_dev.cloud.api import CloudApi
 from particle_dev.cloud.device_state import DeviceStates
 from particle_dev.cloud.evidence import ProductEvidence
@@ -149,6 +151,7 @@ class World:
         self.prior = {}
         self.events = []
         self.runs = 0
+        self.tester = self.test_api = None
         self.record = None
 
     def _api(self, token):
@@ -160,6 +163,8 @@ class World:
         self.bench.close()
         self.cloud.close()
         self.api.link.close()
+        if self.test_api is not None:
+            self.test_api.link.close()
 
     # ---- network -------------------------------------------------------------------------------------------------
 
@@ -225,12 +230,26 @@ class World:
 
     # ---- station ---------------------------------------------------------------------------------------------------
 
+    def admission(self):
+        return Admission(self.api, self.evidence.product, PlanName(self.plan))
+
+    def test_account(self):
+        """The account in which the unit was tested, a member of the product's team: the unit is claimed there."""
+        if self.tester is None:
+            self.tester = self.cloud.population.add_account("tests@example.com", "password")
+        self.test_api = self._api(self.cloud.population.make_token(self.tester))
+        with self.cloud.session():
+            device = self.cloud.store.get(Device, self.device_id)
+            device.owner_id = self.tester.id
+            self.cloud.store.put(device)
+        return LineTestAccount(self.test_api)
+
     def guard(self, strategy=Strategy.C, **options):
         return StationGuard(
             strategy, self.evidence, self.states, self.watch, plan=PLANS[PlanName(self.plan)], **options
         )
 
-    def run(self, guard=None, *, shelf=None, probe=None, on_event=lambda _kind, _step: None):
+    def run(self, guard=None, *, shelf=None, probe=None, on_event=lambda _kind, _step: None, acts=()):
         """One run of the station at the unit, resumed where one did not pass; the unit's record."""
         recipe = Recipe(
             "ship",
@@ -242,6 +261,7 @@ class World:
             "0" * 64,
             guard.strategy if guard else None,
             probe=probe,
+            order=tuple(acts),
         )
         context = UnitContext(
             recipe,

@@ -7,6 +7,7 @@ import pytest
 
 from particle_dev.cloud.plans import PlanName
 from particle_dev.cloud.strategies import Strategy
+from particle_dev.cloud.strategy_order import SAFE_ORDER, STATION_ACTS
 from particle_dev.errors import ConfigError
 from particle_dev.station.recipe import CloudChoice, FirmwareChoice, Limits, load_recipe
 
@@ -162,3 +163,87 @@ def test_mistakes_in_strategy_and_cloud(load, old, new, key, word):
 def test_what_connects_needs_the_cloud(load, strategy):
     with pytest.raises(ConfigError, match="needs the cloud"):
         load(GOOD.replace('finish = "dfu"', f'finish = "dfu"\nstrategy = "{strategy}"'))
+
+
+# ---- acts ------------------------------------------------------------------------------------------------------------
+
+ACTS = """[recipe]
+name = "ship"
+description = "d"
+finish = "dfu"
+strategy = "{strategy}"
+acts = [
+{acts}
+]
+
+[firmware.boron]
+device_os = "2.1.0"
+app = "tinker.bin"
+
+[cloud]
+product = 12345
+plan = "basic"
+"""
+
+
+def with_acts(strategy, *acts):
+    return ACTS.format(strategy=strategy, acts="\n".join(f'  "{act}",  # "{act}", a step' for act in acts))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "acts", "line", "words"),
+    [
+        ("C", ["identify", "connect", "flash_final", "power_off", "gate"], 8, "does not 'connect'"),
+        ("A", ["identify", "connect", "flash_final", "disconnect", "power_off", "gate"], 8, "not known"),
+        (
+            "A",
+            ["identify", "flash_final", "import", "connect", "disconnect", "power_off", "gate"],
+            8,
+            "no approved member",
+        ),
+        ("A", ["identify", "flash_final", "connect", "power_off", "gate"], 11, "see it offline"),
+        ("B", ["identify", "flash_final", "power_off", "import", "gate"], 10, "not on record"),
+        ("B", ["identify", "take_baseline", "flash_final", "unclaim", "power_off", "import", "gate"], 10, "has power"),
+        ("B", ["identify", "connect", "flash_final", "power_off", "gate"], 8, "does not 'connect'"),
+        ("C", ["identify", "flash_final", "gate", "power_off"], 9, "still has power"),
+        ("C", ["identify", "flash_final", "flash_final", "power_off", "gate"], 9, "twice"),
+        ("C", ["identify", "flash", "power_off", "gate"], 8, "does not 'flash'"),
+    ],
+)
+def test_an_unsafe_order_is_refused_with_its_line(load, strategy, acts, line, words):
+    with pytest.raises(ConfigError) as caught:
+        load(with_acts(strategy, *acts))
+    assert words in caught.value.message
+    assert (caught.value.line, caught.value.key) == (line, "recipe.acts")
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+def test_what_a_station_does_of_the_safe_order_is_allowed(load, strategy):
+    acts = [act for act in SAFE_ORDER[strategy] if act in STATION_ACTS[strategy]]
+    text = with_acts(strategy, *acts) + ('[test_account]\nprofile = "tests"\n' if "unclaim" in acts else "")
+    assert load(text).acts == tuple(acts)
+
+
+def test_an_act_that_is_needed_is_missed(load):
+    for acts in (["identify", "flash_final", "gate"], ["identify", "flash_final", "power_off"]):
+        with pytest.raises(ConfigError, match="is missing"):
+            load(with_acts("C", *acts))
+    with pytest.raises(ConfigError, match="must come first"):
+        load(with_acts("C", "flash_final", "identify", "power_off", "gate"))
+
+
+def test_a_test_account_and_its_act_go_together(load):
+    move = ["identify", "take_baseline", "flash_final", "power_off", "unclaim", "import", "gate"]
+    with pytest.raises(ConfigError, match="in which the units were tested"):
+        load(with_acts("B", *move))
+    with pytest.raises(ConfigError, match="no act uses"):
+        load(with_acts("C", "identify", "flash_final", "power_off", "gate") + '[test_account]\nprofile = "x"\n')
+    assert load(with_acts("B", *move) + '[test_account]\nprofile = "tests"\n').test_profile == "tests"
+
+
+def test_applications_that_wait_are_named_by_their_hash(load):
+    text = with_acts("C", "identify", "flash_final", "power_off", "gate")
+    assert load(text + f'semi_automatic_apps = ["{"AB" * 32}"]\n').cloud.semi_automatic_apps == {"ab" * 32}
+    with pytest.raises(ConfigError, match="SHA-256"):
+        load(text + 'semi_automatic_apps = ["tinker.bin"]\n')

@@ -4,13 +4,17 @@ Board and cloud are our own models; the client in between is judged elsewhere ag
 clients judge. What is proven here is the way of evidence from both sides into the record.
 """
 
+from dataclasses import replace
+
 import filelock
 import pytest
 
 from particle_dev.cloud.budget import BudgetBook, budget_of
+from particle_dev.cloud.devices import AccountDevices
 from particle_dev.cloud.metering import BillingVerdict
 from particle_dev.cloud.plans import PLANS, PlanName
-from particle_dev.cloud.strategies import Strategy
+from particle_dev.cloud.strategies import Act, Strategy
+from particle_dev.cloud.strategy_order import SAFE_ORDER
 from particle_dev.errors import BenchError, DeviceModeError, DeviceNotFoundError, GuardStateError
 from particle_dev.permissions import Permissions
 from particle_dev.protocol.module import parse
@@ -447,7 +451,7 @@ def test_a_unit_is_connected_with_consent_and_its_start_recorded(world, tmp_path
     unit = w.run(guard)
     assert verdicts(unit) == ("pass", STARTED, STARTED), (unit.error, unit.gate)
     assert w.is_metered
-    assert [s.name for s in unit.steps][-3:] == ["connect", "park", "gate"]
+    assert [s.name for s in unit.steps][-4:] == ["connect", "disconnect", "park", "gate"]
     assert w.states.state(w.device_id).first_connected_at is not None
     assert w.board.state.runs == "off"
 
@@ -577,3 +581,137 @@ def test_strategy_a_after_a_probe(world, tmp_path):
     unit = w.run(guard, probe=ALL_BY_PROBE)
     assert verdicts(unit) == ("pass", STARTED, STARTED), (unit.error, unit.gate)
     assert [s.name for s in unit.steps].count("cloud_before") == 1
+
+
+# ---- acts in the recipe's order ------------------------------------------------------------------------------------
+
+
+BILL, CONNECT = Permissions(may_bill=True), Permissions(may_bill=True, may_connect=True)
+LATE_IMPORT = [Act.IDENTIFY, Act.FLASH_FINAL, Act.POWER_OFF, Act.IMPORT, Act.GATE]
+EARLY_IMPORT = [Act.IDENTIFY, Act.IMPORT, Act.FLASH_FINAL, Act.POWER_OFF, Act.GATE]
+
+
+def step_names(unit):
+    return [s.name for s in unit.steps]
+
+
+def no_auto_approve(w):
+    """The product keeps strangers out, and the station knows."""
+    w.evidence.product = replace(w.evidence.product, quarantine=True)
+    return w
+
+
+@pytest.mark.parametrize("acts", [LATE_IMPORT, EARLY_IMPORT])
+def test_strategy_c_imports_the_unit_itself_when_it_is_off_or_held(world, acts):
+    w = no_auto_approve(world("boron", member=None, factory="online", device_os="4.0.0", arrives_in="dfu"))
+    unit = w.run(w.guard(admission=w.admission(), permissions=BILL), acts=acts)
+    assert verdicts(unit) == ("pass", NOT_STARTED, NOT_STARTED), (unit.gate.missing, unit.error)
+    assert w.evidence.record(w.device_id) is not None
+    order = ["park", "import", "gate"] if acts is LATE_IMPORT else ["import", "flash", "verify", "park", "gate"]
+    assert step_names(unit)[-len(order) :] == order
+    assert not w.is_metered
+
+
+def test_without_permission_to_bill_nothing_is_imported_or_erased(world):
+    w = no_auto_approve(world("boron", member=None, arrives_in="dfu"))
+    unit = w.run(w.guard(admission=w.admission()), acts=EARLY_IMPORT)
+    assert str(unit.verdict) == "refused"
+    assert w.evidence.record(w.device_id) is None
+    assert w.board.truth.erases == 0
+
+
+def test_where_auto_approve_may_be_on_nothing_is_imported(world):
+    w = world("boron", member=None, arrives_in="dfu")
+    w.evidence.product = replace(w.evidence.product, quarantine=None)
+    unit = w.run(w.guard(admission=w.admission(), permissions=BILL), acts=EARLY_IMPORT)
+    assert str(unit.verdict) == "refused"
+    assert "auto-approve" in error(unit)
+    assert w.evidence.record(w.device_id) is None
+
+
+def test_a_full_plan_imports_nothing(world):
+    w = no_auto_approve(world("boron", member=None, plan="free", arrives_in="dfu"))
+    for n in range(100):
+        device = w.cloud.population.make_device("boron", f"e00fce68{n:016x}")
+        with w.cloud.session():
+            w.cloud.take_into_product(device, w.products[1], "test")
+    unit = w.run(w.guard(admission=w.admission(), permissions=BILL), acts=EARLY_IMPORT)
+    assert str(unit.verdict) == "refused"
+    assert "room" in error(unit)
+
+
+def test_one_whose_power_nobody_saw_go_is_not_imported(world):
+    """H9, H13: with a battery it may be on, and would connect with its new SIM."""
+    w = no_auto_approve(world("boron", member=None, arrives_in="dfu", power_control=False, battery=True))
+
+    def unplug(kind, step):
+        if (kind, step) == ("step_started", "import"):
+            w.board.power_off()
+
+    unit = w.run(w.guard(admission=w.admission(), permissions=BILL), acts=LATE_IMPORT, on_event=unplug)
+    assert str(unit.verdict) == "fail"
+    assert "importing activates the SIM" in error(unit)
+    assert w.evidence.record(w.device_id) is None
+
+
+def test_strategy_a_imports_connects_and_is_seen_offline_before_it_ships(world, tmp_path):
+    w = no_auto_approve(world("boron", member=None, device_os="4.0.0", arrives_in="dfu"))
+    w.board.dct.mark_setup_done()
+    guard = w.guard(Strategy.A, budget=book(tmp_path), permissions=CONNECT, admission=w.admission())
+    acts = SAFE_ORDER[Strategy.A]
+    unit = w.run(guard, acts=acts)
+    assert verdicts(unit) == ("pass", STARTED, STARTED), (unit.error, unit.gate)
+    said_goodbye = next(s for s in unit.steps if s.name == "disconnect")
+    assert said_goodbye.evidence["offline_in_the_cloud"] is True
+    assert w.is_metered
+
+
+def test_strategy_a_does_not_pass_while_the_cloud_takes_the_unit_for_online(world, tmp_path):
+    w = world("boron", device_os="4.0.0")
+    w.board.dct.mark_setup_done()
+    guard = w.guard(Strategy.A, budget=book(tmp_path), permissions=CONNECT)
+
+    def lie(kind, step):
+        if (kind, step) == ("step_finished", "connect"):
+            w.cloud.add_fault({"do": "lie_online", "online": True, "count": 0})
+
+    unit = w.run(guard, on_event=lie)
+    assert str(unit.verdict) == "fail"
+    assert "not known to see it offline" in error(unit)
+    assert unit.steps[-1].name == "gate"
+
+
+MOVE = [Act.IDENTIFY, Act.TAKE_BASELINE, Act.FLASH_FINAL, Act.POWER_OFF, Act.UNCLAIM, Act.IMPORT, Act.GATE]
+
+
+def test_strategy_b_moves_the_unit_from_the_test_account_when_it_is_off(world):
+    w = no_auto_approve(world("boron", member=None, factory="online", device_os="4.0.0"))
+    account = w.test_account()
+    w.change_sim("activate")
+    w.clock.sleep(60)
+    w.board.advance()
+    w.board.power_off()
+    w.cloud.advance()
+    w.clock.sleep(2 * 60 * 60)
+    w.cloud.advance()
+    w.open_stream()
+    w.board.state.dfu_requested = True
+    w.board.power_on()
+    guard = w.guard(Strategy.B, admission=w.admission(), permissions=BILL, test_account=account)
+    unit = w.run(guard, acts=MOVE)
+    assert (str(unit.verdict), unit.gate.since_baseline) == ("pass", NOT_STARTED), (unit.error, unit.gate.missing)
+    assert step_names(unit)[-4:] == ["park", "unclaim", "import", "gate"]
+    assert account.record(w.device_id) is None
+    assert w.evidence.record(w.device_id).product_id == w.products[0].id
+    assert w.states.state(w.device_id).baseline is not None
+
+
+def test_strategy_b_moves_nothing_without_a_baseline(world):
+    w = no_auto_approve(world("boron", member=None, arrives_in="dfu"))
+    account = w.test_account()
+    AccountDevices(w.test_api).unclaim(w.device_id)
+    guard = w.guard(Strategy.B, admission=w.admission(), permissions=BILL, test_account=account)
+    unit = w.run(guard, acts=MOVE)
+    assert str(unit.verdict) == "fail"
+    assert "its last connection in the test account is not on record" in error(unit)
+    assert w.evidence.record(w.device_id) is None
