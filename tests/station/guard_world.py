@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import httpx2
 from particle_harness.boards import hardware
 from particle_harness.cloud import NoServiceError, SimCloud, SimDevice
-from particle_harness.cloud.tables import Device
+from particle_harness.cloud.tables import Device, Product, Sim
 from particle_harness.factory import build_module, install, release_stand_ins
 
 from particle_dev.catalog.modules import ModuleFunction
@@ -242,6 +242,12 @@ class World:
             device = self.cloud.store.get(Device, self.device_id)
             device.owner_id = self.tester.id
             self.cloud.store.put(device)
+            sim = self.cloud.store.get(Sim, device.iccid)
+            sim.status, sim.owner_account = "active", self.tester.id
+            self.cloud.store.put(sim)
+            product = self.cloud.store.get(Product, self.products[0].id)
+            product.team = [*product.team, self.tester.id]
+            self.cloud.store.put(product)
         return LineTestAccount(self.test_api)
 
     def guard(self, strategy=Strategy.C, **options):

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import filelock
 import pytest
+from particle_harness.cloud.tables import Sim
 
 from particle_dev.cloud.budget import BudgetBook, budget_of
 from particle_dev.cloud.devices import AccountDevices
@@ -687,7 +688,6 @@ MOVE = [Act.IDENTIFY, Act.TAKE_BASELINE, Act.FLASH_FINAL, Act.POWER_OFF, Act.UNC
 def test_strategy_b_moves_the_unit_from_the_test_account_when_it_is_off(world):
     w = no_auto_approve(world("boron", member=None, factory="online", device_os="4.0.0"))
     account = w.test_account()
-    w.change_sim("activate")
     w.clock.sleep(60)
     w.board.advance()
     w.board.power_off()
@@ -703,7 +703,9 @@ def test_strategy_b_moves_the_unit_from_the_test_account_when_it_is_off(world):
     assert step_names(unit)[-4:] == ["park", "unclaim", "import", "gate"]
     assert account.record(w.device_id) is None
     assert w.evidence.record(w.device_id).product_id == w.products[0].id
-    assert w.states.state(w.device_id).baseline is not None
+    assert w.states.state(w.device_id).baseline.last_handshake_at, "it was online there"
+    assert unit.gate.verdict is UNKNOWN
+    assert w.cloud.store.get(Sim, w.device.iccid).owner_product == w.products[0].id, "without a release"
 
 
 def test_strategy_b_moves_nothing_without_a_baseline(world):
