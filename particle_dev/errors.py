@@ -22,12 +22,14 @@
     │   ├── DeviceModeError           … not in the mode the act needs
     │   │   └── NoWayToModeError        … no act leads from its present mode into that one; nothing was sent
     │   ├── ChipLockedError           … its debug port is closed; opening it erases everything
+    │   ├── LoaderRefusedError        … a chip's ROM loader refused a command: where, result
     │   └── RequestRefusedError       … result code of a control request
     │       └── RequestUnsupportedError … not sent, since this platform or Device OS does not know it
     ├── FlashError
     │   ├── PlanRefusedError          … reasons, before anything is erased
     │   ├── FlashRangeError           … an address no plan may touch
     │   ├── VerifyError               … read-back differs: address, expected, actual
+    │   ├── FlashHashError            … the chip computes another hash than the file has: address, size
     │   └── UpdateNotAppliedError     … the device was to install a module and does not have it: expected, actual
     ├── FirmwareStoreError          store, download or index
     ├── CloudError                  the Particle cloud refused, failed, or would not take it
@@ -223,6 +225,15 @@ class ChipLockedError(DeviceError):
         self.where = where
 
 
+class LoaderRefusedError(DeviceError):
+    """The ROM loader of a chip refused a command; ``result`` is its answer, ``where`` the port."""
+
+    def __init__(self, message: str, *, where: str, result: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.where = where
+        self.result = result
+
+
 class DeviceNotFoundError(DeviceError):
     """No device matches; ``selector`` is what was asked for, ``devices`` are titles of those that are there."""
 
@@ -312,6 +323,15 @@ class VerifyError(FlashError):
         self.address = address
         self.expected = expected
         self.actual = actual
+
+
+class FlashHashError(FlashError):
+    """The hash that a chip computes of its flash is not that of the file, for ``size_bytes`` at ``address``."""
+
+    def __init__(self, message: str, *, address: int, size_bytes: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.address = address
+        self.size_bytes = size_bytes
 
 
 class UpdateNotAppliedError(FlashError):

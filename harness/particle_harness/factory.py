@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from particle_dev.catalog.device_os import RELEASES
 from particle_dev.catalog.modules import ModuleFunction
 from particle_harness.boards import Hardware
+from particle_harness.esp32.image import ESP32_TARGET, esp_image
 from particle_harness.file_system import make_file_system
 from particle_harness.layout_nrf52840 import FIRST_LOW_SYSTEM, FIRST_SECOND_HEADER, FIRST_TWO_USER_SLOTS
 from particle_harness.layout_rtl872x import DYNAMIC_LOCATION, SYSTEM_START, USER_END
@@ -58,7 +59,7 @@ def build_module(
     """A module file of ``size_bytes`` with random bytes (or ``body``) for code.
 
     In front of the prefix it has the head of its kind: a vector table whose first word is a stack pointer, or the
-    vendor's header on RTL872x.
+    vendor's header on RTL872x. Firmware for an ESP32 is an intact image without code.
     """
     head = _head(hardware, function, index)
     offset = hardware.mcu.head_size_bytes if head else 0
@@ -83,11 +84,15 @@ def build_module(
         *need1,
         *need2,
     )
-    top = _rtl872x_extensions(start_address) if hardware.is_rtl872x else _NO_PRODUCT
+    is_ncp = function == ModuleFunction.NCP_FIRMWARE
+    top = b"" if is_ncp else _rtl872x_extensions(start_address) if hardware.is_rtl872x else _NO_PRODUCT
     suffix = length - _SUFFIX_BASE_BYTES - len(top)
     image[suffix : suffix + len(top) + 2] = top + b"\0\0"
     covered = suffix + len(top) + 2
-    image[covered : covered + 32] = hashlib.sha256(image[:covered]).digest()
+    if is_ncp and mcu_target == ESP32_TARGET and body is None:
+        image[PREFIX_SIZE_BYTES:suffix] = esp_image(suffix - PREFIX_SIZE_BYTES, seed=str(version))
+    hashed = image[PREFIX_SIZE_BYTES:suffix] if is_ncp else image[:covered]
+    image[covered : covered + 32] = hashlib.sha256(hashed).digest()
     image[length - 2 :] = (length - suffix).to_bytes(2, "little")
     return bytes(image) + zlib.crc32(image).to_bytes(4, "big")
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_harness.boot_view import BootView, fetch_modules, find_bounds, need_is_met, system_version
+from particle_harness.esp32.image import ESP32_TARGET
 from particle_harness.extensions import has_security_mode
 from particle_harness.module_reader import (
     COMBINED,
@@ -26,8 +27,6 @@ from particle_harness.nor_flash import Reader
 
 NOT_FOUND, UNSUPPORTED_MODULE, INTEGRITY, DEPENDENCY = -1300, -1310, -1330, -1340
 INVALID_SIZE, INVALID_PLATFORM, INVALID_FORMAT, PROTECTED = -1351, -1360, -1370, -1801
-ESP32 = 0x21
-"""MCU target of firmware for the network processor of Argon and Tracker."""
 _MAIN_MCU, _ANY_MCU = 0, 0xFF
 _MOST_MODULES = 2
 _FIRST_SYSTEM_WITH_PROTECTION = 6000
@@ -141,7 +140,7 @@ def _check_kind(view: BootView, read: Reader, module: OfferedModule, *, guarded:
         raise RefusedError(INVALID_FORMAT)
     if prefix.flags & COMPRESSED and prefix.function not in _COMPRESSIBLE:
         raise RefusedError(UNSUPPORTED_MODULE)
-    if prefix.function == ModuleFunction.NCP_FIRMWARE and prefix.mcu_target != ESP32:
+    if prefix.function == ModuleFunction.NCP_FIRMWARE and prefix.mcu_target != ESP32_TARGET:
         raise RefusedError(INVALID_PLATFORM)
     if guarded and system_version(view) >= _FIRST_SYSTEM_WITH_PROTECTION:
         is_bootloader = (prefix.function, prefix.index) == (ModuleFunction.BOOTLOADER, 0)

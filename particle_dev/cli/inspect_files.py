@@ -25,6 +25,7 @@ _WIDTH = 80
 _REMEDIES = {
     "damaged_archive": "unpack it, if it is a single compressed file; else take it from a fresh download",
     "encrypted_archive": "unpack it with its password, and give the files",
+    "esp_wrong_chip": "take firmware for the ESP32 of this board",
     "asset_": "build the bundle again from the original application and assets",
     "assets_": "leave assets out, shrink them, or take a platform with more room",
     "device_os_too_old": "build the application with a later Device OS",
@@ -263,6 +264,8 @@ def _module_rows(description: dict[str, Any]) -> list[tuple[str, str]]:
         ("addresses", f"0x{start:08X} to 0x{end:08X}, prefix at file offset 0x{offset:X}"),
         ("depends on", ", ".join(_dependency_text(d) for d in description["dependencies"]) or "nothing"),
     ]
+    if description["ncp_image"]:
+        rows += _image_rows(description["ncp_image"])
     if description["flags"]:
         rows.append(("flags", ", ".join(description["flags"])))
     if product:
@@ -278,6 +281,17 @@ def _module_rows(description: dict[str, Any]) -> list[tuple[str, str]]:
             rows += [("computed", sha256["computed"])]
     else:
         rows.append(("SHA-256", "none, the module has no suffix"))
+    return rows
+
+
+def _image_rows(image: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the image in firmware of a network processor says about itself; its problems are the module's."""
+    size = f"{image['size_bytes']} bytes, {len(image['segments'])} segments, entry 0x{image['entry_address']:08X}"
+    rows = [("image", f"{image['chip']}, {size}" + ("" if image["has_hash"] else ", without a hash of its own"))]
+    about = image["application"]
+    if about:
+        text = f"{about['project']} {about['version']}, built {about['built']}, ESP-IDF {about['idf']}"
+        rows.append(("application", escaped(text)))
     return rows
 
 

@@ -10,6 +10,7 @@ from particle_dev.cli.lazy_group import lazy_group
 _COMMANDS = {
     "cloud": "particle_dev.cli.cloud:cloud",
     "doctor": "particle_dev.cli.doctor:doctor",
+    "esp": "particle_dev.cli.esp:esp",
     "firmware": "particle_dev.cli.firmware:firmware",
     "flash": "particle_dev.cli.flash:flash",
     "id": "particle_dev.cli.identify:identify",

@@ -7,7 +7,7 @@ computed. Nothing is written to a device.
 Problem codes are stable. :func:`parse` raises ``empty``, ``no_prefix`` and ``truncated``. In a module that
 can be read it finds ``crc_mismatch``, ``sha256_mismatch``, ``bad_suffix``, ``bad_extension``,
 ``unknown_platform``, ``trailing_data`` (the file goes on behind the module) and ``combined_incomplete`` (the module
-that should follow is missing). For files of several modules see :mod:`particle_dev.protocol.module_traits`.
+that should follow is missing); in firmware of an ESP32 what :mod:`particle_dev.protocol.esp_image` finds. For files of several modules see :mod:`particle_dev.protocol.module_traits`.
 
 Source: device-os v6.2.0 ``dynalib/inc/module_info.h``, ``build/create_module.py`` (payload hash).
 """
@@ -23,6 +23,7 @@ from particle_dev._native import ffi, lib
 from particle_dev.catalog.modules import ModuleFlag, ModuleFunction
 from particle_dev.catalog.platforms import platform_by_id
 from particle_dev.errors import ModuleFormatError
+from particle_dev.protocol.module_prefix import CRC_SIZE_BYTES, PREFIX_SIZE_BYTES
 from particle_dev.protocol.module_values import (
     Crc32Check,
     Dependency,
@@ -46,10 +47,13 @@ __all__ = [
     "describe",
     "describe_problem",
     "extension_name",
+    "ncp_image",
     "parse",
     "verify",
 ]
 
+ESP32_TARGET = 0x21
+"""MCU target of firmware for the ESP32 of Argon and Tracker. Source: device-os v6.2.0 hal/shared/platform_ncp.h."""
 _ERASED = (0xFFFF, 0xFFFFFFFF)
 _HINT_DAMAGED = "take the file from a fresh download or build"
 _HINT_NO_MODULE = "give the .bin file of a build or of a Device OS release"
@@ -58,7 +62,8 @@ _HINT_NO_MODULE = "give the .bin file of a build or of a Device OS release"
 def parse(data: bytes | memoryview, *, check_sha256: bool = True) -> Module:
     """Read the module in ``data``; damage that leaves the prefix readable is listed in ``problems``.
 
-    Without ``check_sha256``, which takes most of the time, ``Module.sha256`` is None.
+    Without ``check_sha256``, which takes most of the time, ``Module.sha256`` is None, and the image in firmware of a
+    network processor is not looked into.
 
     Raises ModuleFormatError: ``empty``; ``no_prefix`` when nothing like a module prefix stands where Particle
     platforms have it; ``truncated`` (``offset`` = first missing byte).
@@ -92,12 +97,21 @@ def parse(data: bytes | memoryview, *, check_sha256: bool = True) -> Module:
         extensions=(*extensions, *suffix_extensions),
         problems=(
             *_checksum_problems(raw, crc32, sha256),
+            *(_ncp_problems(view, raw) if check_sha256 else ()),
             *problems,
             *suffix_problems,
             *_identity_problems(raw),
             *_length_problems(view, raw, flags),
         ),
     )
+
+
+def ncp_image(data: bytes | memoryview, module: Module) -> memoryview | None:
+    """The bare image in a module that is firmware of an ESP32; None for any other module."""
+    if module.function != ModuleFunction.NCP_FIRMWARE or module.mcu_target != ESP32_TARGET:
+        return None
+    end = module.size_bytes - CRC_SIZE_BYTES - module.suffix_size_bytes
+    return memoryview(data)[module.prefix_offset + PREFIX_SIZE_BYTES : end]
 
 
 def verify(module: Module, *, file: str | None = None) -> None:
@@ -125,6 +139,7 @@ def describe(data: bytes, *, file: str, offset: int = 0) -> dict[str, object]:
             description.update(_prefix_object(raw, _dependencies(raw), offset))
         return description
     description = describe_problem(file=file, data=data)
+    image = ncp_image(data, module)
     description.update(_prefix_object(module, module.dependencies, offset))
     description.update(
         crc32={"stored": module.crc32.stored, "computed": module.crc32.computed, "ok": module.crc32.ok},
@@ -135,6 +150,7 @@ def describe(data: bytes, *, file: str, offset: int = 0) -> dict[str, object]:
             "ok": module.sha256.ok,
         },
         product=module.product and {"id": module.product.id, "version": module.product.version},
+        ncp_image=None if image is None else _image_object(image),
         extensions=[
             {
                 "type": extension.type,
@@ -170,6 +186,7 @@ def describe_problem(*problems: Problem, file: str, data: bytes | None = None) -
         "crc32": None,
         "suffix_sha256": None,
         "product": None,
+        "ncp_image": None,
         "extensions": None,
         "problems": [_problem_object(problem) for problem in problems],
     }
@@ -296,6 +313,22 @@ def _checksum_problems(raw: Any, crc32: Crc32Check, sha256: Sha256Check | None) 
     if raw.suffix_status != lib.PD_OK:
         problems.append(Problem(_name(raw.suffix_status), raw.crc_offset - 2, _text(raw.suffix_status)))
     return problems
+
+
+def _image_object(image: memoryview) -> dict[str, object]:
+    from particle_dev.protocol.esp_image import describe_image, read_image  # noqa: PLC0415  start-up time counts here
+
+    return describe_image(read_image(image))
+
+
+def _ncp_problems(view: memoryview, raw: Any) -> list[Problem]:
+    if raw.function != ModuleFunction.NCP_FIRMWARE or raw.mcu_target != ESP32_TARGET:
+        return []
+    from particle_dev.protocol.esp_image import read_image  # noqa: PLC0415  start-up time counts here
+
+    begin = raw.prefix_offset + PREFIX_SIZE_BYTES
+    image = read_image(view[begin : raw.size - CRC_SIZE_BYTES - raw.suffix_size])
+    return [p._replace(offset=None if p.offset is None else begin + p.offset) for p in image.problems]
 
 
 def _identity_problems(raw: Any) -> list[Problem]:
