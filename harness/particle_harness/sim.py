@@ -21,6 +21,7 @@ from particle_harness.bench_toml import modules_in, open_bench_file, stand_ins
 from particle_harness.board import VirtualBoard
 from particle_harness.boards import hardware
 from particle_harness.cloud.command import COMMANDS as CLOUD_COMMANDS
+from particle_harness.esp32.command import esp32
 from particle_harness.usbip import PORT, Server, ask
 from particle_harness.user_information import factory_uicr, intel_hex, mbr_stand_in
 from particle_harness.vhci import attach_all
@@ -224,6 +225,7 @@ def _bus_mode(board: VirtualBoard) -> str:
     return "dfu" if board.state.runs == "dfu" else "normal" if board.on_bus() else "off the bus"
 
 
+sim.add_command(esp32)
 for _command in CLOUD_COMMANDS:
     sim.add_command(_command)
 

@@ -1,8 +1,8 @@
-"""Firmware into the ESP32 of an Argon by its ROM loader, past the main processor: for a network processor that Device OS
-cannot reach any more. While it has one, ``particle-dev flash`` gives modules to Device OS instead.
+"""Firmware into the ESP32 of an Argon by its ROM loader, past the main processor: for a network processor that Device
+OS cannot reach any more. While it can, ``particle-dev flash`` gives modules to Device OS instead.
 
-The main processor must hand its UART and the lines ESPEN and ESPBOOT on; the chip cannot reach a network here, since the
-loader runs in it and not its firmware. What happens to billing is the main processor's affair.
+The main processor must hand its UART and the lines ESPEN and ESPBOOT on; the chip cannot reach a network here, since
+the loader runs in it and not its firmware. What happens to billing is the main processor's affair.
 """
 
 from __future__ import annotations
@@ -102,7 +102,9 @@ def verify_esp(tool: Esptool, files: Sequence[EspFile]) -> tuple[EspRegion, ...]
         try:
             booted = _booted(tool, read_table(tool.read(TABLE_ADDRESS, TABLE_SIZE_BYTES)))
         except FormatError as error:
-            raise PlanRefusedError(f"on the ESP32, {error.message}", reasons=[error.message], hint=error.hint) from error
+            raise PlanRefusedError(
+                f"on the ESP32, {error.message}", reasons=[error.message], hint=error.hint
+            ) from error
         if booted is None:
             reason = "the partition table has no application slot"
             raise PlanRefusedError(reason, reasons=[reason], hint="compare at an address: ADDRESS:FILE")

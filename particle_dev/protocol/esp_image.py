@@ -6,7 +6,7 @@
 
 Layout, little-endian: header of 8 bytes (magic 0xE9, number of segments, flash mode, flash size and frequency, entry
 point) and 16 (SPI pins, chip id at 12, least and most chip revision, at 23 whether a hash follows); segments, each with
-address and length; zeros so that the XOR of all segment bytes, begun with 0xEF, ends a block of 16; SHA-256 of all that.
+address and length; zeros so that the XOR of all segment bytes, begun with 0xEF, ends a block of 16; its SHA-256.
 
 Source: Espressif, esptool documentation, Firmware Image Format; ESP-IDF Programming Guide, App Image Format.
 """

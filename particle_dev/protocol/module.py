@@ -7,7 +7,8 @@ computed. Nothing is written to a device.
 Problem codes are stable. :func:`parse` raises ``empty``, ``no_prefix`` and ``truncated``. In a module that
 can be read it finds ``crc_mismatch``, ``sha256_mismatch``, ``bad_suffix``, ``bad_extension``,
 ``unknown_platform``, ``trailing_data`` (the file goes on behind the module) and ``combined_incomplete`` (the module
-that should follow is missing); in firmware of an ESP32 what :mod:`particle_dev.protocol.esp_image` finds. For files of several modules see :mod:`particle_dev.protocol.module_traits`.
+that should follow is missing); in firmware of an ESP32 what :mod:`particle_dev.protocol.esp_image` finds. For files of
+several modules see :mod:`particle_dev.protocol.module_traits`.
 
 Source: device-os v6.2.0 ``dynalib/inc/module_info.h``, ``build/create_module.py`` (payload hash).
 """

@@ -1,7 +1,7 @@
 """An ESP32's ROM loader through esptool, Espressif's program, over a serial port.
 
-esptool is under the GPL and runs as a process, from the environment of this program (extra ``esp``). It is believed only
-where it says that it did what was asked: its exit status alone is not enough. Its own environment variables and a
+esptool is under the GPL and runs as a process, from the environment of this program (extra ``esp``). It is believed
+only where it says that it did what was asked: its exit status alone is not enough. Its own environment variables and a
 configuration file in the current folder do not count.
 
 Source: Espressif, esptool documentation, Basic Commands, Advanced Topics; its output in version 5.
@@ -230,12 +230,12 @@ class Esptool:
         timeout_s = self._timeout_s or timeout_s
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ESPTOOL_")}
         environment |= {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "1000", "PYTHONIOENCODING": "utf-8"}
+        esptool = [sys.executable, "-m", "esptool", *self._options, *options, *command]
         lines: list[str] = []
         with tempfile.TemporaryDirectory(prefix="particle-dev-") as folder:
             # A session of its own: Ctrl-C goes to this process, which ends it by closing its input.
             process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_ENDS_WITH_PARENT)]
-                + [sys.executable, "-m", "esptool", *self._options, *options, *command],
+                [sys.executable, "-I", "-S", str(_ENDS_WITH_PARENT), *esptool],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder, env=environment,
                 encoding="utf-8", errors="replace", start_new_session=True,
             )  # fmt: skip
@@ -266,7 +266,7 @@ class Esptool:
             raise LinkTimeoutError(
                 f"{self.where}: esptool took longer than {timeout_s:g} s for {command[0]}, and was ended",
                 where=self.where,
-                hint=f"try a lower --baud, or allow more with --timeout; {_STRAPS}",
+                hint=f"try --no-stub, a lower --baud, or more time with --timeout; {_STRAPS}",
             )
         if status:
             raise self._translate(lines, command[0])
@@ -325,7 +325,7 @@ class Esptool:
         if re.search(r"exclusively lock|Errno (?:11|16)\b|Access is denied", text):
             holders = ", ".join(port_holders(where)) or "another program"
             return LinkAccessError(f"{where}: in use by {holders}", where=where, hint="close that program")
-        return LinkUnreachableError(f"{where} cannot be opened", where=where, hint="check the port: is the board there?")
+        return LinkUnreachableError(f"{where} cannot be opened", where=where, hint="check the port: is it there?")
 
     def _not_understood(self, what: str, lines: list[str]) -> TransportError:
         return TransportError(

@@ -10,8 +10,9 @@ import contextlib
 import socket
 import threading
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
+import serial
 from serial.rfc2217 import PortManager
 
 from particle_harness.esp32.chip import Runs
@@ -120,7 +121,9 @@ class Rfc2217Port:
                 self._connection, _ = self._server.accept()
                 with self._connection, contextlib.suppress(OSError, LineCutError):
                     self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    self._talk(self._connection, PortManager(self._lines, self))
+                    # Its type stubs ask for whole serial ports, of which it uses a little.
+                    lines, far_end = cast(serial.Serial, self._lines), cast(serial.Serial, self)
+                    self._talk(self._connection, PortManager(lines, far_end))
 
     def _talk(self, connection: socket.socket, manager: PortManager) -> None:
         while data := connection.recv(_CHUNK_BYTES):
@@ -129,5 +132,3 @@ class Rfc2217Port:
             answer = b"" if was_garbled else self._loader.feed(received)
             if answer:
                 self.write(b"".join(manager.escape(answer)))
-
-

@@ -1,7 +1,7 @@
 """Ports behind which a virtual ESP32 answers: a pseudo-terminal, or a TCP port.
 
-Neither carries the lines DTR and RTS, by which esptool resets a chip, so the chip waits in its loader, as behind a board
-that was put there by hand. :mod:`particle_harness.esp32.rfc2217` carries them.
+Neither carries the lines DTR and RTS, by which esptool resets a chip, so the chip waits in its loader, as if somebody
+had put it there by hand. :mod:`particle_harness.esp32.rfc2217` carries them.
 """
 
 from __future__ import annotations
