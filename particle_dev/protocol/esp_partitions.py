@@ -2,7 +2,7 @@
 
 The table, at 0x8000, has rows of 32 bytes (magic AA 50, type, subtype, offset, size, label, flags), then a row that
 begins with EB EB and holds the MD5 of those before. The boot choice (partition ``otadata``) is two sectors; the valid
-one with the higher sequence number n means application slot (n - 1) modulo the number of slots, and none means the first.
+one with the higher sequence number n means application slot (n - 1) modulo the number of slots; none, the first.
 
 Source: Espressif, ESP-IDF Programming Guide, Partition Tables; Over The Air Updates (OTA).
 """

@@ -12,8 +12,7 @@ import threading
 from types import TracebackType
 from typing import Self, cast
 
-import serial
-from serial.rfc2217 import PortManager
+from serial.rfc2217 import PortManager, Serial
 
 from particle_harness.esp32.chip import Runs
 from particle_harness.esp32.loader import LineCutError, RomLoader
@@ -122,7 +121,7 @@ class Rfc2217Port:
                 with self._connection, contextlib.suppress(OSError, LineCutError):
                     self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     # Its type stubs ask for whole serial ports, of which it uses a little.
-                    lines, far_end = cast(serial.Serial, self._lines), cast(serial.Serial, self)
+                    lines, far_end = cast(Serial, self._lines), cast(Serial, self)
                     self._talk(self._connection, PortManager(lines, far_end))
 
     def _talk(self, connection: socket.socket, manager: PortManager) -> None:
