@@ -146,7 +146,7 @@ def assert_parser_agrees(parts, data):
         "product": module.product,
         "suffix size": module.suffix_size_bytes,
         "extensions": [tuple(extension) for extension in module.extensions],
-        "problems": [problem.code for problem in module.problems],
+        "problems": [p.code for p in module.problems if not p.code.startswith("esp_")],  # no body is an image
     } == {
         "size": len(data),
         "file size": len(data),
