@@ -20,6 +20,7 @@ PEERS := binary-version-reader@3.1.3 @particle/device-constants@4.2.1 @particle/
 help:
 	@echo "make demo    four virtual boards get real Device OS firmware; ends with a report"
 	echo "make test    everything that CI runs"
+	echo "make hil     the contracts that real boards are held to, on virtual ones; a minute"
 	echo "make judges  dfu-util, particle-cli and others, unmodified, and a Linux kernel in QEMU, on virtual boards"
 	echo "make soak    every power cut and every lost transfer, where make test takes samples; hours"
 	echo "make bench   speed, as ratios against peers"
@@ -118,9 +119,11 @@ generated: $(VENV)/.ready
 USB_JUDGES := tests/judges/usb
 # particle-cli and particle-api-js at the simulated cloud.
 CLOUD_JUDGES := tests/judges/cloud
+# labgrid's and pytest-embedded's plugins beside ours.
+PLUGIN_JUDGES := tests/judges/plugins
 # Debian's OpenOCD and PostgreSQL are among the judges that run here.
 unit: $(VENV)/.ready $(TEST_FIRMWARE)/.ready judge-packages
-	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) $(BIN)/python -m pytest --ignore=$(USB_JUDGES) --ignore=$(CLOUD_JUDGES)
+	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) $(BIN)/python -m pytest --ignore=$(USB_JUDGES) --ignore=$(CLOUD_JUDGES) --ignore=$(PLUGIN_JUDGES)
 
 # The contracts of tests/contract on virtual boards, a minute; on yours: `pytest hil --bench FILE`, see hil/README.md.
 .PHONY: hil
@@ -142,8 +145,8 @@ JUDGE_NPM := particle-cli@3.43.1 execa@5 usb@2.18.0
 # answers to the types that particle-api-js declares.
 JUDGE_CLOUD_NPM := particle-api-js@12.0.3 typescript@5.9.3
 .PHONY: judges judges-setup judge-packages judge-labgrid
-judges: $(VENV)/.ready $(TEST_FIRMWARE)/.ready judges-setup
-	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) PARTICLE_DEV_JUDGES=$(JUDGES) $(BIN)/python -m pytest $(USB_JUDGES) $(CLOUD_JUDGES)
+judges: $(VENV)/.ready $(TEST_FIRMWARE)/.ready judges-setup judge-labgrid
+	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) PARTICLE_DEV_JUDGES=$(JUDGES) $(BIN)/python -m pytest $(USB_JUDGES) $(CLOUD_JUDGES) $(PLUGIN_JUDGES)
 
 judges-setup: judge-packages $(JUDGES)/.ready $(JUDGES)/cloud/.ready
 $(JUDGES)/cloud/.ready:

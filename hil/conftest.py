@@ -41,6 +41,12 @@ name = "5"
 platform = "boron"
 wiring = ["selftest"]
 application = ["program:{ports}/selftest_host --requests"]
+[[slot]]
+name = "6"
+platform = "boron"
+factory = "online"
+wiring = ["online"]
+application = ["configurable_logging", "selftest"]
 """
 
 

@@ -181,14 +181,14 @@ def particle_bench(pytestconfig: pytest.Config) -> HilBench:
 
 
 @pytest.fixture
-def particle_cloud(pytestconfig: pytest.Config, tmp_path: Path) -> Iterator[HilCloud]:
+def particle_cloud(pytestconfig: pytest.Config) -> Iterator[HilCloud]:
     """A cloud: simulated, and reached by the boards of the test, on a virtual bench; else Particle's, by the profile
     that the bench file names."""
     from particle_harness.hil.cloud import particle_cloud as real_cloud  # noqa: PLC0415
     from particle_harness.hil.cloud import simulated_cloud  # noqa: PLC0415
 
     bench = bench_of(pytestconfig)
-    with simulated_cloud(tmp_path) if bench.is_virtual else real_cloud(bench.file.rules) as cloud:
+    with simulated_cloud() if bench.is_virtual else real_cloud(bench.file.rules) as cloud:
         yield cloud
 
 

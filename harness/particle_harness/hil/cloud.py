@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx2
+
 from particle_dev.cloud.api import CloudApi
-from particle_dev.cloud.profiles import Profile, load_profile
+from particle_dev.cloud.events import CloudEvent, StreamItem
+from particle_dev.cloud.limits import MemoryLimitStore, RateLimiter
+from particle_dev.cloud.product_devices import ProductDevices
+from particle_dev.cloud.profiles import load_profile
 from particle_dev.cloud.session import open_cloud
+from particle_dev.connectivity.cloud_link import CloudLink, cloud_scope, opened_link
 from particle_dev.errors import BenchError, ConfigError
+from particle_dev.permissions import Permissions
 from particle_dev.protocol.secret import Secret
+from particle_dev.transport.base import Clock
+from particle_dev.transport.http import HttpxLink
 from particle_harness.clock import VirtualClock
+from particle_harness.hil.board import Board
 
 if TYPE_CHECKING:
     from particle_dev.station.bench_file import TestRules
     from particle_harness.cloud import SimCloud
+    from particle_harness.cloud.ledger import Ledger
     from particle_harness.cloud.tables import Account
+
+_SIM_S = 60.0
+"""Until the SIM of a new member is active."""
 
 
 @dataclass(slots=True)
@@ -29,6 +42,7 @@ class HilCloud:
     api: CloudApi
     sim: SimCloud | None = None
     _owner: Account | None = None
+    _token: Secret[str] = field(default_factory=lambda: Secret(""))
     _products: dict[str, int] = field(default_factory=dict)
     _product: int | None = None
 
@@ -37,8 +51,23 @@ class HilCloud:
         """Whether it is simulated: nothing it says was asked of Particle."""
         return self.sim is not None
 
+    @contextmanager
+    def link(self, board: Board) -> Iterator[CloudLink]:
+        """A board in its product, with its events: what a connectivity test needs. The simulated cloud takes it into
+        the product; Particle's has it already. Raises CloudError, TransportError, ConfigError."""
+        product_id = self.product(board.platform.name)
+        if self.sim is None:
+            with opened_link(cloud_scope(self.api, product_id), board.device_id) as link:
+                yield link
+            return
+        ProductDevices(self.api, product_id).import_devices([board.device_id], Permissions(may_bill=True))
+        board.host.clock.sleep(_SIM_S)
+        self.sim.advance()
+        with _client(self.sim, self._token, board.host.clock) as api:
+            yield CloudLink(cloud_scope(api, product_id), board.device_id, SimFeed(self.sim, board.device_id))
+
     @property
-    def ledger(self) -> object:
+    def ledger(self) -> Ledger:
         """Of the simulated cloud: the truth about metering. Raises BenchError for Particle's."""
         if self.sim is None:
             raise BenchError("Particle's cloud shows no ledger", hint="ask usage by the API")
@@ -59,14 +88,32 @@ class HilCloud:
         return self._product
 
 
+class SimFeed:
+    """Events of one device straight from the simulated cloud: a stream's own time would not be that of the board."""
+
+    def __init__(self, sim: SimCloud, device_id: str) -> None:
+        self._subscription = sim.hub.subscribe(lambda event: event.coreid == device_id)
+
+    def poll(self) -> Sequence[StreamItem]:
+        """Those that came since."""
+        bodies = [(event.name, event.body()) for event in self._subscription.take(0)]
+        return [CloudEvent(name, b["data"], b["coreid"], b["published_at"]) for name, b in bodies]
+
+    def is_alive(self) -> bool:
+        """Always."""
+        return True
+
+
 @contextmanager
-def simulated_cloud(folder: Path) -> Iterator[HilCloud]:
-    """A cloud on loopback with one account, without rate limits; its time is virtual, and never behind that of boards.
-    ``folder`` is for what the client remembers. Raises BenchError when the extra is not installed."""
+def simulated_cloud() -> Iterator[HilCloud]:
+    """A cloud in this process with one account, without rate limits; its time is virtual, and never behind that of
+    boards. Raises BenchError when the extra is not installed."""
     try:
         from particle_harness.cloud import SimCloud  # noqa: PLC0415  # the extra `sim`
 
-        sim = SimCloud(VirtualClock(), limits=False)
+        clock = VirtualClock()
+        sim = SimCloud(clock, limits=False)
+        _ = sim.app
     except ImportError as error:
         raise BenchError(
             f"the simulated cloud is not installed: {error}", hint="pip install 'particle-dev[sim]'"
@@ -74,15 +121,21 @@ def simulated_cloud(folder: Path) -> Iterator[HilCloud]:
     owner = sim.population.add_account("tests@example.com", plan="basic")
     token = Secret(sim.population.make_token(owner))
     try:
-        with sim.serve() as server:
-            profile = Profile("tests", server.url, token, owner.username, folder / "no-file")
-            api = open_cloud(profile, limit_file=folder / "limits.json")
-            try:
-                yield HilCloud(api, sim, owner)
-            finally:
-                api.link.close()
+        with _client(sim, token, clock) as api:
+            yield HilCloud(api, sim, owner, token)
     finally:
         sim.close()
+
+
+@contextmanager
+def _client(sim: SimCloud, token: Secret[str], clock: Clock) -> Iterator[CloudApi]:
+    """Without sockets; ``clock`` is that of the board it is about."""
+    link = HttpxLink("http://127.0.0.1:1", transport=httpx2.WSGITransport(app=sim.app), clock=clock)
+    try:
+        limiter = RateLimiter(MemoryLimitStore(), clock, boot="hil")
+        yield CloudApi(link, limiter, token=token, clock=clock)
+    finally:
+        link.close()
 
 
 @contextmanager
