@@ -4,6 +4,7 @@ of how the plugin behaves among others."""
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 from particle_harness.bench import default_device_id
@@ -14,6 +15,7 @@ from particle_harness.hil.wanted import Wanted
 from particle_harness.selftest_boards import Fault
 
 from particle_dev.errors import BenchError, ConfigError, WrongDeviceError
+from particle_dev.permissions import NOTHING
 
 pytest_plugins = ["pytester"]
 NOT_RUN = 6
@@ -497,3 +499,17 @@ def test_bad_files_of_device_tests(run, pytester, keys, word):
     result = run(None, bench=two())
     assert result.ret == 2
     result.stdout.fnmatch_lines([f"*{word}*"])
+
+
+# ---- hil/ -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_example_of_a_real_bench_is_one():
+    bench = HilBench(str(Path(__file__).parents[2] / "hil" / "bench.example.toml"))
+    assert [place.name for place in bench.places] == ["A", "B", "C", "D"]
+    ids = {place.name: place.device_id for place in bench.places}
+    allowed = {name: bench.permissions(device_id) for name, device_id in ids.items()}
+    assert [name for name, p in allowed.items() if p.may_erase] == ["A", "B", "D"]
+    assert [name for name, p in allowed.items() if p.may_connect] == ["A"]
+    assert not bench.is_virtual
+    assert bench.permissions("") == NOTHING
