@@ -11,12 +11,14 @@ import click
 import platformdirs
 
 from particle_dev.catalog.platforms import platform_by_id
+from particle_dev.cli.cloud_common import may_update_option
 from particle_dev.cli.cloud_import_view import ImportView
 from particle_dev.cli.cloud_options import cloud_option, opened_cloud
 from particle_dev.cli.exit_codes import ExitCode, exit_code_of
 from particle_dev.cli.options import json_option
 from particle_dev.cloud.account import Whereabouts, read_account
 from particle_dev.cloud.api import CloudApi
+from particle_dev.cloud.groups import check_group_name
 from particle_dev.cloud.import_plan import ImportPlan, plan_import, takes_plastic_sims
 from particle_dev.cloud.import_run import OrderImport, read_roll
 from particle_dev.cloud.import_state import ImportState
@@ -47,6 +49,10 @@ ORDER_FILE = click.Path(path_type=Path, readable=False)
     "--claim-user", metavar="USER", help="Claim the devices to this member of the team; by default they are not."
 )
 @click.option(
+    "--group", "groups", multiple=True, metavar="NAME", help="Add the devices to this group; repeat for more."
+)
+@may_update_option
+@click.option(
     "--state", "state_file", type=click.Path(dir_okay=False, path_type=Path), help="What is remembered between runs."
 )
 @cloud_option
@@ -60,6 +66,8 @@ def import_order(
     patient: bool,
     plan_name: str | None,
     claim_user: str | None,
+    groups: tuple[str, ...],
+    may_update_devices: bool,
     state_file: Path | None,
     profile: str | None,
     token_file: Path | None,
@@ -67,12 +75,16 @@ def import_order(
 ) -> None:
     """Import the devices of an order into a product, and wait for their SIMs.
 
-    FILE is the list that came with the order, as text or CSV: Device IDs, serial numbers, IMEIs or ICCIDs, in columns
-    or not; scanned labels; or what `list --json` and `id --json` print. - is standard input. A file with a bad line is
-    not imported at all without --skip-bad-lines. The same command again goes on where the last one ended, and asks for
-    nothing twice. Exit status 6 when SIMs are slow (SIM-PEND): run it again later.
+    FILE is the list that came with the order, as text or CSV: Device IDs, serial numbers, IMEIs or ICCIDs, in
+    columns or not; scanned labels; or what `list --json` and `id --json` print. - is standard input. A file with a
+    bad line is not imported at all without --skip-bad-lines. The same command again goes on where the last one
+    ended, and asks for nothing twice. --group needs --may-update-devices, since a group can have a release of its
+    own. Exit status 6 when SIMs are slow (SIM-PEND): run it again later.
     """
     order = read_files(files)
+    for name in groups:
+        check_group_name(name)
+    permissions = Permissions(may_bill=may_bill, may_update_devices=may_update_devices)
     view = ImportView(as_json=as_json)
     with opened_cloud(profile, token_file) as api:
         plan = _plan(api, product_ref, order, view, PlanName(plan_name) if plan_name else None)
@@ -88,7 +100,7 @@ def import_order(
             devices, sims = ProductDevices(api, plan.product.id), Sims(api, plan.product.id)
             job = OrderImport(devices, sims, state, api.clock, view.take, Whereabouts(api, plan.product).explain)
             try:
-                report = job.run(plan, Permissions(may_bill=may_bill), claim_user=claim_user, patient=patient)
+                report = job.run(plan, permissions, claim_user=claim_user, patient=patient, groups=groups)
             except KeyboardInterrupt:
                 click.echo("stopped; the same command goes on where this one ended", err=True)
                 raise

@@ -105,6 +105,18 @@ class CloudApi:
             max_wait_s=self.max_wait_s,
         )
 
+    def waiting(self, max_wait_s: float) -> CloudApi:
+        """The same, with calls that wait no longer than that for limits; one that would raises CloudLimitError."""
+        return CloudApi(
+            self.link,
+            self.limiter,
+            token=self.token,
+            clock=self.clock,
+            rng=self.rng,
+            back_off=self.back_off,
+            max_wait_s=min(self.max_wait_s, max_wait_s),
+        )
+
     @property
     def account(self) -> str:
         """What tells this token from others in the counts of requests; not the token."""

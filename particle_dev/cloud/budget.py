@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -120,25 +120,32 @@ class BudgetBook:
     """What an account has spent in its billing month, in one small file that all stations of a site share. Costs are
     booked before the act: a crash in between spends too much on paper, never too little.
 
-    What others spend (the fleet in the field) is not in the book: give it as ``base``, from the account's usage.
-    Raises GuardStateError when the file cannot be read or written.
+    What others spend (the fleet in the field) is not in the book: ``usage`` tells limits and use of the whole account,
+    as the cloud counts it. It counts late, so what is booked here comes on top: counted twice at worst, never too
+    little. Without ``usage``, give it as ``base``. Raises GuardStateError when the file cannot be read or written.
     """
 
-    def __init__(self, path: Path, budget: Budget, *, first_day: int = 1) -> None:
+    def __init__(
+        self, path: Path, budget: Budget, *, first_day: int = 1, usage: Callable[[], Budget] | None = None
+    ) -> None:
         self.path = path
         self._budget = budget
         self._first_day = first_day
+        self._usage = usage
         self._lock = filelock.FileLock(path.with_suffix(path.suffix + ".lock"), timeout=10)
 
     def spend(self, cost: Cost, at: datetime, base: Cost = NOTHING_SPENT) -> Budget:
-        """Book a cost of the billing month of ``at``; the budget after that. BudgetError: nothing was booked."""
+        """Book a cost of the billing month of ``at``; the budget after that. BudgetError: nothing was booked. With
+        ``usage`` also what that raises."""
+        # Outside of the lock: the cloud may take its time.
+        budget = self._usage() if self._usage is not None else self._budget
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self._lock:
                 spent = self._spent(at)
-                self._budget.after(base + spent).require(cost)
+                budget.after(base + spent).require(cost)
                 self._write(at, spent + cost)
-                return self._budget.after(base + spent + cost)
+                return budget.after(base + spent + cost)
         except (OSError, filelock.Timeout) as error:
             raise self._failed(error) from error
 

@@ -2,8 +2,8 @@
 
 A table for people and for a test: every hazard has a place in the code that answers for it.
 
-What a strategy says of imports holds for programs that ask ``require_act`` first. Commands import orders, not
-boards: they need may_bill and cannot see what has power.
+Stations ask ``require_act`` before each act of their recipe: identify and flash, import, connect, disconnect, unclaim,
+and the gate of strategy A. `cloud import` imports orders, not boards: it needs may_bill and cannot see what has power.
 
 Source: Device OS and particle-cli as named in each ``why``; product pages of Particle.
 """
@@ -108,8 +108,8 @@ HAZARDS: tuple[Hazard, ...] = (
         "an import activates the SIM long before the line",
         "particle-iot/docs src/content/scaling/manufacturing/manufacturing-cellular.md",
         _P,
-        "a program's import by strategy C is refused unless the unit is off, held, or does not connect by itself",
-        "particle_dev.cloud.strategies.require_act",
+        "a station imports a unit only when it is off or held; `cloud import`, which cannot see that, needs may_bill",
+        "particle_dev.station.guard.UnitGuard.take_in",
     ),
     Hazard(
         "H10",
@@ -124,15 +124,15 @@ HAZARDS: tuple[Hazard, ...] = (
         "auto-approve lets strangers' devices in, and bills them",
         "product pages, quarantine",
         _P,
-        "no strategy imports unless auto-approve is known to be off; 'cloud check' tells when it is on",
-        "particle_dev.cloud.strategies.require_act",
+        "no station imports unless auto-approve is known to be off; 'cloud check' tells when it is on",
+        "particle_dev.station.guard.UnitGuard.take_in",
     ),
     Hazard(
         "H12",
         "with a wildcard product id unknown devices are not even held in quarantine",
         "particle-iot/docs src/content/getting-started/cloud/device-claiming.md",
         _P,
-        "nothing that may connect gets power before it is an approved member",
+        "by strategy A no station flashes or connects what is no approved member; 'cloud check' tells of wildcards",
         "particle_dev.cloud.strategies.require_act",
     ),
     Hazard(
@@ -188,8 +188,8 @@ HAZARDS: tuple[Hazard, ...] = (
         "the same version in two products: no flash after the move",
         "particle-iot/node-example-device-move README",
         _P,
-        "no command moves units; a program's move by strategy B needs the final firmware on the unit, read back",
-        "particle_dev.cloud.strategies.require_act",
+        "a station moves a unit by strategy B only with the final firmware on it, read back, and off",
+        "particle_dev.station.guard.UnitGuard.unclaim",
     ),
     Hazard(
         "H20",

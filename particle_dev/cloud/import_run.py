@@ -35,6 +35,7 @@ class ImportStep(StrEnum):
     READ = "reading the product"
     ASK = "importing"
     READ_BACK = "reading back"
+    GROUPS = "adding to groups"
     SIM_CARDS = "importing SIM cards"
     WAIT = "waiting for SIMs"
 
@@ -100,20 +101,26 @@ class OrderImport:
         *,
         claim_user: str | None = None,
         patient: bool = False,
+        groups: Sequence[str] = (),
     ) -> ImportReport:
         """Carry the plan out and tell what became of it.
 
         Needs ``may_bill`` unless all is there already: devices and SIMs begin to count, see
-        :meth:`ImportPlan.consequences`. ``patient`` waits for slow SIMs too, up to a day. Raises PermissionMissingError
+        :meth:`ImportPlan.consequences`. ``patient`` waits for slow SIMs too, up to a day. ``groups`` are added to every
+        device of the order that is a member then, which needs ``may_update_devices``. Raises PermissionMissingError
         and CapacityError before anything is asked for; CloudError and ImportStateError also in between: what was done
         until then is done, and running the same again does the rest.
         """
         if not plan.changes_nothing:
             permissions.require(Effect.BILL, f"importing into product {plan.product.name}")
             plan.require_room()
+        if groups:
+            permissions.require(Effect.UPDATE, f"putting devices into {', '.join(groups)}")
         outcomes = self._ask(plan, permissions, claim_user)
         added = self._read_back(plan)
         self._import_cards(plan, permissions)
+        if groups:
+            self._add_to_groups([*plan.present_members, *added], permissions, groups)
         bad = self._bad_entries(plan, added, outcomes)
         present = zip(plan.present, plan.present_members, strict=True)
         there = [Present(entry, member, member is None) for entry, member in present]
@@ -178,6 +185,12 @@ class OrderImport:
             name = entry.asked
             bad.append(BadEntry(entry, outcome, f"{name.kind.noun} {name.value}: {where or message}", hint))
         return bad
+
+    def _add_to_groups(self, members: Sequence[Member | None], permissions: Permissions, groups: Sequence[str]) -> None:
+        ids = [member.device_id for member in members if member is not None]
+        for done, batch in _batches(ids):
+            self._tell(ImportStep.GROUPS, done, len(ids))
+            self.devices.change_groups(batch, permissions, add=groups)
 
     def _import_cards(self, plan: ImportPlan, permissions: Permissions) -> None:
         """SIM cards, but not those that were asked for before and are still in the cloud's queue."""

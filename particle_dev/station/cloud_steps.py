@@ -43,6 +43,7 @@ def ask_cloud(run: Run, evidence: JsonObject, hold: Callable[[], None]) -> None:
         claimed = guard.is_claimed_for_tests()
         guard.facts = replace(guard.facts, baseline_taken=baseline is not None, claimed=claimed)
     guard.read_before(run.now(), evidence)
+    run.check_stop("cloud_before", run.limits.cloud_s)
     hold()
     guard.facts = replace(guard.facts, held=True, **guard.membership())
     if guard.strategy is Strategy.A:

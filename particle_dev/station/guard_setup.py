@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+from particle_dev.cloud.account_usage import AccountUsage
 from particle_dev.cloud.admission import Admission, LineTestAccount
 from particle_dev.cloud.api import CloudApi
 from particle_dev.cloud.budget import BudgetBook, budget_of
@@ -44,13 +45,15 @@ def opened_guard(
     """
     choice = recipe.cloud
     assert choice is not None
+    api = api.waiting(recipe.limits.cloud_s)
     if Act.IMPORT in recipe.acts:
         permissions.require(Effect.BILL, f"importing units into product {choice.product}")
     evidence = ProductEvidence(api, choice.product)
     states = DeviceStates(site / DEVICES_NAME)
     states.events()  # A damaged file is better met now than in the middle of a tray.
     plan = PLANS[choice.plan]
-    book = BudgetBook(site / f"budget-{evidence.product.id}.json", budget_of(plan))
+    usage = AccountUsage(api, evidence.product.organization, budget_of(plan))
+    book = BudgetBook(site / f"budget-{evidence.product.id}.json", budget_of(plan), usage=usage)
     source = SseSource(api, StreamScope(product_ref=evidence.product.id), canary=True)
     hub = EventHub(source, api.clock.utc_now)
     watch = ProductWatch(source, hub.subscribe(), api.clock)

@@ -43,7 +43,8 @@ class Limits:
     verify_s: float = 180.0
     park_s: float = 15.0
     cloud_s: float = 120.0
-    """To read the cloud's record; others of the site may have used up the limits on requests."""
+    """To read the cloud's record before anything is erased. No request of a run waits longer than that for the limits
+    on requests, which others of the site may have used up."""
     import_s: float = 600.0
     """Recipes that import: until the unit is a member, and, to connect it, its SIM active."""
     connect_s: float = 600.0

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from particle_dev.cloud.account_usage import REFRESH_S, AccountUsage
 from particle_dev.cloud.budget import NOTHING_SPENT, Budget, BudgetBook, Cost, budget_of, cost_of_test
 from particle_dev.cloud.plans import PLANS, PlanName
 from particle_dev.errors import BudgetError, GuardStateError
+from tests.cloud.sim_site import SimSite
 
 FREE = PLANS[PlanName.FREE]
 MAY, JUNE = datetime(2026, 5, 20, tzinfo=UTC), datetime(2026, 6, 2, tzinfo=UTC)
@@ -118,3 +120,44 @@ def test_more_of_anything_never_costs_less(publishes, functions, variables, cell
     )
     assert large.operations > small.operations
     assert large.cellular_bytes >= small.cellular_bytes
+
+
+# ---- what the account has used, as the cloud counts it ---------------------------------------------------------------
+
+
+@pytest.fixture
+def account_site():
+    site = SimSite(plan="basic", org=True)
+    yield site
+    site.close()
+
+
+def test_the_cloud_is_asked_once_in_ten_minutes(account_site):
+    usage = AccountUsage(account_site.api, "acme", budget_of(PLANS[PlanName.BASIC]))
+    first = usage()
+    assert (first.max_operations, first.max_cellular_bytes) == (720_000, 540_000_000)
+    assert first.spent == Cost(0, 0)
+    for _ in range(50):
+        usage()
+    assert account_site.sent("GET", "/service_agreements") == 1
+    account_site.clock.sleep(REFRESH_S + 1)
+    usage()
+    assert account_site.sent("GET", "/service_agreements") == 2
+
+
+def test_what_a_token_may_not_read_is_no_empty_budget(account_site):
+    account_site.sim.add_fault({"do": "status", "status": 403, "on": "GET /v1/orgs/*/service_agreements", "count": 0})
+    with pytest.raises(BudgetError, match="not known") as caught:
+        AccountUsage(account_site.api, "acme", budget_of(PLANS[PlanName.BASIC]))()
+    assert "service_agreements:list" in caught.value.hint
+    contract = AccountUsage(account_site.api, "acme", budget_of(PLANS[PlanName.ENTERPRISE]))
+    assert contract().max_operations is None, "there is nothing to compare with"
+
+
+def test_what_the_account_has_used_counts_beside_the_book(tmp_path):
+    told = Budget(1_000, None, Cost(890, 0))
+    kept = BudgetBook(tmp_path / "budget.json", Budget(1, None), usage=lambda: told)
+    kept.spend(Cost(10, 0), datetime(2026, 5, 4, tzinfo=UTC))
+    with pytest.raises(BudgetError, match="900 data operations"):
+        kept.spend(Cost(1, 0), datetime(2026, 5, 4, tzinfo=UTC))
+    assert kept.spent(datetime(2026, 5, 4, tzinfo=UTC)) == Cost(10, 0)

@@ -94,6 +94,23 @@ def test_an_order_comes_into_the_product_with_its_sims_active(site, importer):
     assert site.sim.ledger.metered_devices() == ()
 
 
+def test_all_of_an_order_come_into_a_group_those_that_were_there_too(site, importer):
+    site.sim.population.make_devices("boron", ids(6))
+    importer.run("\n".join(ids(3)))
+    allowed = Permissions(may_bill=True, may_update_devices=True)
+    report = importer.run("\n".join(ids(6)), allowed, groups=["line-1", "may"])
+    assert report.verdict == "done"
+    assert {tuple(sorted(r.groups)) for r in importer.devices.list()} == {("line-1", "may")}
+    assert site.sent("PUT", "/devices") == 1
+
+
+def test_a_group_needs_its_permission_before_anything_is_asked_for(site, importer):
+    site.sim.population.make_devices("boron", ids(3))
+    with pytest.raises(PermissionMissingError, match="line-1"):
+        importer.run("\n".join(ids(3)), groups=["line-1"])
+    assert importer.members() == []
+
+
 def test_nothing_is_asked_for_without_permission(site, importer):
     site.sim.population.make_devices("boron", ids(2))
     with pytest.raises(PermissionMissingError) as caught:

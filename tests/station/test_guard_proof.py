@@ -306,7 +306,9 @@ class GuardMachine(RuleBasedStateMachine):
         if device is not None:
             self._try(OTHER_TOOLS[name], self.world, device)
 
-    @rule(name=st.sampled_from(["set", "set with our application", "application", "unmet", "system"]))
+    @rule(
+        name=st.sampled_from(["set", "set with our application", "our application", "application", "unmet", "system"])
+    )
     def gang_programmer(self, name):
         TALLY["steps"] += 1
         if self.world.board.state.runs in ("off", "dfu", "hung"):

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import filelock
 import pytest
-from particle_harness.cloud.tables import Sim
+from particle_harness.cloud.tables import Device, Sim
 
-from particle_dev.cloud.budget import BudgetBook, budget_of
+from particle_dev.cloud.account_usage import REFRESH_S, AccountUsage
+from particle_dev.cloud.budget import BudgetBook, Cost, budget_of
 from particle_dev.cloud.devices import AccountDevices
 from particle_dev.cloud.metering import BillingVerdict
 from particle_dev.cloud.plans import PLANS, PlanName
@@ -21,7 +22,7 @@ from particle_dev.permissions import Permissions
 from particle_dev.protocol.module import parse
 from particle_dev.station import cloud_steps, observations
 from particle_dev.station.cloud_steps import CLOUD_POLL_S
-from particle_dev.station.recipe import ProbeChoice
+from particle_dev.station.recipe import Limits, ProbeChoice
 from tests.station.guard_world import SYSTEM_VERSION, Shelf, World, small_set
 
 NOT_STARTED, STARTED, UNKNOWN = BillingVerdict.NOT_STARTED, BillingVerdict.STARTED, BillingVerdict.UNKNOWN
@@ -717,3 +718,41 @@ def test_strategy_b_moves_nothing_without_a_baseline(world):
     assert str(unit.verdict) == "fail"
     assert "its last connection in the test account is not on record" in error(unit)
     assert w.evidence.record(w.device_id) is None
+
+
+# ---- limits ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_cloud_that_takes_longer_than_the_recipe_allows_costs_the_unit_before_anything_is_erased(world, monkeypatch):
+    w = world("boron", arrives_in="dfu")
+    real = w.evidence.snapshot
+
+    def slow(*arguments):
+        w.clock.sleep(Limits().cloud_s + 1)
+        return real(*arguments)
+
+    monkeypatch.setattr(w.evidence, "snapshot", slow)
+    unit = w.run(w.guard())
+    assert str(unit.verdict) == "fail"
+    assert unit.error["type"] == "StepTimeoutError"
+    assert unit.error["fields"]["limit_s"] == Limits().cloud_s
+    assert w.board.truth.erases == 0
+
+
+def test_what_others_have_used_of_the_plan_stops_strategy_a_before_anything_is_erased(world, tmp_path):
+    """The fleet in the field shares the plan: the cloud's count decides, not this station's."""
+    w = world("boron", device_os="4.0.0")
+    w.board.dct.mark_setup_done()
+    plan = budget_of(PLANS[PlanName.BASIC])
+    used = AccountUsage(w.api, None, plan)
+    shared = BudgetBook(tmp_path / "budget.json", plan, usage=used)
+    assert used().spent == Cost(0, 0)
+    guard = w.guard(Strategy.A, budget=shared, permissions=CONNECT)
+    with w.cloud.session():
+        member = w.cloud.store.get(Device, w.device_id)
+        w.cloud.ledger.use(member, cellular_bytes=int(0.95 * plan.max_cellular_bytes))
+    w.clock.sleep(REFRESH_S + 1)
+    unit = w.run(guard)
+    assert str(unit.verdict) == "refused"
+    assert "bytes of cellular data are used this month" in error(unit)
+    assert w.board.truth.erases == 0
