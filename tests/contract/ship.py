@@ -23,13 +23,6 @@ class OneSlot:
 
 
 def test_ship_without_billing(particle_board, particle_cloud, firmware, tmp_path):
-    if (
-        not particle_board.is_virtual
-        and particle_board.slot.power is not None
-        and not particle_board.permissions.may_connect
-    ):
-        # The station gives power at its start.
-        assert particle_board.is_there()
     firmware.offer(particle_board.platform, firmware.recipe)
     bench = Bench("hil", particle_board.host, (particle_board.slot,), OneSlot(particle_board.slot))
     events = []

@@ -10,12 +10,14 @@ import pytest
 from particle_harness.bench import default_device_id
 from particle_harness.boards import hardware
 from particle_harness.hil.bench import HilBench
+from particle_harness.hil.cloud import particle_cloud
 from particle_harness.hil.leases import try_lease
 from particle_harness.hil.wanted import Wanted
 from particle_harness.selftest_boards import Fault
 
 from particle_dev.errors import BenchError, ConfigError, WrongDeviceError
 from particle_dev.permissions import NOTHING
+from particle_dev.station.bench_file import TestRules
 
 pytest_plugins = ["pytester"]
 NOT_RUN = 6
@@ -156,6 +158,21 @@ def test_a_permission_of_another_board_that_sits_in_the_slot_is_worth_nothing(ru
     text = "import pytest\n@pytest.mark.may_erase\ndef test_a(particle_board): raise RuntimeError"
     result = run(text, bench=bench)
     assert result.ret == NOT_RUN
+
+
+def test_a_board_without_permission_is_not_even_looked_at(run):
+    """Slot A is empty: whoever looked would say so."""
+    bench = two(test="[test]").replace('name = "A"', f'name = "A"\nconnected = false\ndevice_id = "{BORON}"')
+    text = """
+        import pytest
+        @pytest.mark.may_erase
+        @pytest.mark.particle_each_board
+        @pytest.mark.particle_platform("boron")
+        def test_a(particle_board): raise RuntimeError
+    """
+    result = run(text, bench=bench)
+    assert result.ret == NOT_RUN
+    result.stdout.fnmatch_lines([f"*slot A: {BORON} is not in may_erase of the bench file"])
 
 
 def test_each_board(run):
@@ -502,6 +519,12 @@ def test_bad_files_of_device_tests(run, pytester, keys, word):
 
 
 # ---- hil/ -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_real_bench_without_a_profile_has_no_cloud_to_ask():
+    with particle_cloud(TestRules()) as cloud, pytest.raises(ConfigError, match="names no profile"):
+        _ = cloud.api
+    assert not cloud.is_virtual
 
 
 def test_the_example_of_a_real_bench_is_one():

@@ -144,8 +144,9 @@ class HilBench:
         busy: list[str] = []
         possible = []
         for place in self.places:
-            why = self.suits(place, wanted) if only in (None, place.name) else "it is not the one that is meant"
-            if why:
+            if only not in (None, place.name):
+                continue
+            if why := self.suits(place, wanted):
                 refusals.append(f"slot {place.name}: {why}")
             else:
                 possible.append(place)
@@ -195,6 +196,9 @@ class HilBench:
             lease.release()
 
     def _board(self, place: Place, slot: Slot, wanted: Wanted, bench: Bench) -> Board:
+        if place.device_id:
+            # Before anything is asked of it, or switched on for it.
+            self._granted(wanted, place.device_id)
         if wanted.power and slot.power is None:
             raise NoBoardError("the bench cannot switch its power")
         model = bench.driver.slot(place.name).board if isinstance(bench.driver, VirtualBench) else None
