@@ -84,6 +84,8 @@ class SseSource:
         self.name = str(scope)
         self.opens = 0
         self.malformed = 0
+        self.on_open: Callable[[], None] = lambda: None
+        """Called each time that a stream is open."""
         self._refusals = 0
         self._api = api
         self._scope = scope
@@ -107,6 +109,7 @@ class SseSource:
                 try:
                     stream = self._open()
                     opened_s = clock.monotonic_s()
+                    self.on_open()
                     if in_gap:
                         # The time of day may have been set back meanwhile.
                         sink.gap(blind_since, max(blind_since, clock.utc_now()), "the stream was interrupted")

@@ -20,6 +20,7 @@ from particle_dev.cloud.events import CloudEvent, StreamEnded, StreamGap, Stream
 from particle_dev.cloud.evidence import ProductEvidence
 from particle_dev.cloud.facts import StreamWatch
 from particle_dev.cloud.plans import PLANS
+from particle_dev.cloud.shared_stream import SharedSource
 from particle_dev.cloud.strategies import Act, Strategy
 from particle_dev.errors import EventSourceError
 from particle_dev.permissions import Effect, Permissions
@@ -54,7 +55,8 @@ def opened_guard(
     plan = PLANS[choice.plan]
     usage = AccountUsage(api, evidence.product.organization, budget_of(plan))
     book = BudgetBook(site / f"budget-{evidence.product.id}.json", budget_of(plan), usage=usage)
-    source = SseSource(api, StreamScope(product_ref=evidence.product.id), canary=True)
+    own = SseSource(api, StreamScope(product_ref=evidence.product.id), canary=True)
+    source = SharedSource(own, site, api.clock.utc_now, api.link.where)
     hub = EventHub(source, api.clock.utc_now)
     watch = ProductWatch(source, hub.subscribe(), api.clock)
     with hub:
@@ -73,7 +75,7 @@ def opened_guard(
         )
 
 
-def _wait_for_canary(source: SseSource, hub: EventHub, api: CloudApi) -> None:
+def _wait_for_canary(source: SharedSource, hub: EventHub, api: CloudApi) -> None:
     deadline_s = api.clock.monotonic_s() + CANARY_TIMEOUT_S
     while not source.proven():
         if hub.error is not None:
@@ -90,7 +92,7 @@ def _wait_for_canary(source: SseSource, hub: EventHub, api: CloudApi) -> None:
 class ProductWatch:
     """What a product's stream has brought about each device. Callable by all slots."""
 
-    def __init__(self, source: SseSource, subscription: Subscription, clock: Clock) -> None:
+    def __init__(self, source: SharedSource, subscription: Subscription, clock: Clock) -> None:
         self._source = source
         self._clock = clock
         self._subscription = subscription
