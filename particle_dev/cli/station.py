@@ -22,6 +22,7 @@ from particle_dev.cli.options import (
     store_option,
 )
 from particle_dev.cli.records_option import records_option, records_place, site_folder, site_option
+from particle_dev.cli.station_release import from_release, refuse_recipe, trust_option, trusted_keys
 from particle_dev.cli.station_view import JsonView, StationView, print_summary
 from particle_dev.errors import JournalError, RecordsAwayError
 from particle_dev.permissions import Permissions
@@ -42,7 +43,15 @@ def station() -> None:
 
 
 @station.command("run")
-@click.option("--recipe", "recipe_path", required=True, type=click.Path(path_type=Path), help="Recipe (TOML).")
+@click.option("--recipe", "recipe_path", type=click.Path(path_type=Path), help="Recipe (TOML).")
+@click.option("--release", "release_path", type=click.Path(path_type=Path), help="Signed release, instead of a recipe.")
+@trust_option
+@click.option(
+    "--production",
+    is_flag=True,
+    envvar="PARTICLE_DEV_PRODUCTION",
+    help="Work by signed releases of trusted keys alone [env: PARTICLE_DEV_PRODUCTION].",
+)
 @click.option("--bench", "bench_spec", required=True, metavar="NAME|FILE", help="usb, virtual, or a bench file (TOML).")
 @click.option(
     "--out",
@@ -59,7 +68,10 @@ def station() -> None:
 @store_option
 @json_option
 def run(
-    recipe_path: Path,
+    recipe_path: Path | None,
+    release_path: Path | None,
+    trust: tuple[Path, ...],
+    production: bool,
     bench_spec: str,
     folder: Path | None,
     operator: str | None,
@@ -76,13 +88,21 @@ def run(
 
     identify, check, plan, enter DFU mode, erase and write, read back, power off in DFU mode. No board boots its new
     application, unless the recipe's strategy is A and --may-connect is given. A recipe with a [cloud] also asks for
-    each unit's record there, before and after. Exit status 0 only when every slot passed; 6 when one was empty. With
+    each unit's record there, before and after. A release brings recipe and firmware along; only with --production a
+    signature is asked of it. Exit status 0 only when every slot passed; 6 when one was empty. With
     --json every event is a line.
     """
-    recipe = load_recipe(recipe_path)
-    table = read_bench(bench_spec)
-    store = open_store(store_dir)
+    site = site_folder(site_dir)
     folder = folder or Path("station-runs") / datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    if (recipe_path is None) == (release_path is None):
+        raise click.UsageError("give --recipe or --release.")
+    if recipe_path is not None:
+        refuse_recipe(production, recipe_path)
+        recipe, store = load_recipe(recipe_path), open_store(store_dir)
+    table = read_bench(bench_spec)
+    if release_path is not None:
+        _make_folder(folder)
+        recipe, store = from_release(release_path, trusted_keys(trust, site), production, folder)
     releases = {name: choice.device_os for name, choice in recipe.firmware.items()}
     factory = factory_modules(store, releases)
     expected = {str(s["name"]): str(s["device_id"]) for s in table.slots if "device_id" in s}
@@ -91,7 +111,6 @@ def run(
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup asked for that
             signal.signal(number, signal.default_int_handler)
-    site = site_folder(site_dir)
     keeper = RecordKeeper(StationKey(site), records_place(records) if records else None)
     permissions = Permissions(may_connect=may_connect, may_bill=may_bill)
     with (

@@ -168,6 +168,7 @@ class Station:
                 "sha256": self._recipe.sha256,
                 "path": self._recipe.path,
                 "limits": asdict(self._recipe.limits),
+                "release": asdict(self._recipe.release) if self._recipe.release else None,
             },
             "bench": {"name": self._bench.name},
             "slots": [s.name for s in self._bench.slots],
@@ -176,7 +177,9 @@ class Station:
         }
 
     def _check_same_run(self, prior: RunRecord) -> None:
-        if prior.recipe["sha256"] != self._recipe.sha256 or prior.bench != self._bench.name:
+        release = asdict(self._recipe.release) if self._recipe.release else None
+        same = (prior.recipe["sha256"], prior.recipe.get("release")) == (self._recipe.sha256, release)
+        if not same or prior.bench != self._bench.name:
             raise JournalError(
                 f"{self._folder} holds a run of '{prior.recipe['name']}' on bench '{prior.bench}', which differs "
                 "from this one",

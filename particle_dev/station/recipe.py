@@ -79,6 +79,16 @@ class ProbeChoice:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseMark:
+    """The release that a recipe came in; ``sha256`` stands for all of its files. ``signed_by`` None: nobody vouches."""
+
+    name: str
+    version: str
+    sha256: str
+    signed_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """One recipe. ``firmware`` is by platform name; ``sha256`` is that of the file at ``path``.
 
@@ -101,6 +111,7 @@ class Recipe:
     """What is done to a unit, in an order that the strategy allows; empty: the usual one."""
     test_profile: str | None = None
     """Login of the account in which units of strategy B were tested."""
+    release: ReleaseMark | None = None
 
     @property
     def acts(self) -> tuple[Act, ...]:

@@ -37,7 +37,49 @@ class Anchor:
     sha256: str
 
 
-class StationKey:
+class SigningKey:
+    """An Ed25519 key; ``public_key`` as hex. Made by :meth:`make`, read by :meth:`read`."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+        self.public_key = key.public_key().public_bytes_raw().hex()
+
+    @classmethod
+    def make(cls, path: Path) -> SigningKey:
+        """A new key in a new file (PKCS #8, mode 0600). JournalError: the file exists, or cannot be written."""
+        try:
+            if path.exists():
+                raise _no_key(path, "it exists already")
+            _make(path)
+        except OSError as error:
+            raise _no_key(path, error.strerror or str(error)) from error
+        return cls.read(path)
+
+    @classmethod
+    def read(cls, path: Path) -> SigningKey:
+        """The key in a file. JournalError: it cannot be read, or is no Ed25519 key."""
+        try:
+            key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        except OSError as error:
+            raise _no_key(path, error.strerror or str(error)) from error
+        except (ValueError, TypeError) as error:
+            raise _no_key(path, "it is no private key in PEM") from error
+        if not isinstance(key, Ed25519PrivateKey):
+            raise _no_key(path, "it is no Ed25519 key")
+        return cls(key)
+
+    def sign(self, message: bytes) -> str:
+        """Signature as hex."""
+        return self._key.sign(message).hex()
+
+    def public_pem(self) -> str:
+        """The public key, to be given to who verifies elsewhere."""
+        public = self._key.public_key()
+        form = serialization.PublicFormat.SubjectPublicKeyInfo
+        return public.public_bytes(serialization.Encoding.PEM, form).decode("ascii")
+
+
+class StationKey(SigningKey):
     """A station's key and its memory in ``folder``. ``station_id`` are 16 hex digits of the public key's SHA-256.
 
     JournalError from the constructor: the folder cannot be written, or what lies there is no such key.
@@ -51,28 +93,10 @@ class StationKey:
             folder.mkdir(parents=True, exist_ok=True)
             if not path.exists():
                 _make(path)
-            content = path.read_bytes()
         except OSError as error:
             raise _unusable(path, error.strerror or str(error)) from error
-        try:
-            key = serialization.load_pem_private_key(content, password=None)
-        except (ValueError, TypeError) as error:
-            raise _unusable(path, "it is no private key in PEM") from error
-        if not isinstance(key, Ed25519PrivateKey):
-            raise _unusable(path, "it is no Ed25519 key")
-        self._key = key
-        self.public_key = key.public_key().public_bytes_raw().hex()
+        super().__init__(SigningKey.read(path)._key)
         self.station_id = station_id_of(self.public_key)
-
-    def sign(self, message: bytes) -> str:
-        """Signature as hex."""
-        return self._key.sign(message).hex()
-
-    def public_pem(self) -> str:
-        """The public key, to be given to who verifies elsewhere."""
-        public = self._key.public_key()
-        form = serialization.PublicFormat.SubjectPublicKeyInfo
-        return public.public_bytes(serialization.Encoding.PEM, form).decode("ascii")
 
     def anchor(self, database_id: str) -> Anchor | None:
         """Where this station's chain in a database stood; None: it never wrote there. JournalError: unreadable."""
@@ -167,6 +191,12 @@ def _unusable(path: Path, why: str) -> JournalError:
         f"cannot use {path}: {why}",
         path=str(path),
         hint="give a folder of the station's own with --site; a lost key means a new station in the records",
+    )
+
+
+def _no_key(path: Path, why: str) -> JournalError:
+    return JournalError(
+        f"cannot use the key {path}: {why}", path=str(path), hint="keys are made once, in a new file, and kept secret"
     )
 
 

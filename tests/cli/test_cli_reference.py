@@ -67,7 +67,7 @@ def test_commands_of_other_packages_are_among_them():
 
 def test_no_command_is_named_that_there_is_not():
     known = {name for name, _ in commands()}
-    named = re.findall(r"`((?:cloud|esp|firmware|records|station|sim|swd)(?: [a-z0-9-]+){1,2})", REFERENCE)
+    named = re.findall(r"`((?:cloud|esp|firmware|label|records|station|sim|swd)(?: [a-z0-9-]+){1,2})", REFERENCE)
     # Two words or three; what follows two may be an argument.
     assert [n for n in named if n not in known and " ".join(n.split()[:2]) not in known] == []
     assert len(named) >= 10
@@ -78,7 +78,7 @@ def test_what_to_do_names_commands_that_there_are():
     groups = {name.rpartition(" ")[0] for name in known} - {""}
     for path in (Path(__file__).parents[2] / "particle_dev").rglob("*.py"):
         for words in re.findall(
-            r"particle-dev ((?:cloud|esp|firmware|records|station|sim|swd)(?: [a-z0-9-]+)*)", path.read_text()
+            r"particle-dev ((?:cloud|esp|firmware|label|records|release|station|sim|swd)(?: [a-z0-9-]+)*)", path.read_text()
         ):
             parts = words.split()
             found = {" ".join(parts[:n]) for n in range(1, len(parts) + 1)}
