@@ -92,12 +92,12 @@ def other_value(value, salt):
         return value[:place] + bytes([value[place] ^ (1 << salt % 8)]) + value[place + 1 :]
     if isinstance(value, int | float):
         return value + 1 + salt % 7
+    if not value:
+        return "x"
     with_json = value[:1] in '{["' or value in ("null", "true", "false")
     if with_json:
         meant = json.loads(value)
         return json.dumps([meant, salt] if not isinstance(meant, dict) else {**meant, f"x{salt}": 1})
-    if not value:
-        return "x"
     place = salt % len(value)
     return value[:place] + ("b" if value[place] == "a" else "a") + value[place + 1 :]
 
