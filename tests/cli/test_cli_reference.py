@@ -78,7 +78,8 @@ def test_what_to_do_names_commands_that_there_are():
     groups = {name.rpartition(" ")[0] for name in known} - {""}
     for path in (Path(__file__).parents[2] / "particle_dev").rglob("*.py"):
         for words in re.findall(
-            r"particle-dev ((?:cloud|esp|firmware|label|records|release|station|sim|swd)(?: [a-z0-9-]+)*)", path.read_text()
+            r"particle-dev ((?:cloud|esp|firmware|label|records|release|station|sim|swd)(?: [a-z0-9-]+)*)",
+            path.read_text(),
         ):
             parts = words.split()
             found = {" ".join(parts[:n]) for n in range(1, len(parts) + 1)}
