@@ -5,7 +5,7 @@ from pathlib import Path
 
 import platformdirs
 import pytest
-from particle_harness.selftest_boards import build_ports
+from particle_harness.selftest_boards import build_host_port
 
 from particle_dev.errors import ParticleDevError
 from particle_dev.flash.store import FirmwareStore
@@ -40,7 +40,7 @@ probe = true
 name = "5"
 platform = "boron"
 wiring = ["selftest"]
-application = ["program:{ports}/selftest_host --requests"]
+application = ["program:{selftest} --requests"]
 [[slot]]
 name = "6"
 platform = "boron"
@@ -69,7 +69,13 @@ def pytest_configure(config):
         path = ROOT / "build" / "hil" / "virtual.toml"
         path.parent.mkdir(parents=True, exist_ok=True)
         if not hasattr(config, "workerinput"):
-            path.write_text(VIRTUAL.format(ports=build_ports(firmware, firmware / "build")), encoding="utf-8")
+            try:
+                selftest = build_host_port(firmware, firmware / "build")
+            except (RuntimeError, OSError) as error:
+                raise pytest.UsageError(
+                    f"a virtual board's self-test firmware does not build (make, gcc): {error}"
+                ) from error
+            path.write_text(VIRTUAL.format(selftest=selftest), encoding="utf-8")
         config.option.bench = str(path)
         if config.option.particle_firmware is None:
             # Boards come with the bootloaders of the release: a stand-in of the same version is not the same.

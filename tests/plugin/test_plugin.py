@@ -1,14 +1,17 @@
 """The pytest plugin, by runs of pytest on virtual boards. Boards and plugin are ours; pytest and xdist are the judges
 of how the plugin behaves among others."""
 
+import logging
 import subprocess
 import sys
+import textwrap
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 from particle_harness.bench import default_device_id
 from particle_harness.boards import hardware
+from particle_harness.factory import app_stand_in
 from particle_harness.hil.bench import HilBench
 from particle_harness.hil.cloud import particle_cloud
 from particle_harness.hil.leases import try_lease
@@ -207,6 +210,31 @@ def test_all_boards_at_once(run):
     assert run(text, bench=two()).ret == 0
 
 
+def test_a_blank_board_is_reached_by_its_probe(run):
+    """Nothing of it is on USB: its platform comes from the bench file, its Device ID from the chip."""
+    bench = """
+        [bench]
+        driver = "virtual"
+        [[slot]]
+        name = "A"
+        platform = "boron"
+        blank = true
+        probe = true
+    """
+    text = """
+        import pytest
+        from particle_dev.device.swd import swd_session
+        @pytest.mark.particle_link("swd")
+        def test_a(particle_board):
+            assert (particle_board.device_id, particle_board.device_os) == ("", None)
+            assert not particle_board.is_there()
+            with swd_session(particle_board.slot.probe_id, particle_board.platform) as session:
+                assert session.identity().device_id.startswith("e00fce68")
+        def test_b(particle_board): pass
+    """
+    run(text, bench=textwrap.dedent(bench)).assert_outcomes(passed=1, errors=1)
+
+
 def test_a_skip_of_ones_own_is_no_pass_either(run):
     assert run("import pytest\ndef test_a(particle_board): pytest.skip('not today')").ret == NOT_RUN
 
@@ -390,6 +418,7 @@ def test_a_failure_shows_the_log_of_its_board(run):
 def test_logs_as_files_with_transfers(run, pytester):
     run(NAME, "--particle-logs=logs", bench=two())
     text = (pytester.path / "logs" / "A.log").read_text()
+    assert logging.getLogger("particle_dev.traffic").propagate
     assert "particle_dev.traffic" in text
     assert text.splitlines()[0].endswith("not running") or "taken: Boron" in text.splitlines()[0]
 
@@ -487,6 +516,28 @@ def test_device_tests_by_name(run, pytester, program):
     assert result.ret == 0
 
 
+def test_the_application_of_device_tests_is_flashed_where_another_is(run, pytester, program):
+    """Its bytes, proven by the flash way; what answers is the program of the virtual board either way."""
+    kind = hardware("boron")
+    (pytester.path / "app.bin").write_bytes(app_stand_in(kind, 5802, version=7, linked_for=5802))
+    keys = 'tests = ["gpio", "ram"]\napp = "app.bin"'
+    (pytester.path / "app.device-tests.toml").write_text(DEVICE_TESTS.format(keys=keys))
+    state = 'driver = "virtual"\nstate_dir = "boards"'
+    # From Device OS 5.6.0 on a running board tells the hashes of its modules.
+    bench = device_bench(program).replace('driver = "virtual"', state) + 'device_os = "5.8.2"\n'
+    result = run(None, "--particle-logs=logs", bench=bench)
+    result.assert_outcomes(passed=2)
+    lines = [x for x in (pytester.path / "logs" / "A.log").read_text().splitlines() if "app.bin: " in x]
+    assert ["flash" in line for line in lines] == [True, False]
+    assert lines[1].endswith("it is there")
+
+
+def test_device_tests_that_flash_need_a_board_that_may_be_erased(run, pytester, program):
+    keys = 'tests = ["gpio"]\napp = "app.bin"'
+    (pytester.path / "app.device-tests.toml").write_text(DEVICE_TESTS.format(keys=keys))
+    assert run(None, bench=device_bench(program) + "[test]\n").ret == NOT_RUN
+
+
 def test_device_tests_of_a_board_without_such_an_application(run, pytester):
     (pytester.path / "app.device-tests.toml").write_text(DEVICE_TESTS.format(keys='tests = ["gpio"]'))
     result = run(None, bench=two())
@@ -509,6 +560,7 @@ def test_device_tests_that_may_connect_need_a_board_that_may(run, pytester, prog
         ("system_thread = 1", "system_thread must be true or false"),
         ("oops = 1", "unknown key 'oops'"),
         ("timeout_s = 0", "timeout_s must be a number"),
+        ('app = "a.bin"', "app without tests"),
     ],
 )
 def test_bad_files_of_device_tests(run, pytester, keys, word):

@@ -9,8 +9,8 @@
     system_thread = true         # optional
     stays_offline = true         # the application never connects; else boards must be in may_connect
     timeout_s = 600              # optional, of each test
-
-The application is on the board already: `particle-dev flash`.
+    app = "build/tests.bin"      # optional, beside this file: flashed where the board has another; needs tests,
+                                 # may_erase and may_connect. Without it the application is on the board already
 """
 
 from __future__ import annotations
@@ -18,16 +18,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from particle_dev.device.device_tests import TEST_TIMEOUT_S, DeviceTestResult, DeviceTestSession
 from particle_dev.errors import ParticleDevError
+from particle_dev.flash.carry_out import carry_out
+from particle_dev.flash.inventory import read_inventory
+from particle_dev.flash.offers import Offer
+from particle_dev.flash.update_plan import make_update_plan
 from particle_dev.protocol.device_tests import RunnerStatus, SystemMode
 from particle_dev.toml_file import TomlFile, TomlTable
+from particle_harness.hil.board import Board
 
-_KEYS = ["platforms", "tests", "system_mode", "system_thread", "stays_offline", "timeout_s"]
+_KEYS = ["platforms", "tests", "system_mode", "system_thread", "stays_offline", "timeout_s", "app"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,7 @@ class DeviceTestPlan:
     system_thread: bool | None
     stays_offline: bool
     timeout_s: float
+    app: Path | None = None
 
 
 class DeviceTestFailedError(Exception):
@@ -59,8 +66,10 @@ class DeviceTestFile(pytest.File):
             raise self.CollectError(str(error)) from error
         if plan.platforms:
             self.add_marker(pytest.mark.particle_platform(*plan.platforms))
-        if not plan.stays_offline:
+        if not plan.stays_offline or plan.app is not None:
             self.add_marker(pytest.mark.may_connect)
+        if plan.app is not None:
+            self.add_marker(pytest.mark.may_erase)
         for name in plan.tests or self._ask():
             yield DeviceTestItem.from_parent(self, name=name, plan=plan)
 
@@ -102,6 +111,8 @@ class DeviceTestItem(pytest.Item):
         from particle_harness.plugin import take_for  # noqa: PLC0415
 
         (board,) = take_for(self, self._stack).boards
+        if self.plan.app is not None:
+            put_application(board, self.plan.app)
         self._session = self._stack.enter_context(
             DeviceTestSession(
                 board.host, board.slot.port_path, board.permissions, stays_offline=self.plan.stays_offline
@@ -134,6 +145,19 @@ class DeviceTestItem(pytest.Item):
         return self.path, None, f"device test {self.name}"
 
 
+def put_application(board: Board, path: Path) -> None:
+    """Flash an application where the board has another, and boot it; before Device OS 5.6.0, which tells no hashes,
+    each time. Raises what flashing raises."""
+    offer = Offer()
+    offer.add_paths([path], board.platform)
+    device = board.device()
+    inventory = read_inventory(board.host, device)
+    plan = make_update_plan(inventory, list(offer.files), mode=device.mode, leave=True)
+    board.log.add(f"{path.name}: {'; '.join(str(phase.kind) for phase in plan.phases) or 'it is there'}")
+    for _ in carry_out(board.host, device, plan, offer.contents.__getitem__, permissions=board.permissions):
+        pass
+
+
 def _report(result: DeviceTestResult) -> None:
     if result.status is RunnerStatus.SKIPPED:
         pytest.skip(f"the application skipped it: {result.log or 'it does not say why'}")
@@ -149,13 +173,18 @@ def load_plan(file: TomlFile) -> DeviceTestPlan:
     mode = table.text("system_mode") if "system_mode" in table.values else None
     if mode is not None and mode not in list(SystemMode):
         raise table.error("system_mode", f"no system mode {mode!r}", hint=f"one of {', '.join(SystemMode)}")
+    app = file.path.parent / table.text("app") if "app" in table.values else None
+    tests = _names(table, "tests")
+    if app is not None and not tests:
+        raise table.error("app", "app without tests", hint="name the tests: it is flashed when the first of them runs")
     return DeviceTestPlan(
         _names(table, "platforms"),
-        _names(table, "tests"),
+        tests,
         SystemMode(mode) if mode is not None else None,
         _switch(table, "system_thread"),
         bool(_switch(table, "stays_offline")),
         table.seconds("timeout_s", TEST_TIMEOUT_S),
+        app,
     )
 
 
