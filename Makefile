@@ -138,7 +138,7 @@ soak: $(VENV)/.ready $(TEST_FIRMWARE)/.ready
 
 # Unmodified programs on virtual boards: dfu-util, lsusb, udev, npm's usb, particle-cli on a mocked bus; a kernel in QEMU.
 JUDGES := $(CACHE)/judges
-JUDGE_PACKAGES := umockdev dfu-util openocd uhubctl usbutils udev usbip qemu-system-x86 busybox-static kmod postgresql
+JUDGE_PACKAGES := umockdev dfu-util openocd uhubctl usbutils udev usbip qemu-system-x86 busybox-static kmod postgresql chromium poppler-utils
 # particle-cli uses execa without naming it among its dependencies.
 JUDGE_NPM := particle-cli@3.43.1 execa@5 usb@2.18.0
 # In a folder of its own: particle-cli brings an older particle-api-js along, which judges too. typescript: holds

@@ -4,7 +4,8 @@ A step lists what it measured under ``measurements`` in its evidence::
 
     {"name": "rssi", "value": -71, "units": "dBm", "lower": -100, "upper": null}
 
-``value`` is a number, or text that has no limits; ``lower``, ``upper`` and ``units`` may be left out. Besides, the
+``value`` is a number, or text that has no limits; ``lower``, ``upper`` and ``units`` may be left out, and be spelled
+``min``, ``max`` and ``unit``. Besides, the
 duration of every step that ended is a measurement, whose upper limit is that of the recipe.
 """
 
@@ -82,8 +83,9 @@ def _of_step(attempt: int, step: StepRecord, limits: Mapping[str, Any]) -> Itera
         if isinstance(item, Mapping) and isinstance(item.get("name"), str):
             value = _number(item.get("value"))
             text = None if value is not None else str(item.get("value"))
-            units = str(item["units"]) if item.get("units") is not None else None
-            lower, upper = _number(item.get("lower")), _number(item.get("upper"))
+            units = item.get("units", item.get("unit"))
+            units = str(units) if units is not None else None
+            lower, upper = _number(item.get("lower", item.get("min"))), _number(item.get("upper", item.get("max")))
             yield Measurement(attempt, step.name, item["name"], value, text, units, lower, upper)
     if step.duration_s is not None:
         limit = _number(limits.get(_STEP_LIMITS.get(step.name, "")))

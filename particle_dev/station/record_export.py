@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 from particle_dev.station.events import JsonObject, StepStatus, Verdict, parse_timestamp
 from particle_dev.station.measurements import Measurement, MeasurementStatus, unit_measurements
-from particle_dev.station.record_rows import Attachment, unit_key
+from particle_dev.station.record_rows import Attachment
 from particle_dev.station.record_search import FoundUnit
 from particle_dev.station.run_record import RunRecord, StepRecord, UnitRecord
 
@@ -77,7 +77,7 @@ def openhtf_records(
     for unit in run.units:
         error = unit.error
         yield {
-            "dut_id": unit_key(unit),
+            "dut_id": unit.key,
             "station_id": station_id or run.bench,
             "start_time_millis": _millis(unit.attempts[0].started_at),
             "end_time_millis": _millis(unit.attempts[-1].last_event_at),
@@ -85,7 +85,7 @@ def openhtf_records(
             "outcome_details": [{"code": error["type"], "description": error["message"]}] if error else [],
             "code_info": {"name": run.recipe.get("path"), "docstring": run.recipe.get("name"), "sourcecode": ""},
             "metadata": _metadata(run, unit),
-            "phases": list(_phases(run, unit, [file for file in files if file.unit in ("", unit_key(unit))])),
+            "phases": list(_phases(run, unit, [file for file in files if file.unit in ("", unit.key)])),
             "diagnoses": [],
             "log_records": [],
         }
@@ -183,7 +183,7 @@ def _suite(suites: ElementTree.Element, run: RunRecord, unit: UnitRecord) -> Non
     suite = ElementTree.SubElement(
         suites,
         "testsuite",
-        name=_text(unit_key(unit)),
+        name=_text(unit.key),
         timestamp=unit.attempts[0].started_at.removesuffix("Z"),
         hostname=_text(run.bench),
         tests=str(len(unit.steps) + 1),

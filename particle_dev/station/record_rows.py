@@ -63,11 +63,6 @@ class Origin:
     journal_sha256: str | None = None
 
 
-def unit_key(unit: UnitRecord) -> str:
-    """The key of a unit in the database."""
-    return unit.device_id or f"slot:{unit.slot}"
-
-
 def rows_of_run(record: RunRecord, origin: Origin, attachments: Iterable[Attachment] = ()) -> RunRows:
     """All rows of a run, as they will be read back."""
     rows: RunRows = {table.name: [] for table in tables.RUN_TABLES}
@@ -78,7 +73,7 @@ def rows_of_run(record: RunRecord, origin: Origin, attachments: Iterable[Attachm
     add(tables.runs, _run_row(record, origin))
     limits = record.recipe.get("limits")
     for position, unit in enumerate(record.units):
-        key = {"run_id": record.run_id, "unit": unit_key(unit)}
+        key = {"run_id": record.run_id, "unit": unit.key}
         add(tables.units, key | _unit_row(unit, position))
         for table, items in _unit_parts(unit, limits if isinstance(limits, dict) else {}):
             for number, item in enumerate(items):

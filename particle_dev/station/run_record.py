@@ -88,6 +88,11 @@ class UnitRecord:
     gate: Gate | None = None
 
     @property
+    def key(self) -> str:
+        """Its name in the records: the Device ID, or ``slot:<name>`` when the board never told it."""
+        return self.device_id or f"slot:{self.slot}"
+
+    @property
     def error(self) -> JsonObject | None:
         """Why the unit did not pass: error of the last failed step of its last attempt, or of its end. None: it passed,
         or was cut short."""
