@@ -133,8 +133,13 @@ hil: $(VENV)/.ready $(TEST_FIRMWARE)/.ready
 # The whole of what CI samples: every transfer, every page. Hours.
 .PHONY: soak
 soak: $(VENV)/.ready $(TEST_FIRMWARE)/.ready
-	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) $(BIN)/python -m pytest -m soak --ignore=$(USB_JUDGES)
+	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) $(BIN)/python -m pytest -m soak --ignore=$(USB_JUDGES) --deselect=tests/station/test_guard_mutants.py
 	GUARD_STEPS=$${GUARD_STEPS:-100000} $(BIN)/python -m pytest tests/station/test_guard_proof.py
+
+# Whether the guard's proof would notice if the guard ignored something: about an hour.
+.PHONY: guard-mutants
+guard-mutants: $(VENV)/.ready
+	$(BIN)/python -m pytest -m soak tests/station/test_guard_mutants.py
 
 # Unmodified programs on virtual boards: dfu-util, lsusb, udev, npm's usb, particle-cli on a mocked bus; a kernel in QEMU.
 JUDGES := $(CACHE)/judges

@@ -162,6 +162,13 @@ class CloudSide:
         """Catch up with the board's clock."""
         self._advance()
 
+    def resume(self) -> None:
+        """The cloud has been away and is back: a session goes on, which to the cloud is a handshake."""
+        with self._lock:
+            self._advance()
+            if self._link is not None and self._state.cloud_status == _CONNECTED:
+                self._link.connect(self.hello())
+
     def serve(self, command: Command) -> Any:
         """Carry out a command. Raises NoAnswerError when the board is not online or refuses."""
         with self._lock:

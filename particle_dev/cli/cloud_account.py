@@ -13,10 +13,9 @@ from particle_dev.cli.cloud_common import (
     need_yes,
     organization_option,
     product_option,
-    read_secret,
     yes_option,
 )
-from particle_dev.cli.cloud_options import opened_cloud
+from particle_dev.cli.cloud_options import opened_cloud, read_secret
 from particle_dev.cli.cloud_output import print_fields, print_json, print_table
 from particle_dev.cloud.groups import create_group, remove_group
 from particle_dev.cloud.groups import groups as get_groups

@@ -64,16 +64,6 @@ def devices_of(api: CloudApi, product_ref: str | None) -> Devices:
     return AccountDevices(api) if product_ref is None else ProductDevices(api, product_ref)
 
 
-def read_secret(file: Path) -> Secret[str]:
-    """The secret in a file, ``-`` for standard input, without the end of its line. Raises ConfigError."""
-    try:
-        with click.open_file(str(file), encoding="utf-8") as stream:
-            return Secret(stream.read().rstrip("\r\n"))
-    except (OSError, UnicodeError) as e:
-        reason = e.strerror if isinstance(e, OSError) else "it is no text"
-        raise ConfigError(f"{file} cannot be read: {reason}", file=str(file), hint="give a readable file") from e
-
-
 @contextmanager
 def new_secret_file(file: Path) -> Iterator[Callable[[Secret[str]], None]]:
     """A new file for a secret that only its owner can read, made before the secret is asked for: tokens are told once.

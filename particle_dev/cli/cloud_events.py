@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from particle_dev.cli.cloud_common import cloud_command, devices_of, product_option, read_secret
-from particle_dev.cli.cloud_options import opened_cloud
+from particle_dev.cli.cloud_common import cloud_command, devices_of, product_option
+from particle_dev.cli.cloud_options import opened_cloud, read_secret
 from particle_dev.cli.cloud_output import plain, print_json
 from particle_dev.cli.escape import escaped
 from particle_dev.cli.exit_codes import ExitCode

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
 import click
 
-from particle_dev.cli.cloud_common import cloud_command, new_secret_file, read_secret
-from particle_dev.cli.cloud_options import opened_cloud
+from particle_dev.cli.cloud_common import cloud_command, new_secret_file
+from particle_dev.cli.cloud_options import opened_cloud, read_secret
 from particle_dev.cli.cloud_output import print_fields, print_json
 from particle_dev.cli.options import json_option
 from particle_dev.cloud.api import CloudApi
@@ -35,7 +36,12 @@ from particle_dev.protocol.secret import Secret
     type=click.Path(path_type=Path, readable=False),
     help="File with the password, - for standard input; default: asked for.",
 )
-@click.option("--otp", metavar="CODE", help="One-time password, for accounts with multi-factor authentication.")
+@click.option(
+    "--otp-file",
+    type=click.Path(path_type=Path, readable=False),
+    help="File with the one-time password, for accounts with multi-factor authentication, - for standard input; "
+    "default: asked for when the cloud wants it.",
+)
 @click.option(
     "--days", type=click.IntRange(0, 3650), default=90, show_default=True, help="Life of the token; 0: for ever."
 )
@@ -48,7 +54,7 @@ from particle_dev.protocol.secret import Secret
 def login(
     username: str,
     password_file: Path | None,
-    otp: str | None,
+    otp_file: Path | None,
     days: int,
     save: bool,
     out_file: Path | None,
@@ -62,18 +68,15 @@ def login(
     """
     if not save and out_file is None:
         raise click.UsageError("Say where the token goes: --save, or --out FILE.")
+    if password_file == otp_file == Path("-"):
+        raise click.UsageError("Only one of --password-file and --otp-file can be standard input.")
     chosen = load_profile(profile)
-    if password_file is not None:
-        password = read_secret(password_file)
-    elif sys.stdin.isatty():
-        password = Secret(click.prompt("Password", hide_input=True, err=True))
-    else:
-        raise click.UsageError("Give the password with --password-file.")
+    password = _secret(password_file, "Password", "--password-file")
     given = click.get_current_context().find_object(CloudApi)
     api = given or open_cloud(chosen)
     try:
         with new_secret_file(out_file) if out_file is not None else nullcontext() as keep:
-            got = log_in(api, username, password, otp=Secret(otp) if otp else None, lifetime_s=days * 86400)
+            got = log_in(api, username, password, otp=_one_time_password(otp_file), lifetime_s=days * 86400)
             if keep is not None:
                 keep(got.access_token)
     finally:
@@ -88,6 +91,21 @@ def login(
         "file": str(out_file) if out_file else None,
     }
     print_json(told) if as_json else print_fields(told)
+
+
+def _secret(file: Path | None, what: str, option: str) -> Secret[str]:
+    if file is not None:
+        return read_secret(file)
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"Give the {what.lower()} with {option}.")
+    return Secret(click.prompt(what, hide_input=True, err=True))
+
+
+def _one_time_password(file: Path | None) -> Callable[[], Secret[str]] | None:
+    """What asks for it; None: nobody could be asked."""
+    if file is None and not sys.stdin.isatty():
+        return None
+    return lambda: _secret(file, "One-time password", "--otp-file")
 
 
 @click.command()

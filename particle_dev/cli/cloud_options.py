@@ -37,17 +37,19 @@ def opened_cloud(profile: str | None, token_file: Path | None) -> Iterator[Cloud
     if given is not None:
         yield given
         return
-    api = open_cloud(load_profile(profile), token=_token(token_file) if token_file else None)
+    api = open_cloud(load_profile(profile), token=read_secret(token_file) if token_file else None)
     try:
         yield api
     finally:
         api.link.close()
 
 
-def _token(file: Path) -> Secret[str]:
+def read_secret(file: Path) -> Secret[str]:
+    """The secret in a file, ``-`` for standard input, without the end of its line. Raises ConfigError."""
     try:
-        return Secret(file.read_text(encoding="utf-8").strip())
-    except (OSError, UnicodeDecodeError) as error:
+        with click.open_file(str(file), encoding="utf-8") as stream:
+            return Secret(stream.read().strip("\r\n"))
+    except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        hint = "give a file that holds the token alone"
+        hint = "give a file that holds the secret alone"
         raise ConfigError(f"{file}: cannot be read: {reason}", file=str(file), hint=hint) from error

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from particle_dev.cloud.order_file import OrderEntry
-from particle_dev.cloud.sim_wait import SimState, SimWait
+from particle_dev.cloud.sim_wait import SimWait, SimWaitState
 
 
 class Outcome(StrEnum):
@@ -43,7 +43,7 @@ class SlowSim:
     """A SIM that is not active: ``parked`` (SIM-PEND) or ``failed``; ``status`` None: the product does not have it."""
 
     wait: SimWait
-    state: SimState
+    state: SimWaitState
     status: str | None
     message: str
     hint: str
@@ -71,7 +71,7 @@ class ImportReport:
         """``done``: all that was asked for is in the product, its SIMs active. ``failed``: some is not and will not
         be by itself. ``incomplete``: nothing failed, but some lines were skipped, or something is not known yet."""
         refused = [n for n in self.bad if n.outcome not in (Outcome.UNANSWERED, Outcome.NOT_FOUND)]
-        if refused or any(sim.state is SimState.FAILED for sim in self.slow_sims):
+        if refused or any(sim.state is SimWaitState.FAILED for sim in self.slow_sims):
             return "failed"
         waiting = self.bad or self.slow_sims or self.simless or self.skipped
         return "incomplete" if waiting else "done"

@@ -14,7 +14,7 @@ from particle_dev.cloud.import_report import SlowSim
 from particle_dev.cloud.import_state import ImportState
 from particle_dev.cloud.order_file import OrderEntry
 from particle_dev.cloud.records import SimRecord
-from particle_dev.cloud.sim_wait import ACTIVE, SimState, SimWait, advice
+from particle_dev.cloud.sim_wait import ACTIVE, SimWait, SimWaitState, advice
 from particle_dev.cloud.sims import Sims
 from particle_dev.transport.base import Clock
 
@@ -121,7 +121,7 @@ class SimWatch:
             wait = SimWait(iccid, device_id, item.sim_class, look is not None and look.was_off, since)
             is_off = look is not None and look.status == DEACTIVATED
             if is_off and not item.is_asked and iccid not in self.state.waits:
-                idle.append(_slow(SimState.FAILED, wait, look))
+                idle.append(_slow(SimWaitState.FAILED, wait, look))
             else:
                 waits.append(wait)
         self.state.wait_for(waits)
@@ -138,8 +138,10 @@ class SimWatch:
         while True:
             self.progress(total - len(pending), total)
             states = {iccid: wait.schedule.state(self._elapsed_s(wait)) for iccid, wait in pending.items()}
-            attended = [iccid for iccid, state in states.items() if state is SimState.WAITING]
-            looked_at = attended or [iccid for iccid, state in states.items() if patient and state is SimState.PARKED]
+            attended = [iccid for iccid, state in states.items() if state is SimWaitState.WAITING]
+            looked_at = attended or [
+                iccid for iccid, state in states.items() if patient and state is SimWaitState.PARKED
+            ]
             if not looked_at:
                 return [_slow(states[iccid], wait, looks.get(iccid)) for iccid, wait in pending.items()]
             schedules = [pending[iccid].schedule for iccid in looked_at]
@@ -179,13 +181,13 @@ def _is_active(look: SimLook | None) -> bool:
     return look is not None and look.status == ACTIVE
 
 
-def _slow(state: SimState, wait: SimWait, look: SimLook | None) -> SlowSim:
+def _slow(state: SimWaitState, wait: SimWait, look: SimLook | None) -> SlowSim:
     status = look.status if look else None
     of = f" of {wait.device_id}" if wait.device_id else ""
     now = f"is {status}" if status else "is not in the product yet"
     trouble = f"; the carrier says: {look.trouble}" if look and look.trouble else ""
     message = f"SIM {wait.iccid}{of} {now}{trouble}"
-    if state is SimState.FAILED and status == DEACTIVATED:
+    if state is SimWaitState.FAILED and status == DEACTIVATED:
         hint = f"if it is to be on: particle-dev cloud sims activate {wait.iccid} --again --may-bill --product PRODUCT"
         return SlowSim(wait, state, status, message, hint)
     return SlowSim(wait, state, status, message, advice(state, wait))

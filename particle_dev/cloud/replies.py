@@ -87,7 +87,10 @@ def error_of(reply: HttpReply, where: str, *, now: datetime | None = None) -> Cl
     if code == "mfa_required":
         token = Secret(str(body.get("mfa_token", ""))) if isinstance(body, Mapping) else Secret("")
         return MfaRequiredError(
-            "The account has multi-factor authentication.", mfa_token=token, where=where, hint="log in with --otp CODE"
+            "The account has multi-factor authentication.",
+            mfa_token=token,
+            where=where,
+            hint="log in on a terminal, which asks for the code, or with --otp-file",
         )
     if any(words in text.lower() for words in _DEVICE_TIMEOUT_TEXTS) or status == 408:
         return CloudDeviceTimeoutError(

@@ -17,7 +17,7 @@ ACTIVE = "active"
 """``status`` of a SIM whose device can connect."""
 
 
-class SimState(StrEnum):
+class SimWaitState(StrEnum):
     """What is known of a SIM that should become active."""
 
     ACTIVE = "active"
@@ -39,11 +39,11 @@ class SimSchedule(NamedTuple):
     parked_poll_s: float = 900.0
     give_up_s: float = 86_400.0
 
-    def state(self, elapsed_s: float) -> SimState:
+    def state(self, elapsed_s: float) -> SimWaitState:
         """What to think of a SIM that is not active so long after it was asked for."""
         if elapsed_s < self.attended_s:
-            return SimState.WAITING
-        return SimState.PARKED if elapsed_s < self.give_up_s else SimState.FAILED
+            return SimWaitState.WAITING
+        return SimWaitState.PARKED if elapsed_s < self.give_up_s else SimWaitState.FAILED
 
     def next_poll_s(self, polls: int) -> float:
         """Seconds to wait before the next look, after ``polls`` looks, while the SIM is attended to."""
@@ -78,9 +78,9 @@ class SimWait(NamedTuple):
         return REACTIVATION if self.reactivated and slow else SCHEDULES[self.sim_class]
 
 
-def advice(state: SimState, wait: SimWait) -> str:
+def advice(state: SimWaitState, wait: SimWait) -> str:
     """What to do about a SIM that is not active."""
-    if state is SimState.FAILED:
+    if state is SimWaitState.FAILED:
         return "import the device once more; if the SIM stays inactive, ask Particle's support"
     if wait.reactivated and wait.sim_class is not SimClass.FAST:
         return (

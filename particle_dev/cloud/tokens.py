@@ -6,7 +6,7 @@ Source: particle-api-js 12.0.3 src/Particle.ts; cspell2k5/ParticleIoSDK UserPerm
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -98,9 +98,15 @@ def scopes_for(jobs: Iterable[str]) -> frozenset[str]:
 
 
 def log_in(
-    api: CloudApi, username: str, password: Secret[str], *, otp: Secret[str] | None = None, lifetime_s: int = LIFETIME_S
+    api: CloudApi,
+    username: str,
+    password: Secret[str],
+    *,
+    otp: Callable[[], Secret[str]] | None = None,
+    lifetime_s: int = LIFETIME_S,
 ) -> Login:
-    """A token for a user; ``lifetime_s`` 0 makes one that never expires. ``otp`` is the one-time password of MFA.
+    """A token for a user; ``lifetime_s`` 0 makes one that never expires. ``otp()`` gives the one-time password of MFA
+    and is called only when the cloud wants one.
 
     Raises MfaRequiredError without ``otp`` when the account has MFA; CloudAuthError for a wrong password;
     CloudLimitError when so many failed before that the cloud would block this address.
@@ -112,7 +118,7 @@ def log_in(
     except MfaRequiredError as error:
         if otp is None or not isinstance(error.mfa_token, Secret):
             raise
-        return _grant(api, {"grant_type": "urn:custom:mfa-otp", "mfa_token": error.mfa_token, "otp": otp})
+        return _grant(api, {"grant_type": "urn:custom:mfa-otp", "mfa_token": error.mfa_token, "otp": otp()})
 
 
 def log_in_client(api: CloudApi, client_id: str, client_secret: Secret[str]) -> Login:

@@ -10,6 +10,7 @@ import struct
 from bisect import bisect_right
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 from particle_dev.errors import FormatError
 
@@ -90,6 +91,7 @@ _OTHER = "is it a Particle device in DFU mode? Its bootloader names its memories
 _UNIT = {" ": 1, "B": 1, "K": 1024, "M": 1024 * 1024}
 
 
+@lru_cache(maxsize=64)
 def parse_memory_layout(text: str) -> MemoryLayout:
     """Sectors from a string such as ``@Internal Flash   /0x08000000/03*016Ka,01*064Kg``.
 

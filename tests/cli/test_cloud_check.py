@@ -114,6 +114,17 @@ def test_auto_approve(site, check):
 
 
 @pytest.mark.usefixtures("good")
+def test_members_of_another_platform(site, check):
+    """The cloud takes none in any more; members of earlier days may be there."""
+    (stranger,) = site.sim.population.make_devices("argon", ["e00fce68aaaaaaaaaaaaaaaa"])
+    with site.sim.session():
+        site.sim.take_into_product(stranger, site.product, "test")
+    exit_code, found = check()
+    assert exit_code == ExitCode.FAILED
+    assert [f["devices"] for f in found.values() if f["severity"] == "problem"] == [[stranger.id]]
+
+
+@pytest.mark.usefixtures("good")
 def test_development_marks(site, check):
     site.devices.set_development(IDS[1], True)
     exit_code, found = check()

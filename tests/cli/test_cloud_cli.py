@@ -23,6 +23,7 @@ from particle_dev.errors import (
     ConfigError,
     EventSourceError,
     LinkAccessError,
+    MfaRequiredError,
     ParticleDevError,
     PermissionMissingError,
 )
@@ -312,6 +313,22 @@ def test_login_whoami_logout(site, home, tmp_path):
     assert run(site, "logout", product=False).exit_code == 0
     assert "access_token" not in json.loads((home / ".particle" / "particle.config.json").read_text())
     assert isinstance(run(site, "whoami", product=False).exception, CloudAuthError)
+
+
+def test_a_one_time_password_is_in_no_command_line(site, home, tmp_path):
+    site.sim.population.add_account("careful@example.com", "password", mfa_secret="123456")
+    password, otp, out = tmp_path / "password", tmp_path / "otp", tmp_path / "token"
+    password.write_text("password\n")
+    otp.write_text("123456\n")
+    words = ("login", "--username", "careful@example.com", "--password-file", str(password), "--out", str(out))
+    done = run(site, *words, product=False)
+    assert isinstance(done.exception, MfaRequiredError)
+    assert not out.exists()
+    done = run(site, *words, "--otp-file", str(otp), product=False)
+    assert done.exit_code == 0, done.exception
+    assert out.read_text().strip()
+    assert "123456" not in done.output
+    assert run(site, *words[:3], "--password-file", "-", "--otp-file", "-", "--save", product=False).exit_code == 2
 
 
 def test_nothing_is_written_without_being_asked(site, home):

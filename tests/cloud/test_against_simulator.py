@@ -103,7 +103,7 @@ def test_multi_factor_authentication(site):
     site.sim.population.add_account("careful@example.com", mfa_secret="123456")
     with pytest.raises(MfaRequiredError):
         tokens.log_in(site.api, "careful@example.com", Secret("password"))
-    login = tokens.log_in(site.api, "careful@example.com", Secret("password"), otp=Secret("123456"))
+    login = tokens.log_in(site.api, "careful@example.com", Secret("password"), otp=lambda: Secret("123456"))
     assert tokens.user_name(site.api.with_token(login.access_token)) == "careful@example.com"
 
 

@@ -14,7 +14,7 @@ from particle_dev.cloud.order_file import read_order
 from particle_dev.cloud.plans import PlanName
 from particle_dev.cloud.product_devices import ProductDevices
 from particle_dev.cloud.products import product as get_product
-from particle_dev.cloud.sim_wait import SimState
+from particle_dev.cloud.sim_wait import SimWaitState
 from particle_dev.cloud.sims import Sims
 from particle_dev.errors import CapacityError, CloudError, ImportStateError, PermissionMissingError, TransportError
 from particle_dev.permissions import Permissions
@@ -221,7 +221,7 @@ class TestSims:
         report = importer.run("\n".join(ids(2)))
         assert (report.verdict, report.active_sims) == ("incomplete", 1)
         (slow,) = report.slow_sims
-        assert (slow.state, slow.wait.device_id) == (SimState.PARKED, ids(1)[0])
+        assert (slow.state, slow.wait.device_id) == (SimWaitState.PARKED, ids(1)[0])
         assert slow.hint
         assert 290 < site.clock.monotonic_s() - started < 400
         site.clock.sleep(24 * 3600)

@@ -6,7 +6,7 @@ import pytest
 
 from particle_dev.catalog.skus import SimClass
 from particle_dev.cloud.import_state import ImportState
-from particle_dev.cloud.sim_wait import REACTIVATION, SimSchedule, SimState, SimWait, advice
+from particle_dev.cloud.sim_wait import REACTIVATION, SimSchedule, SimWait, SimWaitState, advice
 from particle_dev.errors import ImportStateError
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
@@ -102,7 +102,13 @@ class TestSchedule:
     def test_a_sim_is_attended_to_then_parked_then_given_up(self):
         schedule = SimSchedule()
         states = [schedule.state(s) for s in (0, 299, 300, 86_399, 86_400)]
-        assert states == [SimState.WAITING, SimState.WAITING, SimState.PARKED, SimState.PARKED, SimState.FAILED]
+        assert states == [
+            SimWaitState.WAITING,
+            SimWaitState.WAITING,
+            SimWaitState.PARKED,
+            SimWaitState.PARKED,
+            SimWaitState.FAILED,
+        ]
 
     def test_looks_become_rarer(self):
         assert [SimSchedule().next_poll_s(n) for n in range(6)] == [5, 10, 20, 40, 60, 60]
@@ -117,6 +123,6 @@ class TestSchedule:
         assert wait(reactivated=True).schedule.give_up_s == 86_400
 
     def test_advice(self):
-        assert "support" in advice(SimState.FAILED, wait())
-        assert "again later" in advice(SimState.PARKED, wait())
-        assert "days" in advice(SimState.PARKED, wait(sim_class=None, reactivated=True))
+        assert "support" in advice(SimWaitState.FAILED, wait())
+        assert "again later" in advice(SimWaitState.PARKED, wait())
+        assert "days" in advice(SimWaitState.PARKED, wait(sim_class=None, reactivated=True))

@@ -54,13 +54,13 @@ def test_a_second_factor(cloud):
     cloud.answer({"error": "mfa_required", "mfa_token": "m", "error_description": "x"}, status=403)
     cloud.answer(GRANT)
     api = cloud.api(token=None)
-    tokens.log_in(api, "me", PASSWORD, otp=Secret("123456"))
+    tokens.log_in(api, "me", PASSWORD, otp=lambda: Secret("123456"))
     form = form_of(cloud.requests[1])
     assert (form["grant_type"], form["mfa_token"], form["otp"]) == ("urn:custom:mfa-otp", "m", "123456")
     assert "password" not in form
     cloud.answers.clear()
     cloud.answer({"error": "mfa_required", "mfa_token": "m"}, status=403)
-    with pytest.raises(MfaRequiredError, match="--otp"):
+    with pytest.raises(MfaRequiredError, match="--otp-file"):
         tokens.log_in(api, "me", PASSWORD)
 
 

@@ -7,7 +7,7 @@ In a test, without sockets and without waiting::
     product = cloud.population.add_product("Sensors", "boron", owner)
     token = cloud.population.make_token(owner)                      # or add_api_user(product, "devices:list", …)
     device = cloud.population.make_device("boron")                  # left Particle's factory; sim_class=3, …
-    http = httpx.Client(transport=httpx.WSGITransport(cloud.app), base_url="http://cloud")
+    http = httpx2.Client(transport=httpx2.WSGITransport(cloud.app), base_url="http://cloud")
     headers = {"Authorization": f"Bearer {token}"}
     http.post(f"/v1/products/{product.id}/devices", json={"id": device.id}, headers=headers)
 

@@ -156,7 +156,10 @@ def _open(state: Path | None) -> SimCloud:
     from particle_harness.cloud.clock import MovableClock  # noqa: PLC0415
     from particle_harness.cloud.sim_cloud import SimCloud  # noqa: PLC0415
 
-    return SimCloud(MovableClock(), path=state)
+    try:
+        return SimCloud(MovableClock(), path=state)
+    except ValueError as error:
+        raise BenchError(str(error), hint="take another file with --state, or remove this one") from error
 
 
 def _populate(

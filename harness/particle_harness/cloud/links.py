@@ -25,7 +25,7 @@ _PAUSE_AFTER_FAILURE_S = 1.0
 def link_to(cloud: SimCloud | str) -> CloudLink:
     """The way to a cloud: an object of this process, or ``http://HOST:PORT/#LINK-TOKEN``. Raises BenchError."""
     if isinstance(cloud, str):
-        return HttpLink(cloud)
+        return RemoteLink(cloud)
     return InProcessLink(cloud)
 
 
@@ -81,7 +81,7 @@ def _reason(act: Any, hello: Hello) -> str:
     return ""
 
 
-class HttpLink:
+class RemoteLink:
     """Talks to the cloud of another process. Without an answer there is no network."""
 
     def __init__(self, url: str) -> None:
@@ -161,12 +161,19 @@ class HttpLink:
             connection.close()
 
     def _fetch(self) -> None:
+        was_away = False
         while not self._is_closed.is_set():
+            wait_s = 0.0 if was_away else _WAIT_S
             try:
-                found = self._ask({"do": "wait", "device_ids": list(self._peers), "timeout_s": _WAIT_S})
+                found = self._ask({"do": "wait", "device_ids": list(self._peers), "timeout_s": wait_s})
             except OSError:
+                was_away = True
                 self._is_closed.wait(_PAUSE_AFTER_FAILURE_S)
                 continue
+            if was_away:
+                was_away = False
+                for peer in tuple(self._peers.values()):
+                    peer.resume()
             for table in found["commands"]:
                 self._serve(table["device_id"], Command(table["id"], table["do"], table["arguments"]))
 

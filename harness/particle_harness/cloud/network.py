@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -119,6 +119,11 @@ class Network:
     def join(self, device_id: str, peer: Peer) -> None:
         """Put a device into the network; that alone connects nothing."""
         self._peers[device_id] = peer
+
+    def join_remotely(self, device_ids: Iterable[str]) -> None:
+        """Devices of another process, which may have joined before this server started."""
+        for device_id in device_ids:
+            self._peers.setdefault(device_id, RemotePeer())
 
     def leave(self, device_id: str) -> None:
         """Take a device out."""

@@ -24,7 +24,7 @@ from particle_harness.cloud.population import Population
 from particle_harness.cloud.rules import sims as sim_rules
 from particle_harness.cloud.sessions import Sessions, event_of
 from particle_harness.cloud.store import Store
-from particle_harness.cloud.tables import Device, Product, Sim
+from particle_harness.cloud.tables import Device, Product, Setting, Sim
 
 if TYPE_CHECKING:
     from particle_harness.cloud.app import App
@@ -65,15 +65,16 @@ class SimCloud:
         self.population = Population(self)
         self._due: list[tuple[float, str, str]] = []
         self._carrier_asked: dict[str, float] = {}
-        self.link_token = secrets.token_hex(20)
-        """Lets boards of other processes into the network; nothing else does."""
+        self.link_token = self._kept("link token", secrets.token_hex(20))
+        """Lets boards of other processes into the network; nothing else does. Kept with the rest, so that their bench
+        files stay right."""
         self._take_up()
 
     # -- for tests and programs ------------------------------------------------------------------------------------
 
     @cached_property
     def app(self) -> App:
-        """The API as a WSGI application, for ``httpx.WSGITransport`` and servers."""
+        """The API as a WSGI application, for ``httpx2.WSGITransport`` and servers."""
         from particle_harness.cloud.app import App  # noqa: PLC0415  # needs the extra `sim`
 
         return App(self)
@@ -184,6 +185,13 @@ class SimCloud:
             device.offline_at = at_s + 2 * device.keep_alive_s
             self.store.put(device)
             self.schedule(device.offline_at, "offline", device.id)
+
+    def _kept(self, name: str, new: str) -> str:
+        """A setting of the file; ``new`` where it has none."""
+        with self.session():
+            setting = self.store.get(Setting, name) or Setting(name, new)
+            self.store.put(setting)
+            return setting.value
 
     def _take_up(self) -> None:
         for sim in self.store.select(Sim, "pending_status != ''"):

@@ -29,7 +29,7 @@ class Column(NamedTuple):
 
 
 class Store:
-    """All tables. One connection; the caller holds the cloud's lock."""
+    """All tables. One connection; the caller holds the cloud's lock. Raises ValueError for another version's file."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
@@ -38,6 +38,10 @@ class Store:
         for table in ALL:
             columns = ", ".join(f'"{c.name}" {c.sql_type}' for c in columns_of(table))
             key = columns_of(table)[0].name
+            known = [row[1] for row in self._db.execute(f"PRAGMA table_info({table.TABLE})")]
+            if known and known != [c.name for c in columns_of(table)]:
+                self._db.close()
+                raise ValueError(f"{path} is of another version of the simulated cloud")
             self._db.execute(f'CREATE TABLE IF NOT EXISTS {table.TABLE} ({columns}, PRIMARY KEY ("{key}"))')
             for name in table.INDEXED:
                 self._db.execute(f'CREATE INDEX IF NOT EXISTS {table.TABLE}_{name} ON {table.TABLE} ("{name}")')

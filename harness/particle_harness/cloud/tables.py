@@ -78,6 +78,8 @@ class Product(Row):
     """Account ids of members beside the owner."""
     groups: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
+    device_configs: dict[str, Any] = field(default_factory=dict)
+    """Of devices that have one of their own, by id."""
 
 
 @dataclass(slots=True)
@@ -297,7 +299,17 @@ class UsageReport(Row):
     request: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class Setting(Row):
+    """Something about the cloud itself."""
+
+    TABLE: ClassVar[str] = "setting"
+    name: str
+    value: str
+
+
 ALL: tuple[type[Row], ...] = (
+    Setting,
     Account,
     Token,
     Org,

@@ -1,6 +1,6 @@
 """A cloud without sockets, on a clock that nobody waits for."""
 
-import httpx
+import httpx2
 import pytest
 from particle_harness.clock import VirtualClock
 from particle_harness.cloud import SimCloud
@@ -21,8 +21,8 @@ class Site:
 
     def client(self, token=None):
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        transport = httpx.WSGITransport(self.cloud.app)
-        return httpx.Client(transport=transport, base_url="http://cloud", headers=headers)
+        transport = httpx2.WSGITransport(self.cloud.app)
+        return httpx2.Client(transport=transport, base_url="http://cloud", headers=headers)
 
     def member(self, platform="boron", **properties):
         """A device in the product, its SIM active."""

@@ -1,5 +1,7 @@
 """Import, membership, quarantine, SIMs and sessions of the simulated cloud, over its API without sockets."""
 
+import sqlite3
+
 import pytest
 from particle_harness.clock import VirtualClock
 from particle_harness.cloud import NoServiceError, SimCloud, SimDevice
@@ -206,3 +208,12 @@ def test_a_cloud_is_taken_up_from_its_file(tmp_path, make_site):
     again.advance()
     assert not next(iter(again.store.find(type(device), id=device.id))).online, "sessions end with the server"
     again.close()
+
+
+def test_a_file_of_another_version_is_refused(tmp_path):
+    file = tmp_path / "cloud.sqlite"
+    with sqlite3.connect(file) as old:
+        old.execute("CREATE TABLE product (id INTEGER PRIMARY KEY, slug TEXT)")
+    old.close()
+    with pytest.raises(ValueError, match="another version"):
+        SimCloud(VirtualClock(), path=file)

@@ -1,6 +1,6 @@
 """schemathesis holds the simulated cloud to its own OpenAPI description, endpoint by endpoint."""
 
-import httpx
+import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 from particle_harness.boards import hardware
@@ -40,8 +40,8 @@ class World:
         self.org = people.add_org("factory", self.owner)
         self.product = people.add_product("Sensors", "boron", self.owner, org=self.org)
         self.token = people.make_token(self.owner)
-        self.client = httpx.Client(
-            transport=httpx.WSGITransport(self.cloud.app),
+        self.client = httpx2.Client(
+            transport=httpx2.WSGITransport(self.cloud.app),
             base_url="http://cloud",
             headers={"Authorization": f"Bearer {self.token}"},
         )

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 PARTICLE_DEV = Path(sys.executable).with_name("particle-dev")
@@ -43,7 +43,7 @@ def test_a_cloud_with_its_devices_ledger_faults_and_time(start, tmp_path):
     arguments = ("--state", str(state), "--plan", "free", "--product", "boron", "--made", f"boron:{order}")
     process, told = start(*arguments)
     link = ("--link", told["link"])
-    http = httpx.Client(base_url=told["url"], headers={"Authorization": f"Bearer {told['token']}"})
+    http = httpx2.Client(base_url=told["url"], headers={"Authorization": f"Bearer {told['token']}"})
     devices = f"/v1/products/{told['products'][0]['id']}/devices"
     assert run("sim", "ledger", *link) == []
     with http:

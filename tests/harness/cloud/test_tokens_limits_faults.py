@@ -5,7 +5,7 @@ import re
 import socket
 import threading
 
-import httpx
+import httpx2
 import pytest
 from particle_harness.cloud import NoServiceError, SimDevice, faults
 
@@ -369,7 +369,7 @@ def test_a_prefix_with_a_slash_comes_through_the_server(site):
     with site.cloud.serve() as server:
         headers = {"Authorization": f"Bearer {site.token}"}
         path = f"{server.url}/v1/products/{site.product.id}/events/spark%2Fstatus"
-        with httpx.stream("GET", path, headers=headers, timeout=10) as stream:
+        with httpx2.stream("GET", path, headers=headers, timeout=10) as stream:
             chunks = stream.iter_raw()
             assert next(chunks) == b":ok\n\n"
             online.connect()
@@ -379,7 +379,7 @@ def test_a_prefix_with_a_slash_comes_through_the_server(site):
 def test_a_server_that_ends_closes_its_streams(site):
     with site.cloud.serve() as server:
         headers = {"Authorization": f"Bearer {site.token}"}
-        with httpx.stream("GET", f"{server.url}/v1/devices/events", headers=headers, timeout=10) as stream:
+        with httpx2.stream("GET", f"{server.url}/v1/devices/events", headers=headers, timeout=10) as stream:
             chunks = stream.iter_raw()
             assert next(chunks) == b":ok\n\n"
             server.stop()

@@ -112,6 +112,13 @@ async function everything() {
 	await note('deleteIntegration', api.deleteIntegration({ product, integrationId }));
 	await note('setProductConfiguration', api.setProductConfiguration({ product, config: { a: { b: 1 } } }));
 	await note('getProductConfiguration', api.getProductConfiguration({ product }));
+	await note('setProductDeviceConfiguration', api.setProductDeviceConfiguration({
+		product, deviceId: device, config: { a: { b: 2 } }
+	}));
+	await note('getProductDeviceConfiguration', api.getProductDeviceConfiguration({ product, deviceId: device }));
+	await note('configurationOfAll', api.getProductConfiguration({ product }));
+	await note('updateDevice', api.updateDevice({ product, deviceId: device, notes: 'in the cellar' }));
+	await note('compileCode', api.compileCode({ files: { 'app.ino': Buffer.from('//') }, platformId: 12 }));
 	await note('listBuildTargets', api.listBuildTargets({}));
 	await note('listDeviceOsVersions', api.listDeviceOsVersions({ platformId: 12, page: 1, perPage: 3 }));
 	const release = await note('getDeviceOsVersion', api.getDeviceOsVersion({ version: '4.2.0', platformId: 12 }));
@@ -125,6 +132,9 @@ async function everything() {
 	await note('deleteAccessToken', connect({}).deleteAccessToken({ token: results.login.body.access_token }));
 	await note('deleteCurrentAccessToken', api.deleteCurrentAccessToken({}));
 	await note('afterLogout', api.getUserInfo({}));
+	await note('activeLogin', connect({}).login({ username: 'me@example.com', password: 'password' }));
+	await note('deleteActiveAccessTokens', connect({ auth: results.activeLogin.body.access_token })
+		.deleteActiveAccessTokens({ auth: results.activeLogin.body.access_token }));
 }
 
 // Events of a product's stream for some seconds: what came, and how often the stream had to be opened again.

@@ -68,6 +68,7 @@ REFUSED = {
     "noFunction": (404, "Function none not found"),
     "uploadAgain": (400, "already exists"),
     "checkNoSIM": (404, ""),
+    "compileCode": (400, "has no compiler"),
     "afterLogout": (401, "invalid"),
 }
 NO_CONTENT = {
@@ -139,6 +140,8 @@ def test_every_call_is_answered(site, major):
     assert results["downloadProductFirmware"] == {"bytes": app.hex()}
     assert results["releaseProductFirmware"]["body"]["product_default"] is True
     assert bytes.fromhex(results["downloadFile"]["bytes"])[0x200:]
+    assert results["getProductDeviceConfiguration"]["body"]["configuration"]["current"] == {"a": {"b": 2}}
+    assert results["configurationOfAll"]["body"]["configuration"]["current"] == {"a": {"b": 1}}
     assert site.cloud.ledger.has_connected(online.id)
 
 

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from particle_harness.cloud.api_names import LINK_PATH, LINK_TOKEN_HEADER
 from particle_harness.cloud.errors import invalid_token
-from particle_harness.cloud.network import NoServiceError, RemotePeer, hello_from
+from particle_harness.cloud.network import NoServiceError, hello_from
 from particle_harness.cloud.population import make_record
 from particle_harness.cloud.routes import Call, Routes
 from particle_harness.cloud.shapes import Shape
@@ -64,6 +64,7 @@ def _do(cloud: Any, body: LinkRequest) -> dict[str, Any]:
         if not cloud.sessions.publish(body.device_id, body.name, body.data):
             raise NoServiceError("nobody heard it")
     elif body.do == "wait":
+        cloud.network.join_remotely(body.device_ids)
         cloud.network.wait_for_commands(tuple(body.device_ids), min(body.timeout_s, _MOST_WAIT_S))
         commands = {i: cloud.network.take(i) for i in body.device_ids}
         return {
@@ -78,5 +79,5 @@ def _do(cloud: Any, body: LinkRequest) -> dict[str, Any]:
         cloud.network.answer(body.device_id, body.command_id, body.result, body.failure)
     elif body.do == "join":
         make_record(cloud, body.identity)
-        cloud.network.join(body.device_id, RemotePeer())
+        cloud.network.join_remotely([body.device_id])
     return {"ok": True}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from particle_harness.cloud.api.lookup import may_see, org_of, product_of
+from particle_harness.cloud.api.lookup import device_of, may_see, org_of, product_of
 from particle_harness.cloud.errors import ApiError, bad_request, not_found
 from particle_harness.cloud.routes import Call, Reply, Routes
 from particle_harness.cloud.shapes import (
@@ -51,32 +51,27 @@ def make_product(call: Call) -> dict[str, Any]:
     return {"ok": True, "product": product_record(call.cloud, product)}
 
 
-@ROUTES.add(
-    "GET",
-    "/v1/products/<product>/config",
-    "/v1/products/<product>/config/<device>",
-    scope="configuration:get",
-    answer=dict[str, Any],
-)
+_CONFIG = ("/v1/products/<product>/config", "/v1/products/<product>/config/<device>")
+
+
+@ROUTES.add("GET", *_CONFIG, scope="configuration:get", answer=dict[str, Any], errors=(404,))
 def get_config(call: Call) -> dict[str, Any]:
-    """Tell the configuration of a product's devices."""
-    return {"configuration": {"current": product_of(call).config}}
-
-
-@ROUTES.add(
-    "PUT",
-    "/v1/products/<product>/config",
-    "/v1/products/<product>/config/<device>",
-    scope="configuration:update",
-    body=Shape,
-    answer=dict[str, Any],
-)
-def put_config(call: Call) -> dict[str, Any]:
-    """Change the configuration of a product's devices."""
+    """Tell the configuration of a product's devices, or of one, which is the product's until it has its own."""
     product = product_of(call)
-    product.config = call.body.model_dump()
+    own = product.device_configs.get(device_of(call).id) if "device" in call.params else None
+    return {"configuration": {"current": product.config if own is None else own}}
+
+
+@ROUTES.add("PUT", *_CONFIG, scope="configuration:update", body=Shape, answer=dict[str, Any], errors=(404,))
+def put_config(call: Call) -> dict[str, Any]:
+    """Change the configuration of a product's devices, or of one of them."""
+    product, config = product_of(call), call.body.model_dump()
+    if "device" in call.params:
+        product.device_configs = product.device_configs | {device_of(call).id: config}
+    else:
+        product.config = config
     call.cloud.store.put(product)
-    return {"configuration": {"current": product.config}}
+    return {"configuration": {"current": config}}
 
 
 # -- groups --------------------------------------------------------------------------------------------------------
