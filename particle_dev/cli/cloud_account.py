@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -17,16 +19,28 @@ from particle_dev.cli.cloud_common import (
 )
 from particle_dev.cli.cloud_options import opened_cloud, read_secret
 from particle_dev.cli.cloud_output import print_fields, print_json, print_table
+from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.cloud.api import CloudApi
 from particle_dev.cloud.groups import create_group, remove_group
 from particle_dev.cloud.groups import groups as get_groups
 from particle_dev.cloud.integrations import Integrations
+from particle_dev.cloud.product_devices import ProductDevices
 from particle_dev.cloud.products import organizations
 from particle_dev.cloud.products import product as get_product
 from particle_dev.cloud.products import products as get_products
 from particle_dev.cloud.records import Product
-from particle_dev.cloud.usage import service_agreements
+from particle_dev.cloud.usage import (
+    ServiceAgreement,
+    UsageReport,
+    create_usage_report,
+    service_agreements,
+    usage_report,
+)
 from particle_dev.permissions import Permissions
 from particle_dev.protocol.secret import Secret
+
+REPORT_TYPES = ("devices", "products")
+REPORT_PATIENCE_S, REPORT_POLL_S = 60.0, 2.0
 
 
 def _platform_name(platform_id: int) -> str:
@@ -64,15 +78,29 @@ def products(
 
 
 @click.command()
+@click.option("--report", type=click.Choice(REPORT_TYPES), help="Have the cloud make a report for download instead.")
+@click.option("--days", type=click.IntRange(1, 366), default=30, show_default=True, help="Up to now, of the report.")
 @organization_option
 @cloud_command
-def usage(organization: str | None, profile: str | None, token_file: Path | None, as_json: bool) -> None:
-    """Show what the account's service agreements allow, and what is used: devices, data operations, data."""
+def usage(
+    report: str | None,
+    days: int,
+    organization: str | None,
+    profile: str | None,
+    token_file: Path | None,
+    as_json: bool,
+) -> ExitCode:
+    """Show what the account's service agreements allow, and what is used: devices, data operations, data.
+
+    With --report the cloud makes one file per agreement. Exit status 6 while one is not there after a minute.
+    """
     with opened_cloud(profile, token_file) as api:
         found = service_agreements(api, organization)
+        if report is not None:
+            return _show_reports(_usage_reports(api, found, report, days, organization), as_json)
     if as_json:
         print_json(found)
-        return
+        return ExitCode.OK
     rows = []
     for a in found:
         used = a.used()
@@ -92,6 +120,35 @@ def usage(organization: str | None, profile: str | None, token_file: Path | None
         )
     columns = ("type", "state", "ends", "owned", "billable", "of", "operations", "of", "data", "of")
     print_table(columns, rows, empty="no service agreement")
+    return ExitCode.OK
+
+
+def _usage_reports(
+    api: CloudApi, agreements: Sequence[ServiceAgreement], report_type: str, days: int, organization: str | None
+) -> list[UsageReport]:
+    """One report for each agreement, waited for."""
+    now = api.clock.utc_now()
+    start = now - timedelta(days=days)
+    asked = [(a.id, create_usage_report(api, a.id, report_type, start, now, organization)) for a in agreements]
+    until_s = api.clock.monotonic_s() + REPORT_PATIENCE_S
+    done = []
+    for agreement_id, report in asked:
+        seen = report
+        while seen.download_url is None and api.clock.monotonic_s() < until_s:
+            api.clock.sleep(REPORT_POLL_S)
+            seen = usage_report(api, agreement_id, report.id, organization)
+        done.append(seen)
+    return done
+
+
+def _show_reports(reports: Sequence[UsageReport], as_json: bool) -> ExitCode:
+    if as_json:
+        print_json(reports)
+    else:
+        print_table(
+            ("report", "state", "download"), [(r.id, r.state, r.download_url) for r in reports], empty="no report"
+        )
+    return ExitCode.OK if reports and all(r.download_url for r in reports) else ExitCode.INCOMPLETE
 
 
 @click.group("groups")
@@ -125,6 +182,33 @@ def create(
     with opened_cloud(profile, token_file) as api:
         create_group(api, product_ref, name, description)
     print_json({"ok": True}) if as_json else click.echo(f"group {name} is there")
+
+
+@groups.command("change")
+@click.argument("device_ids", metavar="ID...", nargs=-1, required=True)
+@click.option("--add", "add", multiple=True, metavar="GROUP", help="Put the devices into it; repeat for more.")
+@click.option("--remove", "remove_from", multiple=True, metavar="GROUP", help="Take them out of it; repeat for more.")
+@product_option(required=True)
+@may_update_option
+@cloud_command
+def change(
+    device_ids: tuple[str, ...],
+    add: tuple[str, ...],
+    remove_from: tuple[str, ...],
+    product_ref: str,
+    may_update_devices: bool,
+    profile: str | None,
+    token_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Put devices into groups, and take them out of others. Needs --may-update-devices: a group has its own release."""
+    if not add and not remove_from:
+        raise click.UsageError("Say --add GROUP, --remove GROUP, or both.")
+    with opened_cloud(profile, token_file) as api:
+        members = ProductDevices(api, product_ref)
+        permissions = Permissions(may_update_devices=may_update_devices)
+        members.change_groups(device_ids, permissions, add=add, remove=remove_from)
+    print_json({"ok": True}) if as_json else click.echo(f"{len(device_ids)} devices are in other groups now")
 
 
 @groups.command("remove")

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
 import platformdirs
 
+from particle_dev.catalog.skus import sim_class_by_serial_number
 from particle_dev.cli.cloud_common import cloud_command, product_option
 from particle_dev.cli.cloud_options import opened_cloud
 from particle_dev.cli.cloud_output import print_json
 from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.cloud.api import CloudApi
+from particle_dev.cloud.product_devices import ProductDevices
 from particle_dev.cloud.products import product
-from particle_dev.cloud.removal import PATIENCE_S, undo
+from particle_dev.cloud.removal import PATIENCE_S, removal_warning, undo
 from particle_dev.cloud.removal_client import ApiRemoval
 from particle_dev.cloud.retire import RemovalFile, begin_removal
 from particle_dev.errors import CloudNotFoundError, RemovalIncompleteError
@@ -59,6 +63,7 @@ def retire(
             file = RemovalFile(_state_file(api.link.where, number, device_id))
             state: dict[str, object] = {"device_id": device_id, "iccid": None, "complete": False, "remaining": []}
             try:
+                _warn(api, number, device_id)
                 removal = begin_removal(api, number, device_id, file)
                 state["iccid"] = removal.iccid
                 left_s = max(0.0, until_s - api.clock.monotonic_s())
@@ -75,6 +80,15 @@ def retire(
     if as_json:
         print_json(told)
     return ExitCode.NO_DEVICE if missing else ExitCode.INCOMPLETE if unfinished else ExitCode.OK
+
+
+def _warn(api: CloudApi, product_number: str, device_id: str) -> None:
+    """Tell of a SIM that comes back slowly, should it be wanted again."""
+    with suppress(CloudNotFoundError):  # On its second run it may be out already.
+        record = ProductDevices(api, product_number).get(device_id)
+        warning = removal_warning(sim_class_by_serial_number(record.serial_number or "")) if record.iccid else None
+        if warning is not None:
+            click.echo(f"{device_id}: {warning}", err=True)
 
 
 def _state_file(where: str, product_number: str, device_id: str) -> Path:

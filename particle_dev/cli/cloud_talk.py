@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -11,7 +13,7 @@ from particle_dev.cli.cloud_options import opened_cloud
 from particle_dev.cli.cloud_output import cell_text, print_fields, print_json
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cloud.devices import AccountDevices
-from particle_dev.cloud.diagnostics import last_vitals, refresh_vitals
+from particle_dev.cloud.diagnostics import Vitals, last_vitals, refresh_vitals, vitals_between
 from particle_dev.cloud.product_devices import ProductDevices
 
 
@@ -103,15 +105,25 @@ def publish(
 @click.command()
 @click.argument("device")
 @click.option("--refresh", is_flag=True, help="Ask an online device for a new report; it comes as an event.")
+@click.option("--days", type=click.IntRange(1, 30), help="All reports of so many days, not only the newest.")
 @product_option(required=False)
 @cloud_command
 def vitals(
-    device: str, refresh: bool, product_ref: str | None, profile: str | None, token_file: Path | None, as_json: bool
+    device: str,
+    refresh: bool,
+    days: int | None,
+    product_ref: str | None,
+    profile: str | None,
+    token_file: Path | None,
+    as_json: bool,
 ) -> ExitCode:
     """Show the newest device vitals: signal, session, memory, power. Exit status 6 when there are none."""
     with opened_cloud(profile, token_file) as api:
         if refresh:
             refresh_vitals(api, device, product_ref)
+        if days is not None:
+            now = api.clock.utc_now()
+            return _show_reports(vitals_between(api, device, now - timedelta(days=days), now, product_ref), as_json)
         report = last_vitals(api, device, product_ref)
     if as_json:
         print_json(report)
@@ -120,3 +132,13 @@ def vitals(
     else:
         print_fields(report)
     return ExitCode.OK if report is not None else ExitCode.INCOMPLETE
+
+
+def _show_reports(reports: Sequence[Vitals], as_json: bool) -> ExitCode:
+    if as_json:
+        print_json(reports)
+    elif not reports:
+        click.echo("the cloud has no report of this device in that time", err=True)
+    for report in () if as_json else reports:
+        print_fields(report)
+    return ExitCode.OK if reports else ExitCode.INCOMPLETE

@@ -93,18 +93,6 @@ class CloudApi:
         self.back_off = back_off or BackOff()
         self.max_wait_s = max_wait_s
 
-    def with_token(self, token: Secret[str]) -> CloudApi:
-        """The same cloud for somebody else."""
-        return CloudApi(
-            self.link,
-            self.limiter,
-            token=token,
-            clock=self.clock,
-            rng=self.rng,
-            back_off=self.back_off,
-            max_wait_s=self.max_wait_s,
-        )
-
     def waiting(self, max_wait_s: float) -> CloudApi:
         """The same, with calls that wait no longer than that for limits; one that would raises CloudLimitError."""
         return CloudApi(

@@ -145,10 +145,6 @@ class SseSource:
         """Stretches in which the stream is proven to have carried events, oldest first; none without a canary."""
         return self._canary.proven() if self._canary else ()
 
-    def was_watching(self, since: datetime, until: datetime) -> bool:
-        """Whether one proven stretch covers all of this time: then an event that did not come was not published."""
-        return any(p.since <= since and until <= p.until for p in self.proven())
-
     def _open(self) -> HttpStream:
         self.opens += 1
         # Waiting for a limit is done by pausing, which stop() ends.

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
+from particle_dev.catalog.skus import SimClass
 from particle_dev.errors import RemovalIncompleteError
 from particle_dev.permissions import Effect, Permissions
 from particle_dev.transport.base import Clock
@@ -82,11 +83,11 @@ class Removal:
         return self.next_step is None
 
 
-def removal_warning(sim_class: int | None) -> str | None:
-    """What to tell before a SIM of that class (1 fast, 2 mostly fast, 3 sometimes slow; None unknown) is released."""
-    if sim_class in (1, 2):
+def removal_warning(sim_class: SimClass | None) -> str | None:
+    """What to tell before a SIM of that class (None: unknown) is released. None: nothing."""
+    if sim_class in (SimClass.FAST, SimClass.GENERALLY_FAST):
         return None
-    of = "this class" if sim_class == 3 else "an unknown class"
+    of = "this class" if sim_class is SimClass.SOMETIMES_SLOW else "an unknown class"
     return f"a SIM of {of} may take from tens of minutes to days to come back: release it only for good"
 
 

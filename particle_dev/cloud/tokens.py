@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from particle_dev.cloud.api import CloudApi
-from particle_dev.cloud.limits import FAILED_LOGINS, LOGINS, TOKENS
+from particle_dev.cloud.limits import FAILED_LOGINS, LOGINS
 from particle_dev.cloud.replies import JsonObject
 from particle_dev.errors import CloudAuthError, CloudLimitError, MfaRequiredError, ScopeMissingError
 from particle_dev.protocol.secret import Secret
@@ -121,25 +121,14 @@ def log_in(
         return _grant(api, {"grant_type": "urn:custom:mfa-otp", "mfa_token": error.mfa_token, "otp": otp()})
 
 
-def log_in_client(api: CloudApi, client_id: str, client_secret: Secret[str]) -> Login:
-    """A token of the owner of an OAuth client. Raises CloudAuthError."""
-    return _grant(api, {"grant_type": "client_credentials"}, client_id, client_secret)
-
-
-def _grant(
-    api: CloudApi,
-    form: Mapping[str, str | Secret[str]],
-    client_id: str = CLIENT_ID,
-    client_secret: Secret[str] | None = None,
-) -> Login:
+def _grant(api: CloudApi, form: Mapping[str, str | Secret[str]]) -> Login:
     api.limiter.check(FAILED_LOGINS)
-    secret = client_secret or Secret(CLIENT_SECRET)
     asked_at = api.clock.utc_now()
     try:
         answer = api.object_of(
             "POST",
             ("oauth", "token"),
-            form={**form, "client_id": client_id, "client_secret": secret},
+            form={**form, "client_id": CLIENT_ID, "client_secret": Secret(CLIENT_SECRET)},
             limits=(LOGINS,),
             authorized=False,
         )
@@ -199,11 +188,6 @@ def user_name(api: CloudApi) -> str:
 def revoke_current(api: CloudApi) -> None:
     """Make the token in use worthless."""
     api.call("DELETE", ("v1", "access_tokens", "current"))
-
-
-def revoke(api: CloudApi, token: Secret[str]) -> None:
-    """Make ``token`` worthless; knowing it is enough."""
-    api.call("DELETE", ("v1", "access_tokens", token), limits=(TOKENS,), authorized=False)
 
 
 def team(api: CloudApi, *, product: str | int | None = None, organization: str | None = None) -> list[ApiUser]:

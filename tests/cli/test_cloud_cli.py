@@ -195,6 +195,9 @@ def test_talking_to_a_board(site, online):
     assert run(site, "vitals", online.id).exit_code == ExitCode.INCOMPLETE
     told = result(run(site, "vitals", online.id, "--refresh", "--json"))
     assert told["device"]["network"]["signal"]["strength"] == 80
+    (report,) = result(run(site, "vitals", online.id, "--days", "2", "--json"))
+    assert report["device_id"] == online.id
+    assert "80" in run(site, "vitals", online.id, "--days", "2").stdout
     online.vanish()
     site.clock.sleep(3600)
     site.sim.advance()
@@ -262,6 +265,16 @@ def test_a_binary_over_the_air(site, online, tmp_path):
     assert online.hello.firmware_version == 7
 
 
+def test_many_devices_change_their_groups_at_once(site, member):
+    words = ("groups", "change", member.id, "--add", "night")
+    assert isinstance(run(site, *words).exception, PermissionMissingError)
+    assert run(site, *words[:3], UPDATE).exit_code == ExitCode.USAGE
+    assert run(site, *words, UPDATE).exit_code == 0
+    assert result(run(site, "devices", "show", member.id, "--json"))["groups"] == ["night"]
+    assert run(site, "groups", "change", member.id, "--remove", "night", UPDATE).exit_code == 0
+    assert result(run(site, "devices", "show", member.id, "--json"))["groups"] == []
+
+
 def test_products_groups_usage_integrations(site, tmp_path):
     assert run(site, "products", product=False).stdout.splitlines()[1].split() == [
         str(site.product.id),
@@ -275,6 +288,8 @@ def test_products_groups_usage_integrations(site, tmp_path):
     assert "night" in run(site, "groups", "list").stdout
     assert run(site, "groups", "remove", "night", "--yes", UPDATE).exit_code == 0
     assert result(run(site, "usage", "--org", "acme", "--json", product=False))
+    (report,) = result(run(site, "usage", "--org", "acme", "--report", "devices", "--json", product=False))
+    assert (report["state"], report["download_url"].endswith(".csv")) == ("available", True)
     url, key = tmp_path / "url", tmp_path / "key"
     url.write_text("https://example.com/?key=topsecret\n")
     key.write_text("k3y")

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from particle_harness.clock import VirtualClock
 
+from particle_dev.catalog.skus import SimClass
 from particle_dev.cloud.removal import PATIENCE_S, Removal, RemovalStep, removal_warning, undo
 from particle_dev.errors import CloudError, PermissionMissingError, RemovalIncompleteError
 from particle_dev.permissions import NOTHING, Permissions
@@ -152,6 +153,9 @@ def test_half_of_it_is_not_complete():
     assert not removal(done=whole).is_complete, "not read back"
 
 
-@pytest.mark.parametrize(("sim_class", "warns"), [(1, False), (2, False), (3, True), (None, True)])
+@pytest.mark.parametrize(
+    ("sim_class", "warns"),
+    [(SimClass.FAST, False), (SimClass.GENERALLY_FAST, False), (SimClass.SOMETIMES_SLOW, True), (None, True)],
+)
 def test_warning_about_sims_that_come_back_slowly(sim_class, warns):
     assert bool(removal_warning(sim_class)) is warns

@@ -48,7 +48,6 @@ CALLS = {
         {"username": "me", "password": "pw"},
         lambda api: tokens.log_in(api, "me", Secret("pw")),
     ),
-    "revoke": ("deleteAccessToken", {"token": "abc"}, lambda api: tokens.revoke(api, Secret("abc"))),
     "revoke current": ("deleteCurrentAccessToken", {}, tokens.revoke_current),
     "user": ("getUserInfo", {}, tokens.user_name),
     "my devices": ("listDevices", {}, lambda api: AccountDevices(api).list()),
@@ -187,7 +186,6 @@ CALLS = {
 # What differs, as (key of the request, reason). Everything else is equal.
 DIFFERENCES = {
     "login": {"body": "a client of its own; the same grant", "authorization": "a login needs no token"},
-    "revoke": {"authorization": "the token in the path is enough, and may be another than ours"},
     "remove": {"body": "theirs is an empty object, ours none"},
     "products": {"path": "the API reference's place for the products of a user's sandbox"},
     "publish": {"body": "ours names the time to live that the cloud would take anyway"},

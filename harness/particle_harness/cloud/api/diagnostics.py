@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from particle_harness.cloud.api.lookup import device_of
 from particle_harness.cloud.clock import iso
-from particle_harness.cloud.errors import ApiError, not_found
+from particle_harness.cloud.errors import ApiError, bad_request, not_found
 from particle_harness.cloud.routes import Call, Routes
 from particle_harness.cloud.shapes import (
     DiagnosticsAnswer,
@@ -60,14 +61,23 @@ def last_vitals(call: Call) -> dict[str, Any]:
     scope="devices.diagnostics:get",
     query=DiagnosticsQuery,
     answer=DiagnosticsAnswer,
-    errors=(403, 404),
+    errors=(400, 403, 404),
 )
 def all_vitals(call: Call) -> dict[str, Any]:
     """Tell vitals of a stretch of time."""
-    found = (_vitals(row) for row in call.cloud.store.find(Diagnostics, device_id=device_of(call).id))
-    query = call.query
-    kept = [v for v in found if v["updated_at"] >= query.start_date and v["updated_at"] <= (query.end_date or "9")]
-    return {"diagnostics": kept}
+    rows = call.cloud.store.find(Diagnostics, device_id=device_of(call).id)
+    since_s, until_s = _posix_s(call.query.start_date, 0.0), _posix_s(call.query.end_date, call.cloud.now_s())
+    return {"diagnostics": [_vitals(row) for row in rows if since_s <= row.at <= until_s]}
+
+
+def _posix_s(text: str, otherwise: float) -> float:
+    if not text:
+        return otherwise
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise bad_request(f"{text!r} is no date") from error
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def _vitals(row: Diagnostics) -> dict[str, Any]:
