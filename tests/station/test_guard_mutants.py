@@ -173,6 +173,6 @@ def allowed(session):
 def test_the_proof_kills(mutant, monkeypatch, capsys):
     MUTANTS[mutant](monkeypatch)
     with pytest.raises(AssertionError):
-        prove(STEPS, dice=False, shrink=False)
+        prove(STEPS, dice=False)
     with capsys.disabled():
         print(f"\n  {TALLY['steps']:7} steps, {TALLY['boards']} boards: {mutant}")
