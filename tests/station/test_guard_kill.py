@@ -123,6 +123,6 @@ def test_a_killed_station_never_calls_a_metered_board_not_started(line, lines):
     held = units[line.device_ids[0]]
     assert not line.cloud.ledger.metered(held.device_id), "nothing booted it"
     if held.gate.verdict is not NOT_STARTED:
-        # Nobody listened to the product's events between the two commands.
-        assert [text[:3] for text in held.gate.missing] == ["C4:"], held.gate
+        # Nobody listened to the events, or looked at the board, between the two commands.
+        assert any(text.startswith("C4:") for text in held.gate.missing), held.gate
     assert (str(held.verdict) == "pass") is (held.gate.verdict is NOT_STARTED), held.error

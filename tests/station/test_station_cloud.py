@@ -110,7 +110,6 @@ def test_an_application_of_ours_holds_back_what_an_active_sim_does_not(world, is
     w.board.power_on()
     w.clock.sleep(20)
     w.board.advance()
-    w.open_stream(since_s=-60)
     known = frozenset([module_sha256(w.ours)]) if is_known else frozenset(["ab" * 32])
     unit = w.run(w.guard(semi_automatic_apps=known))
     assert unit.gate.verdict is (NOT_STARTED if is_known else UNKNOWN), (unit.gate.missing, unit.error)
