@@ -173,6 +173,6 @@ def allowed(session):
 def test_the_proof_kills(mutant, monkeypatch, capsys):
     MUTANTS[mutant](monkeypatch)
     with pytest.raises(AssertionError):
-        prove(STEPS, dice=False)
+        prove(STEPS, 0)
     with capsys.disabled():
         print(f"\n  {TALLY['steps']:7} steps, {TALLY['boards']} boards: {mutant}")
