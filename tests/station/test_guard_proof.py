@@ -34,8 +34,15 @@ def prove(steps, number, *, shrink=False):
     """Run so many steps at least: the same each time for a ``number``; None throws the dice anew. ``shrink`` makes what
     fails short, in minutes."""
     TALLY.clear()
+    while TALLY["steps"] < steps:
+        _some_boards(steps // STEPS_PER_BOARD + steps // 1000 if not TALLY else 10, number, shrink)
+        number = None if number is None else number + PARTS
+    return TALLY
+
+
+def _some_boards(count, number, shrink):
     machine_settings = settings(
-        max_examples=steps // STEPS_PER_BOARD + steps // 1000,
+        max_examples=count,
         stateful_step_count=STEPS_PER_BOARD,
         phases=tuple(Phase) if shrink else (Phase.generate,),
         report_multiple_bugs=shrink,
@@ -45,7 +52,6 @@ def prove(steps, number, *, shrink=False):
     )
     GuardMachine._hypothesis_internal_use_seed = number  # What hypothesis.seed sets on a function.
     run_state_machine_as_test(GuardMachine, settings=machine_settings)
-    return TALLY
 
 
 @pytest.mark.timeout(1800 if STEPS <= 20_000 else 0)
