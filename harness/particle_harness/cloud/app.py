@@ -187,20 +187,6 @@ class App:
         return account, token
 
 
-@cache
-def _rules() -> Map:
-    """The endpoints by path. werkzeug compiles them for a quarter of a second, so all clouds share them."""
-    return Map(
-        # HEAD first: where it has no endpoint of its own, that of GET answers it.
-        [
-            Rule(route.path, methods=[route.method], endpoint=route)
-            for route in sorted(ALL_ROUTES, key=lambda route: route.method != "HEAD")
-        ],
-        strict_slashes=False,
-        merge_slashes=False,
-    )
-
-
 def _decoded(value: str) -> str:
     """cheroot leaves slashes in a path encoded, so that they separate nothing."""
     return value.replace("%2F", "/").replace("%2f", "/")
