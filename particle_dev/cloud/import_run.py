@@ -118,6 +118,10 @@ class OrderImport:
             permissions.require(Effect.UPDATE, f"putting devices into {', '.join(groups)}")
         outcomes = self._ask(plan, permissions, claim_user)
         added = self._read_back(plan)
+        # The product was read since: what a run asked for that was killed before the answer is known now.
+        settled = {entry.asked.value for entry in (*plan.add, *plan.present)} & self.state.asked
+        if settled:
+            self.state.answer(sorted(settled))
         self._import_cards(plan, permissions)
         if groups:
             self._add_to_groups([*plan.present_members, *added], permissions, groups)

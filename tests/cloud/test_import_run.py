@@ -369,6 +369,14 @@ class TestInterruption:
         added = [entry for entry in site.sim.ledger.entries() if entry.event == "added"]
         assert len(added) == 40
 
+    def test_what_was_asked_before_a_kill_and_has_come_is_not_remembered_for_ever(self, site, importer):
+        site.sim.population.make_devices("boron", ids(3))
+        with ImportState(importer.path, site.product.id) as state:
+            state.ask(ids(3))
+        importer.devices.import_devices(ids(3), MAY_BILL)
+        assert importer.run("\n".join(ids(3))).verdict == "done"
+        assert not importer.path.exists()
+
     def test_two_imports_at_once_are_refused(self, site, importer):
         site.sim.population.make_devices("boron", ids(1))
         with ImportState(importer.path, site.product.id), pytest.raises(ImportStateError):
