@@ -13,7 +13,9 @@ from particle_dev.cli.devices import choose_device
 from particle_dev.cli.options import bench_for, bench_option, device_option, store_option
 from particle_dev.device.control import ControlSession
 from particle_dev.device.selftest import ControlSelfTestLink, SelfTestSession, SerialSelfTestLink
+from particle_dev.errors import DeviceAmbiguousError, DeviceNotFoundError
 from particle_dev.permissions import NOTHING, Permissions
+from particle_dev.station.bench import Bench
 from particle_dev.transport.base import Clock
 from particle_dev.transport.clock import SystemClock
 from particle_dev.transport.serial import PyserialHost
@@ -39,6 +41,30 @@ def board_options(command: CommandT) -> CommandT:
     return command
 
 
+def _serial_line(bench: Bench, selector: str | None) -> str | None:
+    """The serial line of the slot that is meant, on a bench that has boards by serial lines; else None. Raises
+    DeviceAmbiguousError, DeviceNotFoundError."""
+    lines = {f"slot:{slot.name}": slot.serial_url for slot in bench.slots if slot.serial_url}
+    if not lines:
+        return None
+    if selector is not None:
+        wanted = selector if selector.startswith("slot:") else f"slot:{selector}"
+        if wanted not in lines:
+            raise DeviceNotFoundError(
+                f"{bench.name} has no serial line in {selector}",
+                selector=selector,
+                hint="it has: " + ", ".join(lines),
+            )
+        return lines[wanted]
+    if len(lines) > 1:
+        raise DeviceAmbiguousError(
+            f"{bench.name} has {len(lines)} boards with serial lines",
+            candidates=list(lines),
+            hint="name one: --device " + " or --device ".join(lines),
+        )
+    return next(iter(lines.values()))
+
+
 @contextmanager
 def selftest_session(
     port: str | None,
@@ -62,6 +88,15 @@ def selftest_session(
             yield session, clock
         return
     with bench_for(bench_spec, store_dir) as bench:
+        line = _serial_line(bench, device)
+        if line is not None:
+            clock = bench.host.clock
+            with (
+                closing(PyserialHost().open(line, baud)) as link,
+                SelfTestSession(SerialSelfTestLink(link, clock), clock, permissions) as session,
+            ):
+                yield session, clock
+            return
         chosen = choose_device(bench, device)
         clock = bench.host.clock
         with (

@@ -14,13 +14,13 @@ from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.options import json_option
 from particle_dev.cli.swd_options import (
     act_journal,
-    chosen_probe,
     journal_option,
     may_erase_option,
     may_lock_option,
     opened_board,
     probe_options,
     read_out_folder,
+    settled,
 )
 from particle_dev.cli.swd_rtl872x import park_halted, rtl872x_platform, show_identity
 from particle_dev.device.rtl872x_swd import refuse_to_write
@@ -175,14 +175,14 @@ def recover(may_erase: bool, journal_file: Path | None, as_json: bool, **board: 
     --may-erase. Recorded in the journal.
     """
     permissions = Permissions(may_erase=may_erase)
-    board["probe_id"] = chosen_probe(board["probe_id"])
+    with settled(board) as chosen:
 
-    def open_board(erase: bool) -> AbstractContextManager[SwdSession]:
-        options: dict[str, Any] = {"recover": True, "permissions": permissions} if erase else {}
-        return opened_board(**board, **options)
+        def open_board(erase: bool) -> AbstractContextManager[SwdSession]:
+            options: dict[str, Any] = {"recover": True, "permissions": permissions} if erase else {}
+            return opened_board(**chosen, **options)
 
-    folder = read_out_folder()
-    done = swd_acts.recover(open_board, board["probe_id"], act_journal(journal_file), folder, permissions)
+        folder = read_out_folder()
+        done = swd_acts.recover(open_board, chosen["probe_id"], act_journal(journal_file), folder, permissions)
     identity, file = done.identity, str(done.read_out) if done.read_out else None
     if as_json:
         click.echo(json.dumps({"recovered": True, "read_out": file, **identity_object(identity)}))
@@ -204,14 +204,14 @@ def lock(may_lock: bool, no_reset: bool, journal_file: Path | None, as_json: boo
     The board is reset into DFU mode, and its control access port asked whether the lock is in force: exit status 0 says
     so, 6 that it is not proven. Needs --may-lock. Recorded in the journal.
     """
-    board["probe_id"] = chosen_probe(board["probe_id"])
-    done = swd_acts.lock(
-        lambda _erase: opened_board(**board),
-        board["probe_id"],
-        act_journal(journal_file),
-        Permissions(may_lock=may_lock),
-        prove=not no_reset,
-    )
+    with settled(board) as chosen:
+        done = swd_acts.lock(
+            lambda _erase: opened_board(**chosen),
+            chosen["probe_id"],
+            act_journal(journal_file),
+            Permissions(may_lock=may_lock),
+            prove=not no_reset,
+        )
     if as_json:
         click.echo(json.dumps({"device_id": done.device_id, "port_closed": done.proven, "left": str(done.left)}))
     else:

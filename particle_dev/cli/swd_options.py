@@ -12,6 +12,7 @@ import platformdirs
 
 from particle_dev.catalog.chips import chip_of
 from particle_dev.catalog.platforms import PLATFORMS, Platform, platform_by_name
+from particle_dev.cli.options import bench_for
 from particle_dev.device.rtl872x_swd import FAMILY, refuse_to_write
 from particle_dev.device.swd import Park, SwdSession, require_pyocd, swd_session
 from particle_dev.errors import DeviceAmbiguousError, DeviceNotFoundError
@@ -23,7 +24,7 @@ _PARKS = [str(Park.HALTED), str(Park.DFU)]
 
 
 def probe_options(command: CommandT) -> CommandT:
-    """``--probe``, ``--platform``, ``--frequency``, ``--under-reset``."""
+    """``--probe``, ``--bench``, ``--platform``, ``--frequency``, ``--under-reset``."""
     for option in (
         click.option(
             "--under-reset", is_flag=True, help="Connect while the reset line is held: nothing of the firmware runs."
@@ -38,7 +39,16 @@ def probe_options(command: CommandT) -> CommandT:
         ),
         click.option("--platform", "platform_name", metavar="NAME", help="Which board; default: what its flash says."),
         click.option(
-            "--probe", "probe_id", metavar="ID", help="Which probe, when there are several: its whole id (swd list)."
+            "--bench",
+            "bench_spec",
+            metavar="FILE|labgrid:PLACE",
+            help="Where the probe is: a slot of a bench file, a place of a labgrid farm; default: this computer.",
+        ),
+        click.option(
+            "--probe",
+            "probe_id",
+            metavar="ID",
+            help="Which probe, when there are several: its whole id (swd list), or the slot of --bench.",
         ),
     ):
         command = option(command)
@@ -103,6 +113,38 @@ def platform_named(name: str | None) -> Platform | None:
     return platform
 
 
+@contextmanager
+def settled(board: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Options of a board with the one probe that they mean, which a bench keeps open meanwhile: for acts that open the
+    board more than once. Raises as :func:`chosen_probe`, BenchError."""
+    with _probe_of_bench(board["bench_spec"], board["probe_id"]) as named:
+        yield {**board, "probe_id": chosen_probe(named), "bench_spec": None}
+
+
+@contextmanager
+def _probe_of_bench(bench_spec: str | None, probe_id: str | None) -> Iterator[str | None]:
+    """The probe of a bench while that is open; without a bench the one that was named. Raises BenchError, ConfigError,
+    DeviceNotFoundError, DeviceAmbiguousError."""
+    if bench_spec is None:
+        yield probe_id
+        return
+    with bench_for(bench_spec, None) as bench:
+        probes = [
+            slot.probe_id for slot in bench.slots if slot.probe_id and probe_id in (None, slot.probe_id, slot.name)
+        ]
+        if not probes:
+            raise DeviceNotFoundError(
+                f"{bench.name} has no such probe", selector=probe_id, hint="check its slots: probe, or ParticleProbe"
+            )
+        if len(probes) > 1:
+            raise DeviceAmbiguousError(
+                f"{bench.name} has {len(probes)} probes",
+                candidates=probes,
+                hint="name one: --probe " + " or --probe ".join(probes),
+            )
+        yield probes[0]
+
+
 def chosen_probe(probe_id: str | None) -> str:
     """The probe that was named, or the only one. Raises DeviceNotFoundError, DeviceAmbiguousError."""
     if probe_id is not None:
@@ -129,16 +171,19 @@ def opened_board(
     frequency_hz: int,
     under_reset: bool,
     attach: bool = False,
+    bench_spec: str | None = None,
     **options: Any,
 ) -> Iterator[SwdSession]:
     """A session with the board behind the probe, as the options say. ``attach``: the core goes on running."""
     platform = platform_named(platform_name)
     if platform is not None:
         refuse_to_write(platform)
-    chosen = chosen_probe(probe_id)
     if under_reset or attach:
         from particle_dev.transport.swd import ConnectMode  # noqa: PLC0415
 
         options["connect"] = ConnectMode.ATTACH if attach else ConnectMode.UNDER_RESET
-    with swd_session(chosen, platform, frequency_hz=frequency_hz, **options) as session:
+    with (
+        _probe_of_bench(bench_spec, probe_id) as named,
+        swd_session(chosen_probe(named), platform, frequency_hz=frequency_hz, **options) as session,
+    ):
         yield session

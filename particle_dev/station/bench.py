@@ -28,8 +28,9 @@ that makes its own boards puts into them. Benches with real boards have no use f
 
 class SlotDriver(Protocol):
     """One slot of a bench driver. May have ``probe_id``, too: pyOCD's unique id of the probe on its board, or None;
-    ``platform``: the catalog's name of what is to be in the slot, or None; and ``battery``: whether its board has one,
-    None when the bench does not say."""
+    ``serial_url``: what pyserial opens for a serial line of its board that is none of USB, or None; ``platform``: the
+    catalog's name of what is to be in the slot, or None; and ``battery``: whether its board has one, None when the
+    bench does not say."""
 
     @property
     def name(self) -> str:
@@ -110,6 +111,8 @@ class Slot:
     """The catalog's name of what is to be in it, where the bench says so."""
     battery: bool | None = None
     """Whether its board has a battery, which keeps it on without USB; None: the bench does not say."""
+    serial_url: str | None = None
+    """What pyserial opens for a serial line of its board that is none of USB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +169,7 @@ def open_bench(
         host = Host(usb, serial, slot.clock or SystemClock())
         probe_id, platform = getattr(slot, "probe_id", None), getattr(slot, "platform", None)
         battery = getattr(slot, "battery", None)
-        made.append(Slot(slot.name, slot.port_path, host, slot.power, probe_id, platform, battery))
+        serial_url = getattr(slot, "serial_url", None)
+        made.append(Slot(slot.name, slot.port_path, host, slot.power, probe_id, platform, battery, serial_url))
     clock = made[0].host.clock if made else SystemClock()
     return Bench(name or opened.name, Host(usb, serial, clock), tuple(made), opened)

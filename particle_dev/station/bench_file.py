@@ -66,13 +66,14 @@ class BenchFile:
 
 
 def read_bench(spec: str) -> BenchFile:
-    """The bench that ``--bench`` names: a TOML file, or a driver by its name. Raises ConfigError."""
+    """The bench that ``--bench`` names: a TOML file, a driver by its name, or ``DRIVER:SLOT``. Raises ConfigError."""
     return load_bench_file(Path(spec)) if spec.endswith(".toml") else bench_named(spec)
 
 
-def bench_named(driver: str) -> BenchFile:
-    """The bench of ``--bench NAME`` without a file."""
-    return BenchFile(name=driver, driver=driver, options={}, slots=())
+def bench_named(spec: str) -> BenchFile:
+    """The bench of ``--bench NAME`` or ``NAME:SLOT`` without a file."""
+    driver, colon, slot = spec.partition(":")
+    return BenchFile(name=spec, driver=driver, options={}, slots=({"name": slot},) if colon else ())
 
 
 def load_bench_file(path: Path) -> BenchFile:

@@ -258,10 +258,18 @@ class HilBench:
                 key="--bench",
                 hint="give a bench file that names slots, and in [test] what may be done: hil/bench.example.toml",
             )
-        elif not tables:
-            # A driver that finds its slots itself.
+        elif not (self.is_virtual or self.file.driver == "usb"):
+            # A driver that finds out itself what its slots have.
+            stated = {table["name"]: table for table in tables}
             return tuple(
-                Place(s.name, s.platform, None, frozenset(), s.probe_id is not None, {})
+                Place(
+                    s.name,
+                    s.platform,
+                    stated.get(s.name, {}).get("device_id"),
+                    self.file.rules.wiring.get(s.name, frozenset()),
+                    s.probe_id is not None,
+                    stated.get(s.name, {}),
+                )
                 for s in self._kept_bench().slots
             )
         return tuple(self._place(table, number) for number, table in enumerate(tables, 1))

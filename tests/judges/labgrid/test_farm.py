@@ -1,0 +1,216 @@
+"""Boards of a farm, through labgrid's own coordinator and exporters: taken, used, given back; and a coordinator that
+restarts meanwhile. The boards are virtual; what they answer to is proven elsewhere."""
+
+import json
+import textwrap
+
+import pytest
+
+HOLD = """
+import sys
+from particle_dev.errors import BenchError
+from particle_dev.station.bench import open_bench
+
+bench = open_bench("labgrid", options={"reacquire_s": float(sys.argv[2])}, slots=[{"name": sys.argv[1]}])
+print("held", flush=True)
+for line in sys.stdin:
+    try:
+        bench.driver.require()
+        print(bench.driver.lease.interruptions, flush=True)
+    except BenchError as error:
+        print(error, flush=True)
+try:
+    bench.close()
+    print("given back", flush=True)
+except BenchError as error:
+    print(error, flush=True)
+"""
+
+
+@pytest.fixture
+def hold(farm):
+    """A process that holds a place until it is told to give it back."""
+    started = []
+
+    class Holder:
+        def __init__(self, place, reacquire_s=30.0):
+            self.process = farm.popen("-c", HOLD, place, reacquire_s)
+            started.append(self.process)
+            assert self.process.stdout.readline() == "held\n", self.process.stderr.read()
+
+        def ask(self):
+            self.process.stdin.write("?\n")
+            self.process.stdin.flush()
+            return self.process.stdout.readline().strip()
+
+        def leave(self):
+            self.process.stdin.close()
+            return self.process.stdout.read().strip()
+
+    yield Holder
+    for process in started:
+        process.stdin.close()
+        process.wait(60)
+        process.stdout.close()
+        process.stderr.close()
+
+
+def test_a_self_test_over_the_serial_line_of_a_place(farm):
+    status, out, err = farm.run("selftest", "run", "--bench", "labgrid:line-1", "--test", "adc", "--json")
+    assert status == 0, err
+    done = json.loads(out)
+    assert (done["verdict"], done["where"].partition(":")[0]) == ("passed", "socket")
+    assert farm.holder("line-1") == "None"
+
+
+def test_a_board_behind_the_probe_of_a_place(farm):
+    status, out, err = farm.run("swd", "id", "--bench", "labgrid:boron-1", "--json")
+    assert status == 0, err
+    assert json.loads(out)["platform"]["name"] == "boron"
+    assert farm.holder("boron-1") == "None"
+
+
+def test_what_a_place_does_not_have(farm):
+    status, _, err = farm.run("swd", "id", "--bench", "labgrid:line-1")
+    assert (status, "has no such probe" in err) == (4, True), err
+    status, out, err = farm.run("list", "--bench", "labgrid:line-1", "--json")
+    assert (status, out.strip()) == (0, ""), "no USB goes through labgrid"
+
+
+def test_a_place_of_somebody_else_and_places_that_are_not_there(farm):
+    farm.client("-p", "line-1", "acquire", user="bob")
+    try:
+        status, out, _ = farm.run("selftest", "list", "--bench", "labgrid:line-1", "--json")
+        error = json.loads(out)["error"]
+        assert (status, error["type"], error["slot"]) == (3, "BenchError", "line-1")
+        assert "desk/bob" in error["message"]
+        assert farm.holder("line-1") == "desk/bob"
+    finally:
+        farm.client("-p", "line-1", "release", user="bob")
+    status, _, err = farm.run("selftest", "list", "--bench", "labgrid:nowhere")
+    assert (status, "no place nowhere" in err, "boron-1, line-1" in err) == (3, True, True), err
+
+
+def test_a_place_that_was_taken_by_hand_stays_taken(farm):
+    farm.client("-p", "line-1", "acquire")
+    status, _, err = farm.run("selftest", "list", "--bench", "labgrid:line-1")
+    assert status == 0, err
+    assert farm.holder("line-1") == "desk/alice"
+    farm.client("-p", "line-1", "release")
+
+
+def test_two_runs_of_one_user_do_not_share_a_board(farm, hold):
+    holder = hold("line-1")
+    assert farm.holder("line-1") == "desk/alice"
+    status, _, err = farm.run("selftest", "list", "--bench", "labgrid:line-1")
+    assert (status, "another run on this computer" in err) == (3, True), err
+    assert holder.leave() == "given back"
+    assert farm.holder("line-1") == "None"
+
+
+def test_a_bench_file_with_two_places_and_none_is_kept_when_one_is_not_to_be_had(farm, tmp_path):
+    bench = tmp_path / "farm.toml"
+    bench.write_text(
+        textwrap.dedent(
+            f"""
+            [bench]
+            driver = "labgrid"
+            options = {{ coordinator = "{farm.address}" }}
+            [[slot]]
+            name = "A"
+            place = "line-1"
+            [[slot]]
+            name = "B"
+            place = "boron-1"
+            """
+        )
+    )
+    status, out, err = farm.run("selftest", "list", "--bench", bench, "--json")
+    assert (status, len(json.loads(out)["tests"]) > 5) == (0, True), err
+    farm.client("-p", "boron-1", "acquire", user="bob")
+    status, _, err = farm.run("selftest", "list", "--bench", bench)
+    assert (status, "boron-1 is taken" in err) == (3, True), err
+    assert farm.holder("line-1") == "None"
+    farm.client("-p", "boron-1", "release", user="bob")
+
+
+def test_a_coordinator_that_restarts_is_survived(farm, hold):
+    holder = hold("line-1")
+    farm.stop()
+    farm.start()
+    until(lambda: holder.ask() == "1", "the place was not taken again")
+    assert farm.holder("line-1") == "desk/alice"
+    assert holder.leave() == "given back"
+    assert farm.holder("line-1") == "None"
+
+
+def test_a_coordinator_that_stays_away_is_told(farm, hold):
+    holder = hold("line-1", 0.5)
+    farm.stop()
+    try:
+        said = until(lambda: (text := holder.ask()) != "0" and text, "nobody was told")
+        assert "went away" in said
+        assert "not to be had again within 0.5 s" in said
+        assert "somebody else may have used the boards" in holder.leave()
+        status, _, err = farm.run("selftest", "list", "--bench", "labgrid:line-1")
+        assert (status, "does not answer" in err, "LG_COORDINATOR" in err) == (3, True, True), err
+    finally:
+        farm.start()
+
+
+def test_labgrids_own_fixtures_with_driver_and_strategy(farm, tmp_path):
+    """labgrid's pytest plugin, in its environment, with an environment file of labgrid's own form."""
+    for place in ("line-1", "boron-1"):
+        farm.client("-p", place, "acquire")
+    try:
+        (tmp_path / "env.yaml").write_text(
+            textwrap.dedent(
+                """
+                imports: [particle_dev.station.labgrid_target]
+                targets:
+                  main:
+                    resources: {RemotePlace: {name: line-1}}
+                    drivers: {ParticleBoardDriver: {}, ParticleStrategy: {}}
+                  probe:
+                    resources: {RemotePlace: {name: boron-1}}
+                    drivers: {ParticleBoardDriver: {}, ParticleStrategy: {}}
+                """
+            )
+        )
+        (tmp_path / "test_boards.py").write_text(
+            textwrap.dedent(
+                """
+                import pytest
+                from labgrid.strategy import StrategyError
+                from particle_dev.device.selftest_runner import Verdict
+                from particle_dev.device.selftest_plan import plan_of_names
+
+
+                def test_self_test(target):
+                    board = target.get_driver("ParticleBoardDriver")
+                    assert board.run_selftest(plan_of_names(["adc", "gpio"])).verdict is Verdict.PASSED
+
+
+                def test_halted(env):
+                    target = env.get_target("probe")
+                    strategy = target.get_driver("ParticleStrategy")
+                    strategy.transition("halted")
+                    with target.get_driver("ParticleBoardDriver").swd() as session:
+                        assert session.identity().platform.name == "boron"
+
+
+                def test_what_a_place_does_not_have(env):
+                    target = env.get_target("probe")
+                    with pytest.raises(StrategyError):
+                        target.get_driver("ParticleStrategy").transition("off")
+                """
+            )
+        )
+        words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--lg-env", tmp_path / "env.yaml", tmp_path]
+        with farm.popen(*words) as process:
+            out, err = process.communicate(timeout=100)
+        assert process.returncode == 0, out + err
+        assert "3 passed" in out
+    finally:
+        for place in ("line-1", "boron-1"):
+            farm.client("-p", place, "release")
