@@ -37,7 +37,7 @@ from particle_dev.device.selftest_runner import SelfTestRun, Verdict, run_plan
 from particle_dev.device.swd import SwdSession, swd_session
 from particle_dev.errors import BenchError, DeviceModeError
 from particle_dev.permissions import NOTHING, Permissions
-from particle_dev.station.labgrid_bench import PROBE_KIND, SERIAL_KIND, probe_id, serial_url
+from particle_dev.station.labgrid_bench import PROBE_KIND, SERIAL_KIND, serial_url
 from particle_dev.transport.clock import SystemClock
 from particle_dev.transport.serial import PyserialHost
 
@@ -90,7 +90,7 @@ class ParticleBoardDriver(Driver):
         """The board behind its probe, with its core halted: none of its firmware runs."""
         if not self.probe:
             raise BenchError("the place has no debug probe", hint=f"export a {PROBE_KIND}")
-        with swd_session(probe_id(PROBE_KIND, attr.asdict(self.probe, recurse=False))) as session:
+        with swd_session(f"remote:{self.probe.host}:{self.probe.port}") as session:
             yield session
 
 

@@ -202,7 +202,8 @@ class HilBench:
         if wanted.power and slot.power is None:
             raise NoBoardError("the bench cannot switch its power")
         model = bench.driver.slot(place.name).board if isinstance(bench.driver, VirtualBench) else None
-        if not wanted.links & {"usb", "serial"}:
+        needs_usb = "usb" in wanted.links or ("serial" in wanted.links and slot.serial_url is None)
+        if not needs_usb:
             device, device_os = None, None
         else:
             self._give_power(place, slot)
@@ -223,7 +224,7 @@ class HilBench:
         if wanted.device_os and (device_os is None or not wanted.runs_on(device_os, version_key)):
             conditions = ",".join(f"{sign}{version}" for sign, version in wanted.device_os)
             raise NoBoardError(f"it runs Device OS {device_os or 'none'}, not {conditions}")
-        if "serial" in wanted.links and not _has_serial_port(slot, device_id):
+        if "serial" in wanted.links and slot.serial_url is None and not _has_serial_port(slot, device_id):
             raise NoBoardError("it shows no serial port")
         log = BoardLog(place.name, (device_id, slot.port_path), slot.host.clock.monotonic_s, self.log_folder)
         log.add(f"taken: {platform.display_name} {device_id}, Device OS {device_os or 'not running'}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,18 +13,21 @@ from particle_dev.device.dfu import DfuSession
 from particle_dev.device.discovery import device_at, wait_for_device
 from particle_dev.device.model import Device
 from particle_dev.device.modes import enter_dfu
+from particle_dev.device.selftest import ControlSelfTestLink, SelfTestSession, SerialSelfTestLink
 from particle_dev.errors import BenchError
 from particle_dev.flash.inventory import read_inventory
 from particle_dev.permissions import Permissions
 from particle_dev.station.bench import Slot
 from particle_dev.transport.base import Host
 from particle_dev.transport.power import PowerControl
+from particle_dev.transport.serial import PyserialHost
 from particle_harness.hil.logs import BoardLog
 
 if TYPE_CHECKING:
     from particle_harness.board import VirtualBoard
 
 RETURN_TIMEOUT_S = 60.0
+SELFTEST_BAUD = 115_200
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,24 @@ class Board:
     def dfu(self) -> DfuSession:
         """DFU, into which the board is brought when it runs. Raises as enter_dfu and DfuSession."""
         return DfuSession(self.host, self.in_dfu_mode(), self.permissions)
+
+    @contextmanager
+    def selftest(self) -> Iterator[SelfTestSession]:
+        """Its self-test service, with the permissions of the test: over the serial line of its slot, else over control
+        requests. Raises TransportError, and what the session raises."""
+        clock = self.host.clock
+        if self.slot.serial_url is None:
+            with (
+                self.control() as control,
+                SelfTestSession(ControlSelfTestLink(control), clock, self.permissions) as session,
+            ):
+                yield session
+            return
+        with (
+            closing(PyserialHost().open(self.slot.serial_url, SELFTEST_BAUD)) as line,
+            SelfTestSession(SerialSelfTestLink(line, clock), clock, self.permissions) as session,
+        ):
+            yield session
 
     def in_dfu_mode(self) -> Device:
         """It in DFU mode, where it runs nothing and stays offline. Raises as enter_dfu."""

@@ -6,6 +6,8 @@ import textwrap
 
 import pytest
 
+from .conftest import until
+
 HOLD = """
 import sys
 from particle_dev.errors import BenchError
@@ -68,6 +70,30 @@ def test_a_board_behind_the_probe_of_a_place(farm):
     assert status == 0, err
     assert json.loads(out)["platform"]["name"] == "boron"
     assert farm.holder("boron-1") == "None"
+
+
+def test_particle_board_of_the_pytest_plugin(farm, tmp_path):
+    """Our plugin, beside labgrid's, on a place: the same fixtures as everywhere."""
+    (tmp_path / "test_line.py").write_text(
+        textwrap.dedent(
+            """
+            import pytest
+
+
+            @pytest.mark.particle_link("serial")
+            def test_self_test(particle_board):
+                with particle_board.selftest() as session:
+                    assert "adc" in {test.name for test in session.describe()}
+            """
+        )
+    )
+    (tmp_path / "farm.toml").write_text('[bench]\ndriver = "labgrid"\n[[slot]]\nname = "line-1"\nplatform = "photon"\n')
+    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--bench", tmp_path / "farm.toml", tmp_path]
+    with farm.popen(*words) as process:
+        out, err = process.communicate(timeout=100)
+    assert process.returncode == 0, out + err
+    assert "1 passed" in out
+    assert farm.holder("line-1") == "None"
 
 
 def test_what_a_place_does_not_have(farm):
