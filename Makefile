@@ -121,9 +121,11 @@ USB_JUDGES := tests/judges/usb
 CLOUD_JUDGES := tests/judges/cloud
 # labgrid's and pytest-embedded's plugins beside ours.
 PLUGIN_JUDGES := tests/judges/plugins
+# labgrid's coordinator and exporters, with virtual boards behind them.
+FARM_JUDGES := tests/judges/labgrid
 # Debian's OpenOCD and PostgreSQL are among the judges that run here.
 unit: $(VENV)/.ready $(TEST_FIRMWARE)/.ready judge-packages
-	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) $(BIN)/python -m pytest --ignore=$(USB_JUDGES) --ignore=$(CLOUD_JUDGES) --ignore=$(PLUGIN_JUDGES)
+	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) $(BIN)/python -m pytest --ignore=$(USB_JUDGES) --ignore=$(CLOUD_JUDGES) --ignore=$(PLUGIN_JUDGES) --ignore=$(FARM_JUDGES)
 
 # The contracts of tests/contract on virtual boards, a minute; on yours: `pytest hil --bench FILE`, see hil/README.md.
 .PHONY: hil
@@ -151,7 +153,7 @@ JUDGE_NPM := particle-cli@3.43.1 execa@5 usb@2.18.0
 JUDGE_CLOUD_NPM := particle-api-js@12.0.3 typescript@5.9.3
 .PHONY: judges judges-setup judge-packages judge-labgrid
 judges: $(VENV)/.ready $(TEST_FIRMWARE)/.ready judges-setup judge-labgrid
-	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) PARTICLE_DEV_JUDGES=$(JUDGES) $(BIN)/python -m pytest $(USB_JUDGES) $(CLOUD_JUDGES) $(PLUGIN_JUDGES)
+	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) PARTICLE_DEV_JUDGES=$(JUDGES) $(BIN)/python -m pytest $(USB_JUDGES) $(CLOUD_JUDGES) $(PLUGIN_JUDGES) $(FARM_JUDGES)
 
 judges-setup: judge-packages $(JUDGES)/.ready $(JUDGES)/cloud/.ready
 $(JUDGES)/cloud/.ready:
@@ -170,7 +172,7 @@ $(JUDGES)/labgrid/.ready: pyproject.toml
 	@rm -rf $(@D) && mkdir -p $(@D)
 	"$(PYTHON)" -m venv $(@D)
 	"$(PYTHON)" -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]
-	print(*p["dependencies"], *p["optional-dependencies"]["sim"], sep="\n")' > $(@D)/ours.txt
+	print(*p["dependencies"], *p["optional-dependencies"]["sim"], *p["optional-dependencies"]["swd"], sep="\n")' > $(@D)/ours.txt
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $(@D)/ours.txt $(patsubst %,'%',$(JUDGE_LABGRID))
 	# Both are the module `serial`; labgrid's must be what is there.
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps pyserial-labgrid
