@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 from pyocd.core.plugin import Plugin
@@ -12,6 +13,10 @@ class VirtualProbePlugin(Plugin):  # type: ignore[misc]
 
     name = "particle_virtual"
     description = "Virtual chips of this process"
+
+    def should_load(self) -> bool:
+        """Not without the extra ``emulator``: virtual chips need it, and pyOCD would stop for every other probe."""
+        return find_spec("unicorn") is not None
 
     def load(self) -> Any:
         """The probe class."""

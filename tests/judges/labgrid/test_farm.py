@@ -8,6 +8,8 @@ import pytest
 
 from .conftest import until
 
+QUIET = ("-p", "no:cacheprovider", "-p", "no:pytest_embedded")
+"""pytest-embedded, which is in the same environment for other tests, asks for labgrid's fixture ``target`` unasked."""
 HOLD = """
 import sys
 from particle_dev.errors import BenchError
@@ -88,7 +90,7 @@ def test_particle_board_of_the_pytest_plugin(farm, tmp_path):
         )
     )
     (tmp_path / "farm.toml").write_text('[bench]\ndriver = "labgrid"\n[[slot]]\nname = "line-1"\nplatform = "photon"\n')
-    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--bench", tmp_path / "farm.toml", tmp_path]
+    words = ["-m", "pytest", "-q", *QUIET, "--bench", tmp_path / "farm.toml", tmp_path]
     with farm.popen(*words) as process:
         out, err = process.communicate(timeout=100)
     assert process.returncode == 0, out + err
@@ -232,7 +234,7 @@ def test_labgrids_own_fixtures_with_driver_and_strategy(farm, tmp_path):
                 """
             )
         )
-        words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--lg-env", tmp_path / "env.yaml", tmp_path]
+        words = ["-m", "pytest", "-q", *QUIET, "--lg-env", tmp_path / "env.yaml", tmp_path]
         with farm.popen(*words) as process:
             out, err = process.communicate(timeout=100)
         assert process.returncode == 0, out + err
