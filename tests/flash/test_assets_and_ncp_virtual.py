@@ -6,6 +6,7 @@ import zipfile
 
 import pytest
 from particle_harness.boards import hardware
+from particle_harness.esp32.image import esp_image
 from particle_harness.factory import (
     app_stand_in,
     bootloader_stand_in,
@@ -199,6 +200,30 @@ def test_older_device_os_that_programs_it_comes_first(desk):
     d.update()
     assert d.holds_what_was_offered()
     assert d.board.decide_boot().runs in ("app", "listening")
+
+
+@pytest.mark.parametrize("platform", ["argon", "tracker"])
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (esp_image(299_936, chip_id=9), "esp_wrong_chip"),
+        (esp_image(299_936)[:-1] + b"?", "esp_hash"),
+        (bytes(299_936), "esp_no_image"),
+    ],
+    ids=["chip", "hash", "no image"],
+)
+def test_a_bad_image_in_a_module_with_a_right_crc_is_refused_before_anything_is_sent(desk, platform, body, code):
+    d = desk(platform, "4.1.0", [])
+    data = build_module(
+        d.kind, ModuleFunction.NCP_FIRMWARE, 0, 8, start_address=0, size_bytes=300_000, mcu_target=ESP32, body=body
+    )
+    assert [p.code for p in parse(data).problems] == [code]
+    d.offer([data])
+    device, before_s = d.device, d.host.clock.monotonic_s()
+    with pytest.raises(PlanRefusedError, match="nothing was sent"):
+        update_over_control(d.host, device, d.files[0], data, permissions=MAY_CONNECT)
+    assert d.host.clock.monotonic_s() == before_s, "no request was made, which takes time"
+    assert d.board.state.ncp_version == 7
 
 
 def test_unplugged_while_it_is_programmed_and_again(desk):

@@ -20,13 +20,14 @@ TABLE_ADDRESS, TABLE_SIZE_BYTES = 0x8000, 0xC00
 Partition = tuple[str, int, int, int, int]
 """Label, type, subtype, offset, size in bytes."""
 ARGON_PARTITIONS: Sequence[Partition] = (
+    ("phy_init", 1, 1, 0xF000, 0x1000),
     ("otadata", 1, 0, 0x10000, 0x2000),
     ("nvs", 1, 2, 0x12000, 0xE000),
     ("at_customize", 0x40, 0, 0x20000, 0xE0000),
     ("ota_0", 0, 0x10, 0x100000, 0x180000),
     ("ota_1", 0, 0x11, 0x280000, 0x180000),
 )
-"""Offsets and sizes of the application partitions as published; of the others only where they begin."""
+"""Source: particle-iot/esp32-ncp-firmware module_config/module_argon/partitions_at.csv."""
 _HEADER, _SEGMENT = struct.Struct("<BBBBI4xHBHH4xB"), struct.Struct("<II")
 _ADDRESSES = (0x3F400020, 0x3FFB0000, 0x40080000, 0x400D0020)
 _HASH_BYTES = 32
