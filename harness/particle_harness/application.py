@@ -44,12 +44,14 @@ class Application:
         self._program = ApplicationProgram(programs[0]) if programs else None
         self.set_cloud: Callable[[bool], None] = lambda _connect: None
         self.publish: Callable[[str, str], bool] = lambda _name, _data: False
+        self.subscribe: Callable[[str], None] = lambda _prefix: None
         self._selftest = (
             SelfTestApplication(
                 now_s,
                 lambda: state.cloud_status == _CONNECTED,
                 self._set_cloud,
                 self._publish,
+                self._subscribe,
             )
             if SELFTEST in self._features
             else None
@@ -61,6 +63,9 @@ class Application:
 
     def _publish(self, name: str, data: str) -> bool:
         return self.publish(name, data)
+
+    def _subscribe(self, prefix: str) -> None:
+        self.subscribe(prefix)
 
     def boot(self) -> None:
         """The system starts anew."""

@@ -30,7 +30,8 @@ DEFAULT_SLOTS: tuple[Mapping[str, Any], ...] = tuple(
     {"name": str(number), "platform": name}
     for number, name in enumerate(("boron", "bsom", "tracker", "photon"), start=1)
 )
-_CLOUD = "cloud"
+_CLOUD, _NETWORK_SCALE = "cloud", "network_scale"
+_OTHER_OPTIONS = (_CLOUD, _NETWORK_SCALE)
 _OPTIONS = {"clock": ("virtual", "real"), "delays": ("realistic", "none"), "power_control": (True, False)}
 _SLOT_KEYS = frozenset(
     {
@@ -174,8 +175,10 @@ def open_bench(
     """Build the bench, or take it up again from ``state_dir``.
 
     ``options``: ``clock`` "real" (default) or "virtual"; ``delays`` "realistic" (default) or "none"; ``power_control``
-    true or false; ``cloud``: the simulated cloud that boards reach, a ``SimCloud`` or what ``particle-dev sim cloud``
-    prints. ``slots``: tables with ``name``, ``platform`` and optionally ``device_id``, ``bootloader`` ("release",
+    true or false; ``network_scale``: a number, by which the assumed times of radio and network are multiplied (1);
+    ``cloud``: the simulated cloud that boards reach, a ``SimCloud`` or what ``particle-dev sim cloud`` prints.
+
+    ``slots``: tables with ``name``, ``platform`` and optionally ``device_id``, ``bootloader`` ("release",
     "old"), ``device_os`` (a release whose stand-ins new boards have), ``faults``, ``connected``, ``factory`` ("new",
     "online"), ``arrives_in`` ("app", "dfu"), ``factory_image``, ``protected`` and ``service_mode`` (true: the board has
     device protection, in the second case opened for service), ``application`` (what it can do, of
@@ -188,7 +191,8 @@ def open_bench(
     BenchError for an option, key or word that means nothing here, and when another process has the boards of
     ``state_dir`` open.
     """
-    _check_words("option", {key: options[key] for key in options if key != _CLOUD}, _OPTIONS, None)
+    _check_words("option", {key: options[key] for key in options if key not in _OTHER_OPTIONS}, _OPTIONS, None)
+    _network_scale(options)
     lock = StateLock(state_dir) if state_dir else None
     cloud = None
     try:
@@ -229,11 +233,30 @@ def _build(
             if kept:
                 addresses.seen(port_path, kept[0].address)
             board = _board(
-                name, table, clock, port_path, delays, power_control, factory_modules, addresses, store, cloud
+                name,
+                table,
+                clock,
+                port_path,
+                delays,
+                power_control,
+                factory_modules,
+                addresses,
+                store,
+                cloud,
+                _network_scale(options),
             )
         probe = _probe(name, board, number) if table.get("probe") and board else None
         built.append(VirtualSlot(name, port_path, clock, board, power_control, probe, table.get("battery")))
     return built
+
+
+def _network_scale(options: Mapping[str, Any]) -> float:
+    scale = options.get(_NETWORK_SCALE, 1)
+    if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale <= 1:
+        raise BenchError(
+            f"option network_scale = {scale!r} is no number above 0 and not above 1", hint="correct it, or leave it out"
+        )
+    return float(scale)
 
 
 def _cloud_link(options: Mapping[str, Any]) -> CloudLink | None:
@@ -256,6 +279,7 @@ def _board(
     addresses: _Addresses,
     store: SlotStore | None,
     cloud: CloudLink | None,
+    network_scale: float,
 ) -> VirtualBoard:
     try:
         kind = hardware(str(table["platform"]))
@@ -281,6 +305,7 @@ def _board(
         silicon=str(table.get("silicon", "AAD0")),
         faults=faults,
         network=network,
+        network_scale=network_scale,
     )
     return VirtualBoard(
         kind,
@@ -368,7 +393,7 @@ def _check_slot(name: str, table: Mapping[str, Any]) -> None:
 
 def _check_words(what: str, table: Mapping[str, Any], words: Mapping[str, Sequence[Any]], slot: str | None) -> None:
     if what == "option" and (unknown := set(table) - set(words)):
-        raise BenchError(f"unknown bench options {sorted(unknown)}", hint=f"known: {sorted({*words, _CLOUD})}")
+        raise BenchError(f"unknown bench options {sorted(unknown)}", hint=f"known: {sorted({*words, *_OTHER_OPTIONS})}")
     for key, allowed in words.items():
         if key in table and table[key] not in allowed:
             raise BenchError(

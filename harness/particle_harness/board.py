@@ -111,7 +111,14 @@ class VirtualBoard(BootSide, HostSide):
             make_device=self._usb_device,
             next_address=next_address,
         )
-        self._radio = Radio(hardware.radio, self.state, self.truth, self._agenda.add, self._agenda.cancel)
+        self._radio = Radio(
+            hardware.radio,
+            self.state,
+            self.truth,
+            self._agenda.add,
+            self._agenda.cancel,
+            scale=settings.network_scale,
+        )
         self.protection = Protection(
             self.state,
             self.dct,
@@ -147,6 +154,7 @@ class VirtualBoard(BootSide, HostSide):
         )
         self._radio.cloud = self.cloud_side if cloud else None
         self._system.application.publish = self.cloud_side.publish
+        self._system.application.subscribe = self.cloud_side.subscribe
         if kept is None:
             self.state.network_troubles = list(settings.network)
             leave_factory(

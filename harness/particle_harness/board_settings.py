@@ -33,5 +33,7 @@ class BoardSettings:
     silicon: str = "AAD0"
     """Build code of its nRF52840; ``AAF0`` and later are hardened."""
     faults: tuple[Fault, ...] = ()
+    network_scale: float = 1.0
+    """Its times on the way to the cloud, as a part of what they are assumed to be."""
     network: tuple[str, ...] = ()
     """What is wrong with its way to the network (``network_trouble.TROUBLES``)."""

@@ -76,6 +76,10 @@ class CloudLink(Protocol):
         """Publish an event."""
         ...
 
+    def subscribe(self, device_id: str, prefix: str) -> None:
+        """Get events of these names, as long as the session lasts."""
+        ...
+
     def work(self, device_id: str) -> None:
         """Serve commands that wait for this board."""
         ...
@@ -270,6 +274,11 @@ class CloudSide:
         if self._state.cloud_status != _CONNECTED:
             return False
         return self._link is None or self._link.publish(self._state.device_id, name, data)
+
+    def subscribe(self, prefix: str) -> None:
+        """Let events of these names come down."""
+        if self._link is not None:
+            self._link.subscribe(self._state.device_id, prefix)
 
     def _call(self, name: str, argument: str) -> int:
         """A function of the application. Tinker's pins keep what was written to them."""

@@ -8,6 +8,7 @@ errors are kept: v6.2.0 system/src/system_task.cpp, hal/network/ncp_client/sara/
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import astuple
 from typing import Protocol
 
 from particle_harness.network_trouble import (
@@ -26,7 +27,7 @@ from particle_harness.network_trouble import (
     UDP_BLOCKED,
 )
 from particle_harness.state import BoardState
-from particle_harness.timing import NETWORK_TIMING
+from particle_harness.timing import NETWORK_TIMING, NetworkTiming
 from particle_harness.truth import Truth
 
 NETWORK_ATTEMPT, CLOUD_ATTEMPT, CLOUD_CONNECTED = "network_attempt", "cloud_attempt", "cloud_connected"
@@ -75,8 +76,13 @@ class Radio:
         truth: Truth,
         schedule: Callable[[float, str], None],
         cancel: Callable[[tuple[str, ...]], None],
+        *,
+        scale: float = 1.0,
     ) -> None:
-        self._timing = NETWORK_TIMING.get(kind)
+        timing = NETWORK_TIMING.get(kind)
+        self._timing = timing and NetworkTiming(*(scale * s for s in astuple(timing)))
+        self._scale = scale
+        self._is_cellular = kind == "cellular"
         self._state = state
         self._truth = truth
         self._schedule = schedule
@@ -91,8 +97,9 @@ class Radio:
         """None: every attempt succeeds, and nobody hears of it."""
 
     def start(self, at_s: float) -> None:
-        """Begin to connect, counted from ``at_s``."""
-        if self._timing:
+        """Begin to connect, counted from ``at_s``; nothing happens when it is about to."""
+        if self._timing and not self._state.attempt_is_due:
+            self._state.attempt_is_due = True
             self._schedule(at_s + self._timing.network_attempt_s, NETWORK_ATTEMPT)
 
     def power_on(self) -> None:
@@ -118,6 +125,7 @@ class Radio:
         """Begin to connect to the cloud over the network that is up, unless there is a session."""
         if self._timing and self._state.cloud_status == _CLOUD_DISCONNECTED:
             self._cancel(EVENTS)
+            self._state.attempt_is_due = False
             self._schedule(at_s + self._timing.cloud_attempt_s - self._timing.network_attempt_s, CLOUD_ATTEMPT)
 
     def stop(self) -> None:
@@ -144,6 +152,7 @@ class Radio:
     def abort(self) -> None:
         """Give up attempts that have not succeeded yet."""
         self._cancel(EVENTS)
+        self._state.attempt_is_due = False
         if self._state.net_status == _NET_CONNECTING:
             self._state.net_status = _NET_OFF
         if self._state.cloud_status == _CLOUD_CONNECTING:
@@ -168,6 +177,7 @@ class Radio:
         assert self._timing is not None
         state, timing = self._state, self._timing
         self.power_on()
+        state.attempt_is_due = False
         state.net_status = _NET_CONNECTING
         state.net_attempts += 1
         state.connecting_since_s = at_s
@@ -205,7 +215,7 @@ class Radio:
         if reason or trouble:
             state.registration = REGISTRATION_OF.get(trouble, NOT_SEARCHING if "coverage" in reason else REFUSED)
             self._tell_registration()
-            if at_s - state.connecting_since_s >= REGISTRATION_TIMEOUT_S:
+            if at_s - state.connecting_since_s >= REGISTRATION_TIMEOUT_S * self._scale:
                 text = "Resetting the modem due to the network registration timeout"
                 self.on_modem("ncp.client", "WARN", text)
                 state.connecting_since_s = at_s
@@ -219,7 +229,7 @@ class Radio:
         return True
 
     def _tell_registration(self) -> None:
-        if self._timing is NETWORK_TIMING["cellular"]:
+        if self._is_cellular:
             self.on_modem("ncp.at", "TRACE", "> AT+CEREG?")
             self.on_modem("ncp.at", "TRACE", f"< +CEREG: 2,{self._state.registration}")
 
@@ -242,10 +252,10 @@ class Radio:
         if truth.first_connected_at_s is None:
             truth.first_connected_at_s = at_s
         if self.cloud:
-            self._schedule(at_s + _WORK_AFTER_S, CLOUD_WORK)
+            self._schedule(at_s + _WORK_AFTER_S * self._scale, CLOUD_WORK)
 
     def _retry(self, at_s: float, event: str) -> None:
         """Later and later."""
         wait_s = min(_FIRST_RETRY_S * 2**self._state.connect_failures, _LONGEST_RETRY_S)
         self._state.connect_failures = min(self._state.connect_failures + 1, 10)
-        self._schedule(at_s + wait_s, event)
+        self._schedule(at_s + wait_s * self._scale, event)

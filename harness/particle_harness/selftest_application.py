@@ -16,6 +16,8 @@ FUNCTION = "selftest"
 """What the Particle port registers: firmware/port/particle/src."""
 PASSED, FAILED, RUNNING, WAITING, NOT_ALLOWED, CANCELLED = 1, 2, 4, 5, 7, 8
 NOT_FOUND, INVALID_ARGUMENT, BAD_DATA = -170, -270, -280
+_STATUS_OF = {NOT_ALLOWED: 3, CANCELLED: FAILED}
+"""The status has the numbers of Device OS test applications, which know neither."""
 _RESULTS = {PASSED: "passed", FAILED: "failed", NOT_ALLOWED: "not_allowed", CANCELLED: "cancelled"}
 _ONLINE_TESTS = ("connect", "publish", "subscribe", "function")
 TESTS = ("disconnect", *_ONLINE_TESTS)
@@ -32,11 +34,13 @@ class SelfTestApplication:
         is_connected: Callable[[], bool],
         set_cloud: Callable[[bool], None],
         publish: Callable[[str, str], bool],
+        subscribe: Callable[[str], None],
     ) -> None:
         self._now_s = now_s
         self._is_connected = is_connected
         self._set_cloud = set_cloud
         self._publish = publish
+        self._subscribe = subscribe
         self._subscribed: str | None = None
         self.boot()
 
@@ -73,6 +77,8 @@ class SelfTestApplication:
 
     def request(self, payload: bytes) -> tuple[int, bytes]:
         """Result and reply of an app custom request."""
+        if not payload:
+            return 0, b""
         try:
             request = json.loads(payload)
         except ValueError:
@@ -85,7 +91,7 @@ class SelfTestApplication:
                 tests = [{"name": name, "may_connect": name in _ONLINE_TESTS} for name in TESTS]
                 return 0, _json({"version": 1, "tests": tests})
             case "s":
-                return self._outcome, b""
+                return _STATUS_OF.get(self._outcome, self._outcome), b""
             case "R" if self._outcome not in (WAITING, RUNNING):
                 return 0, self._report()
             case "a":
@@ -105,7 +111,7 @@ class SelfTestApplication:
         self._parameters = request.get("p") or {}
         self._outcome, self._message, self._values = RUNNING, "", []
         if self._test in _ONLINE_TESTS and request.get("may_connect") is not True:
-            self._end(NOT_ALLOWED)
+            self._end(NOT_ALLOWED, "can go online, which starts billing")
             return 0
         match self._test:
             case "connect" | "disconnect":
@@ -116,6 +122,7 @@ class SelfTestApplication:
                 self._end(FAILED, "not connected")
             case "subscribe":
                 self._subscribed = str(self._parameters.get("name", "selftest"))
+                self._subscribe(self._subscribed)
         return 0
 
     def _start_publish(self) -> None:

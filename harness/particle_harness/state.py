@@ -86,6 +86,8 @@ class BoardState:
     """What is wrong with the way to the network, until somebody mends it."""
     registration: int = 0
     """Of the modem, as AT+CEREG? tells it: 0 not searching, 1 home, 2 searching, 3 denied, 5 roaming."""
+    attempt_is_due: bool = False
+    """The first attempt at a network is on the agenda."""
     connecting_since_s: float = 0.0
     cloud_error: int = 0
     """Of the last handshake that failed in this boot."""
@@ -105,6 +107,7 @@ class BoardState:
         self.net_status = self.cloud_status = 0
         self.net_attempts = self.cloud_attempts = self.cloud_disconnects = self.connect_failures = 0
         self.registration = self.cloud_error = 0
+        self.attempt_is_due = False
         self._forget_what_the_system_held()
 
     @property

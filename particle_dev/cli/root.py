@@ -26,6 +26,7 @@ _COMMANDS = {
     "selftest": "particle_dev.cli.selftest:selftest",
     "station": "particle_dev.cli.station:station",
     "swd": "particle_dev.cli.swd:swd",
+    "test": "particle_dev.cli.test:test",
 }
 
 

@@ -35,6 +35,8 @@ LOG_HANDLER = LogHandler(
     "particle-dev", level=LogLevel.INFO, filters={"ncp.at": LogLevel.TRACE, "ncp.client": LogLevel.TRACE}
 )
 MAX_LOG_LINES = 2000
+CHECK_PAUSES_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.05, 0.1, 0.1, 0.25)
+"""Most answers are there at once, and a test asks hundreds of times: 50 ms for each would count as network time."""
 ResultT = TypeVar("ResultT")
 
 
@@ -87,7 +89,7 @@ class Board:
     def session(self) -> ControlSession:
         """The open session. Raises TransportError, DeviceModeError."""
         if self._session is None:
-            self._session = ControlSession(self.host, self.device, self.permissions)
+            self._session = ControlSession(self.host, self.device, self.permissions, check_pauses_s=CHECK_PAUSES_S)
             self._gone_since_s = None
         return self._session
 

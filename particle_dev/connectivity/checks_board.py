@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import UsbMode
@@ -27,7 +28,13 @@ from particle_dev.connectivity.outcome import StageFailure, StageSkipped
 from particle_dev.connectivity.run import ConnectivityRun
 from particle_dev.connectivity.stages import Stage
 from particle_dev.device.control import ControlSession
-from particle_dev.errors import LinkTimeoutError, RequestRefusedError, RequestUnsupportedError
+from particle_dev.errors import (
+    CloudError,
+    LinkTimeoutError,
+    RequestRefusedError,
+    RequestUnsupportedError,
+    TransportError,
+)
 from particle_dev.protocol.messages import CloudStatus, DeviceMode, InstalledModule
 from particle_dev.protocol.messages_network import Interface, InterfaceFlag, InterfaceType
 from particle_dev.protocol.messages_radio import CellularIds, Sim, WifiNetwork
@@ -511,6 +518,9 @@ def check_handshake(run: ConnectivityRun) -> None:
     def why_not() -> StageFailure:
         if seen_by_board:
             return StageFailure(FailureCode.CLD_STALE, "the board is connected, and the cloud does not tell so")
+        with suppress(CloudError, TransportError):
+            # A token that may not read it leaves the other causes.
+            run.observed.is_paused = run.cloud.allowance_is_spent()
         return StageFailure(why_no_handshake(run.observed), _cloud_seen(run))
 
     run.evidence["cloud_proof"] = run.wait(Stage.HANDSHAKE, both_sides, why_not, activity="waiting for the handshake")

@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from particle_dev.cloud.api import CloudApi
 from particle_dev.cloud.devices import AccountDevices
 from particle_dev.cloud.diagnostics import Vitals, last_vitals, refresh_vitals
+from particle_dev.cloud.event_canary import Proven
 from particle_dev.cloud.event_hub import EventHub, Subscription
 from particle_dev.cloud.event_stream import SseSource
 from particle_dev.cloud.events import StreamItem, StreamScope
@@ -18,7 +20,9 @@ from particle_dev.cloud.evidence import ProductEvidence
 from particle_dev.cloud.product_devices import ProductDevices
 from particle_dev.cloud.products import product
 from particle_dev.cloud.records import DeviceRecord, Product, SimRecord
+from particle_dev.cloud.shared_stream import SharedSource
 from particle_dev.cloud.sims import Sims
+from particle_dev.cloud.usage import service_agreements
 from particle_dev.errors import CloudDeniedError, CloudNotFoundError, EventSourceError
 
 CANARY_TIMEOUT_S = 40.0
@@ -39,10 +43,18 @@ class EventFeed(Protocol):
         ...
 
 
-class StreamFeed:
-    """An EventFeed from a subscription to a site's stream. ``source`` has a canary."""
+class Witness(Protocol):
+    """A source of events with a canary."""
 
-    def __init__(self, source: SseSource, hub: EventHub, subscription: Subscription, api: CloudApi) -> None:
+    def proven(self) -> tuple[Proven, ...]:
+        """Stretches in which events came through, oldest first."""
+        ...
+
+
+class StreamFeed:
+    """An EventFeed from a subscription to a site's stream."""
+
+    def __init__(self, source: Witness, hub: EventHub, subscription: Subscription, api: CloudApi) -> None:
         self._source = source
         self._hub = hub
         self._subscription = subscription
@@ -136,6 +148,20 @@ class CloudLink:
         """Ask the device for a report."""
         refresh_vitals(self.scope.api, self.device_id, self.scope.product_ref)
 
+    def allowance_is_spent(self) -> bool:
+        """Whether a service agreement of the payer has no data operations or data left: its devices are paused then.
+        False, too, when it does not tell."""
+        product = self.scope.product
+        for agreement in service_agreements(self.scope.api, product.organization if product else None):
+            used = agreement.used()
+            pairs = (
+                (used.device_messages if used else None, agreement.max_messages),
+                (used.device_data_mb if used and agreement.max_data_unit == "MB" else None, agreement.max_data),
+            )
+            if any(spent is not None and most is not None and spent >= most for spent, most in pairs):
+                return True
+        return False
+
     def last_vitals(self) -> Vitals | None:
         """The newest report."""
         return last_vitals(self.scope.api, self.device_id, self.scope.product_ref)
@@ -146,11 +172,19 @@ OpenFeed = Callable[[CloudScope, str], EventFeed]
 
 class SiteStream:
     """One event stream with a canary, for any number of devices of a scope. Use as a context manager, which waits
-    until the first canary has come back. Raises EventSourceError and what ends a stream."""
+    until the first canary has come back. Raises EventSourceError and what ends a stream.
 
-    def __init__(self, scope: CloudScope) -> None:
+    ``folder`` is that of the site: its programs share one stream of each product. None: a stream of its own.
+    """
+
+    def __init__(self, scope: CloudScope, folder: Path | None = None) -> None:
         self._scope = scope
-        self._source = SseSource(scope.api, scope.stream(), canary=True)
+        own = SseSource(scope.api, scope.stream(), canary=True)
+        api = scope.api
+        self._source: SseSource | SharedSource = own
+        # An account's stream goes by its token: others of the site may have another.
+        if folder is not None and scope.product is not None:
+            self._source = SharedSource(own, folder, api.clock.utc_now, api.link.where)
         self._hub = EventHub(self._source, scope.api.clock.utc_now)
 
     def __enter__(self) -> SiteStream:

@@ -82,6 +82,14 @@ def require_permissions(plan: ConnectivityPlan, permissions: Permissions) -> Non
         permissions.require(Effect.UPDATE, "taking the development mark off again")
 
 
+class _StoppedError(Exception):
+    """A listener wants the test to end."""
+
+    def __init__(self, error: ParticleDevError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class ConnectivityTest:
     """One test of one board. ``cloud`` None: strategy C without a look into the cloud.
 
@@ -115,13 +123,24 @@ class ConnectivityTest:
         self._start: Snapshot | None = None
         self._evidence: list[Evidence] = []
 
+    @property
+    def first_connected_at(self) -> datetime | None:
+        """When the board was seen online first; None: it was not. Also after the test was cut short."""
+        return self._run.first_connected_at
+
     def run(self) -> ConnectivityResult:
         """All stages, then everything is taken back.
 
         A stage that fails is a result, no exception. Raises BillingGuardError and PermissionMissingError when the
-        strategy does not allow what is to come, and KeyboardInterrupt; the board is disconnected and everything taken
-        back before.
+        strategy does not allow what is to come, KeyboardInterrupt, and what ``on_event`` raises; the board is
+        disconnected and everything taken back before.
         """
+        try:
+            return self._run_all()
+        except _StoppedError as stop:
+            raise stop.error from None
+
+    def _run_all(self) -> ConnectivityResult:
         self._start = self._snapshot()
         try:
             for stage in self.plan.stages:
@@ -147,7 +166,7 @@ class ConnectivityTest:
         self._stage = stage
         run.begin_stage()
         started_at, at_s = clock.utc_now(), run.now_s()
-        self._on_event(StageStarted(stage, self.plan.give_up_s(stage)))
+        self._tell(StageStarted(stage, self.plan.give_up_s(stage)))
         status, failure, seen = StageStatus.PASSED, None, ""
         try:
             CHECKS[stage](run)
@@ -171,7 +190,7 @@ class ConnectivityTest:
             seen,
         )
         self._results.append(result)
-        self._on_event(StageFinished(result))
+        self._tell(StageFinished(result))
 
     def _code_of(self, error: ParticleDevError) -> FailureCode:
         """An error that a check did not expect. A board that is not the one any more explains others."""
@@ -184,7 +203,15 @@ class ConnectivityTest:
         return code_of(error)
 
     def _progress(self, activity: str, elapsed_s: float, limit_s: float) -> None:
-        self._on_event(StageProgress(self._stage, activity, round(elapsed_s, 1), limit_s))
+        self._tell(StageProgress(self._stage, activity, round(elapsed_s, 1), limit_s))
+
+    def _tell(self, event: StageEvent) -> None:
+        """What a listener raises ends the test, and is no failure of a stage. The end of it goes on in any case."""
+        try:
+            self._on_event(event)
+        except ParticleDevError as error:
+            if self._stage is not Stage.RESTORE:
+                raise _StoppedError(error) from error
 
     # ---- billing -------------------------------------------------------------------------------------------------
 

@@ -72,6 +72,9 @@ DEFAULT_LIMITS: Mapping[Radio, Mapping[str, Limit]] = {
 }
 """By radio. The quality of Wi-Fi is a distance from noise, for which nobody gives a limit."""
 
+MEASURED = tuple(sorted({name for limits in DEFAULT_LIMITS.values() for name in limits}))
+"""Values that have a limit, or can be given one."""
+
 
 @dataclass(frozen=True, slots=True)
 class SignalSample:

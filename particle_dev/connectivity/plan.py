@@ -108,8 +108,14 @@ def radio_of(platform: Platform) -> Radio:
 
 
 def make_plan(platform: Platform, strategy: Strategy, options: ConnectivityOptions) -> ConnectivityPlan:
-    """The stages for a kind of board. Raises ConnectivityError when a stage is asked for that it cannot have."""
+    """The stages for a kind of board. Raises ConnectivityError when a stage is asked for that it cannot have, or
+    for Wi-Fi credentials that it could not take, or not forget."""
     radio = radio_of(platform)
+    if options.wifi is not None and (radio is not Radio.WIFI or platform.generation <= 2):
+        why = "has no Wi-Fi to connect by" if radio is not Radio.WIFI else "cannot forget a single network again"
+        raise ConnectivityError(
+            f"{platform.display_name} {why}", hint="store the network on the board before, and leave --wifi-ssid out"
+        )
     left_out = {s.stage: why for s in STAGES if (why := _why_not(s.stage, radio, strategy, options))}
     impossible = [stage for stage in options.only if stage in left_out]
     if impossible:

@@ -25,7 +25,7 @@ from particle_dev.errors import (
 )
 from particle_dev.permissions import NOTHING, Permissions
 from particle_dev.protocol import control, messages, messages_logging
-from particle_dev.protocol.control import ControlResult, perform_request
+from particle_dev.protocol.control import CHECK_PAUSES_S, ControlResult, perform_request
 from particle_dev.protocol.firmware_update import AcceptedUpdate, Progress, update_firmware
 from particle_dev.protocol.interleave import interleave
 from particle_dev.protocol.messages import (
@@ -58,10 +58,18 @@ class ControlSession:
 
     What a request may do beyond the harmless needs a permission, and the methods say so; :meth:`request` checks it for
     whatever is sent. A request that the device's platform or Device OS does not know is refused before it is sent.
-    ``config``, ``network``, ``wifi``, ``cellular`` and ``logs`` hold the requests of their subject.
+    ``config``, ``network``, ``wifi``, ``cellular`` and ``logs`` hold the requests of their subject. ``check_pauses_s``:
+    how long to wait before each look for a result; the default is what Particle's own client does.
     """
 
-    def __init__(self, host: Host, device: Device, permissions: Permissions = NOTHING) -> None:
+    def __init__(
+        self,
+        host: Host,
+        device: Device,
+        permissions: Permissions = NOTHING,
+        *,
+        check_pauses_s: Sequence[float] = CHECK_PAUSES_S,
+    ) -> None:
         if device.mode is not UsbMode.NORMAL:
             raise DeviceModeError(
                 f"{device} does not answer control requests",
@@ -72,6 +80,7 @@ class ControlSession:
         self._clock = host.clock
         self._link = host.usb.open(device.usb)
         self._needs_data_stage = "controlOutTransfersRequireDataStage" in device.platform.quirks
+        self._check_pauses_s = check_pauses_s
         self._device_os: str | None = None
         self.device = device
         self.permissions = permissions
@@ -114,7 +123,9 @@ class ControlSession:
         result in time. An interrupt, too, cancels the request on the device.
         """
         self._require_allowed(request, payload)
-        machine = perform_request(request, payload, timeout_s, aborted=aborted or (lambda: False))
+        machine = perform_request(
+            request, payload, timeout_s, aborted=aborted or (lambda: False), pauses_s=self._check_pauses_s
+        )
         return self._reply_data(request, self._run(machine))
 
     def request_all(
@@ -124,7 +135,10 @@ class ControlSession:
         :meth:`request`, but a refusal is a result."""
         for request, payload in wanted:
             self._require_allowed(request, payload)
-        return self._run(interleave([perform_request(request, payload, timeout_s) for request, payload in wanted]))
+        pauses_s = self._check_pauses_s
+        return self._run(
+            interleave([perform_request(request, payload, timeout_s, pauses_s=pauses_s) for request, payload in wanted])
+        )
 
     def _run(self, machine: Machine[ResultT]) -> ResultT:
         try:

@@ -121,7 +121,7 @@ def connect(run: Run, device: Device, evidence: JsonObject) -> Device:
     except BaseException:
         # Why it did not connect is what people must know; that it did not come back, they are told beside it.
         try:
-            _back_into_dfu(run, device)
+            back_into_dfu(run, device)
         except ParticleDevError as error:
             evidence["not_back_in_dfu"] = error_data(error)
             run.say(f"{run.device_id} did not come back into DFU mode: {error.message}")
@@ -142,13 +142,14 @@ def disconnect(run: Run, device: Device, evidence: JsonObject) -> Device:
         while not run.guard.is_offline() and clock.monotonic_s() - started_s < GOODBYE_S:
             run.check_stop("disconnect", run.limits.cloud_s)
             clock.sleep(POLL_INTERVAL_S)
-    device = _back_into_dfu(run, device)
+    device = back_into_dfu(run, device)
     evidence["offline_in_the_cloud"] = run.guard.is_offline()
     run.guard.facts = replace(run.guard.facts, held=True)
     return device
 
 
-def _back_into_dfu(run: Run, device: Device) -> Device:
+def back_into_dfu(run: Run, device: Device) -> Device:
+    """The unit in DFU mode again after its application ran; what it tells of its connections is in evidence."""
     # It may have left the bus meanwhile: an update over the air resets it.
     device = wait_for_device(run.slot.host, device.usb.port_path, run.limits.enter_dfu_s)
     if device.mode is UsbMode.DFU:

@@ -26,6 +26,9 @@ step_finished
     measured stands in the evidence as :mod:`particle_dev.station.measurements` says
 operator_message
     ``{"message": str}``: something a person has to do or know.
+    Stages of a connectivity test are steps; they tell ``{"activity", "elapsed_s", "limit_s"}`` of their progress, and
+    their end has ``"status"`` "skipped" for what could not be done, ``"measurements"``, and the failure's code in
+    ``"error"``. Its unit_finished has ``"connectivity"``, the whole result, and may say "parked" or "incomplete".
 unit_finished
     ``{"verdict":"pass"|"fail"|"refused"|"interrupted",
     "billing":{"verdict":"not_started"|"started"|"unknown", "window":{"from","until"},

@@ -30,6 +30,7 @@ from particle_dev.cloud.metering import (
 from particle_dev.cloud.plans import Plan
 from particle_dev.cloud.records import DeviceRecord
 from particle_dev.cloud.strategies import Act, Runs, Strategy, UnitFacts, passes, require_act
+from particle_dev.connectivity.cloud_link import CloudLink
 from particle_dev.device.control import ControlSession
 from particle_dev.errors import BillingUnprovenError, RequestRefusedError
 from particle_dev.permissions import NOTHING, Permissions
@@ -39,6 +40,8 @@ from particle_dev.station.verdict_data import fact_data
 
 WatchUnit = Callable[[str], StreamWatch]
 """Tells what the product's event stream has brought about a device so far."""
+OpenLink = Callable[[str], CloudLink]
+"""The cloud for the connectivity test of a device, with its events from then on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,8 @@ class StationGuard:
 
     ``permissions`` are the operator's: strategy A needs ``may_connect``. ``semi_automatic_apps`` are SHA-256 of
     applications that connect only when told to. ``admission`` imports units (needs ``may_bill``), ``test_account`` is
-    where units of strategy B were tested; None: the recipe does neither.
+    where units of strategy B were tested; None: the recipe does neither. ``link`` opens the
+    cloud for the connectivity test of a device.
     """
 
     strategy: Strategy
@@ -60,6 +64,7 @@ class StationGuard:
     semi_automatic_apps: frozenset[str] = frozenset()
     admission: Admission | None = None
     test_account: LineTestAccount | None = None
+    link: OpenLink | None = None
 
 
 WITHOUT_CLOUD = StationGuard(Strategy.C, None, None)

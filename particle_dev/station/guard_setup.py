@@ -22,6 +22,7 @@ from particle_dev.cloud.facts import StreamWatch
 from particle_dev.cloud.plans import PLANS
 from particle_dev.cloud.shared_stream import SharedSource
 from particle_dev.cloud.strategies import Act, Strategy
+from particle_dev.connectivity.cloud_link import CloudLink, CloudScope, StreamFeed
 from particle_dev.errors import EventSourceError
 from particle_dev.permissions import Effect, Permissions
 from particle_dev.station.guard import StationGuard
@@ -72,6 +73,11 @@ def opened_guard(
             choice.semi_automatic_apps,
             Admission(api, evidence.product, choice.plan) if Act.IMPORT in recipe.acts else None,
             LineTestAccount(test_api) if test_api is not None else None,
+            lambda device_id: CloudLink(
+                CloudScope(api, evidence.product, evidence),
+                device_id,
+                StreamFeed(source, hub, hub.subscribe([device_id]), api),
+            ),
         )
 
 

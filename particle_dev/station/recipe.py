@@ -12,6 +12,9 @@ from particle_dev.catalog.platforms import PLATFORMS, platform_by_name
 from particle_dev.cloud.plans import PlanName
 from particle_dev.cloud.strategies import Act, Strategy
 from particle_dev.cloud.strategy_order import SAFE_ORDER, STATION_ACTS, STATION_ORDER, first_unsafe
+from particle_dev.connectivity.measurements import MEASURED, Limit
+from particle_dev.connectivity.plan import ConnectivityOptions
+from particle_dev.connectivity.stages import Stage
 from particle_dev.toml_file import TomlFile, TomlTable, suggestion
 
 _IN_THE_CLOUD = (Act.TAKE_BASELINE, Act.IMPORT, Act.CONNECT, Act.DISCONNECT, Act.UNCLAIM, Act.GATE)
@@ -49,6 +52,8 @@ class Limits:
     """Recipes that import: until the unit is a member, and, to connect it, its SIM active."""
     connect_s: float = 600.0
     """Strategy A, from the boot to the first sign of the connection in the cloud."""
+    connectivity_s: float = 1800.0
+    """Strategy A with [connectivity]: all stages; a first registration takes up to 20 minutes."""
     gate_s: float = 600.0
     """Until somebody has unplugged the unit, where the bench cannot switch its power, and the record has settled."""
 
@@ -112,6 +117,8 @@ class Recipe:
     test_profile: str | None = None
     """Login of the account in which units of strategy B were tested."""
     release: ReleaseMark | None = None
+    connectivity: ConnectivityOptions | None = None
+    """Strategy A: test each unit end to end instead of only waiting for its connection."""
 
     @property
     def acts(self) -> tuple[Act, ...]:
@@ -126,7 +133,7 @@ def load_recipe(path: Path) -> Recipe:
     """
     file = TomlFile(path)
     root = file.root
-    root.allow_only(["recipe", "firmware", "limits", "cloud", "probe", "test_account"])
+    root.allow_only(["recipe", "firmware", "limits", "cloud", "probe", "test_account", "connectivity"])
     head = root.table("recipe")
     head.allow_only(["name", "description", "finish", "strategy", "acts"])
     finish = head.text("finish")
@@ -181,6 +188,7 @@ def load_recipe(path: Path) -> Recipe:
         probe=probe,
         order=order,
         test_profile=test_profile,
+        connectivity=_connectivity(root, strategy),
     )
 
 
@@ -258,6 +266,43 @@ def _cloud(root: TomlTable, strategy: Strategy | None) -> CloudChoice | None:
         raise table.error("plan", f"cloud.plan {word!r} is not known", hint=hint)
     profile = table.text("profile") if "profile" in table.values else None
     return CloudChoice(product, PlanName(word), profile, _hashes(table, "semi_automatic_apps"))
+
+
+def _connectivity(root: TomlTable, strategy: Strategy | None) -> ConnectivityOptions | None:
+    if "connectivity" not in root.values:
+        return None
+    table = root.table("connectivity")
+    if strategy is not Strategy.A:
+        raise root.error(
+            "connectivity",
+            "only strategy A goes online at a station",
+            hint='strategy = "A", or test the unit before with `particle-dev test connectivity`',
+        )
+    table.allow_only(["without", "event", "first_connection", "limits"])
+    without = table.values.get("without", [])
+    if not isinstance(without, list) or not all(word in list(Stage) for word in without):
+        hint = f"a list of these: {', '.join(Stage)}"
+        raise table.error("without", f"connectivity.without {without!r} names what is no stage", hint=hint)
+    first = table.values.get("first_connection", False)
+    if not isinstance(first, bool):
+        raise table.error("first_connection", f"connectivity.first_connection is {first!r}", hint="true or false")
+    limits = table.table("limits", required=False)
+    limits.allow_only(MEASURED)
+    return ConnectivityOptions(
+        without=frozenset(Stage(word) for word in without),
+        event_prefix=table.text("event") if "event" in table.values else None,
+        first_connection=first,
+        limits={name: _limit(limits.table(name)) for name in limits.values},
+    )
+
+
+def _limit(table: TomlTable) -> Limit:
+    names = ("min", "max", "warn_min", "warn_max")
+    table.allow_only(names)
+    for name, value in table.values.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise table.error(name, f"{name} is {value!r}", hint="a number, such as -110")
+    return Limit(**{name: float(value) for name, value in table.values.items()})
 
 
 def _hashes(table: TomlTable, key: str) -> frozenset[str]:

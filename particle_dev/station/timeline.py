@@ -40,6 +40,7 @@ _KINDS = {
     "cloud_before": "look",
     "import": "look",
     "connect": "connect",
+    "connectivity": "connect",
     "disconnect": "connect",
     "unclaim": "look",
     "gate": "look",

@@ -41,7 +41,7 @@ from particle_dev.errors import (
 )
 from particle_dev.flash.board_modules import ModuleFile
 from particle_dev.flash.plan import FlashPlan
-from particle_dev.station import cloud_steps, usb_steps
+from particle_dev.station import cloud_steps, connectivity_step, usb_steps
 from particle_dev.station.bench import Slot
 from particle_dev.station.copies import copy_modules
 from particle_dev.station.events import EventType, JsonObject, Verdict, error_data
@@ -282,8 +282,7 @@ class UnitRun:
             case Act.FLASH_FINAL:
                 device = self._flash_final(plan, device)
             case Act.CONNECT:
-                with self._step("connect", limits.connect_s) as evidence:
-                    device = cloud_steps.connect(self, device, evidence)
+                device = self._go_online(device, cloud_steps.product_version(_files(plan)))
             case Act.DISCONNECT:
                 with self._step("disconnect", limits.cloud_s) as evidence:
                     device = cloud_steps.disconnect(self, device, evidence)
@@ -298,6 +297,15 @@ class UnitRun:
                 with self._step("gate", limits.gate_s) as evidence:
                     cloud_steps.await_verdict(self, device, evidence)
         return device
+
+    def _go_online(self, device: Device, version: int | None) -> Device:
+        """Its connection in the product, with a test of everything that belongs to it where the recipe has one."""
+        options = self.context.recipe.connectivity
+        if options is None:
+            with self._step("connect", self.limits.connect_s) as evidence:
+                return cloud_steps.connect(self, device, evidence)
+        with self._step(connectivity_step.STEP, self.limits.connectivity_s) as evidence:
+            return connectivity_step.connect_and_test(self, device, options, version, evidence)
 
     def _flash_final(self, plan: FlashPlan, device: Device) -> Device:
         limits = self.limits

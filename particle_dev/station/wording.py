@@ -26,6 +26,7 @@ STEP_TEXTS = {
     "verify": "read every byte back and compare",
     "cloud_before": "what the cloud knows of it, before anything is erased",
     "connect": "boots its application, until the cloud knows of the connection; billing starts",
+    "connectivity": "boots its application and tests its whole way online, stage by stage; billing starts",
     "park": "end in DFU mode, without power where the bench can switch it",
     "gate": "when it has no power and the cloud's record has settled: has its billing ever started?",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,10 @@ class PyusbHost:
         self._sysfs = sysfs or (_SYSFS if backend is None else None)
         # Strings are read once per enumeration: polling the bus must not disturb a board that another thread flashes.
         self._known: dict[_Key, UsbDeviceInfo] = {}
+        # A tray of slots polls the bus from a thread each: who asks while somebody looks gets the next look.
+        self._looking = threading.Lock()
+        self._looks_begun = 0
+        self._latest: tuple[int, Sequence[UsbDeviceInfo]] = (0, ())
 
     def _devices(self) -> Iterator[tuple[Any, _Key]]:
         found = usb.core.find(find_all=True, backend=self._backend())
@@ -179,7 +184,18 @@ class PyusbHost:
 
     def enumerate(self) -> Sequence[UsbDeviceInfo]:
         """Particle devices on the bus. One that vanishes meanwhile is left out; one that may not be opened says so in
-        its ``access_problem``."""
+        its ``access_problem``. The look at the bus began after this call did, maybe by another thread's."""
+        begun_before = self._looks_begun
+        with self._looking:
+            number, found = self._latest
+            if number > begun_before:
+                return found
+            self._looks_begun += 1
+            found = self._look()
+            self._latest = (self._looks_begun, found)
+            return found
+
+    def _look(self) -> Sequence[UsbDeviceInfo]:
         present: dict[_Key, UsbDeviceInfo] = {}
         for device, key in self._devices():
             info = self._known.get(key) or self._read_info(device, key)

@@ -12,7 +12,7 @@ from particle_dev.cloud.strategies import Strategy
 from particle_dev.connectivity.outcome import ConnectivityVerdict, StageProgress, StageStarted, StageStatus
 from particle_dev.connectivity.plan import ConnectivityOptions, FunctionProbe, make_plan
 from particle_dev.connectivity.stages import FIRST_REGISTRATION_S, SPECS, STAGES, Stage
-from particle_dev.errors import ActRefusedError, ConnectivityError, PermissionMissingError
+from particle_dev.errors import ActRefusedError, ConnectivityError, PermissionMissingError, StationStoppedError
 from particle_dev.permissions import NOTHING, Permissions
 from tests.connectivity.test_faults import BENCH_WIFI, WIFI, at_stage
 from tests.connectivity.world import World
@@ -172,10 +172,13 @@ def test_without_permission_nothing_happens(world):
         w.test(permissions=NOTHING)
     with pytest.raises(PermissionMissingError):
         w.test(mark_development=True)
-    with pytest.raises(PermissionMissingError):
-        w.test(wifi=BENCH_WIFI)
     assert w.board.truth.boots == boots
     assert w.events == []
+
+
+def test_what_is_forgotten_again_needs_the_permission_to_erase(world):
+    with pytest.raises(PermissionMissingError):
+        world("argon", factory="new").test(wifi=BENCH_WIFI)
 
 
 def test_a_firmware_that_the_cloud_would_replace_is_refused_before_it_connects(world):
@@ -228,6 +231,9 @@ def test_a_stage_that_cannot_be_is_refused():
         make_plan(argon, Strategy.A, ConnectivityOptions(only=(Stage.SIM,)))
     with pytest.raises(ConnectivityError):
         make_plan(boron, Strategy.C, ConnectivityOptions(only=(Stage.HANDSHAKE,)))
+    for platform in (boron, platform_by_name("photon")):
+        with pytest.raises(ConnectivityError):
+            make_plan(platform, Strategy.A, ConnectivityOptions(wifi=BENCH_WIFI))
     first = make_plan(boron, Strategy.A, ConnectivityOptions(first_connection=True))
     assert first.give_up_s(Stage.NETWORK) == FIRST_REGISTRATION_S
     assert first.give_up_s(Stage.IP) == SPECS[Stage.IP].give_up_s
@@ -248,6 +254,20 @@ def test_ctrl_c_leaves_nothing_behind(world):
     assert w.board.state.cloud_status == 0
     assert w.board.state.log_handlers == {}
     assert not record(w).online
+
+
+def test_a_listener_can_end_a_test(world):
+    """As a station does when its operator stops it: what it raises is no failure of a stage."""
+    w = world()
+
+    def stop():
+        raise StationStoppedError("stopped", hint="run again")
+
+    with pytest.raises(StationStoppedError):
+        w.test(on_event=at_stage(Stage.PUBLISH, stop))
+    assert w.board.truth.went_online
+    assert w.board.state.cloud_status == 0
+    assert w.board.state.log_handlers == {}
 
 
 def test_a_failure_leaves_nothing_behind(world):

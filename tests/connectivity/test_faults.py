@@ -173,9 +173,9 @@ def test_a_key_that_is_not_the_clouds_without_a_stream(world):
 
 
 def test_an_account_that_is_paused(world):
-    w = world()
-    w.cloud.add_fault({"do": "pause", "count": 0})
-    assert failure(w.test())[0] is Stage.HANDSHAKE
+    w = world(plan="free")
+    w.cloud.ledger.use(w.cloud.store.get(Device, w.device_id), data_operations=100_000)
+    assert failure(w.test()) == (Stage.HANDSHAKE, C.ACC_PAUSE)
 
 
 def test_safe_mode_because_of_a_dependency(world):

@@ -76,14 +76,26 @@ def with_asset(file, name, product):
 class World:
     """``log``: the application lets a host ask for a log. ``selftest``: it has the self-test service."""
 
-    def __init__(self, platform="boron", *, strategy=Strategy.A, log=True, selftest=True, sim_active=True, **slot):
+    def __init__(
+        self,
+        platform="boron",
+        *,
+        strategy=Strategy.A,
+        log=True,
+        selftest=True,
+        sim_active=True,
+        network_scale=1,
+        plan="basic",
+        delays="realistic",
+        **slot,
+    ):
         self.strategy = strategy
         features = ["configurable_logging"] * log + ["selftest"] * selftest
         self.cloud = SimCloud(VirtualClock())
         table = {"name": "1", "platform": platform, "factory": "online", "device_os": "5.8.2", "application": features}
         self.bench = open_bench(
             "virtual",
-            options={"clock": "virtual", "cloud": self.cloud},
+            options={"clock": "virtual", "cloud": self.cloud, "network_scale": network_scale, "delays": delays},
             slots=[table | slot],
             factory_modules=stand_ins,
         )
@@ -92,7 +104,7 @@ class World:
         self.board = self.bench.driver.board("1")
         self.device_id = self.board.state.device_id
         people = self.cloud.population
-        self.owner = people.add_account("me@example.com", "password", plan="basic")
+        self.owner = people.add_account("me@example.com", "password", plan=plan)
         self.product = people.add_product("Sensors", platform, self.owner)
         self.token = people.make_token(self.owner)
         link = HttpxLink("http://127.0.0.1:1", transport=httpx2.WSGITransport(app=self.cloud.app), clock=self.clock)

@@ -323,7 +323,17 @@ class World:
             strategy, self.evidence, self.states, self.watch, plan=PLANS[PlanName(self.plan)], **options
         )
 
-    def run(self, guard=None, *, shelf=None, probe=None, on_event=lambda _kind, _step: None, acts=(), lives=None):
+    def run(
+        self,
+        guard=None,
+        *,
+        shelf=None,
+        probe=None,
+        on_event=lambda _kind, _step: None,
+        acts=(),
+        lives=None,
+        connectivity=None,
+    ):
         """One run of the station at the unit, resumed where one did not pass; the unit's record.
 
         ``lives``: so many lines, transfers and looks at the bus, and then it is killed; there is no record then."""
@@ -337,6 +347,7 @@ class World:
             "0" * 64,
             guard.strategy if guard else None,
             probe=probe,
+            connectivity=connectivity,
             order=tuple(acts),
         )
         context = UnitContext(

@@ -63,6 +63,10 @@ class InProcessLink:
         """As CloudLink."""
         return self._cloud.sessions.publish(device_id, name, data)
 
+    def subscribe(self, device_id: str, prefix: str) -> None:
+        """As CloudLink."""
+        self._cloud.network.subscribe(device_id, prefix)
+
     def work(self, device_id: str) -> None:  # noqa: ARG002  # all of them
         """As CloudLink."""
         self._cloud.network.deliver()
@@ -130,6 +134,10 @@ class RemoteLink:
     def publish(self, device_id: str, name: str, data: str | None) -> bool:
         """As CloudLink."""
         return not self._try({"do": "publish", "device_id": device_id, "name": name, "data": data})
+
+    def subscribe(self, device_id: str, prefix: str) -> None:
+        """As CloudLink."""
+        self._try({"do": "subscribe", "device_id": device_id, "name": prefix})
 
     def work(self, device_id: str) -> None:
         """Nothing: a thread fetches what comes down."""

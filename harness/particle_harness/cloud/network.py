@@ -105,6 +105,7 @@ class Network:
         self._peers: dict[str, Peer] = {}
         self._queues: dict[str, deque[_Pending]] = {}
         self._handed_out: dict[str, _Pending] = {}
+        self._subscriptions: dict[str, set[str]] = {}
         self._changed = threading.Condition()
         self._may_wait = True
         self.coverage = {CELLULAR: True, WIFI: True}
@@ -140,6 +141,19 @@ class Network:
             raise NoServiceError("no coverage where the device is")
         if not self.coverage.get(hello.radio, True):
             raise NoServiceError(f"no {hello.radio} coverage")
+
+    def subscribe(self, device_id: str, prefix: str) -> None:
+        """Bring events of these names down to the device, as long as its session lasts."""
+        with self._changed:
+            self._subscriptions.setdefault(device_id, set()).add(prefix)
+
+    def publish(self, device_ids: Iterable[str], name: str, data: str) -> None:
+        """Queue an event for those of these devices that have subscribed to it."""
+        with self._changed:
+            subscriptions = {i: tuple(self._subscriptions.get(i, ())) for i in device_ids}
+        for device_id, prefixes in subscriptions.items():
+            if name.startswith(prefixes):
+                self.send(device_id, "event", name=name, data=data)
 
     # -- commands --------------------------------------------------------------------------------------------------
 
@@ -182,6 +196,7 @@ class Network:
     def drop_commands(self, device_id: str) -> None:
         """Forget what waits for a device whose session has ended."""
         with self._changed:
+            self._subscriptions.pop(device_id, None)
             for pending in self._queues.pop(device_id, ()):
                 pending.is_answered, pending.failure = True, "the session has ended"
             self._changed.notify_all()

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(__name__)
 _THREADS_FOR_REQUESTS = 32
+_QUEUE = 128
+"""Connections that wait to be taken; with more, a client tries again after a second."""
 _STOP_TIMEOUT_S = 5
 
 
@@ -32,7 +34,9 @@ class CloudServer:
         self._cloud = cloud
         cloud.network.let_wait(True)
         threads = MOST_OPEN_STREAMS + _THREADS_FOR_REQUESTS
-        self._server = _Server((host, port), cloud.app, numthreads=threads, shutdown_timeout=_STOP_TIMEOUT_S)
+        self._server = _Server(
+            (host, port), cloud.app, numthreads=threads, request_queue_size=_QUEUE, shutdown_timeout=_STOP_TIMEOUT_S
+        )
         self._server.prepare()
         self.host, self.port = host, int(self._server.bind_addr[1])
         self._thread = threading.Thread(target=self._server.serve, name="simulated cloud", daemon=True)

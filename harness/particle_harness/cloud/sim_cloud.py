@@ -129,7 +129,10 @@ class SimCloud:
 
     def new_id(self, digits: int = 24) -> str:
         """Hex digits, the same in each run that does the same."""
-        return hashlib.sha256(f"particle simulated cloud {self.store.next_serial()}".encode()).hexdigest()[:digits]
+        with self.lock:
+            # Commands get their ids outside of any session.
+            serial = self.store.next_serial()
+        return hashlib.sha256(f"particle simulated cloud {serial}".encode()).hexdigest()[:digits]
 
     def emit(self, device: Device, name: str, data: str | None) -> None:
         """Publish an event of, or about, a device."""

@@ -41,9 +41,12 @@ def publish(call: Call) -> dict[str, Any]:
         )
     )
     listeners = {"product_id": product.id} if product else {"owner_id": call.who.id}
-    for device in call.cloud.store.find(Device, **listeners):
-        if device.online and bool(device.product_id) == bool(product):
-            call.cloud.network.send(device.id, "event", name=body.name, data=body.data or "")
+    online = [
+        device.id
+        for device in call.cloud.store.find(Device, **listeners)
+        if device.online and bool(device.product_id) == bool(product)
+    ]
+    call.cloud.network.publish(online, body.name, body.data or "")
     return {"ok": True}
 
 

@@ -63,6 +63,8 @@ def _do(cloud: Any, body: LinkRequest) -> dict[str, Any]:
     elif body.do == "publish":
         if not cloud.sessions.publish(body.device_id, body.name, body.data):
             raise NoServiceError("nobody heard it")
+    elif body.do == "subscribe":
+        cloud.network.subscribe(body.device_id, body.name)
     elif body.do == "wait":
         cloud.network.join_remotely(body.device_ids)
         cloud.network.wait_for_commands(tuple(body.device_ids), min(body.timeout_s, _MOST_WAIT_S))

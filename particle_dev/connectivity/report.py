@@ -1,0 +1,44 @@
+"""The report of one test: an HTML file that needs nothing else, not even JavaScript."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import jinja2
+
+from particle_dev.connectivity.measurements import Limit
+from particle_dev.connectivity.outcome import ConnectivityResult
+from particle_dev.connectivity.pictures import signal_svg, timeline_svg
+from particle_dev.connectivity.plan import ConnectivityPlan
+from particle_dev.connectivity.stages import SPECS
+
+REPORT_NAME = "connectivity.html"
+
+
+def render_report(result: ConnectivityResult, plan: ConnectivityPlan) -> str:
+    """The report as HTML; everything that came off devices or out of the cloud is escaped."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters.update(limit=limit_text, words=lambda text: str(text).replace("_", " "))
+    source = resources.files("particle_dev.connectivity").joinpath("templates/connectivity.html").read_text("utf-8")
+    return environment.from_string(source).render(
+        result=result,
+        specs=SPECS,
+        left_out={SPECS[stage]: why for stage, why in plan.left_out.items()},
+        timeline=timeline_svg(result),
+        signal=signal_svg(result.samples, result.duration_s),
+    )
+
+
+def limit_text(limit: Limit) -> str:
+    """``at least -120, warning below -85``; empty without limits."""
+    parts = [
+        f"{word} {bound:g}"
+        for word, bound in (
+            ("at least", limit.min),
+            ("at most", limit.max),
+            ("warning below", limit.warn_min),
+            ("warning above", limit.warn_max),
+        )
+        if bound is not None
+    ]
+    return ", ".join(parts)
