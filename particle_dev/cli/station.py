@@ -23,6 +23,7 @@ from particle_dev.cli.options import (
 )
 from particle_dev.cli.records_option import records_option, records_place, site_folder, site_option
 from particle_dev.cli.station_release import from_release, refuse_recipe, trust_option, trusted_keys
+from particle_dev.cli.station_replay import replay
 from particle_dev.cli.station_view import JsonView, StationView, print_summary
 from particle_dev.errors import JournalError, RecordsAwayError
 from particle_dev.permissions import Permissions
@@ -40,6 +41,9 @@ _EXIT_CODES = {"pass": ExitCode.OK, "fail": ExitCode.FAILED, "incomplete": ExitC
 @click.group("station")
 def station() -> None:
     """Work on whole trays of boards."""
+
+
+station.add_command(replay)
 
 
 @station.command("run")

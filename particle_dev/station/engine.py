@@ -169,10 +169,11 @@ class Station:
                 "path": self._recipe.path,
                 "limits": asdict(self._recipe.limits),
                 "release": asdict(self._recipe.release) if self._recipe.release else None,
+                "firmware": self._firmware(),
             },
             "bench": {"name": self._bench.name},
             "slots": [s.name for s in self._bench.slots],
-            "software": {"particle_dev": __version__, "python": platform.python_version()},
+            "software": {"particle_dev": __version__, "python": platform.python_version(), "os": platform.platform()},
             "operator": self._operator,
         }
 
@@ -198,6 +199,23 @@ class Station:
                 hint="give the next tray a new --out; `particle-dev report` shows this run again",
             )
         return record
+
+    def _firmware(self) -> JsonObject:
+        """What the recipe names, by platform, and where the store has it from: the provenance of what is flashed."""
+        return {
+            name: {
+                "device_os": choice.device_os,
+                "app": choice.app,
+                "modules": [
+                    {"sha256": m.sha256, "version": m.version, "file_name": m.file_name, "source": m.source}
+                    for m in (
+                        *self._store.device_os_set(name, choice.device_os).modules,
+                        self._store.app(name, choice.app),
+                    )
+                ],
+            }
+            for name, choice in self._recipe.firmware.items()
+        }
 
     def _check_store(self) -> None:
         """Everything that the recipe names must be there before a board is looked at. Whether it is unharmed is found

@@ -8,10 +8,10 @@ An event is one line of JSON, keys sorted, ASCII only::
 What ``data`` holds, by type:
 
 run_started, run_resumed
-    ``{"recipe":{"name","sha256","path","limits":{…_s: seconds},"release":{"name","version","sha256","signed_by"}|null},
-    "bench":{"name"}, "slots":[slot name,…],
-    "software":{name: version}, "operator": str|null}``. A resumed run keeps the run id and the journal of the run that
-    was cut short.
+    ``{"recipe":{"name","sha256","path","limits":{…_s: seconds},"release":{"name","version","sha256","signed_by"}|null,
+    "firmware":{platform: {"device_os","app","modules":[{"sha256","version","file_name","source"}]}}},
+    "bench":{"name"}, "slots":[slot name,…], "software":{name: version}, "operator": str|null}``. A resumed run keeps
+    the run id and the journal of the run that was cut short.
 slot_empty
     ``{"reason": str}``: nothing to work on in this slot. Not for a slot whose unit passed before the resume.
 unit_started

@@ -53,7 +53,8 @@ def read_run_folder(folder: Path) -> RunFolder:
             files.append(Attachment(OF_THE_RUN, path.name, "application/octet-stream", path.read_bytes()))
         files += _attached(folder / ATTACHMENTS_NAME, OF_THE_RUN)
         for path in sorted(folder.glob(f"{ATTACHMENTS_NAME}/*/")):
-            files += _attached(path, path.name)
+            if not path.is_symlink():
+                files += _attached(path, path.name)
     except OSError as error:
         raise JournalError(
             f"cannot read {error.filename}: {error.strerror}", path=str(folder), hint="check the folder and its files"
@@ -62,7 +63,7 @@ def read_run_folder(folder: Path) -> RunFolder:
 
 
 def _attached(folder: Path, unit: str) -> Iterator[Attachment]:
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+    for path in sorted(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else ():
         if path.is_file() and not path.is_symlink():
             yield Attachment(unit, path.name, media_type_of(path.name), path.read_bytes())
 

@@ -57,6 +57,9 @@ def test_production_works_by_a_trusted_release_and_records_it(factory):
     record = json.loads(run("records", "show", shown[0]["run_id"], "--records", "all.sqlite", "--json").stdout)
     answer = json.loads(run("release", "verify", "ship.zip", "--trust", "release.key.pem", "--json").stdout)
     assert record["recipe"]["release"] == {key: answer[key] for key in ("name", "version", "sha256", "signed_by")}
+    origin = record["recipe"]["firmware"]["boron"]
+    assert (origin["device_os"], len(origin["modules"])) == ("2.1.0", 4)
+    assert {m["sha256"] for m in record["units"][0]["modules"]} <= {m["sha256"] for m in origin["modules"]}
     assert "INTACT" in run("records", "verify", "--records", "all.sqlite", "--journals", ".").stdout
     run(*work, *trusted, "--out", "run", status=ExitCode.REFUSED)  # finished: nothing was done
 

@@ -19,6 +19,7 @@ from particle_dev.station.record_keeping import (
     run_folders,
     sync,
 )
+from particle_dev.station.record_rows import Attachment
 from particle_dev.station.records import DATABASE_NAME, RecordDatabase
 from particle_dev.station.station_key import StationKey
 
@@ -172,12 +173,16 @@ except JournalError as error:
     database.close()
 
 
-def test_a_name_with_folders_is_no_attachment(key, make_folder, database):
+def test_links_and_names_with_folders_are_no_attachments(key, make_folder, database):
     folder = make_folder("a")
     (folder / "attachments").mkdir()
     (folder / "attachments" / "passwd").symlink_to("/etc/passwd")
+    (folder / "attachments" / UNIT).symlink_to("/etc")
     run = read_run_folder(folder)
     assert [file.name for file in run.attachments] == [JOURNAL_NAME]
+    for name in ("", "..", "../x", "a/b", "a\\b", "nul\0"):
+        with pytest.raises(JournalError, match="no name for an attachment"):
+            Attachment("", name, "text/plain", b"")
 
 
 def test_units_lie_in_one_file_for_all_runs(key, make_folder, tmp_path):
