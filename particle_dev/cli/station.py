@@ -123,6 +123,7 @@ def run(
         JsonView() if as_json else StationView() as view,
     ):
         work = Station(recipe, bench, store, folder, view.handle, expected, operator, guard, keeper)
+        _catch_up(keeper, folder, None)
         try:
             record = work.run()
         except KeyboardInterrupt:
@@ -138,7 +139,7 @@ def _catch_up(keeper: RecordKeeper, folder: Path, away: RecordsAwayError | None)
     """Runs beside this one that wait to be recorded are recorded now; or the operator is told that this one waits."""
     if away is not None:
         click.echo(f"not recorded yet: {away}", err=True)
-    elif keeper.place is not None and (waiting := pending_folders([folder.parent])):
+    elif keeper.place is not None and (waiting := [f for f in pending_folders([folder.parent]) if f != folder]):
         try:
             database = RecordDatabase(keeper.place)
             try:

@@ -61,12 +61,25 @@ def _cell(value: Any) -> str:
 
 
 def product_import(units: Sequence[FoundUnit]) -> str:
-    """Device IDs for a product's import, one a line: of units whose last recorded go was a pass, each once."""
-    latest: dict[str, FoundUnit] = {}
+    """Device IDs for a product's import, one a line: of units whose last go was a pass, each once.
+
+    Which go was the last is told by its start and by the order in which runs were recorded. Where these differ (a clock
+    was set back, or a run was recorded late) both must have passed.
+    """
+    last_recorded: dict[str, FoundUnit] = {}
+    last_started: dict[str, FoundUnit] = {}
     for unit in sorted(units, key=lambda unit: unit.recorded or 0):
         if unit.device_id:
-            latest[unit.device_id] = unit
-    return "".join(f"{device_id}\n" for device_id, unit in latest.items() if unit.verdict == Verdict.PASS)
+            last_recorded[unit.device_id] = unit
+            known = last_started.get(unit.device_id)
+            if known is None or parse_timestamp(unit.started_at) >= parse_timestamp(known.started_at):
+                last_started[unit.device_id] = unit
+    passed = [
+        device_id
+        for device_id, unit in last_recorded.items()
+        if unit.verdict == Verdict.PASS and last_started[device_id].verdict == Verdict.PASS
+    ]
+    return "".join(f"{device_id}\n" for device_id in passed)
 
 
 def openhtf_records(

@@ -7,6 +7,7 @@ run that is there already changes nothing, one that went on replaces what was th
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import mimetypes
@@ -100,7 +101,8 @@ class RecordKeeper:
             finally:
                 database.close()
         except RecordsAwayError as error:
-            (folder / PENDING_NAME).write_text(json.dumps({"why": error.message}) + "\n")
+            with contextlib.suppress(OSError):  # that it waits is written already, only not why
+                (folder / PENDING_NAME).write_text(json.dumps({"why": error.message}) + "\n")
             return error
         return None
 

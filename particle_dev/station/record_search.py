@@ -180,7 +180,7 @@ def run_named(database: RecordDatabase, name: str) -> str | None:
 
 
 def unit_history(database: RecordDatabase, name: str) -> list[FoundUnit]:
-    """Every go at the one unit that ``name`` means, last recorded first.
+    """Every go at the one unit that ``name`` means, last started first; as recorded where that is equal.
 
     RecordNotFoundError: none, or several units have such a name.
     """
@@ -195,4 +195,5 @@ def unit_history(database: RecordDatabase, name: str) -> list[FoundUnit]:
         raise RecordNotFoundError(
             f"{name} may be {', '.join(keys[:5])}{' …' if len(keys) > 5 else ''}", hint="give more of the name"
         )
-    return [item for item in found if item.unit == keys[0]]
+    history = [item for item in found if item.unit == keys[0]]
+    return sorted(history, key=lambda item: (item.started_at, item.recorded or 0), reverse=True)

@@ -211,7 +211,9 @@ class RecordDatabase:
         away = isinstance(error, OperationalError) or error.connection_invalidated
         if self._url.get_backend_name() == "postgresql" and away:
             return RecordsAwayError(
-                message, path=self.shown, hint="journals keep the runs; when it is back: particle-dev records sync"
+                message,
+                path=self.shown,
+                hint="journals keep the runs; when it is back: particle-dev records sync --pending DIR",
             )
         return JournalError(
             message,

@@ -125,6 +125,13 @@ def test_exports(line):
     run("export", "csv", "--out", "units.csv", "--force")
 
 
+def test_a_run_that_is_recorded_late_makes_no_failed_unit_good(line):
+    """The first run failed the unit; the second, which passed it, is recorded before: both orders must agree."""
+    run("sync", "runs/run-b", "runs/run-a")
+    assert answer("export", "import", "--out", "ids.txt")["units"] == 1
+    assert (line / "ids.txt").read_text() == f"{UNITS[0]}\n"
+
+
 def test_openhtf_records_carry_everything(line):
     run("sync", "runs")
     run("export", "openhtf", "--out", "records.json", "--run", "run-a")
