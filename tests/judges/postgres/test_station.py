@@ -48,7 +48,8 @@ def test_the_line_goes_on_and_the_next_run_records_what_waits(
     listed = json.loads(run("records", "list", "--json").stdout)["runs"]
     assert [r["verdict"] for r in listed] == ["pass", "pass"]
     # Recorded before the next run began: in the order in which they were made.
-    told = [json.loads((tmp_path / "runs" / n / "journal.jsonl").open().readline())["run_id"] for n in ("2", "1")]
+    journals = [tmp_path / "runs" / name / "journal.jsonl" for name in ("2", "1")]
+    told = [json.loads(journal.read_bytes().splitlines()[0])["run_id"] for journal in journals]
     assert [r["run_id"] for r in listed] == told
     assert "INTACT: 2 runs" in run("records", "verify", "--journals", "runs").stdout
     assert not list(tmp_path.glob("runs/*/records-pending.json"))
