@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from particle_harness.bench_toml import stand_ins
 from particle_harness.cloud import SimCloud
-from particle_harness.cloud.links import HttpLink
+from particle_harness.cloud.links import RemoteLink
 from particle_harness.cloud.tables import Sim
 from particle_harness.timing import NETWORK_TIMING, REALISTIC
 from particle_harness.usb.requests.modules import CRC_OF_ALL_MODULES_S
@@ -197,7 +197,7 @@ def work(first, end, told):
     options = {"delays": "none", "network_scale": SCALE, "cloud": told["link"]}
     bench = open_bench("virtual", options=options, slots=slots, factory_modules=stand_ins)
     clock, cloud_time = SystemClock(), CloudTime()
-    HttpLink._ask = cloud_time.measured(HttpLink._ask)
+    RemoteLink._ask = cloud_time.measured(RemoteLink._ask)
     limiter = RateLimiter(MemoryLimitStore(), clock, boot="one")
     http = HttpxLink(told["url"])
     http.send = cloud_time.measured(http.send)
