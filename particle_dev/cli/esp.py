@@ -13,7 +13,9 @@ _COMMANDS = {
 
 @lazy_group(_COMMANDS)
 def esp() -> None:
-    """The ESP32 of an Argon through its ROM loader, for one that Device OS cannot reach any more.
+    """The ESP32 of an Argon through its ROM loader.
+
+    For one that Device OS cannot reach any more.
 
     The board runs a bridge from its USB port to the ESP32's UART, or an adapter is wired to it; esptool does the
     talking (extra particle-dev[esp]). While Device OS reaches its network processor, give modules to `flash` instead.

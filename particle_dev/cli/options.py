@@ -34,7 +34,7 @@ def bench_option(command: CommandT) -> CommandT:
         "bench_spec",
         default="usb",
         metavar="NAME|FILE",
-        help="Where the boards are: usb (default), virtual, labgrid:PLACE, or a bench file (TOML).",
+        help="Boards: usb (default), virtual, labgrid:PLACE, or a bench file.",
     )(command)
 
 

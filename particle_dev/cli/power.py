@@ -61,7 +61,9 @@ def power(
     store_dir: Path | None,
     as_json: bool,
 ) -> ExitCode:
-    """Switch the power of one slot of a bench, by what its key power names.
+    """Switch the power of one slot of a bench.
+
+    By what its key power names.
 
     on and cycle boot the board, whose application may go online: refused without --may-connect. off is believed when
     the board has left USB. Exit status 6: nothing came up after on, or nothing proves that cycle took the supply away.

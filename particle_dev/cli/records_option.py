@@ -25,7 +25,7 @@ def site_option(command: CommandT) -> CommandT:
         "site_dir",
         envvar="PARTICLE_DEV_SITE",
         type=click.Path(file_okay=False, path_type=Path),
-        help="Folder of the station's key and of what a site remembers of its devices [env: PARTICLE_DEV_SITE].",
+        help="Folder of the station's key and memory.",
     )(command)
 
 
@@ -41,7 +41,7 @@ def records_option(command: CommandT) -> CommandT:
         "records",
         envvar="PARTICLE_DEV_RECORDS",
         metavar="FILE|URL",
-        help="Records of many runs: a SQLite file, or postgresql://USER@HOST/DATABASE [env: PARTICLE_DEV_RECORDS].",
+        help="Records of many runs: file or PostgreSQL.",
     )(command)
 
 

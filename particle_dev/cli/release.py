@@ -17,7 +17,10 @@ from particle_dev.flash.file_io import require_new_file, write_file
 
 @click.group()
 def release() -> None:
-    """Signed releases: recipe, firmware, limits and texts for stations without a network, in one file."""
+    """Signed files with recipe and firmware for stations.
+
+    A release holds limits and texts too, and needs no network.
+    """
 
 
 @release.command()

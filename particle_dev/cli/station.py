@@ -54,18 +54,18 @@ station.add_command(replay)
     "--production",
     is_flag=True,
     envvar="PARTICLE_DEV_PRODUCTION",
-    help="Work by signed releases of trusted keys alone [env: PARTICLE_DEV_PRODUCTION].",
+    help="Take nothing but trusted releases.",
 )
-@click.option("--bench", "bench_spec", required=True, metavar="NAME|FILE", help="usb, virtual, or a bench file (TOML).")
+@click.option("--bench", "bench_spec", required=True, metavar="NAME|FILE", help="usb, virtual, or a bench file.")
 @click.option(
     "--out",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for journal, records and report; one that holds an unfinished run is resumed.",
+    help="Folder of the run; unfinished: resumed.",
 )
 @click.option("--operator", metavar="NAME", help="Who runs the station, for the record.")
-@click.option("--may-connect", is_flag=True, help="Strategy A: boards go online, which starts their billing.")
-@click.option("--may-bill", is_flag=True, help="Recipes that import: units join the product, their SIMs are activated.")
+@click.option("--may-connect", is_flag=True, help="Strategy A: goes online, billing begins.")
+@click.option("--may-bill", is_flag=True, help="Recipes that import units and their SIMs.")
 @site_option
 @records_option
 @cloud_option
@@ -90,10 +90,8 @@ def run(
 ) -> None:
     """Take the board in every slot through the recipe, all slots at once.
 
-    identify, check, plan, enter DFU mode, erase and write, read back, power off in DFU mode. No board boots its new
-    application, unless the recipe's strategy is A and --may-connect is given. A recipe with a [cloud] also asks for
-    each unit's record there, before and after. A release brings recipe and firmware along; only with --production a
-    signature is asked of it. Exit status 0 only when every slot passed; 6 when one was empty. With
+    identify, check, plan, enter DFU mode, erase and write, read back, power off. No board boots its new application,
+    unless the recipe's strategy is A, with --may-connect. Exit status 0: every slot passed; 6: one was empty. With
     --json every event is a line.
     """
     site = site_folder(site_dir)

@@ -28,7 +28,7 @@ def trust_option(command: CommandT) -> CommandT:
         multiple=True,
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Public key (PEM) of who makes releases; may be repeated. Besides: SITE/trusted-releases/*.pem.",
+        help="Public key that may sign it; repeated.",
     )(command)
 
 
