@@ -47,9 +47,9 @@ def report(
 
     Its report is written anew. DIR is the folder of a run (--out of 'station run'). Its journal is read, also while the
     run goes on, and is not changed. DIR/report.html is replaced, what --html and --pdf name with --force only. With
-    --records, RUN is the id of a run there, or its beginning, and UNIT a Device ID, a serial number, or the beginning or
-    end of one. Modules that are in the firmware store are drawn as byte maps. The exit status speaks of this command,
-    not of the run.
+    --records, RUN is the id of a run there, or its beginning, and UNIT a Device ID, a serial number, or the beginning
+    or end of one. Modules that are in the firmware store are drawn as byte maps. The exit status speaks of this
+    command, not of the run.
     """
     for path in (html_path, pdf_path):
         if path is not None:
