@@ -186,9 +186,13 @@ $(JUDGES)/.ready: tests/judges/usb/guest/setup.py tests/judges/usb/guest/init
 
 # A Linux kernel with vhci_hcd for whose machine has none, or no root: a shell in QEMU, with the boards of `particle-dev
 # sim serve` on its USB.
-.PHONY: guest
-guest: $(VENV)/.ready judges-setup
-	@$(BIN)/python tests/judges/usb/guest/machine.py $(JUDGES)/guest \
+.PHONY: guest guest-says
+guest-says:
+	@test -e $(JUDGES)/.ready || echo "first time: fetching npm packages and Debian's kernel; takes minutes"
+
+guest: guest-says $(VENV)/.ready judges-setup
+	@echo "starting the guest: its shell comes within a minute"
+	$(BIN)/python tests/judges/usb/guest/machine.py $(JUDGES)/guest \
 	  $(JUDGES)/node/node_modules/particle-cli/src/index.js $${PORT:-3240}
 
 judge-packages:

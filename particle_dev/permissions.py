@@ -66,11 +66,12 @@ class Permissions:
     may_release: bool = False
     may_delete_records: bool = False
 
-    def require(self, effect: Effect, act: str) -> None:
-        """Raise PermissionMissingError unless the permission for ``effect`` is held; ``act`` names what was asked."""
+    def require(self, effect: Effect, act: str, consequence: str | None = None) -> None:
+        """Raise PermissionMissingError unless the permission for ``effect`` is held; ``act`` names what was asked,
+        ``consequence`` what it does where that is not what the effect usually does."""
         if not getattr(self, effect):
             raise PermissionMissingError(
-                f"{act} {_CONSEQUENCES[effect]}",
+                f"{act} {consequence or _CONSEQUENCES[effect]}",
                 permission=effect,
                 hint=f"allow it with {_GRANTS.get(effect) or f'Permissions({effect}=True)'}; it was not done",
             )

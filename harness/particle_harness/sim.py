@@ -6,6 +6,7 @@ Found by the entry point group ``particle_dev.commands``.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -103,9 +104,9 @@ def serve(
     try:
         server = Server(bench.bus_devices, (host, port), lambda request: answer(bench, request))
     except OSError as error:
-        raise BenchError(
-            f"cannot listen on {host}:{port}: {error.strerror}", hint="--port 0 takes a free one"
-        ) from error
+        # asyncio and socketserver add the address to strerror, which is named already.
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise BenchError(f"cannot listen on {host}:{port}: {reason}", hint="--port 0 takes a free one") from error
     with server:
         _print_boards(boards_of(bench), as_json)
         if not as_json:
@@ -139,7 +140,7 @@ def attach(server: tuple[str, int], as_json: bool) -> None:
 @_json_option
 def list_boards(server: tuple[str, int], as_json: bool) -> None:
     """Boards of a running server, plugged in or not."""
-    _print_boards(_ask(server, {}), as_json)
+    _print_boards(_reply(server, {})["boards"], as_json)
 
 
 @sim.command("restore-file")
@@ -171,7 +172,10 @@ def _cable_command(name: str, text: str) -> None:
     @_server_option
     @_json_option
     def command(slot: str, server: tuple[str, int], as_json: bool) -> None:
-        _print_boards(_ask(server, {"do": name, "slot": slot}), as_json)
+        reply = _reply(server, {"do": name, "slot": slot})
+        _print_boards(reply["boards"], as_json)
+        if "note" in reply:
+            click.echo(reply["note"], err=True)
 
 
 _cable_command("unplug", "Pull the cable of the board in SLOT: it loses power.")
@@ -192,20 +196,32 @@ _ACTS: Mapping[str, Callable[[VirtualBoard], None]] = {
 
 
 def answer(bench: VirtualBench, request: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a server says to ``{"do": "unplug", "slot": "1"}`` and the like: its boards, and an error where there is
-    one. A slot may be called by its name or its bus id."""
+    """What a server says to ``{"do": "unplug", "slot": "1"}`` and the like: its boards, an error where there is one,
+    and a note where nothing was to do. A slot may be called by its name or its bus id."""
     if "do" in request:
         wanted, act = request.get("slot"), _ACTS.get(request["do"])
         slot = next((slot for slot in bench.slots if wanted in (slot.name, slot.port_path) and slot.board), None)
         if slot is None or slot.board is None or act is None:
             return {"error": f"there is no board in slot {wanted!r}", "boards": boards_of(bench)}
+        note = _nothing_to_do(slot.name, slot.board, request["do"])
         act(slot.board)
+        return {"boards": boards_of(bench), **({"note": note} if note else {})}
     return {"boards": boards_of(bench)}
+
+
+def _nothing_to_do(slot: str, board: VirtualBoard, act: str) -> str | None:
+    powered = board.state.powered
+    if act == "plug" and powered:
+        return f"the board in slot {slot} was plugged in already"
+    if act in ("unplug", "reset") and not powered:
+        return f"the board in slot {slot} was unplugged already" + (": nothing to reset" if act == "reset" else "")
+    return None
 
 
 def boards_of(bench: VirtualBench) -> list[dict[str, object]]:
     """Slot, platform, device id, bus id, mode and debug probe of each board. ``mode`` is how the bus shows it, as
-    `particle-dev list` does, None without power; ``runs`` what its processor does: ``app``, ``listening``, …"""
+    `particle-dev list` does, None without power; ``runs`` what its processor does: ``app``, ``listening``, …;
+    ``blank`` only for one in whose internal flash nothing is."""
     return [
         {
             "slot": slot.name,
@@ -214,6 +230,7 @@ def boards_of(bench: VirtualBench) -> list[dict[str, object]]:
             "bus_id": slot.port_path,
             "mode": _bus_mode(slot.board) if slot.board.state.powered else None,
             "runs": slot.board.state.runs if slot.board.state.powered else None,
+            **({"blank": True} if _is_blank(slot.board) else {}),
             **({"pyocd_probe": slot.probe.unique_id, "openocd_port": slot.probe.openocd_port} if slot.probe else {}),
         }
         for slot in bench.slots
@@ -223,6 +240,11 @@ def boards_of(bench: VirtualBench) -> list[dict[str, object]]:
 
 def _bus_mode(board: VirtualBoard) -> str:
     return "dfu" if board.state.runs == "dfu" else "normal" if board.on_bus() else "off the bus"
+
+
+def _is_blank(board: VirtualBoard) -> bool:
+    """Whether nothing is in its internal flash."""
+    return not board.internal.read(board.internal.base_address, board.internal.chip.size_bytes).strip(b"\xff")
 
 
 sim.add_command(esp32)
@@ -257,21 +279,20 @@ def _bench(
     )
 
 
-def _ask(server: tuple[str, int], request: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+def _reply(server: tuple[str, int], request: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
-        reply = ask(server, request)
+        reply: Mapping[str, Any] = ask(server, request)
     except OSError as error:
         raise _nobody_answers(server, error) from error
-    boards: Sequence[Mapping[str, Any]] = reply["boards"]
     if "error" in reply:
-        there = [f"{board['slot']} ({board['platform']}, port {board['bus_id']})" for board in boards]
+        there = [f"{board['slot']} ({board['platform']}, port {board['bus_id']})" for board in reply["boards"]]
         raise DeviceNotFoundError(
             str(reply["error"]),
             selector=str(request["slot"]),
             devices=there,
             hint=f"take one of these: {'; '.join(there)}",
         )
-    return boards
+    return reply
 
 
 def _nobody_answers(server: tuple[str, int], error: OSError) -> BenchError:
@@ -285,10 +306,10 @@ def _print_boards(boards: Sequence[Mapping[str, Any]], as_json: bool) -> None:
         else:
             mode = board["mode"] or "unplugged"
             runs = f" ({_RUNS[board['runs']]})" if board["runs"] in _RUNS else ""
+            if board["mode"] and board.get("blank"):
+                mode, runs = "blank: nothing to boot", ""
             line = f"{board['slot']:<10}{board['platform']:<10}{board['device_id']:<26}{board['bus_id']:<6}"
             click.echo(f"{line}{mode}{runs}")
             if "pyocd_probe" in board:
-                click.echo(
-                    f"{'':<10}debug probe: pyocd -u {board['pyocd_probe']}, OpenOCD cmsis-dap tcp port "
-                    f"{board['openocd_port']}"
-                )
+                click.echo(f"{'':<10}debug probe: pyocd -u {board['pyocd_probe']}")
+                click.echo(f"{'':<10}             OpenOCD cmsis-dap tcp port {board['openocd_port']}")

@@ -110,6 +110,9 @@ def _free_ports() -> list[int]:
     try:
         lines = (_CONTROLLER / "status").read_text(encoding="ascii").splitlines()[1:]
     except OSError as error:
-        raise BenchError(f"no virtual host controller: {error}", hint="sudo modprobe vhci-hcd") from error
+        raise BenchError(
+            f"no virtual host controller: {error}",
+            hint="sudo modprobe vhci-hcd; on a machine without that module, or without root: `make guest`",
+        ) from error
     rows = [line.split() for line in lines]
     return [int(row[1]) for row in rows if row[0] == _HUB_OF_FULL_SPEED and int(row[2]) == _FREE_PORT]

@@ -28,6 +28,8 @@ APPROTECT_OPEN = 0x5A
 """HwDisabled: what hardened silicon needs to stay open; on older silicon it locks, as everything but 0xFF does."""
 APPROTECT_LOCKED_WORD = 0xFFFFFF00
 """Locks every silicon."""
+APPROTECT_CLOSES = "closes the debug port for good: only erasing everything (swd recover --may-erase) opens it again"
+"""What locking means for people. USB stays as it is, and no owner in the cloud can open it."""
 
 
 def is_hardened(variant: str) -> bool:

@@ -55,7 +55,7 @@ def add(
             if isinstance(result, FirmwareStoreError):
                 click.echo(error_text(result), err=True)
             else:
-                click.echo("\n".join(_result_lines(source, result)))
+                click.echo("\n".join(wrapped(line, sys.stdout, 4) for line in _result_lines(source, result)))
     if not all(isinstance(result, AddResult) and result.ok for _, result in results):
         ctx.exit(ExitCode.BAD_INPUT)
 

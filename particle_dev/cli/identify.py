@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
+from particle_dev.catalog.device_os import releases_by_system_version
+from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import UsbMode
 from particle_dev.cli.devices import choose_device
 from particle_dev.cli.json_objects import device_object
@@ -21,7 +25,7 @@ from particle_dev.device.control import ControlSession
 from particle_dev.device.model import Device
 from particle_dev.flash.board_modules import Inventory, module_title
 from particle_dev.flash.boot_outcome import BootEnd, boot_outcome
-from particle_dev.flash.inventory import read_inventory
+from particle_dev.flash.inventory import DFU_READ, read_inventory
 from particle_dev.transport.base import Host
 
 
@@ -96,9 +100,8 @@ def identify(device: str | None, bench_spec: str, store_dir: Path | None, as_jso
     modules = identity["modules"]
     assert isinstance(modules, list)
     for module in modules:
-        verdict = "ok" if module["valid"] else f"failed: {', '.join(module['failed_checks'])}"
         size = f"{module['size_bytes']} bytes" if module["size_bytes"] else "size unknown"
-        click.echo(f"  {module['title']:<28}{size:>14}  {verdict}")
+        click.echo(f"  {module['title']:<28}{size:>14}  {_verdict(module, str(identity['read_over']))}")
     if identity["boots_into"] != BootEnd.APPLICATION:
         connects = ", which connects" if identity["boots_into"] == BootEnd.SAFE_MODE else ""
         click.echo(f"Boots into     {identity['boots_into']}{connects}")
@@ -106,3 +109,14 @@ def identify(device: str | None, bench_spec: str, store_dir: Path | None, as_jso
         assert isinstance(findings, list)
         for finding in findings:
             click.echo(f"  {finding}")
+
+
+def _verdict(module: Mapping[str, Any], read_over: str) -> str:
+    """What was found of a module, and the release of a system part."""
+    if not module["valid"]:
+        return f"failed: {', '.join(module['failed_checks'])}"
+    if read_over == DFU_READ and not module["size_bytes"]:
+        # A radio stack in flash has neither prefix nor CRC.
+        return "its version, nothing else, can be read"
+    known = module["function"] == ModuleFunction.SYSTEM_PART and releases_by_system_version(module["version"])
+    return f"ok  Device OS {known[-1].name}" if known else "ok"

@@ -63,7 +63,8 @@ def list_devices(
     """List the Particle devices that are plugged in.
 
     Device ID, platform, mode, USB port, slot of the bench; with --json one object a line. Sends nothing but the reading
-    of USB descriptors. A board that the system refuses to open is listed with what to do, and the exit status is 6.
+    of USB descriptors, which call listening and safe mode normal, too: `id` asks the board. A board that the system
+    refuses to open is listed with what to do, and the exit status is 6.
     --watch ends by Ctrl-C with exit status 130, or after --duration with 0.
     """
     if duration_s is not None and not watch:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from particle_dev.cli.error_text import error_text
 from particle_dev.cli.exit_codes import ExitCode, exit_code_of
 from particle_dev.cli.json_objects import error_object
+from particle_dev.cli.wrap import wrapped
 from particle_dev.errors import ParticleDevError
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def _interrupted(error: BaseException | None, *, as_json: bool) -> ExitCode:
         answer = {"type": "KeyboardInterrupt", "message": message, "hint": hint or "run it again"}
         print(json.dumps({"error": answer, "exit_code": int(ExitCode.INTERRUPTED)}))
     else:
-        print(f"{message}\n  what to do: {hint}" if hint else message, file=sys.stderr)
+        lines = [message, *([f"  what to do: {hint}"] if hint else [])]
+        print("\n".join(wrapped(line, sys.stderr, 4) for line in lines), file=sys.stderr)
     return ExitCode.INTERRUPTED
 
 
@@ -138,6 +140,9 @@ def _run(arguments: list[str]) -> int:
             return ExitCode.OUTPUT_CLOSED
         raise
     except ParticleDevError as error:
+        from particle_dev.cli.typeable import typeable  # noqa: PLC0415  likewise
+
+        error.hint = typeable(error.hint, arguments)
         if "--json" in arguments:
             print(json.dumps(error_object(error), default=str))
         else:

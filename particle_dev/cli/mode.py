@@ -40,10 +40,15 @@ def _result_object(change: ModeChange, target: Target) -> dict[str, object]:
 
 
 def _print_result(change: ModeChange, target: Target) -> None:
+    # Not as USB shows the board: there listening and safe mode are called normal.
+    device = change.device
+    name = (
+        f"{device.platform.display_name} {device.device_id or device.usb.serial_number} (port {device.usb.port_path})"
+    )
     if change.transition is None:
-        click.echo(f"{change.device}: in {target} mode already, nothing to do")
+        click.echo(wrapped(f"{name}: in {target} mode already, nothing to do", sys.stdout))
         return
-    click.echo(f"{change.device}: {target}, by {change.transition.way}")
+    click.echo(wrapped(f"{name}: {target}, by {change.transition.way}", sys.stdout))
     if change.device_mode and str(change.device_mode) != str(target):
         click.echo(f"  it answers that it is in {change.device_mode} mode")
     for label, found in (("proof", change.evidence), ("not proven", change.missing)):

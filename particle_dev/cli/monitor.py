@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from particle_dev.cli.options import (
     json_option,
     store_option,
 )
+from particle_dev.cli.wrap import wrapped
 from particle_dev.device.model import Device
 from particle_dev.device.monitor import BoardLine, MonitorEvent, PortOpened, PortRefused, SerialMonitor
 from particle_dev.device.watch import Watch
@@ -78,11 +80,14 @@ def monitor(
         style: Formatter = (
             _JsonLines(bench.host.clock) if as_json else _TextLines(bench.host.clock, timestamps, device_names())
         )
+        # Standard output is what boards print, and a look at all ports takes seconds.
+        click.echo("waiting for boards…", err=True)
         reads = 0
         for event in _events(bench.host, wanted, duration_s):
             reads += isinstance(event, PortOpened)
             line = style(event)
-            click.echo(line)
+            # What a board printed stays as it is.
+            click.echo(line if as_json or isinstance(event, BoardLine) else wrapped(line, sys.stdout))
             if log:
                 log.write(line + "\n")
                 log.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from particle_dev.cli.swd_options import (
     settled,
 )
 from particle_dev.cli.swd_rtl872x import park_halted, rtl872x_platform, show_identity
+from particle_dev.cli.typeable import typeable
+from particle_dev.cli.wrap import wrapped
 from particle_dev.device.rtl872x_swd import refuse_to_write
 from particle_dev.device.swd import Park, SwdIdentity, SwdSession, require_pyocd
 from particle_dev.errors import WrongDeviceError
@@ -32,6 +35,7 @@ from particle_dev.protocol.identifiers import parse_label
 from particle_dev.station import swd_acts
 
 _ERASED_WORD = 0xFFFFFFFF
+_REMOTE = "one that a program serves is not listed: --probe remote:HOST:PORT"
 
 
 @click.command("list")
@@ -49,7 +53,7 @@ def list_command(as_json: bool) -> None:
     for probe in probes:
         click.echo(f"{probe.unique_id:<34}{probe.usb_path or '-':<12}{probe.vendor} {probe.product}")
     if not probes:
-        click.echo("no debug probe is plugged in")
+        click.echo(f"no debug probe is plugged in\n  {_REMOTE}")
 
 
 @click.command("id")
@@ -159,7 +163,8 @@ def park(how: str, as_json: bool, **board: Any) -> None:
     if as_json:
         click.echo(json.dumps({"device_id": device_id, "parked": how, "proves": proves}))
     else:
-        click.echo(f"{device_id}: {how}\n  {proves}")
+        click.echo(f"{device_id}: {how}")
+        _tell(f"  {proves}")
 
 
 @click.command("recover")
@@ -187,9 +192,22 @@ def recover(may_erase: bool, journal_file: Path | None, as_json: bool, **board: 
     if as_json:
         click.echo(json.dumps({"recovered": True, "read_out": file, **identity_object(identity)}))
         return
-    click.echo(f"read out before: {file}" if file else "it was locked: nothing could be read out before")
-    click.echo(f"{identity.device_id}: flash and UICR are erased; debug port: {identity.protection}")
-    click.echo("now flash it with a restore file: particle-dev swd flash --platform NAME --restore FILE")
+    _tell(f"read out before: {file}" if file else "it was locked: nothing could be read out before")
+    _tell(f"{identity.device_id}: flash and UICR are erased; debug port: {identity.protection}")
+    _tell("do not take power away before it is flashed again: newer chips close with the next power-up")
+    platform = board["platform_name"] or (done.platform.name if done.platform else "NAME")
+    release = "--device-os RELEASE --app NAME --restore HEX"
+    command = typeable(f"`particle-dev swd flash --platform {platform} {release}`", _given(board))
+    _tell(f"now flash it, with a restore file: {command}")
+
+
+def _given(board: dict[str, Any]) -> list[str]:
+    named = (("--probe", board["probe_id"]), ("--bench", board["bench_spec"]))
+    return [word for option, value in named if value for word in (option, value)]
+
+
+def _tell(text: str) -> None:
+    click.echo(wrapped(text, sys.stdout))
 
 
 @click.command("lock")
@@ -215,8 +233,9 @@ def lock(may_lock: bool, no_reset: bool, journal_file: Path | None, as_json: boo
     if as_json:
         click.echo(json.dumps({"device_id": done.device_id, "port_closed": done.proven, "left": str(done.left)}))
     else:
-        closed = "closed, as its control access port says" if done.proven else "closes at the next power-up; not proven"
-        click.echo(f"{done.device_id}: the debug port is {closed}" if done.proven else f"{done.device_id}: {closed}")
-        click.echo(f"left {done.left}: {done.left.proves}")
+        will = "closes at the next power-up; not proven"
+        closed = "is closed, as its control access port says" if done.proven else will
+        _tell(f"{done.device_id}: the debug port {closed}")
+        _tell(f"left {done.left}: {done.left.proves}")
     if not done.proven:
         raise SystemExit(ExitCode.INCOMPLETE)

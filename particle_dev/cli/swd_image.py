@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
+import sys
 from pathlib import Path
 
 import click
 
-from particle_dev.catalog.chips import chip_of
+from particle_dev.catalog.chips import NRF52840, chip_of
 from particle_dev.catalog.uicr import FACTORY_WORDS, UICR_START
 from particle_dev.cli.options import json_option, open_store, store_option
 from particle_dev.cli.swd_flash import offer_options, wanted_segments
 from particle_dev.cli.swd_options import platform_named
 from particle_dev.cli.swd_view import end_unless_whole
+from particle_dev.cli.wrap import wrapped
 from particle_dev.errors import PlanRefusedError
 from particle_dev.flash.hex_file import write_hex
 from particle_dev.flash.swd_image import Segment, problems_of
@@ -62,6 +65,9 @@ def image(
         for segment in segments:
             click.echo(f"0x{segment.address:08x}  {segment.title}, {len(segment.data)} bytes")
         click.echo(f"written to {image}")
+        by = f", as `pyocd flash -t nrf52840 --no-reset {shlex.quote(str(image))}` does" if chip == NRF52840 else ""
+        step = f"now program it by a tool that does not let the board run{by}; then `particle-dev swd park dfu`"
+        click.echo(wrapped(step, sys.stdout))
     end_unless_whole(left_out)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import click
 
 from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.cli.wrap import wrapped
 from particle_dev.device.swd import Park, SwdSession
 from particle_dev.flash.swd_execute import PieceProven, SwdEvent
 from particle_dev.flash.swd_plan import Method, SwdPlan
@@ -53,7 +54,7 @@ class SwdView:
             click.echo(json.dumps(self._plan_object()))
             return
         for number, line in enumerate(plan.lines(), 1):
-            click.echo(f"{number}. {line}")
+            click.echo(wrapped(f"{number}. {line}", sys.stdout, 3))
         needs = ", ".join(plan.permissions_needed)
         click.echo(
             f"method: {plan.method}; about {plan.expected_duration_s:.1f} s" + (f"; needs {needs}" * bool(needs))
@@ -97,10 +98,12 @@ class SwdView:
             _exit_unless_closed(left)
             return
         for piece in self._proven:
-            click.echo(f"{piece.name}\n  {piece.size_bytes} bytes at 0x{piece.address:08x}; {piece.evidence}")
-        wrote = "nothing had to be written" if plan.method is Method.NOTHING else f"{plan.size_bytes} bytes written"
-        click.echo(f"{plan.device_id}: {wrote} (method: {plan.method})")
-        click.echo(f"left {left.name}: {left.proves}" if left.proves else "the application runs now and may connect")
+            click.echo(piece.name)
+            click.echo(wrapped(f"  {piece.size_bytes} bytes at 0x{piece.address:08x}; {piece.evidence}", sys.stdout, 4))
+        wrote = f"{plan.size_bytes} bytes written (method: {plan.method})"
+        click.echo(f"{plan.device_id}: {'nothing to write' if plan.method is Method.NOTHING else wrote}")
+        stays = f"left {left.name}: {left.proves}" if left.proves else "the application runs now and may connect"
+        click.echo(wrapped(stays, sys.stdout))
         if left.port_closed is not None:
             closed = "is closed, as its control access port says" if left.port_closed else "closes at the next reset"
             click.echo(f"the debug port {closed}")
@@ -124,9 +127,8 @@ class SwdView:
 def end_unless_whole(left_out: tuple[str, ...]) -> None:
     """Exit status 6 when something of the set lies where a probe does not write."""
     for title in left_out:
-        click.echo(
-            f"not written: {title}; a probe does not reach it: particle-dev flash installs it over USB", err=True
-        )
+        told = f"not written: {title}; a probe does not reach it: `particle-dev flash` installs it over USB"
+        click.echo(wrapped(told, sys.stderr), err=True)
     if left_out:
         raise SystemExit(ExitCode.INCOMPLETE)
 

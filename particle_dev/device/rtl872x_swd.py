@@ -144,5 +144,5 @@ def refuse_to_write(platform: Platform) -> None:
         raise PlanRefusedError(
             f"{platform.display_name}: {CANNOT_WRITE}",
             reasons=[CANNOT_WRITE],
-            hint="flash it over USB: particle-dev flash; a probe shows and dumps it: swd id, dump, park halted",
+            hint="flash it over USB: `particle-dev flash`; a probe shows and dumps it: swd id, dump, park halted",
         )

@@ -17,6 +17,7 @@ from particle_dev.catalog.gen3_nrf52840 import SOFTDEVICE_FWID_ADDRESS
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import PLATFORMS, ModuleSlot, Platform, platform_by_id
 from particle_dev.catalog.uicr import (
+    APPROTECT_CLOSES,
     APPROTECT_LOCKED_WORD,
     APPROTECT_OPEN,
     UICR_APPROTECT,
@@ -246,7 +247,8 @@ class SwdSession:
                     f"{self.link.where}: expected {platform.name}, the bootloader in flash is for {name}",
                     expected=platform.name,
                     actual=name,
-                    hint="nothing was written; a board of another kind first needs: particle-dev swd recover",
+                    hint="nothing was written; to make another board of it, empty it first: "
+                    "`particle-dev swd recover --may-erase`",
                 )
             found[slot.start_address] = slot, prefix
         return platform, tuple(found.values())
@@ -328,7 +330,7 @@ class SwdSession:
         """**Close the debug port** from the next reset on: nobody reads or writes flash by a probe then; opening it
         again erases everything. The value closes old and hardened silicon alike. Raises PermissionMissingError without
         ``may_lock``, PlanRefusedError on a chip without APPROTECT, TransportError."""
-        permissions.require(Effect.LOCK, "writing UICR.APPROTECT")
+        permissions.require(Effect.LOCK, "writing UICR.APPROTECT", APPROTECT_CLOSES)
         self.require_nrf52840("lock")
         self.link.write_user_information({UICR_APPROTECT: APPROTECT_LOCKED_WORD})
 
@@ -386,7 +388,7 @@ def swd_session(probe_id: str, platform: Platform | None = None, **options: Any)
             f"{platform.display_name} is not programmed by a debug probe here",
             expected=" or ".join(c.name for c in CHIPS),
             actual=platform.mcu,
-            hint="flash it over USB: particle-dev flash",
+            hint="flash it over USB: `particle-dev flash`",
         )
     with SwdSession(_open_right_chip(probe_id, chip, **options), platform) as session:
         yield session

@@ -151,10 +151,16 @@ def _unmet(platform: Platform, part: Part, need: Need, present: Part | None) -> 
     release = (
         first_release_with(platform, need.version, whole=True) if need.function == ModuleFunction.SYSTEM_PART else None
     )
-    if release is not None:
+    if release is not None and present is None:
+        # No board is without one for long: a flash of a whole set takes it away first and writes it last.
+        hint = (
+            "after a flash of this board that was cut short, give the same command again; else flash a whole Device OS "
+            f"with it (--device-os RELEASE), {release.name} or later"
+        )
+    elif release is not None:
         hint = f"flash Device OS {release.name} or later, or build for the Device OS that the board has"
     elif need.function in (ModuleFunction.BOOTLOADER, ModuleFunction.RADIO_STACK, ModuleFunction.NCP_FIRMWARE):
-        hint = f"offer {module_title(need.function, need.index)} too, or install it first (particle-dev flash)"
+        hint = f"offer {module_title(need.function, need.index)} too, or install it first (`particle-dev flash`)"
     else:
         hint = f"put {need.title} or later on the board too"
     return Finding(
@@ -171,8 +177,15 @@ def no_system(part: Part | None) -> Finding:
     """No system part that the bootloader would start."""
     if part is not None:
         return damaged(part)
-    message = "no system part is in the set or on the board: it would stay in DFU mode"
-    return Finding("no_system_part", "system part", "a system part", None, message, "add the system parts of a release")
+    message = "there is no system part: it would stay in DFU mode"
+    return Finding(
+        "no_system_part",
+        "system part",
+        "a system part",
+        None,
+        message,
+        "add the system parts of a release, as --device-os does",
+    )
 
 
 def _no_bootloader() -> Finding:
@@ -234,7 +247,7 @@ def _application(platform: Platform, board: Mapping[tuple[int, int], Part], firs
             return BootOutcome(BootEnd.APPLICATION, (), part)
         findings += problems
     if not findings:
-        message = "no application is in the set or on the board: it would boot into safe mode and connect"
+        message = "there is no application: it would boot into safe mode and connect"
         findings.append(
             Finding("no_application", "Device OS", "an application", None, message, "add the application, or Tinker")
         )

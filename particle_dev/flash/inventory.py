@@ -24,6 +24,10 @@ _NOT_SUPPORTED = -120
 """Also the code of a request that was not sent, because the Device OS of the board does not know it."""
 
 
+DFU_READ = "DFU read"
+"""How an inventory was read that the flash itself shows."""
+
+
 def read_inventory(host: Host, device: Device) -> Inventory:
     """What is on a board in whatever mode it is: asked of its Device OS, or read from its flash in DFU mode. Changes
     nothing. Raises TransportError, RequestRefusedError, ProtocolError."""
@@ -69,7 +73,7 @@ def inventory_by_dfu(session: DfuSession) -> Inventory:
         module = _radio_stack(session) if slot.drop_module_info else _module_in_slot(session, slot, start_address)
         if module is not None and ((slot.function, slot.index) not in found or module.valid):
             found[slot.function, slot.index] = module
-    return Inventory(session.device.device_id, platform, "DFU read", tuple(found.values()))
+    return Inventory(session.device.device_id, platform, DFU_READ, tuple(found.values()))
 
 
 def _floating_start(session: DfuSession, slot: ModuleSlot) -> int | None:

@@ -225,7 +225,7 @@ def _not_satisfied(file: ModuleFile, inventory: Inventory) -> list[str]:
     has = f"v{installed.version}" if installed and installed.valid else "no valid one"
     return [
         f"the board has {has} of {module_title(module.function, module.index)}, the set brings v{module.version}, and "
-        "it is not written over DFU: install it first (particle-dev flash)"
+        "it is not written over DFU: install it first (`particle-dev flash`)"
     ]
 
 

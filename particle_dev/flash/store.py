@@ -51,6 +51,7 @@ from particle_dev.flash.stored_release import (
     known_platform,
     known_release,
     listed_version,
+    releases_in,
     source_of,
 )
 from particle_dev.protocol.bundle import is_bundle
@@ -169,7 +170,8 @@ class FirmwareStore:
         FirmwareStoreError naming what is missing, or two different files that claim to be the same version.
         """
         board = known_platform(platform)
-        wanted = known_release(board, release)
+        stored = releases_in(self.modules(), board)
+        wanted = known_release(board, release, stored)
         missing: list[str] = []
 
         def collect(
@@ -200,7 +202,8 @@ class FirmwareStore:
                 f"the firmware store has not all of Device OS {release} for {board.name}: "
                 f"{', '.join(missing) or 'system part'} missing",
                 path=str(self.root),
-                hint=f"run: {self.add_command(source_of(release))}",
+                hint=f"run: {self.add_command(source_of(release))}"
+                + (f"; stored for {board.display_name}: {' and '.join(stored)}" if stored else ""),
             )
         return DeviceOsSet(board, wanted, bootloaders, radio_stack, system_parts)
 

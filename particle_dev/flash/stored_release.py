@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from particle_dev.catalog.device_os import DeviceOsRelease, release_by_name
+from collections.abc import Iterable, Sequence
+
+from particle_dev.catalog.device_os import DeviceOsRelease, release_by_name, releases_by_system_version
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import Platform, platform_by_name
 from particle_dev.errors import FirmwareStoreError
@@ -32,20 +34,28 @@ def known_platform(name: str) -> Platform:
     return platform
 
 
-def known_release(platform: Platform, name: str) -> DeviceOsRelease:
+def known_release(platform: Platform, name: str, stored: Sequence[str] = ()) -> DeviceOsRelease:
     """The release of that name. Raises FirmwareStoreError for one that is not in the table, or that the platform never
-    had; the hint names the nearest that it has."""
+    had; the hint names those that are ``stored``, else the nearest that it has."""
+    there = f"the firmware store has {' and '.join(stored)} for {platform.display_name}" if stored else ""
     release = release_by_name(name)
     if release is None:
         nearest = " and ".join(nearest_releases(name, platform))
         raise FirmwareStoreError(
             f"Device OS {name} is not in the release table",
-            hint=f"the nearest of {platform.display_name}: {nearest}" if nearest else "write it as 2.1.0",
+            hint=there or (f"the nearest of {platform.display_name}: {nearest}" if nearest else "write it as 2.1.0"),
         )
     why = why_not_for(release, platform)
     if why is not None and (platform.first_device_os or platform.last_device_os):
-        raise FirmwareStoreError(why.reason, hint=why.hint)
+        raise FirmwareStoreError(why.reason, hint=f"{why.hint}; {there}" if there else why.hint)
     return release
+
+
+def releases_in(modules: Iterable[StoredModule], platform: Platform) -> tuple[str, ...]:
+    """Releases of which the first system part for that platform is among the modules, oldest first."""
+    key = (platform.id, ModuleFunction.SYSTEM_PART, 1)
+    versions = sorted({m.version for m in modules if (m.platform_id, m.function, m.index) == key})
+    return tuple(found[-1].name for found in map(releases_by_system_version, versions) if found)
 
 
 def indexes(platform: Platform, function: ModuleFunction, release: str) -> list[int]:

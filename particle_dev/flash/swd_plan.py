@@ -22,6 +22,7 @@ from particle_dev.catalog.gen3_nrf52840 import BRAKE_ADDRESS, LOW_SYSTEM_START
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import Platform
 from particle_dev.catalog.uicr import (
+    APPROTECT_CLOSES,
     APPROTECT_OPEN,
     FACTORY_WORDS,
     UICR_APPROTECT,
@@ -126,7 +127,8 @@ class SwdPlan:
     def require(self, permissions: Permissions) -> None:
         """Raise PermissionMissingError for the first permission that is not held."""
         for effect in self.permissions_needed:
-            permissions.require(effect, f"this plan ({self.method})")
+            consequence = APPROTECT_CLOSES if effect is Effect.LOCK else None
+            permissions.require(effect, f"this plan ({self.method})", consequence)
 
     def lines(self) -> tuple[str, ...]:
         """The plan for people, one step a line."""
@@ -191,9 +193,11 @@ def make_restore_plan(
     state: ChipState, pages: Mapping[int, bytes], uicr: Mapping[int, int], permissions: Permissions, frequency_hz: int
 ) -> SwdPlan:
     """The plan that makes flash and UICR what they were in a dump, keys of STM32F2 included; nothing is asked of the
-    contents. **What is on the board now is lost**: always needs ``may_erase``."""
+    contents. **What is on the board now is lost**: needs ``may_erase``, unless all of it is there already."""
     segments = (Segment("the dump", min(pages), b"".join(pages[a] for a in sorted(pages))),)
     plan = _Planner(state, segments, dict(pages), permissions, frequency_hz, dict(uicr)).plan()
+    if plan.method is Method.NOTHING:
+        return plan
     return replace(plan, permissions_needed=tuple(dict.fromkeys((Effect.ERASE, *plan.permissions_needed))))
 
 

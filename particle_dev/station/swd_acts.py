@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from particle_dev.catalog.uicr import UICR_APPROTECT, UICR_START
+from particle_dev.catalog.platforms import Platform
+from particle_dev.catalog.uicr import APPROTECT_CLOSES, UICR_APPROTECT, UICR_START
 from particle_dev.device.swd import Park, SwdIdentity, SwdSession
 from particle_dev.errors import ChipLockedError
 from particle_dev.flash.swd_archive import Archive, write_archive
@@ -23,10 +24,12 @@ OpenBoard = Callable[[bool], AbstractContextManager[SwdSession]]
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """A board after it was erased. ``read_out``: file with its flash and UICR from before, None when it was locked."""
+    """A board after it was erased. ``read_out``: file with its flash and UICR from before, None when it was locked;
+    ``platform``: what its flash said before, None when it said nothing or was locked."""
 
     identity: SwdIdentity
     read_out: Path | None
+    platform: Platform | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +59,13 @@ def recover(
     JournalError and FirmwareStoreError when journal or file cannot be kept, before anything is erased; TransportError.
     """
     permissions.require(Effect.ERASE, "recovering a chip (flash and UICR are erased; external flash stays)")
-    device_id, file = None, None
+    device_id, file, platform = None, None, None
     before: JsonObject = {"locked": False}
     try:
         with open_board(False) as session:
             session.require_nrf52840("recover")
             identity = session.identity()
-            device_id = identity.device_id
+            device_id, platform = identity.device_id, identity.platform
             archive = memories(session, identity)
     except ChipLockedError as error:
         before = {"locked": True, "not_read_out": error.message}
@@ -75,7 +78,7 @@ def recover(
         with open_board(True) as session:
             identity = session.identity()
         result |= {"device_id": identity.device_id, "protection": str(identity.protection)}
-    return Recovered(identity, file)
+    return Recovered(identity, file, platform)
 
 
 def lock(
@@ -88,7 +91,7 @@ def lock(
     with ``prove`` on a board that has no bootloader; JournalError; all of that before anything is written.
     TransportError.
     """
-    permissions.require(Effect.LOCK, "writing UICR.APPROTECT")
+    permissions.require(Effect.LOCK, "writing UICR.APPROTECT", APPROTECT_CLOSES)
     with open_board(False) as session:
         session.require_nrf52840("lock")
         identity = session.identity()

@@ -108,7 +108,7 @@ class SwdLink:
             raise ChipLockedError(
                 f"the {chip.name} behind {probe_id} is locked: its flash can neither be read nor written",
                 where=probe_id,
-                hint="erasing everything opens it: particle-dev swd recover --may-erase",
+                hint="erasing everything opens it: `particle-dev swd recover --may-erase`",
             ) from e
         except EraseAllTimeoutError as e:
             self._give_up()

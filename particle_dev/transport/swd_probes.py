@@ -132,7 +132,9 @@ def translated(where: str) -> Iterator[None]:
         ) from e
     except exceptions.ProbeError as e:
         raise LinkAccessError(
-            f"the debug probe cannot be used: {e}", where=where, hint="another program may have it open"
+            f"the debug probe cannot be used: {e}",
+            where=where,
+            hint="end any other program that uses the probe, then try again",
         ) from e
     except ConnectionRefusedError as e:
         raise DeviceNotFoundError(

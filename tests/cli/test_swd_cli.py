@@ -97,6 +97,8 @@ def test_flash_dump_restore_and_id(boron, swd, restore_file, tmp_path):
     code, result = swd("restore", tmp_path / "board.zip", "--probe", probe, "--may-erase")
     assert code == 0
     assert bytes(chip.flash.cells) == flashed
+    code, result = swd("restore", tmp_path / "board.zip", "--probe", probe)
+    assert (code, result["method"], result["permissions_needed"]) == (0, "nothing", []), "nothing is lost"
     assert not (tmp_path / "data" / "particle-dev" / "swd-backup" / f"{DEVICE_ID}.zip").exists()
 
     code, result = swd("park", "dfu", "--probe", probe)
@@ -166,6 +168,17 @@ def test_a_board_that_can_be_read_is_read_out_before_it_is_erased(boron, swd, tm
     assert bytes(chip.flash.cells) == before
 
 
+def test_recover_says_what_to_do_next(boron, swd, flash_words, capsys):
+    _, probe = boron
+    assert swd(*flash_words)[0] == 0
+    with pytest.raises(SystemExit):
+        main(["swd", "recover", "--probe", probe, "--may-erase"])
+    lines = capsys.readouterr().out.splitlines()
+    assert "do not take power away before it is flashed again" in lines[2]
+    command = "swd flash --platform boron --device-os RELEASE --app NAME --restore HEX"
+    assert lines[3].endswith(f"`particle-dev {command} --probe {probe}`"), "the board that it was, and where it is"
+
+
 def test_nothing_irreversible_without_its_journal(boron, swd, tmp_path):
     chip, probe = boron
     chip.flash.load(0x1000, b"customer")
@@ -183,7 +196,10 @@ def test_a_lock_ends_in_success_when_it_is_proven(boron, swd, restore_file, tmp_
     assert (code, answer["error"]["type"]) == (ExitCode.FAILED, "DeviceModeError"), "blank: no bootloader to wait in"
     assert set(chip.uicr) == {0xFF}
     assert swd("flash", *board, "--device-os", "2.1.0", "--app", APP, "--restore", restore_file)[0] == 0
-    assert swd("lock", "--probe", probe)[0] == ExitCode.REFUSED
+    code, answer = swd("lock", "--probe", probe)
+    assert code == ExitCode.REFUSED
+    assert "only erasing everything (swd recover --may-erase) opens it again" in answer["error"]["message"]
+    assert "cloud" not in answer["error"]["message"], "that is Device Protection"
     code, answer = swd("lock", "--probe", probe, "--may-lock")
     assert (code, answer["port_closed"], answer["left"]) == (0, True, "dfu")
     assert chip.locked
@@ -211,7 +227,9 @@ def test_a_set_that_locks_ends_as_it_is_left(boron, swd, restore_file, park, cod
     file.puts(0x10001208, bytes.fromhex("00ffffff"))
     file.write_hex_file(str(restore_file))
     words = ("--probe", probe, "--platform", "boron", "--device-os", "2.1.0", "--app", APP, "--restore", restore_file)
-    assert swd("flash", *words, "--park", park)[0] == ExitCode.REFUSED
+    code_without, answer = swd("flash", *words, "--park", park)
+    assert code_without == ExitCode.REFUSED
+    assert "only erasing everything" in answer["error"]["message"]
     ended, result = swd("flash", *words, "--park", park, "--may-lock")
     assert (ended, result["port_closed"], result["left"]) == (code, closed, park)
     assert len(result["proven"]) == 5
@@ -278,9 +296,12 @@ def test_words_that_make_no_sense(swd, boron, tmp_path):
     )
 
 
-def test_without_a_probe(swd):
+def test_without_a_probe(swd, capsys):
     code, answer = swd("list")
     assert (code, answer) == (0, {"probes": []})
+    with pytest.raises(SystemExit):
+        main(["swd", "list"])
+    assert "--probe remote:HOST:PORT" in capsys.readouterr().out
     assert swd("id")[0] == ExitCode.NO_DEVICE
 
 
@@ -457,4 +478,4 @@ def test_the_way_into_a_locked_chip_is_named_whole(boron, swd):
     chip.uicr[0x208] = 0
     chip.pin_reset()
     _, answer = swd("id", "--probe", probe)
-    assert answer["error"]["hint"].endswith("particle-dev swd recover --may-erase")
+    assert answer["error"]["hint"].endswith(f"`particle-dev swd recover --may-erase --probe {probe}`")

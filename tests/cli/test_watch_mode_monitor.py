@@ -168,17 +168,18 @@ def test_no_way_out_of_dfu_mode_but_one(run, bench, target):
     file = bench("boron", arrives_in="dfu")
     status, _, err = run("mode", target, "--may-connect", "--bench", file)
     assert status == ExitCode.REFUSED, "nothing was changed"
-    assert "`particle-dev mode normal --may-connect`" in err, "the whole command that will not be refused"
+    assert f"`particle-dev mode normal --may-connect --bench {file}`" in err, "the whole command, not refused"
     assert "start billing" in err
     assert run("list", "--bench", file)[1].split()[2] == "dfu"
     assert run("mode", "normal", "--may-connect", "--bench", file)[0] == 0
 
 
 def test_bootloader_without_a_way_into_safe_mode(run, bench):
-    status, _, err = run("mode", "safe", "--may-connect", "--bench", bench("boron", arrives_in="dfu"))
+    file = bench("boron", arrives_in="dfu")
+    status, _, err = run("mode", "safe", "--may-connect", "--bench", file)
     assert status == ExitCode.REFUSED
     assert "6.1.1" in err
-    assert "then `particle-dev mode safe --may-connect`" in err
+    assert f"then `particle-dev mode safe --may-connect --bench {file}`" in err
 
 
 @pytest.mark.parametrize(

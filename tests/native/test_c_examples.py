@@ -85,7 +85,7 @@ def test_walk_over_a_damaged_extension(run):
     status, output = run("walk_extensions", app(suffix=Suffix((Tlv(3, b"short"), end_of_extensions()))))
     assert (status, len(output.splitlines())) == (1, 2)  # the extension, and what is wrong with it
     status, output = run("walk_extensions", b"nothing")
-    assert (status, output.startswith("No module prefix")) == (1, True)
+    assert (status, output.startswith("This is not a firmware module")) == (1, True)
 
 
 def test_the_command_line_of_the_readme_builds(tmp_path):
@@ -100,7 +100,7 @@ def test_check_module(run):
     assert (status, output.split(": ")[:2]) == (1, ["0xc", "wrong_platform"])
     status, output = run("check_module", app()[:-1] + b"?")
     assert (status, output.split(": ")[1]) == (1, "crc_mismatch")
-    assert run("check_module", b"nothing")[1].startswith("No module prefix")
+    assert run("check_module", b"nothing")[1].startswith("This is not a firmware module")
 
 
 def test_slots_of_the_example_are_those_of_the_catalogue():

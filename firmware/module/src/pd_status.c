@@ -11,7 +11,7 @@ static const status_text TEXTS[] = {
     { "ok", "The module is well formed." },
     { "empty", "The file is empty." },
     { "no_prefix",
-      "No module prefix stands where Particle platforms have it: not a module, or damaged at its start." },
+      "This is not a firmware module, or it is damaged at its start." },
     { "truncated", "The file ends before the module does." },
     { "crc_mismatch", "The CRC-32 stored in the module differs from the one computed." },
     { "bad_suffix", "The suffix size is impossible." },

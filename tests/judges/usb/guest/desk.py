@@ -39,8 +39,8 @@ with log.open("wb") as output:
     attach = [f"{folder}/particle-dev", "sim", "attach", server]
     subprocess.Popen(attach, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
 print(
-    f"\nThis is a Linux guest in QEMU. Boards of `particle-dev sim serve` on {server} are on its USB: particle-dev, "
-    f"dfu-util,\nparticle, lsusb. It sees your files, and your firmware store; what it changes is gone at its end: "
+    f"\nThis is a Linux guest in QEMU. Boards of `particle-dev sim serve` on\n{server} are on its USB: particle-dev, "
+    "dfu-util, particle, lsusb. It sees your\nfiles, and your firmware store; what it changes is gone at its end: "
     f"`exit`.\n{log} tells what comes and goes.\n",
     flush=True,
 )
