@@ -117,6 +117,6 @@ def _verdict(module: Mapping[str, Any], read_over: str) -> str:
         return f"failed: {', '.join(module['failed_checks'])}"
     if read_over == DFU_READ and not module["size_bytes"]:
         # A radio stack in flash has neither prefix nor CRC.
-        return "its version, nothing else, can be read"
+        return "not checked: only its version is there"
     known = module["function"] == ModuleFunction.SYSTEM_PART and releases_by_system_version(module["version"])
     return f"ok  Device OS {known[-1].name}" if known else "ok"

@@ -154,8 +154,8 @@ def _unmet(platform: Platform, part: Part, need: Need, present: Part | None) -> 
     if release is not None and present is None:
         # No board is without one for long: a flash of a whole set takes it away first and writes it last.
         hint = (
-            "after a flash of this board that was cut short, give the same command again; else flash a whole Device OS "
-            f"with it (--device-os RELEASE), {release.name} or later"
+            "after a flash that was cut short, run that command again; else flash a whole Device OS with it "
+            f"(--device-os RELEASE), {release.name} or later"
         )
     elif release is not None:
         hint = f"flash Device OS {release.name} or later, or build for the Device OS that the board has"
@@ -184,7 +184,7 @@ def no_system(part: Part | None) -> Finding:
         "a system part",
         None,
         message,
-        "add the system parts of a release, as --device-os does",
+        "add the system parts of a release",
     )
 
 

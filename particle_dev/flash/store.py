@@ -198,12 +198,13 @@ class FirmwareStore:
         bootloaders = collect(ModuleFunction.BOOTLOADER, origin, system_parts)
         radio_stack = next(iter(collect(ModuleFunction.RADIO_STACK, origin, system_parts)), None)
         if missing or not system_parts:
+            others = [name for name in stored if name != release]
             raise FirmwareStoreError(
                 f"the firmware store has not all of Device OS {release} for {board.name}: "
                 f"{', '.join(missing) or 'system part'} missing",
                 path=str(self.root),
                 hint=f"run: {self.add_command(source_of(release))}"
-                + (f"; stored for {board.display_name}: {' and '.join(stored)}" if stored else ""),
+                + (f"; stored for {board.display_name}: {' and '.join(others)}" if others else ""),
             )
         return DeviceOsSet(board, wanted, bootloaders, radio_stack, system_parts)
 

@@ -110,6 +110,10 @@ def test_release_that_the_store_has_not(run, bench):
     status, _, err = run("flash", "--device-os", "4.2.0", "--bench", bench("boron"))
     assert status == ExitCode.BAD_INPUT
     assert "firmware add" in err
+    assert "stored for Boron: 2.1.0" in err
+    status, _, err = run("flash", "--device-os", "9.9.9", "--bench", bench("boron"))
+    assert status == ExitCode.BAD_INPUT
+    assert "what to do: the firmware store has 2.1.0 for Boron" in err
 
 
 def test_folder_and_archive_of_a_release(run, bench, particle_cli_firmware, tmp_path):

@@ -113,6 +113,8 @@ def on_terminal(argv, environment):
         (4, "id"),
         (4, "id --device photon"),
         (0, "mode dfu --device boron"),
+        (0, "mode listening --device boron"),
+        (0, "monitor --duration 1"),
         (5, "mode safe --device boron"),
         (0, "flash --device boron --device-os 2.1.0 --app tinker-0.8.0-rc.27-boron.bin --dry-run"),
         (5, "flash --device boron --app tinker-0.8.0-rc.27-boron.bin"),

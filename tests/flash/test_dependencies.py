@@ -138,6 +138,10 @@ def test_findings_name_who_needs_what():
         "system part 1 v2101 (on the board)",
     )
     assert finding.hint == "flash Device OS 3.1.0 or later, or build for the Device OS that the board has"
+    without_system = [p for p in BOARD_2 if p.key != (SYSTEM, 1)]
+    finding = resolve(BORON, [app(2101)], without_system).findings[0]
+    assert finding.hint.startswith("after a flash that was cut short, run that command again")
+    assert "--device-os RELEASE" in finding.hint
     (finding,) = resolve(BORON, [system(2302, 1006)], BOARD_2).findings
     assert "offer bootloader 0 too, or install it first" in finding.hint
 

@@ -133,6 +133,22 @@ def test_cables_are_pulled_and_plugged_while_it_serves(serve, bench_file):
     until(lambda: devices(server) == ["1-1"])
 
 
+def test_what_there_is_nothing_to_do_about_is_said(serve, bench_file):
+    _, address = serve(bench_file)
+    for act, note in (("plug", "plugged in already"), ("unplug", None), ("unplug", "unplugged already")):
+        words = [PARTICLE_DEV, "sim", act, "A", "--server", address]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        assert done.stderr == (f"the board in slot A was {note}\n" if note else "")
+
+
+def test_a_blank_board_has_nothing_to_boot(serve):
+    _, address = serve("--platform", "boron", "--blank")
+    listed = subprocess.run(
+        [PARTICLE_DEV, "sim", "list", "--server", address], capture_output=True, text=True, check=True
+    )
+    assert listed.stdout.rstrip().endswith("blank: nothing to boot")
+
+
 def test_a_slot_that_is_not_there(serve, bench_file):
     _, address = serve(bench_file)
     status, (error,) = sim("unplug", "B", "--server", address)
@@ -161,6 +177,7 @@ def test_port_that_is_taken(serve):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         status, (error,) = sim("serve", "--port", str(listener.getsockname()[1]))
     assert (status, error["error"]["hint"]) == (3, "--port 0 takes a free one")
+    assert error["error"]["message"].endswith(": Address already in use"), "once"
 
 
 @pytest.mark.parametrize("arguments", [("list", "--server", "here:there"), ("serve", "x.toml", "--platform", "boron")])
