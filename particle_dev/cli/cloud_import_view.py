@@ -15,7 +15,7 @@ from particle_dev.cli.json_objects import error_object
 from particle_dev.cloud.import_plan import ImportPlan
 from particle_dev.cloud.import_report import BadEntry, ImportReport, SlowSim
 from particle_dev.cloud.import_run import ImportStep, Progress
-from particle_dev.cloud.order_file import LineProblem
+from particle_dev.cloud.order_file import LineNote, LineProblem
 from particle_dev.errors import ParticleDevError
 
 _SHOWN = 20
@@ -53,12 +53,15 @@ class ImportView:
         click.echo(f"owner     {account.owner}, who pays; {account.capacity.plan.name} plan{_used(plan)}")
         order = plan.order
         repeated = f", {order.duplicates} repeated" if order.duplicates else ""
-        click.echo(f"order     {len(order.entries)} devices{repeated}; bad lines: {len(plan.problems)}")
+        other = len(order.notes) - order.duplicates
+        besides = f"; lines without a device: {other}" if other else ""
+        click.echo(f"order     {len(order.entries)} devices{repeated}; bad lines: {len(plan.problems)}{besides}")
         cards = f", {len(plan.sims)} SIM cards" if plan.sims else ""
         click.echo(f"to add    {len(plan.add)}{cards}; in the product already: {_members(plan)}")
         for line in (*plan.consequences(), *plan.notes()):
             click.echo(f"          {line}")
         self._print_some(plan.problems, _problem_lines)
+        self._print_some(order.notes, _note_lines)
 
     def print_dry_run(self, plan: ImportPlan, refusal: ParticleDevError | None) -> None:
         """What would happen, and why it would not."""
@@ -117,6 +120,11 @@ def _members(plan: ImportPlan) -> int:
 def _problem_lines(problem: LineProblem) -> tuple[str, str]:
     place = f"{problem.file}, line {problem.line}"
     return f"bad line  {place}: {problem.message} ({problem.code})", f"          what to do: {problem.hint}"
+
+
+def _note_lines(note: LineNote) -> tuple[str]:
+    word = "repeated" if note.code == "duplicate" else "no device"
+    return (f"{word:<9} {note.file}, line {note.line}: {note.message}",)
 
 
 def _bad_lines(bad: BadEntry) -> tuple[str, str]:

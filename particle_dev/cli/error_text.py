@@ -21,6 +21,9 @@ def error_text(error: ParticleDevError) -> str:
 def _with_list(text: str, error: ParticleDevError, place: str = "") -> list[str]:
     """One paragraph, or one and a line for each of the error's devices or reasons that it ends with."""
     for items in (getattr(error, "devices", ()), getattr(error, "reasons", ())):
+        # CapacityError's ``devices`` is a number.
+        if not isinstance(items, tuple):
+            continue
         joined = "; ".join(items)
         if len(items) > 1 and text.endswith(f": {joined}"):
             head = text.removesuffix(joined).rstrip()

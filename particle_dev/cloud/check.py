@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from particle_dev.catalog.platforms import platform_by_id
-from particle_dev.cloud.check_facts import LineFirmware, ProductFacts, Unread
+from particle_dev.cloud.check_facts import LineFirmware, Members, ProductFacts, Unread
 from particle_dev.cloud.integrations import Integration
 from particle_dev.cloud.order_file import Order
 
@@ -166,7 +166,10 @@ def _default_firmware(facts: ProductFacts, firmware: LineFirmware | Unread) -> I
         yield LintFinding("default_firmware", severity, f"recipe, {firmware.name}", message, _SET_VERSION)
     elif uploaded is None:
         message = f"version {firmware.version}, which the line flashes, is not uploaded"
-        fix = f"before the first unit connects: particle-dev cloud firmware upload {firmware.name} --title TEXT"
+        fix = (
+            f"before the first unit connects, with the file {firmware.name} (by its path): particle-dev cloud firmware "
+            f"upload FILE --product {facts.product.id} --title TEXT"
+        )
         yield LintFinding("default_firmware", Severity.PROBLEM, where, message, fix)
     elif uploaded.sha256 is not None and firmware.sha256 is not None and uploaded.sha256 != firmware.sha256:
         message = (
@@ -209,9 +212,15 @@ def _golden_device(facts: ProductFacts, firmware: LineFirmware | Unread, release
     known = next((f for f in facts.firmware if f.version == version), None)
     if known is not None and (known.is_default or known.groups):
         yield LintFinding("golden_device", Severity.OK, where, f"version {version} is released already")
-    elif runs := facts.members.running.get(version):
-        message = f"version {version} can be released: {runs} devices run it"
+    elif runs := _runs(facts.members, firmware, version):
+        message = f"version {version} can be released: {_count(runs)} of the product ran it when last online"
         yield LintFinding("golden_device", Severity.OK, where, message)
+    elif runs := facts.members.running_wildcard.get(version):
+        message = (
+            f"version {version} may be refused: {_count(runs)} last ran a version {version} of firmware that names no "
+            "product, which may be another file"
+        )
+        yield LintFinding("golden_device", Severity.UNKNOWN, where, message, _CONNECT_AFTER_UPLOAD)
     else:
         message = f"version {version} cannot be released: no device of the product has connected with it"
         fix = (
@@ -219,6 +228,18 @@ def _golden_device(facts: ProductFacts, firmware: LineFirmware | Unread, release
             "it is metered from then on"
         )
         yield LintFinding("golden_device", Severity.PROBLEM, where, message, fix)
+
+
+def _runs(members: Members, firmware: LineFirmware | Unread, version: int) -> int:
+    """Members that have connected with this version. Firmware that names no product counts where the line's is such."""
+    is_of_line = not isinstance(firmware, Unread) and firmware.product_id is None and firmware.version == version
+    return members.running.get(version, 0) + (members.running_wildcard.get(version, 0) if is_of_line else 0)
+
+
+_CONNECT_AFTER_UPLOAD = (
+    "upload this version, and let a device of the product that runs it connect after that (--may-connect); it is "
+    "metered from then on"
+)
 
 
 def _development(facts: ProductFacts) -> Iterator[LintFinding]:
@@ -278,7 +299,11 @@ def _some(devices: Sequence[str]) -> str:
     """The first few Device IDs, and how many there are."""
     shown = ", ".join(devices[:_SHOWN])
     more = f" and {len(devices) - _SHOWN} more" if len(devices) > _SHOWN else ""
-    return f"{len(devices)} device{'s' if len(devices) != 1 else ''} ({shown}{more})"
+    return f"{_count(len(devices))} ({shown}{more})"
+
+
+def _count(devices: int) -> str:
+    return f"{devices} device{'s' if devices != 1 else ''}"
 
 
 def worst(findings: Iterable[LintFinding]) -> Severity:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from particle_dev.cloud.integrations import Integration
 from particle_dev.cloud.order_file import OrderEntry
+from particle_dev.cloud.product_firmware import is_wildcard
 from particle_dev.cloud.records import DeviceRecord, Product
 from particle_dev.protocol.identifiers import IdentifierKind
 from particle_dev.protocol.module import Module
@@ -52,7 +53,7 @@ class LineFirmware:
         """From the application's module and the Device OS release that goes with it."""
         product = module.product
         product_id = product.id if product else None
-        wild = product_id in (None, 0, 0xFFFF, module.platform_id)
+        wild = is_wildcard(product_id, module.platform_id)
         new = int(device_os.split(".", maxsplit=1)[0]) >= FIRST_WITHOUT_PRODUCT_ID
         version = product.version if product and product.version not in (0, 0xFFFF) else None
         digest = module.sha256.stored.hex() if module.sha256 else None
@@ -72,7 +73,9 @@ class Members:
     wrong_platform_list: list[str] = field(default_factory=list)
     quarantined_list: list[str] = field(default_factory=list)
     running: dict[int, int] = field(default_factory=dict)
-    """How many members that have connected run each product version."""
+    """How many members that have connected run each version of the product's firmware."""
+    running_wildcard: dict[int, int] = field(default_factory=dict)
+    """Likewise, of firmware that names no product: whose version it is, its number does not tell."""
     _names: set[str] = field(default_factory=set)
     _wanted: set[str] = field(default_factory=set)
 
@@ -92,9 +95,16 @@ class Members:
         if record.platform_id is not None and record.platform_id != self.platform_id:
             self.wrong_platform_list.append(record.id)
         if record.firmware_version and record.last_handshake_at is not None:
-            self.running[record.firmware_version] = self.running.get(record.firmware_version, 0) + 1
+            self._count_firmware(record, record.firmware_version)
         names = (record.id, record.serial_number, record.imei, record.iccid, record.last_iccid)
         self._names.update(name.upper() for name in names if name and name.upper() in self._wanted)
+
+    def _count_firmware(self, record: DeviceRecord, version: int) -> None:
+        named = record.firmware_product_id
+        if named in (None, record.product_id):
+            self.running[version] = self.running.get(version, 0) + 1
+        elif is_wildcard(named, record.platform_id):
+            self.running_wildcard[version] = self.running_wildcard.get(version, 0) + 1
 
     def has(self, entry: OrderEntry) -> bool:
         """Whether a device of the order was among those read."""

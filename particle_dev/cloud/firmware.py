@@ -15,7 +15,8 @@ from datetime import datetime
 
 from particle_dev.cloud.api import CloudApi
 from particle_dev.cloud.product_devices import ProductDevices
-from particle_dev.cloud.product_firmware import check_first_release, check_product_version
+from particle_dev.cloud.product_firmware import check_first_release, check_product_version, is_wildcard
+from particle_dev.cloud.records import DeviceRecord
 from particle_dev.cloud.replies import JsonObject, objects
 from particle_dev.errors import (
     CloudAuthError,
@@ -103,13 +104,15 @@ class ProductFirmwares:
     def upload(self, binary: bytes, title: str, description: str = "", *, product_id: int) -> ProductFirmware:
         """Add firmware under the version that it states; nothing is released by that. Scope ``firmware:create``.
 
-        ``product_id`` is the product's number, which the firmware must state too. The same file under its own version
+        ``product_id`` is the product's number, which the firmware must state too, unless it names no product of its own
+        (as for Device OS 4 and newer). The same file under its own version
         again gives what is there. Raises ModuleFormatError for a damaged file, ProductVersionError when the version
         is taken or not higher than all others.
         """
         module = parse(binary)
         verify(module)
-        if module.product is not None and module.product.id != product_id:
+        stated = module.product.id if module.product else None
+        if module.product is not None and stated != product_id and not is_wildcard(stated, module.platform_id):
             raise ProductVersionError(
                 f"The firmware is for product {module.product.id}, not for {product_id}.",
                 version=module.product.version,
@@ -190,11 +193,15 @@ class ProductFirmwares:
             # Not asked before: a version that ran once, and that nobody runs now, the cloud may take.
             members = ProductDevices(self._api, self._product_ref).list(sort="deviceId", descending=False)
             try:
-                check_first_release(version, ((d.id, d.firmware_version) for d in members))
+                check_first_release(version, ((d.id, _version_of_product(d)) for d in members))
             except ProductVersionError as reason:
                 raise reason from error
             except CloudError:
-                pass  # Without the members the refusal is all there is to tell.
+                raise error from None  # Without the members the refusal is all there is to tell.
+            error.hint = (
+                f"let a device of the product that runs version {version} connect once more after the upload, then "
+                "release it"
+            )
             raise
 
     def _digest(self, version: int) -> str | None:
@@ -204,6 +211,13 @@ class ProductFirmwares:
         except (CloudNotFoundError, CloudReplyError):
             return None
         return module.sha256.stored.hex() if module.sha256 else None
+
+
+def _version_of_product(device: DeviceRecord) -> int | None:
+    """The version that a member last reported; None when it is of firmware that names another product."""
+    named = device.firmware_product_id
+    is_ours = named == device.product_id or is_wildcard(named, device.platform_id)
+    return device.firmware_version if is_ours else None
 
 
 _AFFECTED = ("affected_devices", "affected", "device_count", "devices", "total")

@@ -12,9 +12,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from particle_dev.catalog.skus import sku_by_name
 from particle_dev.cloud.order_table import Column, OtherColumn, Table, find_table
 from particle_dev.errors import FormatError
-from particle_dev.protocol.identifiers import Identifier, IdentifierKind, Misread, disagreement, identify, visible
+from particle_dev.protocol.identifiers import (
+    Identifier,
+    IdentifierKind,
+    Misread,
+    disagreement,
+    has_known_prefix,
+    identify,
+    visible,
+)
 
 MAX_FILE_BYTES = 64 << 20
 """An order of 100 000 boards is 2.5 MB; what is much larger is another file."""
@@ -27,6 +36,7 @@ _OTHER_FORMATS = {
 _LABEL_SECRET = re.compile(r"[!-~]{15}", re.ASCII)
 _SHORT_NUMBER = re.compile(r"[0-9a-f]{6,14}", re.IGNORECASE | re.ASCII)
 """What stands alone in a line and looks so was longer once."""
+_NEAR_SERIAL_NUMBER = re.compile(r"[A-Z0-9]{5,20}", re.IGNORECASE | re.ASCII)
 _WORDS = re.compile(r"[\s:=<>()\[\]'\"]+")
 
 
@@ -214,6 +224,9 @@ class _OrderReader:
         elif len(words) == 1 and _SHORT_NUMBER.fullmatch(words[0]):
             message = f"{words[0]} is no whole identifier: {len(words[0])} digits"
             self._problem(name, line, "wrong_length", message, _COMPLETE_LINE)
+        elif len(words) == 1 and _is_part_of_serial_number(words[0]):
+            message = f"{words[0]} begins as a serial number, and has {len(words[0])} characters, not 15"
+            self._problem(name, line, "wrong_length", message, _COMPLETE_LINE)
         elif in_table or any(len(word) == 15 for word in words):
             message = "the line has no Device ID, serial number, IMEI or ICCID"
             self._problem(name, line, "no_identifier", message, _COMPLETE_LINE)
@@ -279,6 +292,12 @@ class _OrderReader:
             value = getattr(entry, kind)
             if value is not None:
                 self.seen[value] = number
+
+
+def _is_part_of_serial_number(word: str) -> bool:
+    """Whether a word was longer or shorter once: it has the beginning of a serial number, and is no SKU."""
+    is_one = _NEAR_SERIAL_NUMBER.fullmatch(word) and len(word) != 15 and sku_by_name(word) is None
+    return bool(is_one) and has_known_prefix(word)
 
 
 _COMPLETE_LINE = "complete the line or remove it"

@@ -13,6 +13,14 @@ from particle_dev.protocol.module import Module
 MAX_PRODUCT_VERSION = 0xFFFF
 
 
+def is_wildcard(product_id: int | None, platform_id: int | None) -> bool:
+    """Whether a product id that firmware states names no product of its own: the cloud goes by membership then.
+
+    Source: particle-iot/docs src/content/getting-started/cloud/device-claiming.md, Wildcard product firmware.
+    """
+    return product_id in (None, 0, 0xFFFF, platform_id)
+
+
 def check_product_version(module: Module, existing: Sequence[tuple[int, str | None]]) -> None:
     """Check that a product can take this firmware beside what it has: (version, SHA-256 as hex, None if not known).
 
@@ -47,8 +55,8 @@ def check_product_version(module: Module, existing: Sequence[tuple[int, str | No
 def check_first_release(version: int, running: Iterable[tuple[str, int | None]]) -> None:
     """Check that a version can be released for the first time: a device of the product must have connected with it.
 
-    ``running`` has the members by Device ID with the version that each last reported. Raises ProductVersionError: none
-    runs it. Such a golden device is metered for good, so keep one for all releases.
+    ``running`` has the members by Device ID with the version of this product that each last reported. Raises
+    ProductVersionError: none runs it. Such a golden device is metered for good, so keep one for all releases.
     """
     if all(reported != version for _, reported in running):
         raise ProductVersionError(

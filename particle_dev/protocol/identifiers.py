@@ -125,11 +125,15 @@ def _identifier(word: str, expected: IdentifierKind | None) -> Identifier | Misr
             return Identifier(IdentifierKind.IMEI, word)
         return Misread("imei_check_digit", f"IMEI {word} has a wrong check digit", _TAKE_ORIGINAL)
     if _SERIAL_NUMBER.fullmatch(word):
-        known = platform_name_by_serial_number(word) is not None or _NEW_PREFIX.match(word)
-        if known or expected is IdentifierKind.SERIAL_NUMBER:
+        if has_known_prefix(word) or expected is IdentifierKind.SERIAL_NUMBER:
             return Identifier(IdentifierKind.SERIAL_NUMBER, word.upper())
         return None
     return _misread(word)
+
+
+def has_known_prefix(word: str) -> bool:
+    """Whether a word begins as the serial numbers of some product do."""
+    return platform_name_by_serial_number(word) is not None or _NEW_PREFIX.match(word) is not None
 
 
 def _misread(word: str) -> Misread | None:

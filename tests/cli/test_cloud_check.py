@@ -63,7 +63,8 @@ def run_on(site, device_id, version):
     from particle_harness.cloud.tables import Device  # noqa: PLC0415
 
     device = site.sim.store.get(Device, device_id)
-    device.firmware_version, device.last_handshake_at = version, site.sim.now_s()
+    device.firmware_version, device.firmware_product_id = version, site.product.id
+    device.last_handshake_at = site.sim.now_s()
     site.sim.store.put(device)
 
 
@@ -92,6 +93,17 @@ def test_a_new_product_has_neither_firmware_nor_golden_device(check):
     assert found["default_firmware"]["severity"] == "problem"
     assert "not uploaded" in found["default_firmware"]["message"]
     assert found["golden_device"]["severity"] == "problem"
+
+
+def test_the_command_that_it_prints_for_an_upload_works(site, check, tmp_path, monkeypatch):
+    _, found = check()
+    fix = found["default_firmware"]["fix"]
+    assert "app.bin" in fix
+    words = (
+        fix[fix.index("particle-dev ") :].replace("FILE", str(tmp_path / "app.bin")).replace("TEXT", "seven").split()
+    )
+    assert CliRunner().invoke(root, words[1:], obj=site.api).exit_code == ExitCode.OK
+    assert "not uploaded" not in check()[1]["default_firmware"]["message"]
 
 
 @pytest.mark.usefixtures("good")

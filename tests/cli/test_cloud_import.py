@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,31 @@ def test_a_full_account_is_told_by_the_dry_run_too(make_site, run):
     assert result.exit_code == ExitCode.REFUSED
     assert "90 of 100 devices used over the whole account" in result.stdout
     assert run(site, "\n".join(ids(10)), "--may-bill").exit_code == ExitCode.OK
+
+
+def test_a_full_account_refuses_with_a_message_too(make_site, tmp_path, monkeypatch, capsys):
+    site = make_site()
+    for device in site.sim.population.make_devices("argon", ids(101, first=1000)):
+        device.owner_id = site.owner.id
+        site.sim.store.put(device)
+    order = tmp_path / "order.txt"
+    order.write_text(ids(1)[0])
+    command = ["cloud", "import", str(order), "--product", str(site.product.id), "--may-bill"]
+    monkeypatch.setattr(root, "main", partial(root.main, obj=site.api))
+    assert _run([*command, "--state", str(tmp_path / "state.jsonl")]) == ExitCode.REFUSED
+    assert "error: 1 more devices would make 102; the plan (free) allows 100" in capsys.readouterr().err
+    assert site.sent("POST", "/devices") == 0
+
+
+def test_what_is_no_device_is_told_with_its_line(site, run):
+    cut = ["B31K6262", "P046AB"]
+    result = run(site, "\n".join([*ids(2), *cut, "hello world", ids(1)[0]]), "--dry-run")
+    assert result.exit_code == ExitCode.BAD_INPUT
+    assert "2 devices, 1 repeated; bad lines: 2; lines without a device: 1" in result.stdout
+    for line, word in ((3, cut[0]), (4, cut[1])):
+        assert f"order.txt, line {line}: {word} begins as a serial number" in result.stdout
+    assert re.search(r"no device .*order.txt, line 5: text without an identifier", result.stdout)
+    assert re.search(r"repeated .*order.txt, line 6: the same device as line 1", result.stdout)
 
 
 def shape(value):

@@ -13,7 +13,7 @@ import pytest
 
 from particle_dev.cli.error_text import error_text
 from particle_dev.cli.wrap import wrapped
-from particle_dev.errors import DeviceAmbiguousError, DeviceNotFoundError, PlanRefusedError
+from particle_dev.errors import CapacityError, DeviceAmbiguousError, DeviceNotFoundError, PlanRefusedError
 
 LONG = (
     "Boron e00fce68aabbccddeeff0011 is protected; type `particle-dev protection open --key-file somewhere/else` and try"
@@ -64,6 +64,11 @@ def test_several_devices_and_reasons_are_a_list():
     assert error_text(missing).splitlines() == ["error: no device", "  what to do: take one of these:", *listed]
     refused = PlanRefusedError("refused: too old; too large", reasons=["too old", "too large"], hint="take another")
     assert error_text(refused).splitlines()[:3] == ["error: refused:", "    too old", "    too large"]
+
+
+def test_a_number_of_devices_is_no_list():
+    full = CapacityError("2 more devices would make 201", devices=199, limit=100, hint="remove devices")
+    assert error_text(full).splitlines() == ["error: 2 more devices would make 201", "  what to do: remove devices"]
 
 
 def test_one_reason_stays_in_its_sentence():

@@ -221,6 +221,27 @@ def test_what_cannot_be_read_is_unknown_and_no_pass(part, codes):
     assert all(f.fix for f in found if f.severity is Severity.UNKNOWN)
 
 
+@pytest.mark.parametrize(
+    ("named", "line_names", "is_"),
+    [
+        (1234, 1234, Severity.OK),
+        (None, 1234, Severity.OK),
+        (BORON, 1234, Severity.UNKNOWN),
+        (BORON, None, Severity.OK),
+        (4321, 1234, Severity.PROBLEM),
+        (4321, None, Severity.PROBLEM),
+    ],
+)
+def test_the_golden_device_runs_firmware_of_this_product(named, line_names, is_):
+    golden = device(firmware_version=7, last_handshake_at=NOW, product_id=1234, firmware_product_id=named)
+    facts = replace(GOOD, members=members(golden), firmware=(UploadedFirmware(7, False),))
+    found = findings(facts, replace(FIRMWARE, product_id=line_names))["golden_device"]
+    assert found.severity is is_
+    assert is_ is Severity.OK or found.fix
+    if is_ is not Severity.PROBLEM:
+        assert "1 device " in found.message
+
+
 def test_without_a_recipe_firmware_is_unknown():
     found = check_product(GOOD, Unread("no recipe was given", "give --recipe"))
     assert {f.code for f in found if f.severity is Severity.UNKNOWN} == {"wildcard", "default_firmware"}

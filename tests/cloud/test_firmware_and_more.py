@@ -88,6 +88,13 @@ def test_an_upload_that_a_product_cannot_take(cloud, binary, there, words):
     assert all(r.method == "GET" for r in cloud.requests)
 
 
+@pytest.mark.parametrize("named", [13, 0xFFFF])
+def test_firmware_that_names_no_product_can_be_uploaded(cloud, named):
+    cloud.answer([row(3)])
+    cloud.answer(row(4), status=201)
+    assert ProductFirmwares(cloud.api(), 100).upload(application(4, named), "x", product_id=100).version == 4
+
+
 def test_a_damaged_file_is_not_sent(cloud):
     with pytest.raises(ParticleDevError):
         ProductFirmwares(cloud.api(), 100).upload(application(4)[:40], "x", product_id=100)
@@ -135,6 +142,7 @@ def test_a_refused_release_says_why_and_other_refusals_stay_what_they_are(cloud)
         with pytest.raises(kind) as caught:
             firmware.release(version, UPDATE, product_default=True)
         assert isinstance(caught.value.__cause__ or caught.value, CloudRefusedError)
+        assert "connect" in caught.value.hint
     for status, kind in ((404, CloudNotFoundError), (403, CloudDeniedError)):
         cloud.answers.clear()
         before = len(cloud.requests)

@@ -125,6 +125,9 @@ def test_a_secret_in_a_bad_line_is_not_told(text):
     [
         (A[:-1], "wrong_length"),
         (A[:8], "wrong_length"),
+        ("B31K6262", "wrong_length"),
+        (SERIAL[:6], "wrong_length"),
+        (f"{SERIAL}0", "wrong_length"),
         (A.replace("a", "x"), "wrong_character"),
         ("1.2E+23", "spreadsheet_number"),
         ("0" * 24, "blank_device_id"),
@@ -157,6 +160,13 @@ def test_a_bad_row_of_a_table(row, code):
     read = order(f"Device ID,SKU\n{B},B404\n{row}\n")
     assert [e.device_id for e in read.entries] == [B]
     assert [(p.line, p.code) for p in read.problems] == ([] if code == "nothing" else [(3, code)])
+
+
+@pytest.mark.parametrize("line", ["BRN404XTRAY50", "B404XMTY", "Regards", "Boron", "No 4711"])
+def test_text_and_skus_are_no_cut_serial_numbers(line):
+    read = order(f"{A}\n{line}\n")
+    assert read.problems == ()
+    assert [(n.line, n.code) for n in read.notes] == [(2, "text")]
 
 
 def test_a_row_without_identifier_is_a_problem_also_without_heading():
