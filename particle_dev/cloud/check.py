@@ -212,13 +212,13 @@ def _golden_device(facts: ProductFacts, firmware: LineFirmware | Unread, release
     known = next((f for f in facts.firmware if f.version == version), None)
     if known is not None and (known.is_default or known.groups):
         yield LintFinding("golden_device", Severity.OK, where, f"version {version} is released already")
-    elif runs := _runs(facts.members, firmware, version):
-        message = f"version {version} can be released: {_count(runs)} of the product ran it when last online"
+    elif ran := _runs(facts.members, firmware, version):
+        message = f"version {version} can be released: {_count(ran)} of the product ran it when last online"
         yield LintFinding("golden_device", Severity.OK, where, message)
-    elif runs := facts.members.running_wildcard.get(version):
+    elif perhaps := facts.members.running_wildcard.get(version):
         message = (
-            f"version {version} may be refused: {_count(runs)} last ran a version {version} of firmware that names no "
-            "product, which may be another file"
+            f"version {version} may be refused: {_count(perhaps)} last ran a version {version} of firmware that names "
+            "no product, which may be another file"
         )
         yield LintFinding("golden_device", Severity.UNKNOWN, where, message, _CONNECT_AFTER_UPLOAD)
     else:
