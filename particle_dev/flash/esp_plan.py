@@ -84,7 +84,7 @@ def esp_file(name: str, data: bytes, address: int | None = None) -> EspFile:
         raise PlanRefusedError(
             f"nothing was sent: {reason}",
             reasons=[reason],
-            hint="give it to the running Device OS: particle-dev flash FILE --may-connect",
+            hint="give it to the running Device OS: `particle-dev flash FILE --may-connect`",
         )
     return EspFile(name, bytes(image), None, read_image(image), module)
 

@@ -96,7 +96,7 @@ class FirmwareStore:
             raise FirmwareStoreError(
                 f"{path} is an application bundle: the store keeps modules, and would lose its assets",
                 path=str(path),
-                hint=f"flash it as it is: particle-dev flash {path}",
+                hint=f"flash it as it is: `particle-dev flash {shlex.quote(str(path))}`",
             )
         in_container = is_container(path)
         result = self._add(read_sources(path), in_container=in_container)
