@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -232,8 +233,13 @@ class CloudApi:
 
     def _send(self, request: HttpRequest, limits: tuple[Limit, ...], repeatable: bool, timeout_s: float) -> HttpReply:
         failures, waited_s = 0, 0.0
+        refusal: CloudLimitError | None = None
         while True:
-            waited_s += self.limiter.acquire(limits, account=self.account, max_wait_s=self.max_wait_s - waited_s)
+            try:
+                waited_s += self.limiter.acquire(limits, account=self.account, max_wait_s=self.max_wait_s - waited_s)
+            except CloudLimitError as e:
+                # What the cloud has answered to this request says more than that it is not asked again.
+                raise refusal or e from None
             error: ParticleDevError
             try:
                 reply = self.link.send(request, timeout_s)
@@ -248,6 +254,7 @@ class CloudApi:
             except (LinkTimeoutError, LinkDisconnectedError) as e:
                 error, again = e, repeatable
             failures += 1
+            refusal = error if isinstance(error, CloudLimitError) else None
             if not again or failures >= self.back_off.attempts:
                 raise error
             if not isinstance(error, CloudLimitError):
@@ -261,8 +268,12 @@ class CloudApi:
                 error.wait_s = min(LONGEST_UNTOLD_WAIT_S, UNTOLD_WAIT_S * 2.0**failures)
             # The narrowest limit is the one that is used up: that on all requests is a hundred times wider.
             error.limit = limits[-1].name
-            self.limiter.hold(limits[-1], error.wait_s * self.rng.uniform(1.0, 1.25), account=self.account)
-            _log.warning("%s: the cloud's limit is met; nobody here asks for %.0f s", request.shown(), error.wait_s)
+            held_s = error.wait_s * self.rng.uniform(1.0, 1.25)
+            self.limiter.hold(limits[-1], held_s, account=self.account)
+            error.hint = f"run it again in {math.ceil(held_s)} s; other programs behind this address count too"
+            _log.warning(
+                "%s: the cloud answered %d; nobody here asks for %.0f s", request.shown(), reply.status, held_s
+            )
         return error
 
 

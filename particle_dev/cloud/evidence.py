@@ -44,7 +44,7 @@ class ProductEvidence:
         try:
             record = self.record(device_id)
         except (CloudError, TransportError) as error:
-            return Snapshot(at, None, unread=(error.message,))
+            return Snapshot(at, None, unread=(error.message,), unread_hint=error.hint)
         if record is None:
             return Snapshot(at, False)
         facts = device_facts(

@@ -99,7 +99,8 @@ class Snapshot:
     """What the cloud told about a device at one moment.
 
     ``is_member``: whether it was in the intended product; None: not known. ``unread`` says what could not be read, and
-    why. ``sim`` None: there is none, or it could not be read, for the reason ``sim_unread``.
+    why; ``unread_hint`` what to do about it. ``sim`` None: there is none, or it could not be read, for the
+    reason ``sim_unread``.
     """
 
     at: datetime
@@ -108,6 +109,7 @@ class Snapshot:
     sim: SimState | None = None
     unread: tuple[str, ...] = ()
     sim_unread: str | None = None
+    unread_hint: str = ""
 
     def fact(self, fact_id: str) -> Fact | None:
         """The fact of that id, if it was read."""
@@ -209,6 +211,15 @@ class StreamWatch:
     """Name and data of each event of the device."""
 
 
+STREAM_TOLERANCE = timedelta(seconds=2)
+"""So much later than the power the stream may begin: no board is online as soon."""
+
+
+def began_unwatched(watch: StreamWatch, since: datetime) -> bool:
+    """Whether a device had power, from ``since`` on, before the stream was watched: nothing later makes up for that."""
+    return watch.since > since + STREAM_TOLERANCE
+
+
 def stream_fact(watch: StreamWatch, powered: Iterable[tuple[datetime, datetime]], at: datetime) -> Fact:
     """C4 for the time in which the device had power: FAIL with the first event that shows a connection, PASS when the
     stream was alive all along, WEAK when events may have been lost."""
@@ -221,9 +232,8 @@ def stream_fact(watch: StreamWatch, powered: Iterable[tuple[datetime, datetime]]
     if others:
         names = ", ".join(dict.fromkeys(others))
         return Fact("C4", FactVerdict.DOUBT, f"events of the device: {names}", source, at)
-    tolerance = timedelta(seconds=2)
     for since, until in powered:
-        if watch.since > since + tolerance or watch.alive_until is None or watch.alive_until < until - tolerance:
+        if began_unwatched(watch, since) or watch.alive_until is None or watch.alive_until < until - STREAM_TOLERANCE:
             statement = "no event, but the stream was not watched while the device had power"
             return Fact("C4", FactVerdict.WEAK, statement, source, at)
         if any(lost_since < until and since < lost_until for lost_since, lost_until in watch.gaps):

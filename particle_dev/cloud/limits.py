@@ -69,6 +69,15 @@ class _Counter:
     held_until_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """Until ``limit`` allows another use. ``is_told``: the cloud has refused one; else our own count is full."""
+
+    limit: Limit
+    duration_s: float
+    is_told: bool
+
+
 class LimitStore(Protocol):
     """Where counts are kept, one user at a time."""
 
@@ -156,23 +165,25 @@ class RateLimiter:
         """
         waited_s = 0.0
         while True:
-            wait_s, limit = self._try(limits, account)
-            if limit is None:
+            wait = self._try(limits, account)
+            if wait is None:
                 return waited_s
-            if waited_s + wait_s > max_wait_s:
-                raise self._used_up(limit, wait_s)
-            if wait_s > TOLD_WAIT_S:
-                _log.warning("waiting %.0f s: the limit of %s is used up", wait_s, limit.name)
-            self._clock.sleep(wait_s)
-            waited_s += wait_s
+            if waited_s + wait.duration_s > max_wait_s:
+                raise self._used_up(wait)
+            if wait.duration_s > TOLD_WAIT_S:
+                name = wait.limit.name
+                what = f"the cloud has refused {name}" if wait.is_told else f"the limit of {name} is used up"
+                _log.warning("waiting %.0f s: %s", wait.duration_s, what)
+            self._clock.sleep(wait.duration_s)
+            waited_s += wait.duration_s
 
     def check(self, limit: Limit, *, account: str = "") -> None:
         """Raise CloudLimitError when a use of ``limit`` would have to wait. Nothing is counted."""
         with self._counters() as (counters, now_s):
             counter = counters.get(_key(limit, account), _Counter())
-            wait_s = self._wait_s(_Counter(_live(counter, limit, now_s), counter.held_until_s), limit, now_s)
-        if wait_s > 0:
-            raise self._used_up(limit, wait_s)
+            wait = self._wait(_Counter(_live(counter, limit, now_s), counter.held_until_s), limit, now_s)
+        if wait.duration_s > 0:
+            raise self._used_up(wait)
 
     def hold(self, limit: Limit, duration_s: float, *, account: str = "") -> None:
         """Let nobody use ``limit`` for ``duration_s`` seconds: the cloud has said that it is used up."""
@@ -191,40 +202,45 @@ class RateLimiter:
             counter = counters.get(_key(limit, account), _Counter())
             return sum(_live(counter, limit, now_s).values())
 
-    def _used_up(self, limit: Limit, wait_s: float) -> CloudLimitError:
-        return CloudLimitError(
-            f"The limit of {self.allowed(limit)} {limit.name} in {limit.window_s:g} s is used up.",
-            limit=limit.name,
-            wait_s=wait_s,
-            hint=f"run it again in {math.ceil(wait_s)} s; the cloud would refuse it, and for longer",
-        )
+    def _used_up(self, wait: _Wait) -> CloudLimitError:
+        limit, seconds = wait.limit, math.ceil(wait.duration_s)
+        if wait.is_told:
+            message = f"The cloud has refused {limit.name} a while ago: nobody here asks for another {seconds} s."
+        else:
+            message = f"The limit of {self.allowed(limit)} {limit.name} in {limit.window_s:g} s is used up."
+        hint = f"run it again in {seconds} s; the cloud would refuse it, and for longer"
+        return CloudLimitError(message, limit=limit.name, wait_s=wait.duration_s, hint=hint)
 
-    def _try(self, limits: Sequence[Limit], account: str) -> tuple[float, Limit | None]:
-        """Count the uses if all limits allow it; else the seconds to wait and the limit that takes longest."""
+    def _try(self, limits: Sequence[Limit], account: str) -> _Wait | None:
+        """Count the uses if all limits allow it; else the longest wait."""
         with self._counters() as (counters, now_s):
             waits = []
             for limit in limits:
                 counter = counters.setdefault(_key(limit, account), _Counter())
                 counter.slots = _live(counter, limit, now_s)
-                waits.append((self._wait_s(counter, limit, now_s), limit))
-            wait_s, slowest = max(waits, key=lambda w: w[0])
-            if wait_s > 0:
-                return wait_s, slowest
+                waits.append(self._wait(counter, limit, now_s))
+            longest = max(waits, key=lambda w: w.duration_s)
+            if longest.duration_s > 0:
+                return longest
             for limit in limits:
                 slots = counters[_key(limit, account)].slots
                 slot = int(now_s // limit.slot_s)
                 slots[slot] = slots.get(slot, 0) + 1
-            return 0.0, None
+            return None
 
-    def _wait_s(self, counter: _Counter, limit: Limit, now_s: float) -> float:
-        held_s = counter.held_until_s - now_s
+    def _wait(self, counter: _Counter, limit: Limit, now_s: float) -> _Wait:
+        held_s, counted_s = counter.held_until_s - now_s, self._counted_s(counter, limit, now_s)
+        return _Wait(limit, max(held_s, counted_s), is_told=held_s > counted_s)
+
+    def _counted_s(self, counter: _Counter, limit: Limit, now_s: float) -> float:
+        """Seconds until the count alone allows another use."""
         over = sum(counter.slots.values()) + 1 - self.allowed(limit)
         if over <= 0:
-            return max(0.0, held_s)
+            return 0.0
         for slot in sorted(counter.slots):
             over -= counter.slots[slot]
             if over <= 0:
-                return max(held_s, _leaves_s(slot, limit) - now_s, 0.001)
+                return max(_leaves_s(slot, limit) - now_s, 0.001)
         return limit.window_s
 
     @contextmanager

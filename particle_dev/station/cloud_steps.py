@@ -16,7 +16,7 @@ from particle_dev.device.dfu import DfuSession
 from particle_dev.device.discovery import POLL_INTERVAL_S, device_at, wait_for_device, wait_for_mode, wait_until_settled
 from particle_dev.device.model import Device
 from particle_dev.device.modes import enter_dfu
-from particle_dev.errors import DeviceModeError, ParticleDevError, PlanRefusedError
+from particle_dev.errors import DeviceError, DeviceModeError, ParticleDevError, PlanRefusedError, TransportError
 from particle_dev.flash.board_modules import ModuleFile
 from particle_dev.station.events import JsonObject, error_data
 from particle_dev.station.run import Run
@@ -32,8 +32,8 @@ def ask_cloud(run: Run, evidence: JsonObject, hold: Callable[[], None]) -> None:
     """What the cloud knows of the unit before anything is erased. ``hold`` raises unless the unit has been held from
     connecting all the while.
 
-    Raises PlanRefusedError when it is billed already. Strategy B: CloudError or TransportError when there is no
-    baseline yet and the record for one cannot be read.
+    Raises PlanRefusedError when it is billed already, or had power before its events were watched. Strategy B:
+    CloudError or TransportError when there is no baseline yet and the record for one cannot be read.
     """
     guard = run.guard
     if Act.TAKE_BASELINE in run.context.recipe.acts:
@@ -55,12 +55,15 @@ def ask_cloud(run: Run, evidence: JsonObject, hold: Callable[[], None]) -> None:
             reasons=gate.started_by,
             hint="nothing was erased; set the unit aside",
         )
+    guard.require_watched(run.observed.evidence)
 
 
 def require_flash(run: Run, product_version: int | None) -> None:
     """Last of all before something is erased. Raises ActRefusedError or BudgetError when the strategy does not allow
     what is to come: the flash, and the connection of strategy A after it. ``product_version`` is that of the
     application that the unit is to get."""
+    if run.guard.strategy is Strategy.A:
+        run.guard.require_record()
     run.guard.require(Act.FLASH_FINAL)
     if Act.CONNECT in run.context.recipe.acts:
         run.guard.require_connection(run.now(), product_version)
@@ -115,6 +118,13 @@ def connect(run: Run, device: Device, evidence: JsonObject) -> Device:
                     expected="normal",
                     hint="its bootloader found nothing to start, or somebody held the MODE button: run it again",
                 )
+            if seen is not None and _listens(run, seen):
+                raise DeviceModeError(
+                    f"slot {run.slot.name}: {run.device_id} is in listening mode, where it does not connect",
+                    expected="normal",
+                    hint="it is not set up: give it what it connects with, and mark its setup as done, before the run "
+                    '(virtual boards: `factory = "online"` in the [[slot]])',
+                )
             clock.sleep(CLOUD_POLL_S)
         run.guard.remember(DeviceEventType.CONNECTED, run.now(), statement="the cloud's record, strategy A")
         evidence["connected_after_s"] = round(clock.monotonic_s() - started_s, 1)
@@ -128,6 +138,15 @@ def connect(run: Run, device: Device, evidence: JsonObject) -> Device:
         raise
     run.guard.facts = replace(run.guard.facts, held=False, has_connected=True)
     return device
+
+
+def _listens(run: Run, device: Device) -> bool:
+    """Whether its application waits to be set up. One that cannot be asked just now, while it resets, does not."""
+    try:
+        with ControlSession(run.slot.host, device) as session:
+            return session.device_mode().name == "LISTENING"
+    except (TransportError, DeviceError):
+        return False
 
 
 def disconnect(run: Run, device: Device, evidence: JsonObject) -> Device:

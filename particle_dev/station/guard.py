@@ -16,7 +16,16 @@ from particle_dev.cloud.admission import Admission, LineTestAccount
 from particle_dev.cloud.budget import BudgetBook, cost_of_test
 from particle_dev.cloud.device_state import DeviceEvent, DeviceEventType, DeviceStates
 from particle_dev.cloud.evidence import EthernetDetection, ProductEvidence, radios_of
-from particle_dev.cloud.facts import Baseline, FactVerdict, Snapshot, StreamWatch, baseline_of, stream_fact, time_text
+from particle_dev.cloud.facts import (
+    Baseline,
+    FactVerdict,
+    Snapshot,
+    StreamWatch,
+    baseline_of,
+    began_unwatched,
+    stream_fact,
+    time_text,
+)
 from particle_dev.cloud.gate import Gate, GateCase, cloud_not_asked, evaluate
 from particle_dev.cloud.metering import (
     Billing,
@@ -32,7 +41,7 @@ from particle_dev.cloud.records import DeviceRecord
 from particle_dev.cloud.strategies import Act, Runs, Strategy, UnitFacts, passes, require_act
 from particle_dev.connectivity.cloud_link import CloudLink
 from particle_dev.device.control import ControlSession
-from particle_dev.errors import BillingUnprovenError, RequestRefusedError
+from particle_dev.errors import ActRefusedError, BillingUnprovenError, PlanRefusedError, RequestRefusedError
 from particle_dev.permissions import NOTHING, Permissions
 from particle_dev.protocol.messages_config import Feature
 from particle_dev.station.events import JsonObject
@@ -201,6 +210,22 @@ class UnitGuard:
             )
         )
 
+    def require_watched(self, evidence: Sequence[Evidence]) -> None:
+        """Raise PlanRefusedError when a member had power before its product's events were watched: the verdict could
+        not be what strategies B and C promise, whatever is done now."""
+        since = min((e.since for e in evidence), default=None)
+        if since is None or self.station.watch is None or self.start is None or not self.start.is_member:
+            return
+        if not began_unwatched(self.station.watch(self.device_id), since):
+            return
+        reason = f"C4: it has had power since {since:%H:%M:%S} UTC, before the station watched its product's events"
+        raise PlanRefusedError(
+            f"{self.device_id}: its billing cannot be proven: {reason}",
+            reasons=(reason,),
+            hint="nothing was erased; take its power away (`particle-dev power off SLOT --bench FILE`, or unplug it), "
+            "run the station again with a new --out, and plug it in only when that has started",
+        )
+
     def require(self, act: Act, **changes: object) -> None:
         """Raise ActRefusedError unless the strategy allows the act now; ``changes`` are facts proven meanwhile."""
         self.facts = replace(self.facts, **changes)  # type: ignore[arg-type]  # names of fields, each with its type
@@ -290,6 +315,22 @@ class UnitGuard:
         fact = self.start.fact("C11") if self.start else None
         is_member = bool(self.start and self.start.is_member)
         return {"in_product": is_member, "approved": bool(fact and fact.verdict is FactVerdict.PASS)}
+
+    def require_record(self) -> None:
+        """Raise ActRefusedError when the first reading failed: whether the unit is a member is not known then."""
+        start = self.start
+        if start is None or start.is_member is not None:
+            return
+        why = "; ".join(start.unread)
+        reason = f"its record in the cloud was not read, so nobody knows whether it is a member ({why})"
+        raise ActRefusedError(
+            f"strategy {self.strategy} does not allow '{Act.FLASH_FINAL}' now: {reason}",
+            strategy=self.strategy,
+            act=Act.FLASH_FINAL,
+            reasons=(reason,),
+            hazards=("H12",),
+            hint=start.unread_hint or "run it again when the cloud answers",
+        )
 
     def read_joined(self, at: datetime, evidence: JsonObject) -> Snapshot:
         """The record of a unit that was imported just now, as the first reading of a member."""

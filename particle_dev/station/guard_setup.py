@@ -43,13 +43,16 @@ def opened_guard(
 
     ``site`` is the folder in which all stations of a place keep what they know of devices and budgets; ``test_api`` is
     the cloud as the recipe's test account sees it. Raises CloudError and TransportError when the product cannot be read
-    or listened to, PermissionMissingError when the recipe imports without ``may_bill``: then no board is touched.
+    or listened to, PermissionMissingError when the recipe imports without ``may_bill``, or connects without
+    ``may_connect``: then no board is touched.
     """
     choice = recipe.cloud
     assert choice is not None
     api = api.waiting(recipe.limits.cloud_s)
     if Act.IMPORT in recipe.acts:
         permissions.require(Effect.BILL, f"importing units into product {choice.product}")
+    if Act.CONNECT in recipe.acts:
+        permissions.require_connect(f"connecting units to product {choice.product}, as strategy A does,")
     evidence = ProductEvidence(api, choice.product)
     states = DeviceStates(site / DEVICES_NAME)
     states.events()  # A damaged file is better met now than in the middle of a tray.

@@ -62,6 +62,16 @@ REFUSALS = (
     ChipLockedError,
 )
 """Errors that, as long as nothing was erased, leave the unit as it came."""
+_SLOW = {
+    "cloud_before": "check the network, and whether the cloud answers: `particle-dev cloud products`",
+    "import": "its SIM is not active yet: `particle-dev cloud sims list --product ID`; some take a day",
+    "connect": "check coverage, antenna, SIM, Wi-Fi network: `particle-dev test connectivity` tells which it is",
+    "connectivity": "a first registration takes up to 20 minutes; its stages are in the unit's record",
+    "disconnect": "check the network, and whether the cloud answers: `particle-dev cloud products`",
+    "unclaim": "unplug the unit when the station says so",
+    "gate": "unplug the unit when the station says so",
+}
+"""What to look at when a step takes too long, where it is not USB."""
 Emit = Callable[[EventType, str | None, str | None, JsonObject], None]
 """Called with (type, Device ID, step, data); raises JournalError when the event cannot be kept."""
 
@@ -237,7 +247,7 @@ class UnitRun:
                 f"{step} took longer than {limit_s:.0f} s",
                 step=step,
                 limit_s=limit_s,
-                hint="check the USB cable and hub; the limit stands in the recipe under [limits]",
+                hint=f"{_SLOW.get(step, 'check the USB cable and hub')}; the limit stands in the recipe under [limits]",
             )
 
     # ---- steps -------------------------------------------------------------------------------------------------

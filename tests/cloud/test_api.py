@@ -106,10 +106,12 @@ def test_a_storm_of_refusals(cloud, clock):
     api = cloud.api()
     with pytest.raises(CloudLimitError) as caught:
         api.call("GET", ("v1",))
-    assert caught.value.limit == "requests"
+    assert (caught.value.limit, caught.value.status) == ("requests", 529)
+    assert "HTTP status 529" in caught.value.message, "what the cloud said, not that a count is full"
+    assert "run it again in" in caught.value.hint
     assert len(cloud.requests) == 3
     assert clock.monotonic_s() <= 330
-    with pytest.raises(CloudLimitError):
+    with pytest.raises(CloudLimitError, match="The cloud has refused requests a while ago"):
         api.limiter.acquire((REQUESTS,), max_wait_s=60)
 
 

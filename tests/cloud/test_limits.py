@@ -81,8 +81,9 @@ def test_what_the_cloud_says_stops_everybody():
     store = MemoryLimitStore()
     one, other = limiter(clock, store), limiter(clock, store)
     one.hold(STREAM_OPENS, 120)
-    with pytest.raises(CloudLimitError):
+    with pytest.raises(CloudLimitError, match="nobody here asks for another 120 s") as caught:
         other.check(STREAM_OPENS)
+    assert "used up" not in str(caught.value), "the count is not full"
     assert other.acquire((STREAM_OPENS,), max_wait_s=200) == 120
     other.acquire((REQUESTS,), max_wait_s=0)
 

@@ -1,6 +1,8 @@
 """The guard's side of a station: the product's stream, proven alive by our own client against the simulated cloud over
 HTTP, on the clock of this machine."""
 
+from dataclasses import replace
+
 import pytest
 from particle_harness.clock import RealClock
 from particle_harness.cloud import SimCloud, SimDevice
@@ -9,9 +11,15 @@ from particle_harness.cloud.tables import Sim
 from particle_dev.cloud.facts import FactVerdict, stream_fact
 from particle_dev.cloud.plans import PlanName
 from particle_dev.cloud.session import open_cloud
-from particle_dev.cloud.strategies import Strategy
-from particle_dev.errors import CloudAuthError, CloudDeniedError, CloudNotFoundError, GuardStateError
-from particle_dev.permissions import NOTHING
+from particle_dev.cloud.strategies import Act, Strategy
+from particle_dev.errors import (
+    CloudAuthError,
+    CloudDeniedError,
+    CloudNotFoundError,
+    GuardStateError,
+    PermissionMissingError,
+)
+from particle_dev.permissions import NOTHING, Permissions
 from particle_dev.protocol.secret import Secret
 from particle_dev.station.guard_setup import DEVICES_NAME, opened_guard
 from particle_dev.station.recipe import CloudChoice, FirmwareChoice, Limits, Recipe
@@ -82,6 +90,28 @@ def test_a_connection_shows(site, api, tmp_path):
         snapshot = guard.evidence.snapshot(device.id, now)
         assert snapshot.fact("C1").verdict is FactVerdict.FAIL
         assert snapshot.sim.status == "active"
+
+
+@pytest.mark.parametrize(
+    ("strategy", "acts", "flag"),
+    [(Strategy.A, (), "--may-connect"), (Strategy.C, (Act.IDENTIFY, Act.IMPORT), "--may-bill")],
+)
+def test_what_nobody_allowed_is_refused_before_a_board_is_touched(site, api, tmp_path, strategy, acts, flag):
+    _, product, _, url, token = site
+    asked = replace(recipe(product.id), strategy=strategy, order=acts)
+    with (
+        pytest.raises(PermissionMissingError) as caught,
+        opened_guard(asked, api(url, token, tmp_path), tmp_path, NOTHING),
+    ):
+        pass
+    assert flag in caught.value.hint
+
+
+def test_with_consent_strategy_a_opens(site, api, tmp_path):
+    _, product, _, url, token = site
+    asked = replace(recipe(product.id), strategy=Strategy.A)
+    with opened_guard(asked, api(url, token, tmp_path), tmp_path, Permissions(may_connect=True)) as guard:
+        assert guard.permissions.may_connect
 
 
 def test_what_is_wrong_is_told_before_a_board_is_touched(site, api, tmp_path):

@@ -166,6 +166,36 @@ def test_a_cloud_that_does_not_answer_is_unknown(world, do):
     assert any("the cloud's record" in text for text in unit.gate.missing)
 
 
+def running_before_the_stream(world):
+    """A member that is powered, offline as it comes from the factory, before the station listens to its product."""
+    w = world("boron")
+    w.clock.sleep(60)
+    w.board.advance()
+    w.open_stream()
+    return w
+
+
+def test_one_that_had_power_before_its_events_were_watched_is_refused_and_nothing_erased(world):
+    w = running_before_the_stream(world)
+    unit = w.run(w.guard())
+    assert (str(unit.verdict), unit.gate.verdict) == ("refused", UNKNOWN)
+    assert "before the station watched" in error(unit)
+    assert "power off SLOT" in unit.error["hint"]
+    assert [s.name for s in unit.steps][-1] == "cloud_before"
+    assert w.board.truth.erases == 0
+
+
+def test_what_the_refusal_tells_to_do_helps(world):
+    w = running_before_the_stream(world)
+    refused = w.run(w.guard())
+    assert "with a new --out" in refused.error["hint"], "a resumed run knows of the time that nobody watched"
+    w.board.power_off()
+    w.forget_runs()
+    w.open_stream()
+    unit = w.run(w.guard())
+    assert verdicts(unit) == ("pass", NOT_STARTED, NOT_STARTED), (unit.error, unit.gate.missing)
+
+
 def test_a_stream_with_a_gap_is_unknown(world):
     w = world("boron")
     unit = w.run(w.guard(), on_event=lambda *_: w.interrupt_stream())
@@ -464,6 +494,41 @@ def test_without_consent_nothing_is_erased(world, tmp_path):
     assert not w.is_metered
 
 
+@pytest.mark.parametrize(
+    ("fault", "hint"),
+    [({"do": "expire_token"}, "cloud login"), ({"do": "status", "status": 403}, "this account may do it")],
+)
+def test_a_record_that_cannot_be_read_says_so_and_not_that_it_is_no_member(world, tmp_path, fault, hint):
+    w = world("boron", device_os="4.0.0")
+    w.board.dct.mark_setup_done()
+    w.cloud.add_fault({"on": "GET /v1/products/*/devices/*", "count": 0, **fault})
+    unit = w.run(w.guard(Strategy.A, budget=book(tmp_path), permissions=Permissions(may_connect=True)))
+    assert str(unit.verdict) == "refused"
+    assert "its record in the cloud was not read" in error(unit)
+    assert "no approved member" not in error(unit)
+    assert hint in unit.error["hint"]
+    assert w.board.truth.erases == 0
+
+
+def test_one_that_is_not_a_member_is_told_so(world, tmp_path):
+    w = world("boron", device_os="4.0.0", member=None)
+    unit = w.run(w.guard(Strategy.A, budget=book(tmp_path), permissions=Permissions(may_connect=True)))
+    assert "no approved member" in error(unit)
+
+
+def test_one_that_is_not_set_up_is_not_waited_for(world, tmp_path):
+    """As it comes from the factory: its application listens, and never connects."""
+    w = world("boron")
+    before_s = w.clock.monotonic_s()
+    unit = w.run(w.guard(Strategy.A, budget=book(tmp_path), permissions=Permissions(may_connect=True)))
+    assert str(unit.verdict) == "fail"
+    assert "listening mode" in error(unit)
+    assert 'factory = "online"' in unit.error["hint"]
+    assert w.clock.monotonic_s() - before_s < Limits().connect_s / 2
+    assert w.board.state.runs == "dfu"
+    assert not w.is_metered
+
+
 def test_one_that_goes_into_dfu_mode_instead_of_connecting_is_not_waited_for(world, tmp_path):
     w = world("boron")
     w.board.dct.mark_setup_done()
@@ -536,6 +601,9 @@ def test_without_coverage_it_comes_back_into_dfu_mode(world, tmp_path):
     guard = w.guard(Strategy.A, budget=book(tmp_path), permissions=Permissions(may_connect=True))
     unit = w.run(guard)
     assert str(unit.verdict) == "fail"
+    assert "connect took longer than 600 s" in error(unit)
+    assert "test connectivity" in unit.error["hint"]
+    assert "USB" not in unit.error["hint"]
     assert w.board.state.runs == "dfu"
     assert not w.is_metered
 

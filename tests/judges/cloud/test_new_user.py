@@ -138,7 +138,7 @@ def test_from_the_order_to_tested_boards(user, cloud, particle_cli_firmware):
     user.run(PARTICLE_DEV, "firmware", "add", particle_cli_firmware / "particle-cli-2.12.0" / "package" / "assets")
     for strategy in SLOTS:
         user.write_line(strategy, product, link)
-    user.finish(user.start_station("A"), code=1)  # without consent
+    user.finish(user.start_station("A"), code=5)  # without consent
     assert user.metered(link) == set()
     dark, consented = user.start_station("C"), user.start_station("A", "--may-connect")
     user.finish(dark)
