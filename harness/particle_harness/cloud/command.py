@@ -5,7 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import shutil
 import signal
+import sys
+import textwrap
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from particle_dev.errors import BenchError
+from particle_dev.errors import BenchError, DeviceNotFoundError
 from particle_harness.cloud.api_names import ADMIN_PATH, LINK_TOKEN_HEADER
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ _PLANS = ("free", "basic", "enterprise")
 _DEVICE_ID = re.compile(r"\b[0-9A-Fa-f]{24}\b")
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _TIMEOUT_S = 30.0
+_MIN_COLUMNS = 40
 
 
 def _made(text: str) -> tuple[str, str]:
@@ -107,12 +111,32 @@ def cloud(
 @click.option("--device", "device_id", default="", metavar="ID", help="Only this device.")
 @_json_option
 def ledger(link: str, device_id: str, as_json: bool) -> None:
-    """Metering ledger of a running cloud: what counts for billing, since when and why. No product code can ask this."""
-    for entry in _ask(link, {"do": "ledger", "device_id": device_id})["entries"]:
+    """Metering ledger of a running cloud: what counts for billing, since when and why. No product code can ask this.
+
+    Its last line tells how many of the devices that Particle has made are metered.
+    """
+    answer = _ask(link, {"do": "ledger", "device_id": device_id})
+    if device_id and not answer["devices"]:
+        raise DeviceNotFoundError(
+            f"this cloud has no device {device_id}", hint="give a whole Device ID; `--made` of `sim cloud` makes them"
+        )
+    for entry in answer["entries"]:
         if as_json:
             click.echo(json.dumps(entry))
         else:
-            click.echo(f"{entry['at']}  {entry['device_id']}  {entry['event']:<18}{entry['cause']}")
+            at = entry["at"][:19].replace("T", " ")
+            _echo_wrapped(f"{at}  {entry['device_id']}  {entry['event']:<18}{entry['cause']}")
+    if not as_json:
+        devices = answer["devices"]
+        click.echo(f"metered: {answer['metered']} of {devices} device{'' if devices == 1 else 's'}")
+
+
+def _echo_wrapped(line: str) -> None:
+    """One line; as many as it takes on a terminal that is narrower."""
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    if len(line) >= columns >= _MIN_COLUMNS:
+        line = textwrap.fill(line, columns - 1, subsequent_indent="    ", break_long_words=False)
+    click.echo(line)
 
 
 @click.command()

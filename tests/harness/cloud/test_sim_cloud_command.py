@@ -2,9 +2,12 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
@@ -36,6 +39,39 @@ def run(*arguments, code=0):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def text(*arguments):
+    done = subprocess.run([PARTICLE_DEV, *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def test_the_ledger_fits_its_terminal(start, tmp_path):
+    (tmp_path / "order.txt").write_text("e00fce68aaaaaaaaaaaaaaaa\n")
+    _, told = start("--plan", "free", "--product", "boron", "--made", "boron:order.txt")
+    with httpx2.Client(base_url=told["url"], headers={"Authorization": f"Bearer {told['token']}"}) as http:
+        http.post(f"/v1/products/{told['products'][0]['id']}/devices", json={"id": "e00fce68aaaaaaaaaaaaaaaa"})
+    shown = on_a_terminal(60, PARTICLE_DEV, "sim", "ledger", "--link", told["link"])
+    assert shown[-1] == "metered: 1 of 1 device"
+    assert max(map(len, shown)) < 60
+    assert sum("e00fce68aaaaaaaaaaaaaaaa" in line for line in shown) == 2
+
+
+def on_a_terminal(columns, *arguments):
+    """The lines that a program shows on a terminal of that width."""
+    master, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, columns))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    with subprocess.Popen(arguments, stdout=terminal, stdin=terminal, env=environment) as program:
+        os.close(terminal)
+        shown = b""
+        # The end of a terminal is an error on Linux.
+        with suppress(OSError):
+            while part := os.read(master, 4096):
+                shown += part
+        assert program.wait(30) == 0
+    os.close(master)
+    return shown.decode().splitlines()
+
+
 def test_a_cloud_with_its_devices_ledger_faults_and_time(start, tmp_path):
     order = tmp_path / "order.txt"
     order.write_text("Device IDs\r\nE00FCE68AAAAAAAAAAAAAAAA\r\ne00fce68bbbbbbbbbbbbbbbb\r\n")
@@ -46,9 +82,16 @@ def test_a_cloud_with_its_devices_ledger_faults_and_time(start, tmp_path):
     http = httpx2.Client(base_url=told["url"], headers={"Authorization": f"Bearer {told['token']}"})
     devices = f"/v1/products/{told['products'][0]['id']}/devices"
     assert run("sim", "ledger", *link) == []
+    assert text("sim", "ledger", *link) == ["metered: 0 of 2 devices"]
+    assert (
+        "no device e00fce68" in run("sim", "ledger", *link, "--device", "e00fce68" * 3, code=4)[0]["error"]["message"]
+    )
     with http:
         assert http.post(devices, json={"id": "e00fce68aaaaaaaaaaaaaaaa"}).json()["updated"] == 1
         assert [entry["event"] for entry in run("sim", "ledger", *link)] == ["added", "metering started"]
+        shown = text("sim", "ledger", *link)
+        assert (len(shown), shown[-1]) == (3, "metered: 1 of 2 devices")
+        assert text("sim", "ledger", *link, "--device", "e00fce68bbbbbbbbbbbbbbbb") == ["metered: 0 of 1 device"]
         before = http.get(f"/v1/products/{told['products'][0]['id']}/sims").json()["sims"][0]
         assert before["status"] == "inactive"
         run("sim", "wait", "31d", *link)

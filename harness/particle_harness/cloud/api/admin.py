@@ -12,6 +12,7 @@ from particle_harness.cloud.clock import iso
 from particle_harness.cloud.errors import bad_request, invalid_token
 from particle_harness.cloud.routes import Call, Routes
 from particle_harness.cloud.shapes import Shape
+from particle_harness.cloud.tables import Device
 
 ROUTES = Routes()
 
@@ -37,6 +38,9 @@ def admin(call: Call) -> dict[str, Any]:
     if body.do == "ledger":
         with cloud.session():
             entries = cloud.ledger.entries(body.device_id or None)
+            asked = cloud.store.find(Device, **({"id": body.device_id.lower()} if body.device_id else {}))
+            ids = {device.id for device in asked}
+            answer |= {"devices": len(ids), "metered": len(ids.intersection(cloud.ledger.metered_devices()))}
         fields = ("device_id", "payer", "plan", "event", "cause")
         answer["entries"] = [{"at": iso(e.at), **{name: getattr(e, name) for name in fields}} for e in entries]
     elif body.do == "fault":
