@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,15 +71,15 @@ class PowerSwitch:
     """The supply of one slot."""
 
     def __init__(self, board: VirtualBoard) -> None:
-        self._board = board
+        self.board = board
 
     def on(self) -> None:
         """Switch on; the board boots."""
-        self._board.power_on()
+        self.board.power_on()
 
     def off(self) -> None:
         """Switch off; the board leaves the bus and loses its RAM."""
-        self._board.power_off()
+        self.board.power_off()
 
 
 class VirtualSlot:
@@ -93,7 +94,9 @@ class VirtualSlot:
         power: bool,
         probe: SlotProbe | None,
         battery: bool | None = None,
+        new_board: Callable[[Mapping[str, Any]], VirtualBoard] | None = None,
     ) -> None:
+        self.new_board = new_board
         self.name = name
         self.port_path: str | None = port_path
         self.clock: Clock | None = clock
@@ -149,6 +152,35 @@ class VirtualBench:
         board = self.slot(name).board
         if board is None:
             raise KeyError(name)
+        return board
+
+    def take_out(self, name: str) -> VirtualBoard:
+        """Pull the board of a slot; it is returned, and comes back by :meth:`put_in`. KeyError: the slot is empty."""
+        board = self.board(name)
+        board.pull()
+        return board
+
+    def put_in(self, name: str, new: VirtualBoard | Mapping[str, Any]) -> VirtualBoard:
+        """Plug a board into a slot in place of the one that is there, which is pulled: one that was there before, or a
+        new one of such a table as the bench's ``slots`` are. In a slot whose power is switched it boots when that is
+        on."""
+        slot = self.slot(name)
+        if slot.new_board is None:
+            raise BenchError(f"slot {name!r} was made without boards", slot=name, hint="open the bench by its driver")
+        if slot.board is not None:
+            slot.board.pull()
+            serial_port.unregister((slot.board,))
+        board = new if isinstance(new, VirtualBoard) else slot.new_board(new)
+        slot.board = board
+        if slot.power is not None:
+            slot.power.board = board
+        self.boards = tuple(s.board for s in self.slots if s.board)
+        serial_port.register((board,))
+        self.usb_backend.boards = self.boards
+        if slot.power is None:
+            board.plug_in()
+        else:
+            board.power_off()
         return board
 
     def close(self) -> None:
@@ -228,25 +260,16 @@ def _build(
         start_s = kept[0].clock_s if kept else 0.0
         clock: Clock = VirtualClock(start_s) if is_virtual else RealClock(start_s)
         port_path = f"1-{number}"
+        same = (name, clock, port_path, delays, power_control, factory_modules, addresses, cloud)
+        make = partial(_new_board, *same, _network_scale(options))
         board = None
         if table.get("connected", True):
             if kept:
                 addresses.seen(port_path, kept[0].address)
-            board = _board(
-                name,
-                table,
-                clock,
-                port_path,
-                delays,
-                power_control,
-                factory_modules,
-                addresses,
-                store,
-                cloud,
-                _network_scale(options),
-            )
+            board = make(store, table)
         probe = _probe(name, board, number) if table.get("probe") and board else None
-        built.append(VirtualSlot(name, port_path, clock, board, power_control, probe, table.get("battery")))
+        new_board = partial(make, None)
+        built.append(VirtualSlot(name, port_path, clock, board, power_control, probe, table.get("battery"), new_board))
     return built
 
 
@@ -268,18 +291,18 @@ def _cloud_link(options: Mapping[str, Any]) -> CloudLink | None:
     return link_to(options[_CLOUD])
 
 
-def _board(
+def _new_board(
     name: str,
-    table: Mapping[str, Any],
     clock: Clock,
     port_path: str,
     delays: bool,
     power_control: bool,
     factory_modules: Callable[[str], Sequence[bytes]],
     addresses: _Addresses,
-    store: SlotStore | None,
     cloud: CloudLink | None,
     network_scale: float,
+    store: SlotStore | None,
+    table: Mapping[str, Any],
 ) -> VirtualBoard:
     try:
         kind = hardware(str(table["platform"]))

@@ -189,6 +189,21 @@ class VirtualBoard(BootSide, HostSide):
             self._lose_power()
             self._save()
 
+    def pull(self) -> None:
+        """Pull its cable: it loses its power, and no switch gives it any."""
+        with self._lock:
+            self.advance()
+            self._lose_power()
+            self.state.unplugged = True
+            self._save()
+
+    def plug_in(self) -> None:
+        """Return its cable; it boots, where the port has power."""
+        with self._lock:
+            self.advance()
+            self.state.unplugged = False
+            self.power_on()
+
     def reset_pin(self) -> None:
         """Press the reset button: backup registers survive."""
         with self._lock:

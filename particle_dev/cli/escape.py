@@ -1,4 +1,4 @@
-"""Names of files in output that is read line by line."""
+"""Text of others in output that is read line by line, or on a terminal."""
 
 from __future__ import annotations
 
@@ -10,3 +10,8 @@ def escaped(text: str) -> str:
         return text
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def printable(text: str) -> str:
+    """``text`` with a question mark for every control character: what boards send must not steer a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -9,11 +9,11 @@ from types import TracebackType
 from typing import Protocol, Self, TextIO
 
 from rich.console import Console
-from rich.filesize import decimal
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from particle_dev.cli.escape import printable
+from particle_dev.cli.station_board import SlotBoard
 from particle_dev.station.events import EventType, JsonObject, StationEvent
 from particle_dev.station.run_record import RunRecord
 from particle_dev.station.wording import UNKNOWN, duration_text, name_text, outcome_text, slot_text, unit_versions
@@ -38,11 +38,11 @@ class _View(Protocol):
 
 
 class StationView:
-    """Shows a run to a person: a progress bar per slot on a terminal, else one line per step."""
+    """Shows a run to a person: a line per slot on a terminal, drawn over, else one line per step."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         stream = stream or sys.stderr
-        self._view: _View = SlotProgress(stream) if stream.isatty() else PlainLines(stream)
+        self._view: _View = SlotBoard(stream) if stream.isatty() else PlainLines(stream)
 
     def handle(self, event: StationEvent) -> None:
         """Show one event."""
@@ -77,83 +77,6 @@ class JsonView:
         self._stream.flush()
 
 
-class SlotProgress:
-    """A bar per slot on a terminal: slot, platform, step, share done, bytes per second."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._progress = Progress(
-            TextColumn("{task.fields[slot]}", markup=False, style="bold"),
-            TextColumn("{task.fields[platform]}", markup=False),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=None),
-            _Share(),
-            _Speed(),
-            console=Console(file=stream),
-            expand=True,
-        )
-        self._tasks: dict[str, TaskID] = {}
-
-    def start(self) -> None:
-        """Begin to draw."""
-        self._progress.start()
-
-    def stop(self) -> None:
-        """Draw the last state and give the terminal free."""
-        self._progress.stop()
-
-    def handle(self, event: StationEvent) -> None:
-        """Draw one event."""
-        if event.type == EventType.OPERATOR_MESSAGE:
-            text = slot_text(event.slot, event.data["message"])
-            self._progress.console.print(Text(printable(text), style="bold yellow"))
-        elif event.slot is not None:
-            if event.slot not in self._tasks:
-                self._tasks[event.slot] = self._progress.add_task(
-                    "", total=None, slot=f"slot {printable(event.slot)}", platform=""
-                )
-            self._draw(self._tasks[event.slot], event)
-
-    def _draw(self, task: TaskID, event: StationEvent) -> None:
-        step = name_text(event.step or "")
-        match event.type:
-            case EventType.UNIT_STARTED:
-                self._progress.update(task, platform=printable(event.data.get("platform") or "unknown"))
-            case EventType.STEP_STARTED:
-                self._progress.reset(task, total=None, description=step)
-            case EventType.STEP_PROGRESS:
-                self._progress.update(
-                    task,
-                    description=step,
-                    completed=event.data["done_bytes"],
-                    total=event.data["total_bytes"],
-                )
-            case EventType.STEP_FINISHED if event.data["error"]:
-                text = printable(slot_text(event.slot, _finished_line(event)))
-                self._progress.console.print(Text(text, style="bold red"))
-            case EventType.UNIT_FINISHED:
-                if error := event.data.get("error"):
-                    text = printable(slot_text(event.slot, _reason_text(error)))
-                    self._progress.console.print(Text(text, style="bold red"))
-                self._end(task, event.data["verdict"])
-            case EventType.SLOT_EMPTY:
-                self._end(task, "empty")
-
-    def _end(self, task: TaskID, verdict: str) -> None:
-        self._progress.reset(task, total=1, completed=1 if verdict == "pass" else 0, description=verdict)
-        self._progress.stop_task(task)
-
-
-class _Share(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text("" if task.total is None else f"{task.percentage:3.0f}%", style="progress.percentage")
-
-
-class _Speed(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None or task.stop_time else f"{decimal(int(speed))}/s", style="progress.data.speed")
-
-
 class PlainLines:
     """One line per step, for logs and pipes: no control codes, nothing is drawn over."""
 
@@ -181,6 +104,8 @@ class PlainLines:
                     text += f": {_reason_text(error)}"
             case EventType.SLOT_EMPTY:
                 text = f"empty: {data['reason']}"
+            case EventType.UNIT_RETRIED:
+                text = f"{event.unit or 'the board'} is tried again, {data['attempt']} of {data['attempts']}"
             case EventType.OPERATOR_MESSAGE:
                 text = data["message"]
             case _:
@@ -236,11 +161,6 @@ def summary_table(record: RunRecord) -> Table:
     for slot, row in sorted(rows, key=lambda row: order.get(row[0], len(order))):
         table.add_row(_text(slot), *row)
     return table
-
-
-def printable(text: str) -> str:
-    """``text`` with a question mark for every control character: what boards send must not steer a terminal."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _finished_line(event: StationEvent) -> str:

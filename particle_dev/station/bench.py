@@ -29,8 +29,8 @@ that makes its own boards puts into them. Benches with real boards have no use f
 class SlotDriver(Protocol):
     """One slot of a bench driver. May have ``probe_id``, too: pyOCD's unique id of the probe on its board, or None;
     ``serial_url``: what pyserial opens for a serial line of its board that is none of USB, or None; ``platform``: the
-    catalog's name of what is to be in the slot, or None; and ``battery``: whether its board has one, None when the
-    bench does not say."""
+    catalog's name of what is to be in the slot, or None; ``battery``: whether its board has one, None when the bench
+    does not say; and ``leases``: names of what other programs on this computer could use, too."""
 
     @property
     def name(self) -> str:
@@ -113,6 +113,8 @@ class Slot:
     """Whether its board has a battery, which keeps it on without USB; None: the bench does not say."""
     serial_url: str | None = None
     """What pyserial opens for a serial line of its board that is none of USB."""
+    leases: tuple[str, ...] = ()
+    """Names of what one station at a time may use (lease)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +164,20 @@ def open_bench(
     opened = entry(options=options or {}, slots=slots, state_dir=state_dir, factory_modules=factory_modules)
     usb = PyusbHost(opened.usb_backend)
     serial = PyserialHost(opened.serial_ports)
-    made = []
+    made: list[Slot] = []
     for slot in opened.slots:
         if slot.port_path is None:
             raise BenchError(f"slot {slot.name} has no USB port", slot=slot.name, hint="set port in the bench file")
+        if twin := next((s for s in made if s.port_path == slot.port_path), None):
+            raise BenchError(
+                f"slots {twin.name} and {slot.name} have one port {slot.port_path}",
+                slot=slot.name,
+                hint="`particle-dev station teach` finds out which slot has which",
+            )
         host = Host(usb, serial, slot.clock or SystemClock())
         probe_id, platform = getattr(slot, "probe_id", None), getattr(slot, "platform", None)
-        battery = getattr(slot, "battery", None)
+        battery, leases = getattr(slot, "battery", None), tuple(getattr(slot, "leases", ()))
         serial_url = getattr(slot, "serial_url", None)
-        made.append(Slot(slot.name, slot.port_path, host, slot.power, probe_id, platform, battery, serial_url))
+        made.append(Slot(slot.name, slot.port_path, host, slot.power, probe_id, platform, battery, serial_url, leases))
     clock = made[0].host.clock if made else SystemClock()
     return Bench(name or opened.name, Host(usb, serial, clock), tuple(made), opened)

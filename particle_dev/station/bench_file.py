@@ -4,6 +4,7 @@
 name = "line-1"             # optional, for the record; default: the driver's name
 state_dir = "boards"        # optional, beside this file: where virtual boards keep their flash
 driver = "usb"              # an entry point of the group particle_dev.benches
+golden = ["e00fce68…"]      # optional: Device IDs of units that are known to be good, to check slots with
 
 [bench.options]             # optional, passed to the driver as they are
 
@@ -63,6 +64,8 @@ class BenchFile:
     slots: tuple[Mapping[str, Any], ...]
     state_dir: Path | None = None
     rules: TestRules = TestRules()
+    golden: frozenset[str] = frozenset()
+    """Device IDs of units that are known to be good, to check slots with."""
 
 
 def read_bench(spec: str) -> BenchFile:
@@ -85,7 +88,7 @@ def load_bench_file(path: Path) -> BenchFile:
     file = TomlFile(path)
     file.root.allow_only(["bench", "slot", "test"])
     bench = file.root.table("bench")
-    bench.allow_only(["name", "driver", "options", "state_dir"])
+    bench.allow_only(["name", "driver", "options", "state_dir", "golden"])
     driver = bench.text("driver")
     slots = file.root.tables("slot")
     wiring = {slot.text("name"): frozenset(_texts(slot, "wiring")) for slot in slots if "wiring" in slot.values}
@@ -99,31 +102,33 @@ def load_bench_file(path: Path) -> BenchFile:
         slots=checked,
         state_dir=path.parent / bench.text("state_dir") if "state_dir" in bench.values else None,
         rules=_rules(file.root, wiring),
+        golden=_device_ids(bench, "golden"),
     )
 
 
 def _rules(root: TomlTable, wiring: Mapping[str, frozenset[str]]) -> TestRules:
     table = root.table("test", required=False)
     table.allow_only(["may_erase", "may_connect", "product", "profile"])
-    allowed = {key: _texts(table, key) for key in ("may_erase", "may_connect")}
-    for key, ids in allowed.items():
-        for device_id in ids:
-            if not re.fullmatch("[0-9a-f]{24}", device_id):
-                message = f"test.{key}: {device_id!r} is no Device ID"
-                raise table.error(
-                    key, message, hint="24 hexadecimal digits in lower case, as `particle-dev list` shows"
-                )
     product = table.values.get("product")
     if product is not None and type(product) is not int:
         raise table.error("product", f"test.product must be a number, not {product!r}", hint="cloud products shows it")
     return TestRules(
         "test" in root.values,
-        frozenset(allowed["may_erase"]),
-        frozenset(allowed["may_connect"]),
+        _device_ids(table, "may_erase"),
+        _device_ids(table, "may_connect"),
         wiring,
         product,
         table.text("profile") if "profile" in table.values else None,
     )
+
+
+def _device_ids(table: TomlTable, key: str) -> frozenset[str]:
+    ids = _texts(table, key)
+    for device_id in ids:
+        if not re.fullmatch("[0-9a-f]{24}", device_id):
+            message = f"{table.key_path[0]}.{key}: {device_id!r} is no Device ID"
+            raise table.error(key, message, hint="24 hexadecimal digits in lower case, as `particle-dev list` shows")
+    return frozenset(ids)
 
 
 def _texts(table: TomlTable, key: str) -> list[str]:

@@ -1,13 +1,15 @@
-"""Runs a station: one thread per slot, every event journaled before it is shown, record and report at the end."""
+"""Runs a station: a thread for each of up to 32 slots, every event journaled before it is shown, record and report at
+the end."""
 
 from __future__ import annotations
 
 import platform
 import threading
 import uuid
-from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import platformdirs
@@ -24,18 +26,24 @@ from particle_dev.errors import (
     WrongDeviceError,
 )
 from particle_dev.flash.store import FirmwareStore
+from particle_dev.station.arrivals import Arrivals
 from particle_dev.station.bench import Bench, Slot
 from particle_dev.station.events import EventType, JsonObject, StationEvent, Verdict, new_event, timestamp
 from particle_dev.station.fold import fold
 from particle_dev.station.guard import WITHOUT_CLOUD, StationGuard
 from particle_dev.station.journal import JOURNAL_NAME, Journal
+from particle_dev.station.lease import Leases
 from particle_dev.station.recipe import Recipe
 from particle_dev.station.record_keeping import RecordKeeper
 from particle_dev.station.report import REPORT_NAME, write_report
 from particle_dev.station.run import UnitContext
 from particle_dev.station.run_record import RunRecord
+from particle_dev.station.slot_health import HealthFile
+from particle_dev.station.slot_work import Emit, PriorUnits, SlotWork
 from particle_dev.station.station_key import StationKey
-from particle_dev.station.unit import UnitRun
+
+MOST_SLOTS = 32
+ENDING = "the run ends: no more units are begun; Ctrl-C again stops those in work"
 
 
 class Station:
@@ -44,6 +52,10 @@ class Station:
     ``guard`` asks the cloud about each unit; without one the billing verdicts rest on what the station sees. ``keeper``
     keeps the run's record (default: in ``folder``, signed by this user's station); when its server is away,
     ``records_away`` says so after the run, and the folder waits.
+
+    With ``arrivals`` the run is continuous: one unit after the other in each slot, until ``arrivals`` ends or
+    ``most_units`` are finished. ``health`` keeps how the slots do, and which are locked; ``golden`` are Device IDs of
+    units that are known to be good.
 
     ``show`` gets every event, in the order of the journal, from several threads but never at the same time. Raises
     JournalError when the folder cannot be written or belongs to a run with another recipe or bench, FirmwareStoreError
@@ -61,6 +73,10 @@ class Station:
         operator: str | None = None,
         guard: StationGuard | None = None,
         keeper: RecordKeeper | None = None,
+        arrivals: Arrivals | None = None,
+        most_units: int | None = None,
+        health: HealthFile | None = None,
+        golden: frozenset[str] = frozenset(),
     ) -> None:
         self._keeper = keeper or RecordKeeper(StationKey(platformdirs.user_data_path("particle-dev")))
         self.records_away: RecordsAwayError | None = None
@@ -72,6 +88,11 @@ class Station:
         self._show = show
         self._expected = expected or {}
         self._operator = operator
+        self._arrivals = arrivals
+        self._most_units = most_units
+        self._finished_units = 0
+        self._health = health
+        self._golden = golden
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._events: list[StationEvent] = []
@@ -79,12 +100,21 @@ class Station:
 
     def run(self) -> RunRecord:
         """Work on every slot that is not done yet. Ctrl-C stops the units at their next block and is raised again
-        after the record is written."""
+        after the record is written; a continuous run it ends when the units in work are done, and the second one stops
+        them. BenchError: there are no slots, or too many, or another station works on one of them."""
         if not self._bench.slots:
             raise BenchError(
                 f"the bench '{self._bench.name}' has no slots", hint="give a bench file with a [[slot]] table per port"
             )
-        with Journal(self._folder / JOURNAL_NAME) as journal:
+        if len(self._bench.slots) > MOST_SLOTS:
+            raise BenchError(
+                f"the bench '{self._bench.name}' has {len(self._bench.slots)} slots, a station at most {MOST_SLOTS}",
+                hint="make two benches of it, with a station each",
+            )
+        with (
+            Leases(self._bench.slots, f"run in {self._folder}"),
+            Journal(self._folder / JOURNAL_NAME) as journal,
+        ):
             self._journal = journal
             self._events = list(journal.events)
             prior = fold(self._events) if self._events else None
@@ -92,17 +122,14 @@ class Station:
                 self._check_same_run(prior)
                 if prior.verdict == "pass":
                     return self._finished_before()
-                self._check_same_boards(prior)
+                if self._arrivals is None:
+                    self._check_same_boards(prior)
             self._check_store()
             self._keeper.begin(self._folder)
             self._run_id = prior.run_id if prior else uuid.uuid4().hex
             self._publish(EventType.RUN_RESUMED if prior else EventType.RUN_STARTED, data=self._start_data())
-            units = {u.device_id: u for u in prior.units if u.device_id} if prior else {}
-            done = {u.slot for u in units.values() if u.verdict is Verdict.PASS}
-            context = UnitContext(
-                self._recipe, self._store, self._expected, units, self._stopping.is_set, self._guard, self._folder
-            )
-            interrupt = self._work([s for s in self._bench.slots if s.name not in done], context)
+            passed = {u.device_id: u.slot for u in prior.units if u.verdict is Verdict.PASS} if prior else {}
+            interrupt = self._work(passed)
             finished = replace(fold(self._events), finished_at=timestamp(self._bench.host.clock.utc_now()))
             self._publish(
                 EventType.RUN_FINISHED,
@@ -113,26 +140,72 @@ class Station:
                 raise interrupt
             return record
 
-    def _work(self, slots: list[Slot], context: UnitContext) -> KeyboardInterrupt | None:
-        """All slots at once. An exception of one thread (the journal is lost, or a defect) stops the others."""
-        interrupt: KeyboardInterrupt | None = None
-        if not slots:
+    def _work(self, passed: Mapping[str | None, str]) -> KeyboardInterrupt | None:
+        """In all slots at once; ``passed``: slots by the units that passed in them before this start."""
+        context = UnitContext(
+            self._recipe,
+            self._store,
+            self._expected,
+            PriorUnits(self._events_until_now),
+            self._stopping.is_set,
+            self._guard,
+            self._folder,
+        )
+        works = [
+            SlotWork(s, context, self._emitter(s), self._run_id, self._health, self._golden) for s in self._bench.slots
+        ]
+        for work in works:
+            for event in self._events:
+                if event.slot == work.slot.name:
+                    work.end.take(event)
+            work.count()
+        if self._arrivals is None:
+            done = set(passed.values())
+            return self._work_at_once([w.one_round for w in works if w.slot.name not in done])
+        with self._arrivals as arrivals:
+            arrivals.seed([device_id for device_id in passed if device_id])
+            return self._work_at_once([partial(w.continuous, arrivals, self._count_unit) for w in works])
+
+    def _work_at_once(self, works: Sequence[Callable[[], object]]) -> KeyboardInterrupt | None:
+        """An exception of one thread (the journal is lost, or a defect) stops the others."""
+        if not works:
             return None
-        with ThreadPoolExecutor(len(slots), thread_name_prefix="slot") as pool:
-            futures = [pool.submit(UnitRun(s, context, self._emitter(s)).run) for s in slots]
-            try:
-                wait(futures, return_when=FIRST_EXCEPTION)
-            except KeyboardInterrupt as error:
-                interrupt = error
+        with ThreadPoolExecutor(len(works), thread_name_prefix="slot") as pool:
+            futures = [pool.submit(work) for work in works]
+            interrupt = self._wait(futures)
+            if self._arrivals is not None and interrupt is not None:
+                self._arrivals.end()
+                self._publish(EventType.OPERATOR_MESSAGE, data={"message": ENDING})
+                interrupt = self._wait(futures)
             if interrupt is not None or any(f.done() and f.exception() for f in futures):
                 self._stopping.set()
+                if self._arrivals is not None:
+                    self._arrivals.end()
             for future in futures:
                 future.result()
         return interrupt
 
-    def _emitter(self, slot: Slot) -> Callable[[EventType, str | None, str | None, JsonObject], None]:
-        def emit(kind: EventType, unit: str | None, step: str | None, data: JsonObject) -> None:
-            self._publish(kind, slot=slot, unit=unit, step=step, data=data)
+    def _wait(self, futures: Sequence[Future[object]]) -> KeyboardInterrupt | None:
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+        except KeyboardInterrupt as error:
+            return error
+        return None
+
+    def _count_unit(self, _verdict: Verdict) -> None:
+        with self._lock:
+            self._finished_units += 1
+            enough = self._most_units is not None and self._finished_units >= self._most_units
+        if enough and self._arrivals is not None:
+            self._arrivals.end()
+
+    def _events_until_now(self) -> list[StationEvent]:
+        with self._lock:
+            return list(self._events)
+
+    def _emitter(self, slot: Slot) -> Emit:
+        def emit(kind: EventType, unit: str | None, step: str | None, data: JsonObject) -> StationEvent:
+            return self._publish(kind, slot=slot, unit=unit, step=step, data=data)
 
         return emit
 
@@ -144,7 +217,7 @@ class Station:
         slot: Slot | None = None,
         unit: str | None = None,
         step: str | None = None,
-    ) -> None:
+    ) -> StationEvent:
         clock = (slot.host if slot else self._bench.host).clock
         event = new_event(
             kind,
@@ -160,6 +233,7 @@ class Station:
             if kind is not EventType.STEP_PROGRESS:
                 self._events.append(event)
             self._show(event)
+            return event
 
     def _start_data(self) -> JsonObject:
         return {
@@ -175,7 +249,12 @@ class Station:
             "slots": [s.name for s in self._bench.slots],
             "software": {"particle_dev": __version__, "python": platform.python_version(), "os": platform.platform()},
             "operator": self._operator,
+            "mode": self._mode,
         }
+
+    @property
+    def _mode(self) -> str:
+        return "continuous" if self._arrivals is not None else "round"
 
     def _check_same_run(self, prior: RunRecord) -> None:
         release = asdict(self._recipe.release) if self._recipe.release else None
@@ -186,6 +265,13 @@ class Station:
                 "from this one",
                 path=str(self._folder),
                 hint="resume it with the same recipe and bench, or give a new --out",
+            )
+        mode = self._events[0].data.get("mode", "round")
+        if mode != self._mode:
+            raise JournalError(
+                f"{self._folder} holds a {'run of one round' if mode == 'round' else 'continuous run'}",
+                path=str(self._folder),
+                hint="resume it the way it was begun, with or without --watch, or give a new --out",
             )
 
     def _finished_before(self) -> RunRecord:

@@ -10,13 +10,21 @@ What ``data`` holds, by type:
 run_started, run_resumed
     ``{"recipe":{"name","sha256","path","limits":{…_s: seconds},"release":{"name","version","sha256","signed_by"}|null,
     "firmware":{platform: {"device_os","app","modules":[{"sha256","version","file_name","source"}]}}},
-    "bench":{"name"}, "slots":[slot name,…], "software":{name: version}, "operator": str|null}``. A resumed run keeps
-    the run id and the journal of the run that was cut short.
+    "bench":{"name"}, "slots":[slot name,…], "software":{name: version}, "operator": str|null,
+    "mode":"round"|"continuous"}``. A resumed run keeps the run id and the journal of the run that was cut short.
 slot_empty
     ``{"reason": str}``: nothing to work on in this slot. Not for a slot whose unit passed before the resume.
 unit_started
     ``{"platform": str|null, "port": str|null}``; opens one attempt at this unit. ``unit`` may still be null
     when the Device ID is not known; the first event of the slot that carries one names the unit.
+unit_retried
+    ``{"attempt": int, "attempts": int, "error": error_data(…)}``: the unit, which has just failed, gets its next go (of
+    so many in all) by the recipe's [retries]; a unit_started follows.
+slot_waiting
+    ``{"for":"board"|"removal"|"unlock", "reason": str|null}``: of a continuous run; nothing is being done in the slot.
+slot_health
+    ``{"insertions": int, "units": int, "share_passed", "share_repeated", "drift", "bytes_per_s": float|null,
+    "since_golden": int, "lock":{"code","reason","at"}|null}`` after a unit: slot_health says what they mean.
 step_started
     ``{}``
 step_progress (never journaled; carries the number of the last journaled event)
@@ -117,6 +125,9 @@ class EventType(StrEnum):
     STEP_FINISHED = "step_finished"
     OPERATOR_MESSAGE = "operator_message"
     UNIT_FINISHED = "unit_finished"
+    UNIT_RETRIED = "unit_retried"
+    SLOT_WAITING = "slot_waiting"
+    SLOT_HEALTH = "slot_health"
     RUN_FINISHED = "run_finished"
 
 

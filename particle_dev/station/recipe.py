@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from particle_dev.catalog.platforms import PLATFORMS, platform_by_name
@@ -15,6 +15,7 @@ from particle_dev.cloud.strategy_order import SAFE_ORDER, STATION_ACTS, STATION_
 from particle_dev.connectivity.measurements import MEASURED, Limit
 from particle_dev.connectivity.plan import ConnectivityOptions
 from particle_dev.connectivity.stages import Stage
+from particle_dev.station.policy import RetryPolicy, SlotRules, read_retries, read_slot_rules
 from particle_dev.toml_file import TomlFile, TomlTable, suggestion
 
 _IN_THE_CLOUD = (Act.TAKE_BASELINE, Act.IMPORT, Act.CONNECT, Act.DISCONNECT, Act.UNCLAIM, Act.GATE)
@@ -119,6 +120,9 @@ class Recipe:
     release: ReleaseMark | None = None
     connectivity: ConnectivityOptions | None = None
     """Strategy A: test each unit end to end instead of only waiting for its connection."""
+    retries: RetryPolicy = field(default_factory=RetryPolicy)
+    slot_rules: SlotRules | None = None
+    """When a slot is taken out of use; None: never."""
 
     @property
     def acts(self) -> tuple[Act, ...]:
@@ -133,7 +137,9 @@ def load_recipe(path: Path) -> Recipe:
     """
     file = TomlFile(path)
     root = file.root
-    root.allow_only(["recipe", "firmware", "limits", "cloud", "probe", "test_account", "connectivity"])
+    root.allow_only(
+        ["recipe", "firmware", "limits", "cloud", "probe", "test_account", "connectivity", "retries", "slots"]
+    )
     head = root.table("recipe")
     head.allow_only(["name", "description", "finish", "strategy", "acts"])
     finish = head.text("finish")
@@ -189,6 +195,8 @@ def load_recipe(path: Path) -> Recipe:
         order=order,
         test_profile=test_profile,
         connectivity=_connectivity(root, strategy),
+        retries=read_retries(root),
+        slot_rules=read_slot_rules(root),
     )
 
 

@@ -31,6 +31,11 @@ class UsbSlot:
     clock: Clock | None = None
     power: PowerControl | None = None
 
+    @property
+    def leases(self) -> tuple[str, ...]:
+        """The port, and the probe."""
+        return (f"usb-{self.port_path}", *([f"probe-{self.probe_id}"] if self.probe_id else []))
+
 
 @dataclass(slots=True)
 class UsbBench:

@@ -9,6 +9,7 @@ from particle_dev.cloud.plans import PlanName
 from particle_dev.cloud.strategies import Strategy
 from particle_dev.cloud.strategy_order import SAFE_ORDER, STATION_ACTS
 from particle_dev.errors import ConfigError
+from particle_dev.station.policy import RetryPolicy, SlotRules
 from particle_dev.station.recipe import CloudChoice, FirmwareChoice, Limits, load_recipe
 
 SHIP = Path(__file__).parents[2] / "recipes" / "ship.toml"
@@ -247,3 +248,49 @@ def test_applications_that_wait_are_named_by_their_hash(load):
     assert load(text + f'semi_automatic_apps = ["{"AB" * 32}"]\n').cloud.semi_automatic_apps == {"ab" * 32}
     with pytest.raises(ConfigError, match="SHA-256"):
         load(text + 'semi_automatic_apps = ["tinker.bin"]\n')
+
+
+# ---- second goes and slots -------------------------------------------------------------------------------------
+
+
+def test_second_goes_and_slot_rules(load):
+    recipe = load(
+        GOOD
+        + """
+[retries]
+attempts = 3
+pause_s = 1.5
+errors = ["LinkStallError", "VerifyError"]
+
+[slots]
+lock_after_failures = 3
+lock_below_yield = 0.8
+golden_every_units = 200
+"""
+    )
+    assert recipe.retries == RetryPolicy(3, 1.5, ("LinkStallError", "VerifyError"))
+    assert recipe.slot_rules == SlotRules(lock_after_failures=3, lock_below_yield=0.8, golden_every_units=200)
+    assert (load(GOOD).retries, load(GOOD).slot_rules) == (RetryPolicy(), None)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message", "hint"),
+    [
+        ("[retries]\nattempt = 2", 14, "unknown key 'attempt'", "did you mean 'attempts'?"),
+        ("[retries]\nattempts = 0", 14, "whole number above 0", "attempts = 3"),
+        ("[retries]\nattempts = 50", 14, "retries.attempts is 50", "at most 10"),
+        ('[retries]\nerrors = ["LinkStalError"]', 14, "'LinkStalError' is no error", "did you mean 'LinkStallError'?"),
+        ('[retries]\nerrors = [\n"LinkStallError",\n"WrongDeviceError"]', 16, "never tried again", "did you mean"),
+        ("[retries]\nerrors = 7", 14, "list of texts", "TransportError"),
+        ("[slots]\nlock_below_yield = 80", 14, "between 0.0 and 1.0", "0.5"),
+        ("[slots]\nlock_after_failure = 2", 14, "unknown key", "did you mean 'lock_after_failures'?"),
+        ("[slots]\ngolden_every_units = true", 14, "whole number", "golden_every_units = 3"),
+    ],
+)
+def test_mistakes_about_second_goes_and_slots(load, text, line, message, hint):
+    with pytest.raises(ConfigError) as caught:
+        load(GOOD + "\n" + text + "\n")
+    assert (caught.value.line, message in caught.value.message, hint in caught.value.hint) == (line, True, True), (
+        caught.value.message,
+        caught.value.hint,
+    )

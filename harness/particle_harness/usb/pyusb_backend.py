@@ -106,7 +106,7 @@ class VirtualBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb has n
 
     def __init__(self, boards: Sequence[VirtualBoard]) -> None:
         super().__init__()
-        self._boards = tuple(boards)
+        self.boards = tuple(boards)
         self._kernel_detached: set[tuple[str, int, int]] = set()
         self._owners: dict[tuple[str, int, int], _Handle] = {}
 
@@ -114,7 +114,7 @@ class VirtualBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb has n
 
     def enumerate_devices(self) -> Iterator[_BusDevice]:
         """Devices on the bus."""
-        for board in self._boards:
+        for board in self.boards:
             present = board.on_bus()
             if present:
                 bus, *ports = (int(part) for part in board.port_path.replace("-", ".").split("."))

@@ -1,0 +1,221 @@
+"""``particle-dev station run``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from particle_dev.cli.cloud_options import cloud_option, opened_cloud
+from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.cli.options import (
+    factory_modules,
+    json_option,
+    open_store,
+    opened_bench,
+    read_bench,
+    store_option,
+)
+from particle_dev.cli.records_option import records_option, records_place, site_folder, site_option
+from particle_dev.cli.station_input import OperatorLines
+from particle_dev.cli.station_release import from_release, refuse_recipe, trust_option, trusted_keys
+from particle_dev.cli.station_view import JsonView, StationView, print_summary
+from particle_dev.errors import JournalError, RecordsAwayError
+from particle_dev.permissions import Permissions
+from particle_dev.station.arrivals import Arrivals, StartBy
+from particle_dev.station.bench import Bench
+from particle_dev.station.engine import Station
+from particle_dev.station.guard import StationGuard
+from particle_dev.station.recipe import Recipe, load_recipe
+from particle_dev.station.record_keeping import RecordKeeper, pending_folders, sync
+from particle_dev.station.records import RecordDatabase
+from particle_dev.station.report import REPORT_NAME
+from particle_dev.station.slot_health import HealthFile
+from particle_dev.station.station_key import StationKey
+from particle_dev.transport.hotplug import open_wake_up
+
+_EXIT_CODES = {"pass": ExitCode.OK, "fail": ExitCode.FAILED, "incomplete": ExitCode.INCOMPLETE}
+
+
+@click.command()
+@click.option("--recipe", "recipe_path", type=click.Path(path_type=Path), help="Recipe (TOML).")
+@click.option("--release", "release_path", type=click.Path(path_type=Path), help="Signed release, instead of a recipe.")
+@trust_option
+@click.option(
+    "--production",
+    is_flag=True,
+    envvar="PARTICLE_DEV_PRODUCTION",
+    help="Take nothing but trusted releases.",
+)
+@click.option("--bench", "bench_spec", required=True, metavar="NAME|FILE", help="usb, virtual, or a bench file.")
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the run; unfinished: resumed.",
+)
+@click.option("--operator", metavar="NAME", help="Who runs the station, for the record.")
+@click.option("--watch", is_flag=True, help="Unit after unit in each slot, until Ctrl-C.")
+@click.option(
+    "--start",
+    "start_by",
+    type=click.Choice([str(by) for by in StartBy]),
+    help="What begins a unit; default: insertion.",
+)
+@click.option("--units", "most_units", type=click.IntRange(min=1), help="End --watch after so many.")
+@click.option("--may-connect", is_flag=True, help="Strategy A: goes online, billing begins.")
+@click.option("--may-bill", is_flag=True, help="Recipes that import units and their SIMs.")
+@site_option
+@records_option
+@cloud_option
+@store_option
+@json_option
+def run(
+    recipe_path: Path | None,
+    release_path: Path | None,
+    trust: tuple[Path, ...],
+    production: bool,
+    bench_spec: str,
+    folder: Path | None,
+    operator: str | None,
+    watch: bool,
+    start_by: str | None,
+    most_units: int | None,
+    may_connect: bool,
+    may_bill: bool,
+    site_dir: Path | None,
+    records: str | None,
+    profile: str | None,
+    token_file: Path | None,
+    store_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """Take the board in every slot through the recipe, all slots at once.
+
+    identify, check, plan, enter DFU mode, erase and write, read back, power off. No board boots its new application,
+    unless the recipe's strategy is A, with --may-connect. Exit status 0: every slot passed; 6: one was empty. With
+    --json every event is a line. --watch listens to standard input, too: Enter
+    begins in all slots, a slot's name there, a label's text where its board is; "unlock SLOT", "end".
+    """
+    if not watch and (start_by or most_units):
+        raise click.UsageError("--start and --units go with --watch.")
+    site = site_folder(site_dir)
+    folder = folder or Path("station-runs") / datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    if (recipe_path is None) == (release_path is None):
+        raise click.UsageError("give --recipe or --release.")
+    if recipe_path is not None:
+        refuse_recipe(production, recipe_path)
+        recipe, store = load_recipe(recipe_path), open_store(store_dir)
+    table = read_bench(bench_spec)
+    if release_path is not None:
+        _make_folder(folder)
+        recipe, store = from_release(release_path, trusted_keys(trust, site), production, folder)
+    releases = {name: choice.device_os for name, choice in recipe.firmware.items()}
+    factory = factory_modules(store, releases)
+    expected = {str(s["name"]): str(s["device_id"]) for s in table.slots if "device_id" in s}
+    _make_folder(folder)
+    # A closed terminal or a shutdown ends a run as Ctrl-C does: in order, with its record.
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup asked for that
+            signal.signal(number, signal.default_int_handler)
+    keeper = RecordKeeper(StationKey(site), records_place(records) if records else None)
+    permissions = Permissions(may_connect=may_connect, may_bill=may_bill)
+    with (
+        _guard(recipe, site, permissions, profile, token_file) as guard,
+        opened_bench(table, factory, folder / "bench-state") as bench,
+        JsonView() if as_json else StationView() as view,
+    ):
+        health = HealthFile(site, bench.name)
+        by = StartBy(start_by or StartBy.INSERTION)
+        arrivals = _arrivals(bench, by, health) if watch else None
+        work = Station(
+            recipe,
+            bench,
+            store,
+            folder,
+            view.handle,
+            expected,
+            operator,
+            guard,
+            keeper,
+            arrivals=arrivals,
+            most_units=most_units,
+            health=health,
+            golden=table.golden,
+        )
+        _catch_up(keeper, folder, None)
+        try:
+            record = work.run()
+        except KeyboardInterrupt:
+            click.echo("stopped; the same command goes on where this run ended", err=True)
+            raise
+    if not as_json:
+        print_summary(record, folder / REPORT_NAME)
+    _catch_up(keeper, folder, work.records_away)
+    raise SystemExit(_EXIT_CODES[record.verdict])
+
+
+def _arrivals(bench: Bench, start_by: StartBy, health: HealthFile) -> Arrivals:
+    """Starts by insertion and by the lines on standard input, where there is one."""
+    # Only the system's own USB ports have udev; virtual boards may have clocks of their own.
+    wake_up = open_wake_up(bench.host.clock)[0] if bench.driver.usb_backend is None else None
+    arrivals = Arrivals(bench.host, bench.slots, start_by, wake_up)
+    lines = OperatorLines(
+        arrivals, [s.name for s in bench.slots], start_by, health, lambda answer: click.echo(answer, err=True)
+    )
+    if sys.stdin is not None and not sys.stdin.closed:
+        lines.listen(sys.stdin)
+    return arrivals
+
+
+def _catch_up(keeper: RecordKeeper, folder: Path, away: RecordsAwayError | None) -> None:
+    """Runs beside this one that wait to be recorded are recorded now; or the operator is told that this one waits."""
+    if away is not None:
+        click.echo(f"not recorded yet: {away}", err=True)
+    elif keeper.place is not None and (waiting := [f for f in pending_folders([folder.parent]) if f != folder]):
+        try:
+            database = RecordDatabase(keeper.place)
+            try:
+                done = list(sync(database, waiting, keeper.key))
+            finally:
+                database.close()
+        except RecordsAwayError as error:
+            click.echo(f"other runs are not recorded yet: {error}", err=True)
+            return
+        for item in done:
+            click.echo(f"{item.folder}: {item.error or item.outcome}", err=True)
+
+
+@contextmanager
+def _guard(
+    recipe: Recipe, site: Path, permissions: Permissions, profile: str | None, token_file: Path | None
+) -> Iterator[StationGuard | None]:
+    """The billing guard of a recipe that names a product: opened before a board gets power."""
+    if recipe.cloud is None:
+        yield None
+        return
+    # HTTP is slow to import, and most recipes ask no cloud.
+    from particle_dev.station.guard_setup import opened_guard  # noqa: PLC0415
+
+    with ExitStack() as opened:
+        api = opened.enter_context(opened_cloud(profile or recipe.cloud.profile, token_file))
+        test_api = opened.enter_context(opened_cloud(recipe.test_profile, None)) if recipe.test_profile else None
+        yield opened.enter_context(opened_guard(recipe, api, site, permissions, test_api))
+
+
+def _make_folder(folder: Path) -> None:
+    """The folder of a run must take files before any board is touched."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise JournalError(
+            f"cannot write in {folder}: {error.strerror}", path=str(folder), hint="give a folder of yours with --out"
+        ) from error

@@ -1,0 +1,230 @@
+"""``station teach|status|lock|unlock`` and the lines of operators. The boards are our own models."""
+
+import dataclasses
+import io
+import json
+import threading
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner
+
+from particle_dev.cli import station_teach
+from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.cli.root import root
+from particle_dev.cli.station_board import SlotBoard
+from particle_dev.cli.station_input import OperatorLines
+from particle_dev.station.arrivals import Arrivals, StartBy
+from particle_dev.station.bench import open_bench
+from particle_dev.station.bench_file import load_bench_file
+from particle_dev.station.events import EventType
+from particle_dev.station.journal import JOURNAL_NAME, Journal
+from particle_dev.station.slot_health import HealthFile
+from particle_dev.station.slot_states import RunStates
+
+ID = "e00fce68" + "1" * 16
+
+
+@pytest.fixture
+def particle_dev(tmp_path):
+    def run(*words, stdin=""):
+        site = ("--site", str(tmp_path / "site")) if words[1] in ("status", "lock", "unlock") else ()
+        return CliRunner().invoke(root, [*words, *site], input=stdin, standalone_mode=False)
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path, mixed_journal):
+    (tmp_path / "run").mkdir()
+    path = tmp_path / "run" / JOURNAL_NAME
+    path.write_bytes(mixed_journal.read_bytes())
+    with Journal(path) as journal:
+        data = {"verdict": "fail", "report": None}
+        end = dataclasses.replace(journal.events[-1], type=EventType.RUN_FINISHED, slot=None, unit=None, data=data)
+        journal.append(end, durable=True)
+    return tmp_path / "run"
+
+
+# ---- status -----------------------------------------------------------------------------------------
+
+
+def test_status_of_a_run_that_ended(particle_dev, folder):
+    result = particle_dev("station", "status", str(folder), "--json")
+    data = json.loads(result.stdout)
+    assert result.return_value == ExitCode.FAILED
+    assert (data["state"], data["verdict"], data["passed"]) == ("ended", "fail", 1)
+    assert [slot["state"] for slot in data["slots"]] == ["pass", "refused", "fail", "interrupted", "empty"]
+    text = particle_dev("station", "status", str(folder))
+    assert text.stdout.startswith("ship on virtual: ended fail, 1 passed, ")
+    assert all(len(line) <= 88 for line in text.stdout.splitlines())
+
+
+def test_status_of_a_run_that_was_cut_short_and_of_one_that_goes_on(particle_dev, folder):
+    path = folder / JOURNAL_NAME
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:6]))
+    result = particle_dev("station", "status", str(folder), "--json")
+    assert (result.return_value, json.loads(result.stdout)["state"]) == (ExitCode.INCOMPLETE, "cut short")
+    with Journal(path):
+        result = particle_dev("station", "status", str(folder), "--json")
+    assert (result.return_value, json.loads(result.stdout)["state"]) == (ExitCode.OK, "runs")
+
+
+def test_a_locked_slot_is_seen_in_the_status_until_it_is_unlocked(particle_dev, folder):
+    assert particle_dev("station", "lock", "2", "--bench", "virtual", "--reason", "bent pin").exit_code == 0
+    text = particle_dev("station", "status", str(folder)).stdout
+    assert ": bent pin" in text
+    result = particle_dev("station", "unlock", "2", "--bench", "virtual", "--json")
+    assert json.loads(result.stdout)["lock"] is None
+    assert "bent pin" not in particle_dev("station", "status", str(folder)).stdout
+
+
+def test_a_slot_that_the_bench_file_lacks_cannot_be_locked(particle_dev, tmp_path):
+    bench = tmp_path / "bench.toml"
+    bench.write_text('[bench]\ndriver = "usb"\n[[slot]]\nname = "A"\nport = "1-2"\n')
+    result = particle_dev("station", "lock", "B", "--bench", str(bench), "--reason", "r")
+    assert "it has A" in str(result.exception.hint)
+
+
+# ---- teach -----------------------------------------------------------------------------------------------------
+
+
+class Hands:
+    """Plugs the next board in whenever the command waits."""
+
+    name = "hands"
+
+    def __init__(self, bench):
+        self.bench = bench
+        self.slots = list(bench.driver.slots)
+        self.waits = 0
+        for slot in self.slots:
+            slot.board.pull()
+
+    def wait(self, timeout_s):
+        self.bench.host.clock.sleep(timeout_s)
+        self.waits += 1
+        if self.slots and self.waits % 20 == 0:
+            slot = self.slots.pop(0)
+            slot.board.plug_in()
+            slot.clock.sleep(5)
+
+    def close(self):
+        pass
+
+
+def test_teach_writes_a_bench_file_that_the_station_reads(particle_dev, tmp_path, monkeypatch):
+    shelf = tmp_path / "shelf.toml"
+    shelf.write_text(
+        '[bench]\ndriver = "virtual"\n[bench.options]\nclock = "virtual"\npower_control = false\n'
+        '[[slot]]\nname = "1"\nplatform = "p2"\n[[slot]]\nname = "2"\nplatform = "msom"\n'
+    )
+    monkeypatch.setattr(station_teach, "wake_up_for", lambda bench: (Hands(bench), ""))
+    out = tmp_path / "bench.toml"
+    words = ("station", "teach", "--out", str(out), "--slots", "2", "--bench", str(shelf), "--no-battery", "--json")
+    result = particle_dev(*words, "--store", str(tmp_path / "store"))
+    assert result.exit_code == 0, result.output
+    taught = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(slot["name"], slot["port_path"], slot["platform"]) for slot in taught] == [
+        ("1", "1-1", "p2"),
+        ("2", "1-2", "msom"),
+    ]
+    assert [slot["port"] for slot in load_bench_file(out).slots] == ["1-1", "1-2"]
+    again = particle_dev(*words)
+    assert "there already" in str(again.exception)
+
+
+# ---- lines of operators ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lines(tmp_path):
+    """Two slots that wait for a start, each in a thread."""
+    bench = open_bench("usb", slots=[{"name": "1", "port": "9-1"}, {"name": "left", "port": "9-2"}])
+    arrivals = Arrivals(SimpleNamespace(usb=SimpleNamespace(enumerate=tuple)), bench.slots, StartBy.OPERATOR)
+    starts = {}
+    with arrivals:
+        threads = [
+            threading.Thread(target=lambda n=name: starts.update({n: arrivals.wait(n)})) for name in ("1", "left")
+        ]
+        for thread in threads:
+            thread.start()
+        while len(arrivals.idle()) < 2:
+            threads[0].join(0.01)
+        health = HealthFile(tmp_path, "line")
+        yield SimpleNamespace(
+            by=lambda start_by: OperatorLines(arrivals, ["1", "left"], start_by, health, print),
+            arrivals=arrivals,
+            starts=starts,
+            threads=threads,
+        )
+        arrivals.end()
+        for thread in threads:
+            thread.join()
+
+
+def test_an_empty_line_begins_in_all_slots(lines):
+    operator = lines.by(StartBy.OPERATOR)
+    assert operator.carry_out("\n") == "begins: slot 1, left"
+    for thread in lines.threads:
+        thread.join()
+    assert {start.by for start in lines.starts.values()} == {StartBy.OPERATOR}
+    assert operator.carry_out("\n") == "no slot is free"
+    assert operator.carry_out("1\n") == "slot 1 is at work"
+
+
+def test_a_slot_and_then_a_label(lines):
+    operator = lines.by(StartBy.SCAN)
+    assert operator.carry_out("left\n") == "slot left: now scan its board"
+    assert operator.carry_out(f"{ID.upper()} SECRET\n") == "slot left begins"
+    lines.threads[1].join()
+    assert (lines.starts["left"].by, lines.starts["left"].expected) == (StartBy.SCAN, ID)
+    assert operator.carry_out(f"{ID}\n") == f"put {ID} in"
+
+
+def test_what_is_neither_is_not_repeated(lines):
+    answer = lines.by(StartBy.OPERATOR).carry_out("P046AC SECRETSECRET1234\n")
+    assert "SECRET" not in answer
+    assert answer.startswith("that is no slot")
+
+
+def test_end_and_unlock(lines):
+    operator = lines.by(StartBy.OPERATOR)
+    assert operator.carry_out("unlock left\n") == "slot left is back in use"
+    assert operator.carry_out("unlock 7\n") == "there is no slot 7"
+    answers = []
+    OperatorLines(lines.arrivals, ["1"], StartBy.OPERATOR, None, answers.append).listen(io.StringIO("end\n"))
+    for thread in lines.threads:
+        thread.join()
+    assert lines.starts == {"1": None, "left": None}
+
+
+# ---- the board of slots ----------------------------------------------------------------------------------------
+
+
+def test_of_many_slots_those_at_rest_are_left_out_on_a_low_terminal(run_script, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LINES", "15")
+    script = run_script(tuple(str(n) for n in range(1, 33)))
+    script.unit("30", "u30")
+    script.begin("30", "u30", "flash")
+    stream = io.StringIO()
+    board = SlotBoard(stream, RunStates(script.build()))
+    board._console.print(board.draw())
+    text = stream.getvalue()
+    assert "slot 30" in text
+    assert "and 22 more slots at rest" in text
+    assert len(text.splitlines()) <= 15
+    assert all(len(line) <= 80 for line in text.splitlines())
+
+
+def test_symbol_and_word_stand_beside_colour(run_script):
+    script = run_script(("1", "2", "3"))
+    script.good_unit("1", "u1")
+    script.emit(EventType.SLOT_WAITING, "2", data={"for": "unlock", "reason": "bent pin"})
+    script.emit(EventType.SLOT_EMPTY, "3", data={"reason": "no board"})
+    stream = io.StringIO()
+    board = SlotBoard(stream, RunStates(script.build()))
+    board._console.print(board.draw())
+    lines = stream.getvalue().splitlines()
+    assert ["+ pass" in lines[0], "# locked" in lines[1], "! empty" in lines[2]] == [True] * 3

@@ -1,0 +1,368 @@
+"""A station that goes on: boards come and go in its slots, by insertion, by an operator's word, by a scanned label.
+
+The boards are our own models, so this proves our side. Each test ends its run itself, by a number of units or by hand.
+"""
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from particle_dev.errors import BenchError, JournalError
+from particle_dev.station.arrivals import Arrivals, StartBy
+from particle_dev.station.bench import open_bench
+from particle_dev.station.engine import Station
+from particle_dev.station.events import EventType
+from particle_dev.station.fold import fold
+from particle_dev.station.journal import JOURNAL_NAME, read_journal
+from particle_dev.station.policy import RetryPolicy, SlotRules
+from particle_dev.station.slot_health import HealthFile, Lock
+
+pytestmark = pytest.mark.firmware
+
+
+class Shift:
+    """A continuous run in a thread of its own; the test is the operator."""
+
+    def __init__(
+        self, recipe, store, folder, slots, power_control=False, start_by=StartBy.INSERTION, options=None, **station
+    ):
+        self.recipe, self.store, self.folder, self.station = recipe, store, folder, station
+        self.events, self.changed = [], threading.Condition()
+        self.start_by = start_by
+        self.slots = slots
+        self.options = options or {"clock": "virtual", "power_control": power_control}
+        self.record = self.error = None
+        self.open()
+
+    def open(self):
+        self.bench = open_bench(
+            "virtual",
+            options=self.options,
+            slots=self.slots,
+            state_dir=None,
+            factory_modules=self.factory_modules,
+        )
+        self.driver = self.bench.driver
+        self.arrivals = Arrivals(self.bench.host, self.bench.slots, self.start_by)
+
+    def factory_modules(self, platform):
+        release = self.store.device_os_set(platform, "2.1.0")
+        return [self.store.read(m.sha256) for m in release.factory_modules]
+
+    def put_in(self, slot, board):
+        """Plug it in, and let one that was there before boot: nobody else moves the clock of a slot that waits."""
+        self.driver.put_in(slot, board)
+        if not isinstance(board, dict):
+            self.driver.slot(slot).clock.sleep(5)
+
+    def show(self, event):
+        with self.changed:
+            self.events.append(event)
+            self.changed.notify_all()
+
+    def _run(self):
+        try:
+            self.record = Station(
+                self.recipe, self.bench, self.store, self.folder, self.show, arrivals=self.arrivals, **self.station
+            ).run()
+        except BaseException as error:
+            self.error = error
+            with self.changed:
+                self.changed.notify_all()
+            raise
+
+    def __enter__(self):
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.arrivals.end()
+        self.thread.join()
+        self.bench.close()
+
+    def wait_for(self, kind, slot=None, count=1, **data):
+        """Until such an event has come so many times."""
+
+        def found():
+            return [
+                e
+                for e in self.events
+                if e.type == kind
+                and (slot is None or e.slot == slot)
+                and all(text in str(e.data.get(key)) for key, text in data.items())
+            ]
+
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(found()) >= count or self.error, 60), (kind, slot, data)
+            assert self.error is None or len(found()) >= count
+            return found()[count - 1]
+
+    def has(self, kind, slot=None):
+        with self.changed:
+            return [e for e in self.events if e.type == kind and (slot is None or e.slot == slot)]
+
+
+@pytest.fixture
+def shift(ship_recipe, release_store, tmp_path):
+    def make(*slots, recipe=ship_recipe, folder="run", **options):
+        slots = [{"name": str(n), **slot} for n, slot in enumerate(slots, 1)]
+        return Shift(recipe, release_store, tmp_path / folder, slots, **options)
+
+    return make
+
+
+def device_id(number):
+    return f"e00fce68{number:016x}"
+
+
+BORON = {"platform": "boron"}
+
+
+def test_one_board_after_the_other_by_insertion(shift):
+    with shift(BORON, {"platform": "photon"}) as line:
+        for number in range(1, 4):
+            line.wait_for(EventType.UNIT_FINISHED, "1", number)
+            line.wait_for(EventType.SLOT_WAITING, "1", number, **{"for": "removal"})
+            if number < 3:
+                line.put_in("1", BORON | {"device_id": device_id(number)})
+        line.wait_for(EventType.UNIT_FINISHED, "2")
+        line.arrivals.end()
+        line.thread.join()
+    assert line.record.verdict == "pass"
+    assert [u.slot for u in line.record.units] == ["1", "1", "1", "2"]
+    assert {device_id(1), device_id(2)} <= {u.device_id for u in line.record.units}
+    assert all(len(u.attempts) == 1 for u in line.record.units)
+
+
+def test_a_unit_that_stays_in_its_slot_is_not_done_twice(shift):
+    with shift(BORON, BORON, most_units=3) as line:
+        line.wait_for(EventType.UNIT_FINISHED, "1")
+        line.wait_for(EventType.UNIT_FINISHED, "2")
+        line.put_in("2", BORON | {"device_id": device_id(7)})
+        line.thread.join(60)
+    assert len(line.has(EventType.UNIT_STARTED, "1")) == 1
+    assert len(line.record.units) == 3
+
+
+def test_a_unit_that_passed_and_is_plugged_in_again_is_looked_at_again(shift):
+    """It boots its application, so it may go online: the station stops that, and its verdict is of that time, too."""
+    with shift(BORON, most_units=2) as line:
+        line.wait_for(EventType.SLOT_WAITING, "1", 2)
+        board = line.driver.take_out("1")
+        line.put_in("1", board)
+        line.thread.join(60)
+    (unit,) = line.record.units
+    assert (len(unit.attempts), str(unit.verdict), str(unit.billing.verdict)) == (2, "pass", "not_started")
+    assert board.truth.cloud_attempts == 0
+
+
+def test_where_power_is_switched_the_operator_starts_each_board(shift):
+    with shift(BORON, power_control=True, start_by=StartBy.OPERATOR) as line:
+        for number in (1, 2):
+            line.wait_for(EventType.SLOT_WAITING, "1", number, **{"for": "board"})
+            assert len(line.has(EventType.UNIT_STARTED)) == number - 1
+            while not line.arrivals.start("1"):
+                line.thread.join(0.01)
+            line.wait_for(EventType.UNIT_FINISHED, "1", number)
+            line.put_in("1", BORON | {"device_id": device_id(number)})
+        line.arrivals.end()
+        line.thread.join(60)
+    assert line.record.verdict == "pass"
+    assert len(line.record.units) == 2
+    assert not line.arrivals.start("nowhere")
+
+
+def test_a_label_starts_the_slot_where_its_board_is(shift):
+    with shift(BORON | {"device_id": device_id(1)}, start_by=StartBy.SCAN, most_units=2) as line:
+        line.wait_for(EventType.SLOT_WAITING, "1")
+        assert line.arrivals.scan("neither") is None
+        assert line.arrivals.scan(f"SN P046AC2000000 ID {device_id(1).upper()} secret") == device_id(1)
+        line.wait_for(EventType.UNIT_FINISHED, "1")
+        line.put_in("1", BORON | {"device_id": device_id(2)})
+        assert line.arrivals.scan("slot 1") == "1"
+        assert line.arrivals.scan(device_id(2)) == "1"
+        line.thread.join(60)
+    assert [u.device_id for u in line.record.units] == [device_id(1), device_id(2)]
+    assert line.record.verdict == "pass"
+
+
+def test_the_wrong_board_in_the_slot_of_a_label_is_not_touched(shift):
+    with shift(BORON | {"device_id": device_id(1)}, start_by=StartBy.SCAN, most_units=1) as line:
+        line.wait_for(EventType.SLOT_WAITING, "1")
+        line.arrivals.scan("1")
+        line.arrivals.scan(device_id(9))
+        line.thread.join(60)
+        board = line.driver.board("1")
+    (unit,) = line.record.units
+    assert unit.error["type"] == "WrongDeviceError"
+    assert board.truth.erases == 0
+
+
+def test_a_continuous_run_is_not_resumed_as_a_round(shift, ship_recipe, release_store):
+    with shift(BORON) as line:
+        line.wait_for(EventType.UNIT_STARTED, "1")
+        line.arrivals.end()
+        line.thread.join(60)
+        fail = Station(ship_recipe, line.bench, release_store, line.folder, lambda _: None)
+        (line.folder / "cut").write_bytes((line.folder / JOURNAL_NAME).read_bytes())
+        lines = (line.folder / "cut").read_bytes().splitlines(keepends=True)[:5]
+        (line.folder / JOURNAL_NAME).write_bytes(b"".join(lines))
+        with pytest.raises(JournalError, match="continuous"):
+            fail.run()
+
+
+def test_the_operator_pulls_the_wrong_board(shift):
+    """Slot 1 is done and should be emptied; the board in slot 2, at work, is pulled instead, and put back later."""
+    with shift(BORON, {"platform": "photon"}) as line:
+        line.wait_for(EventType.STEP_PROGRESS, "2")
+        pulled = line.driver.take_out("2")
+        failed = line.wait_for(EventType.UNIT_FINISHED, "2")
+        assert failed.data["verdict"] == "fail"
+        line.wait_for(EventType.UNIT_FINISHED, "1")
+        line.wait_for(EventType.SLOT_WAITING, "2", 2, **{"for": "board"})
+        line.put_in("2", pulled)
+        line.wait_for(EventType.UNIT_FINISHED, "2", 2)
+        line.arrivals.end()
+        line.thread.join(60)
+    first, second = line.record.units
+    assert (str(first.verdict), len(first.attempts)) == ("pass", 1)
+    assert (str(second.verdict), len(second.attempts)) == ("pass", 2)
+    assert str(second.billing.verdict) == "not_started"
+    assert pulled.truth.cloud_attempts == 0
+
+
+def test_two_boards_that_were_swapped_at_work(shift):
+    # Both slots on one clock, as in life: each board's past is told in the other's slot.
+    with shift(BORON, BORON, options={"delays": "none", "power_control": False}) as line:
+        line.wait_for(EventType.STEP_PROGRESS, "1")
+        line.wait_for(EventType.STEP_PROGRESS, "2")
+        one, two = line.driver.take_out("1"), line.driver.take_out("2")
+        ids = [one.state.device_id, two.state.device_id]
+        for slot in "12":
+            line.wait_for(EventType.UNIT_FINISHED, slot)
+            line.wait_for(EventType.SLOT_WAITING, slot, 2)
+        line.put_in("1", BORON | {"device_id": ids[1]})
+        line.put_in("2", BORON | {"device_id": ids[0]})
+        for slot in "12":
+            line.wait_for(EventType.UNIT_FINISHED, slot, 2)
+        line.arrivals.end()
+        line.thread.join(60)
+    units = {u.device_id: u for u in line.record.units}
+    assert set(units) == set(ids), "none lost, none doubled"
+    assert [units[i].slot for i in ids] == ["2", "1"]
+    assert {str(u.verdict) for u in units.values()} == {"pass"}, [u.error for u in units.values()]
+
+
+def test_a_hub_disappears_with_eight_boards_and_comes_back(shift):
+    with shift(*[BORON] * 8) as line:
+        for slot in line.driver.slots:
+            line.wait_for(EventType.STEP_PROGRESS, slot.name)
+        pulled = {slot.name: line.driver.take_out(slot.name) for slot in line.driver.slots}
+        ended = [line.wait_for(EventType.UNIT_FINISHED, name).data["verdict"] for name in pulled]
+        for name in pulled:
+            line.wait_for(EventType.SLOT_WAITING, name, 2)
+        for name, board in pulled.items():
+            line.put_in(name, board)
+        for name, verdict in zip(pulled, ended, strict=True):
+            line.wait_for(EventType.UNIT_FINISHED, name, 1 if verdict == "pass" else 2)
+        line.arrivals.end()
+        line.thread.join(60)
+    assert line.record.verdict == "pass"
+    assert len(line.record.units) == 8
+    assert "fail" in ended
+    assert {str(u.billing.verdict) for u in line.record.units} == {"not_started"}
+    events, torn = read_journal(line.folder / JOURNAL_NAME)
+    assert not torn
+    assert fold(events) == line.record
+
+
+# ---- second goes, locks, golden units --------------------------------------------------------------------------
+
+
+def broken_at(*numbers):
+    return BORON | {"faults": [{"do": "stall", "at": "dfu_transfer", "n": n} for n in numbers]}
+
+
+def test_a_unit_that_failed_by_its_cable_gets_the_goes_of_the_recipe(shift, ship_recipe):
+    recipe = replace(ship_recipe, retries=RetryPolicy(attempts=2))
+    with shift(broken_at(300), broken_at(300, 700, 900), recipe=recipe, most_units=2) as line:
+        line.thread.join(60)
+    good, bad = line.record.units
+    assert (str(good.verdict), len(good.attempts)) == ("pass", 2)
+    assert (str(bad.verdict), len(bad.attempts)) == ("fail", 2), "two goes, no more"
+    retried = line.has(EventType.UNIT_RETRIED)
+    assert [(e.data["attempt"], e.data["attempts"]) for e in retried] == [(2, 2), (2, 2)]
+    assert all(e.data["error"]["hint"] for e in retried)
+
+
+def test_without_a_policy_there_is_one_go(shift):
+    with shift(broken_at(300), most_units=1) as line:
+        line.thread.join(60)
+    assert (str(line.record.units[0].verdict), len(line.record.units[0].attempts)) == ("fail", 1)
+
+
+def test_a_refused_unit_is_not_tried_again(shift, ship_recipe):
+    recipe = replace(ship_recipe, retries=RetryPolicy(3, 1.0, ("ParticleDevError",)))
+    with shift(BORON | {"bootloader": "old"}, recipe=recipe, most_units=1) as line:
+        line.thread.join(60)
+    assert (str(line.record.units[0].verdict), len(line.record.units[0].attempts)) == ("refused", 1)
+
+
+def test_a_slot_that_does_no_good_is_locked_until_a_golden_unit_passes(shift, ship_recipe, tmp_path):
+    gold = device_id(99)
+    recipe = replace(ship_recipe, slot_rules=SlotRules(lock_after_failures=2))
+    health = HealthFile(tmp_path / "site", "virtual")
+    with shift(broken_at(300), recipe=recipe, health=health, golden=frozenset([gold])) as line:
+        line.wait_for(EventType.SLOT_WAITING, "1", 2)
+        line.put_in("1", broken_at(300) | {"device_id": device_id(2)})
+        line.wait_for(EventType.SLOT_WAITING, "1", 1, **{"for": "unlock"})
+        line.put_in("1", BORON | {"device_id": device_id(3)})
+        line.wait_for(EventType.OPERATOR_MESSAGE, "1", message="put a golden unit in")
+        line.put_in("1", BORON | {"device_id": gold})
+        line.wait_for(EventType.OPERATOR_MESSAGE, "1", message="back in use")
+        line.wait_for(EventType.SLOT_WAITING, "1", 1, **{"for": "removal"})
+        line.put_in("1", BORON | {"device_id": device_id(3)})
+        line.wait_for(EventType.UNIT_FINISHED, "1", 4)
+        line.arrivals.end()
+        line.thread.join(60)
+    assert {u.device_id: str(u.verdict) for u in line.record.units}[device_id(3)] == "pass"
+    assert len(line.record.units) == 4
+    after = health.read()["1"]
+    assert (after.lock, after.insertions, len(after.outcomes)) == (None, 4, 1)
+    assert after.outcomes[0].bytes_per_s > 0
+
+
+def test_a_locked_slot_is_left_out_of_a_round_which_is_no_pass(shift, ship_recipe, tmp_path):
+    health = HealthFile(tmp_path / "site", "virtual")
+    health.change("2", lambda h: replace(h, lock=Lock("engineer", "bent pin", "2026-05-04T08:00:00.000Z")))
+    line = shift(BORON, BORON)
+    record = Station(ship_recipe, line.bench, line.store, line.folder, line.show, health=health).run()
+    assert [(e.slot, e.reason) for e in record.empty_slots] == [("2", "the slot is locked: bent pin")]
+    assert record.verdict == "incomplete"
+    assert line.driver.board("2").truth.erases == 0
+    line.bench.close()
+
+
+def test_a_unit_whose_run_died_before_it_was_counted_counts_once(shift, ship_recipe, tmp_path):
+    health = HealthFile(tmp_path / "site", "virtual")
+    line = shift(broken_at(300))
+    Station(ship_recipe, line.bench, line.store, line.folder, line.show, health=health).run()
+    path = line.folder / JOURNAL_NAME
+    lines = path.read_bytes().splitlines(keepends=True)
+    end = next(n for n, text in enumerate(lines) if b'"slot_health"' in text)
+    path.write_bytes(b"".join(lines[:end]))
+    health.change("1", lambda h: replace(h, insertions=0, outcomes=(), counted=("", 0)))
+    for _ in range(2):
+        Station(ship_recipe, line.bench, line.store, line.folder, line.show, health=health).run()
+        assert [o.verdict for o in health.read()["1"].outcomes] == ["fail", "pass"]
+        path.write_bytes(path.read_bytes().rpartition(b'{"at"')[0])
+    line.bench.close()
+
+
+def test_33_slots_are_too_many(shift, ship_recipe):
+    line = shift(*[{"platform": "photon", "connected": False}] * 33)
+    with pytest.raises(BenchError, match="33 slots, a station at most 32"):
+        Station(ship_recipe, line.bench, line.store, line.folder, line.show).run()
+    line.bench.close()
