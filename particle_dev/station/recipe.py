@@ -19,6 +19,7 @@ from particle_dev.station.policy import RetryPolicy, SlotRules, read_retries, re
 from particle_dev.toml_file import TomlFile, TomlTable, suggestion
 
 _IN_THE_CLOUD = (Act.TAKE_BASELINE, Act.IMPORT, Act.CONNECT, Act.DISCONNECT, Act.UNCLAIM, Act.GATE)
+_TABLES = ("recipe", "firmware", "limits", "cloud", "probe", "test_account", "connectivity", "retries", "slots")
 _SHA256 = re.compile("[0-9A-Fa-f]{64}")
 
 
