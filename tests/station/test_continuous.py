@@ -3,10 +3,14 @@
 The boards are our own models, so this proves our side. Each test ends its run itself, by a number of units or by hand.
 """
 
+import os
+import signal
 import threading
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
+from particle_harness.clock import VirtualClock
 
 from particle_dev.errors import BenchError, JournalError
 from particle_dev.station.arrivals import Arrivals, StartBy
@@ -366,3 +370,94 @@ def test_33_slots_are_too_many(shift, ship_recipe):
     with pytest.raises(BenchError, match="33 slots, a station at most 32"):
         Station(ship_recipe, line.bench, line.store, line.folder, line.show).run()
     line.bench.close()
+
+
+# ---- Ctrl-C, other stations, the clock -------------------------------------------------------------------------
+
+
+def run_here(line, **station):
+    """In this thread, to which the system sends Ctrl-C."""
+    return Station(line.recipe, line.bench, line.store, line.folder, line.show, arrivals=line.arrivals, **station).run()
+
+
+@pytest.fixture
+def ctrl_c():
+    """Presses Ctrl-C at the first event that a condition holds for, so many times."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def at(line, condition, times=1):
+        show, left = line.show, [times]
+
+        def watch(event):
+            show(event)
+            if left[0] and condition(event):
+                left[0] -= 1
+                os.kill(os.getpid(), signal.SIGINT)
+
+        line.show = watch
+
+    yield at
+    signal.signal(signal.SIGINT, before)
+
+
+def test_the_first_ctrl_c_lets_units_in_work_finish(shift, ctrl_c):
+    line = shift(BORON, BORON | {"connected": False})
+    ctrl_c(line, lambda event: event.type == EventType.STEP_PROGRESS)
+    record = run_here(line)
+    assert (record.verdict, len(record.units)) == ("pass", 1)
+    assert any("no more units are begun" in m.message for m in record.messages)
+    line.bench.close()
+
+
+def test_the_second_ctrl_c_stops_them_and_the_same_run_goes_on(shift, ctrl_c):
+    line = shift(BORON)
+    ending = [False]
+
+    def twice(event):
+        ending[0] = ending[0] or "no more units" in str(event.data.get("message"))
+        return event.type == EventType.STEP_PROGRESS and (ending[0] or not line.has(EventType.STEP_PROGRESS)[1:])
+
+    ctrl_c(line, twice, 2)
+    with pytest.raises(KeyboardInterrupt):
+        run_here(line)
+    events, _ = read_journal(line.folder / JOURNAL_NAME)
+    assert [str(u.verdict) for u in fold(events).units] == ["interrupted"]
+    line.arrivals = Arrivals(line.bench.host, line.bench.slots)
+    record = run_here(line, most_units=1)
+    assert (record.verdict, len(record.units), len(record.units[0].attempts)) == ("pass", 1, 2)
+    line.bench.close()
+
+
+def test_a_second_station_at_the_same_ports_touches_nothing(shift, monkeypatch, tmp_path, ship_recipe, release_store):
+    """On virtual ports that have leases as real ones do; the lock is the operating system's."""
+    monkeypatch.setattr("particle_dev.station.lease.lease_folder", lambda: tmp_path / "leases")
+    line = shift(BORON)
+    line.bench = replace(line.bench, slots=tuple(replace(s, leases=("usb-1-1",)) for s in line.bench.slots))
+    with line:
+        line.wait_for(EventType.STEP_PROGRESS, "1")
+        second = Station(ship_recipe, line.bench, release_store, tmp_path / "second", lambda _: None)
+        with pytest.raises(BenchError, match="another station works on 1-1"):
+            second.run()
+        line.wait_for(EventType.UNIT_FINISHED, "1")
+        line.arrivals.end()
+        line.thread.join(60)
+        assert line.record.verdict == "pass"
+        assert not (tmp_path / "second" / JOURNAL_NAME).exists()
+
+
+def test_a_clock_that_is_set_back_in_the_middle_of_a_flash(shift, monkeypatch):
+    """The unit ends, and nothing is said of its billing that is not proven."""
+    real, back = VirtualClock.utc_now, [timedelta(0)]
+    monkeypatch.setattr(VirtualClock, "utc_now", lambda clock: real(clock) - back[0])
+    with shift(BORON, BORON) as line:
+        line.wait_for(EventType.STEP_PROGRESS, "1")
+        back[0] = timedelta(hours=3)
+        for slot in "12":
+            line.wait_for(EventType.UNIT_FINISHED, slot)
+        line.arrivals.end()
+        line.thread.join(60)
+    for unit in line.record.units:
+        assert (str(unit.verdict), str(unit.billing.verdict)) in (("pass", "not_started"), ("fail", "unknown"))
+        if str(unit.verdict) == "fail":
+            assert unit.error["type"] == "BillingUnprovenError"
+    assert fold(read_journal(line.folder / JOURNAL_NAME)[0]) == line.record
