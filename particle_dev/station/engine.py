@@ -39,7 +39,7 @@ from particle_dev.station.report import REPORT_NAME, write_report
 from particle_dev.station.run import UnitContext
 from particle_dev.station.run_record import RunRecord
 from particle_dev.station.slot_health import HealthFile
-from particle_dev.station.slot_work import Emit, PriorUnits, SlotWork
+from particle_dev.station.slot_work import Emit, SlotWork
 from particle_dev.station.station_key import StationKey
 
 MOST_SLOTS = 32
@@ -146,13 +146,14 @@ class Station:
             self._recipe,
             self._store,
             self._expected,
-            PriorUnits(self._events_until_now),
+            {},
             self._stopping.is_set,
             self._guard,
             self._folder,
         )
         works = [
-            SlotWork(s, context, self._emitter(s), self._run_id, self._health, self._golden) for s in self._bench.slots
+            SlotWork(s, context, self._emitter(s), self._events_until_now, self._run_id, self._health, self._golden)
+            for s in self._bench.slots
         ]
         for work in works:
             for event in self._events:

@@ -3,7 +3,7 @@ the slot, and whether it may be used at all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from particle_dev.device.discovery import device_at
@@ -15,6 +15,7 @@ from particle_dev.station.fold import fold
 from particle_dev.station.run import UnitContext
 from particle_dev.station.run_record import UnitRecord
 from particle_dev.station.slot_health import HealthFile, Lock, Outcome, SlotHealth, counted
+from particle_dev.station.unit import Emit as UnitEmit
 from particle_dev.station.unit import UnitRun
 
 Emit = Callable[[EventType, str | None, str | None, JsonObject], StationEvent]
@@ -22,19 +23,18 @@ PAUSE_STEP_S = 0.25
 
 
 class PriorUnits(Mapping[str, UnitRecord]):
-    """What a run recorded of its units until now, folded when somebody asks for one of them."""
+    """What a run recorded of its units by these events, folded when somebody asks for one of them."""
 
-    def __init__(self, events: Callable[[], Iterable[StationEvent]]) -> None:
+    def __init__(self, events: Sequence[StationEvent]) -> None:
         self._events = events
 
     def __getitem__(self, device_id: str) -> UnitRecord:
-        events = tuple(self._events())
-        if not any(event.unit == device_id for event in events):
+        if not any(event.unit == device_id for event in self._events):
             raise KeyError(device_id)
-        return next(unit for unit in fold(events).units if unit.device_id == device_id)
+        return next(unit for unit in fold(self._events).units if unit.device_id == device_id)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys(event.unit for event in self._events() if event.unit))
+        return iter(dict.fromkeys(event.unit for event in self._events if event.unit))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -83,13 +83,15 @@ class UnitEnd:
 
 @dataclass
 class SlotWork:
-    """What one thread does. ``publish`` journals an event of this slot and returns it as it was written; ``golden``:
-    Device IDs of units that are known to be good. Only JournalError, BenchError of a health file, and defects leave
-    its methods."""
+    """What one thread does. ``publish`` journals an event of this slot and returns it as it was written;
+    ``events_until_now`` gives all of the run: at its beginning they are the past of a go at a unit. ``golden``: Device
+    IDs of units that are known to be good. Only JournalError, BenchError of a health file, and defects leave its
+    methods."""
 
     slot: Slot
     context: UnitContext
     publish: Emit
+    events_until_now: Callable[[], Sequence[StationEvent]]
     run_id: str
     health_file: HealthFile | None = None
     golden: frozenset[str] = frozenset()
@@ -124,7 +126,7 @@ class SlotWork:
 
     def _unit(self, context: UnitContext) -> Verdict | None:
         policy = context.recipe.retries
-        verdict = UnitRun(self.slot, context, self._emit).run()
+        verdict = self._attempt(context, self._emit)
         attempt = 1
         while verdict is Verdict.FAIL and attempt < policy.attempts and not context.stopping():
             error = self.end.error
@@ -136,12 +138,15 @@ class SlotWork:
             self._pause(policy.pause_s)
             unit = self.end.unit
             again = replace(context, expected={**context.expected, self.slot.name: unit}) if unit else context
-            tried = UnitRun(self.slot, again, self._emit_again).run()
+            tried = self._attempt(again, self._emit_again)
             if tried is None:
                 break
             verdict = tried
         self.count()
         return verdict
+
+    def _attempt(self, context: UnitContext, emit: UnitEmit) -> Verdict | None:
+        return UnitRun(self.slot, replace(context, prior=PriorUnits(self.events_until_now())), emit).run()
 
     def _pause(self, pause_s: float) -> None:
         """In the slot's time."""

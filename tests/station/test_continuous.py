@@ -13,6 +13,7 @@ import pytest
 from particle_harness.clock import VirtualClock
 
 from particle_dev.errors import BenchError, JournalError
+from particle_dev.station import usb_steps
 from particle_dev.station.arrivals import Arrivals, StartBy
 from particle_dev.station.bench import open_bench
 from particle_dev.station.engine import Station
@@ -461,3 +462,20 @@ def test_a_clock_that_is_set_back_in_the_middle_of_a_flash(shift, monkeypatch):
         if str(unit.verdict) == "fail":
             assert unit.error["type"] == "BillingUnprovenError"
     assert fold(read_journal(line.folder / JOURNAL_NAME)[0]) == line.record
+
+
+def test_the_past_of_a_go_is_without_the_go_itself(shift, monkeypatch, ship_recipe):
+    """What a resumed or retried unit proves by its earlier attempts must not rest on the one that is being made."""
+    seen = []
+    check = usb_steps.check
+
+    def watched(run, device, evidence):
+        prior = run.context.prior.get(run.device_id)
+        seen.append(len(prior.attempts) if prior else 0)
+        return check(run, device, evidence)
+
+    monkeypatch.setattr(usb_steps, "check", watched)
+    recipe = replace(ship_recipe, retries=RetryPolicy(attempts=3))
+    with shift(broken_at(300, 700), recipe=recipe, most_units=1) as line:
+        line.thread.join(60)
+    assert (line.record.verdict, seen) == ("pass", [0, 1, 2])
