@@ -18,7 +18,7 @@ from particle_dev.cli.cloud_common import (
     yes_option,
 )
 from particle_dev.cli.cloud_options import opened_cloud, read_secret
-from particle_dev.cli.cloud_output import print_fields, print_json, print_table
+from particle_dev.cli.cloud_output import count, print_fields, print_json, print_table
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cloud.api import CloudApi
 from particle_dev.cloud.groups import create_group, remove_group
@@ -108,7 +108,8 @@ def usage(
             (
                 a.agreement_type,
                 a.state,
-                a.period_end,
+                # The cloud tells days, not times.
+                a.period_end.date() if a.period_end else None,
                 used.owned_devices if used else None,
                 used.billable_devices if used else None,
                 a.max_devices,
@@ -118,7 +119,7 @@ def usage(
                 a.max_data,
             )
         )
-    columns = ("type", "state", "ends", "owned", "billable", "of", "operations", "of", "data", "of")
+    columns = ("type", "state", "period to", "owned", "billable", "of", "operations", "of", "data", "of")
     print_table(columns, rows, empty="no service agreement")
     return ExitCode.OK
 
@@ -208,7 +209,7 @@ def change(
         members = ProductDevices(api, product_ref)
         permissions = Permissions(may_update_devices=may_update_devices)
         members.change_groups(device_ids, permissions, add=add, remove=remove_from)
-    print_json({"ok": True}) if as_json else click.echo(f"{len(device_ids)} devices are in other groups now")
+    print_json({"ok": True}) if as_json else click.echo(f"{count(len(device_ids), 'device')} changed groups")
 
 
 @groups.command("remove")

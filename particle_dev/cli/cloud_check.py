@@ -11,7 +11,7 @@ import click
 from particle_dev.catalog.platforms import platform_by_id
 from particle_dev.cli.cloud_import import ORDER_FILE, read_files
 from particle_dev.cli.cloud_options import cloud_option, opened_cloud
-from particle_dev.cli.escape import escaped
+from particle_dev.cli.cloud_output import print_text
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.options import json_option, open_store, store_option
 from particle_dev.cloud.check import LintFinding, Severity, check_product, worst
@@ -93,6 +93,6 @@ def _line_firmware(product: Product, recipe_path: Path, store_dir: Path | None) 
 
 
 def _print(finding: LintFinding) -> None:
-    click.echo(escaped(f"{_MARKS[finding.severity]:<8} {finding.where}: {finding.message} ({finding.code})"))
+    print_text(f"{_MARKS[finding.severity]:<8} {finding.where}: {finding.message} ({finding.code})", 9)
     if finding.fix and finding.severity is not Severity.OK:
-        click.echo(escaped(f"         what to do: {finding.fix}"))
+        print_text(f"         what to do: {finding.fix}", 11)

@@ -20,12 +20,13 @@ from particle_dev.cli.cloud_output import plain, print_done, print_fields, print
 from particle_dev.cli.cloud_retire import retire
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cloud.devices import AccountDevices
+from particle_dev.cloud.firmware import ProductFirmwares
 from particle_dev.cloud.groups import check_group_name
 from particle_dev.cloud.product_devices import ProductDevices
 from particle_dev.cloud.records import DeviceRecord, ImportResult
 from particle_dev.cloud.serial_numbers import SerialNumbers, default_cache
 from particle_dev.errors import CloudNotFoundError
-from particle_dev.permissions import Permissions
+from particle_dev.permissions import Effect, Permissions
 
 
 @click.group("devices")
@@ -215,11 +216,14 @@ def unclaim(
     """Take a device from its owner; with --product from whoever owns it. Membership and SIM stay."""
     need_yes(yes, f"takes {device} from its owner")
     with opened_cloud(profile, token_file) as api:
+        done = f"{device} is unclaimed"
         if product_ref is None:
             AccountDevices(api).unclaim(device)
+        elif ProductDevices(api, product_ref).get(device).owner is None:
+            done = f"{device} has no owner: nothing was changed"
         else:
             ProductDevices(api, product_ref).unclaim(device)
-    print_done(f"{device} is unclaimed", as_json)
+    print_done(done, as_json)
 
 
 @devices.command("set")
@@ -298,9 +302,10 @@ def lock(
 ) -> None:
     """Bind a device to a version of the product firmware. Needs --may-update-devices."""
     with opened_cloud(profile, token_file) as api:
-        ProductDevices(api, product_ref).lock_firmware(
-            device, version, Permissions(may_update_devices=may_update_devices), flash_now=flash_now
-        )
+        permissions = Permissions(may_update_devices=may_update_devices)
+        permissions.require(Effect.UPDATE, f"locking {device} to version {version}")
+        ProductFirmwares(api, product_ref).require(version)
+        ProductDevices(api, product_ref).lock_firmware(device, version, permissions, flash_now=flash_now)
     print_done(f"{device} is locked to version {version}", as_json)
 
 

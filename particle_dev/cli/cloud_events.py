@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import click
 
 from particle_dev.cli.cloud_common import cloud_command, devices_of, product_option
+from particle_dev.cli.cloud_events_view import EventsView
 from particle_dev.cli.cloud_options import opened_cloud, read_secret
-from particle_dev.cli.cloud_output import plain, print_json
-from particle_dev.cli.escape import escaped
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.options import duration_option
 from particle_dev.cloud.api import CloudApi
@@ -19,20 +19,15 @@ from particle_dev.cloud.devices import AccountDevices
 from particle_dev.cloud.event_access import check_devices
 from particle_dev.cloud.event_hub import EventHub, EventSource
 from particle_dev.cloud.event_stream import SseSource
-from particle_dev.cloud.events import (
-    CloudEvent,
-    DeviceReread,
-    StreamEnded,
-    StreamGap,
-    StreamItem,
-    StreamScope,
-)
+from particle_dev.cloud.events import CloudEvent, StreamEnded, StreamGap, StreamScope
 from particle_dev.cloud.product_devices import ProductDevices
 from particle_dev.cloud.pubsub_source import PubSubSource
 from particle_dev.cloud.records import DeviceRecord
 from particle_dev.cloud.webhook_receiver import WebhookSource
 from particle_dev.transport.pubsub import PubSubQueue
 
+FLUSH_AFTER_S = 0.5
+"""Silence after which nothing more is held back."""
 REREAD_ONE_BY_ONE = 20
 """More devices than this are read again as a list."""
 
@@ -76,6 +71,7 @@ def events(
         raise click.UsageError("--webhook and --key-file go together.")
     if (webhook_port is not None) + (subscription is not None) + canary > 1:
         raise click.UsageError("--webhook, --pubsub and --canary exclude each other.")
+    view = EventsView(as_json=as_json)
     scope = StreamScope(product_ref=_number(product_ref))
     with opened_cloud(profile, token_file) as api:
         source: EventSource
@@ -86,7 +82,9 @@ def events(
         else:
             if device_ids:
                 check_devices(api, scope, device_ids)
-            source = SseSource(api, scope, canary=canary)
+            source = sse = SseSource(api, scope, canary=canary)
+            sse.on_open = partial(view.listening, sse.name)
+            sse.on_proven = view.proven
         hub = EventHub(source, api.clock.utc_now, reread=lambda ids: reread(api, product_ref, ids))
         items = hub.subscribe(device_ids or None, prefix)
         count, gaps = 0, 0
@@ -94,7 +92,13 @@ def events(
         with hub:
             while max_events is None or count < max_events:
                 left_s = None if end_s is None else end_s - time.monotonic()
-                item = items.get(left_s) if left_s is None or left_s > 0 else None
+                if left_s is not None and left_s <= 0:
+                    break
+                if view.holds_back:
+                    left_s = FLUSH_AFTER_S if left_s is None else min(FLUSH_AFTER_S, left_s)
+                item = items.get(left_s)
+                if item is None and view.flush():
+                    continue
                 if item is None:
                     break
                 if isinstance(item, StreamEnded):
@@ -103,7 +107,8 @@ def events(
                     break
                 count += isinstance(item, CloudEvent)
                 gaps += isinstance(item, StreamGap)
-                print_json(_object(item)) if as_json else click.echo(_line(item))
+                view.take(item)
+        view.flush()
     return ExitCode.INCOMPLETE if gaps or (max_events is not None and count < max_events) else ExitCode.OK
 
 
@@ -122,22 +127,3 @@ def reread(api: CloudApi, product_ref: str | None, ids: frozenset[str] | None) -
 
 def _number(product_ref: str | None) -> str | int | None:
     return int(product_ref) if product_ref is not None and product_ref.isdecimal() else product_ref
-
-
-def _object(item: StreamItem) -> dict[str, object]:
-    kind = {CloudEvent: "event", StreamGap: "gap", DeviceReread: "device"}[type(item)]
-    return {"type": kind, **plain(item)}
-
-
-def _line(item: StreamItem) -> str:
-    if isinstance(item, CloudEvent):
-        return escaped(
-            f"{item.published_at}  {item.coreid}  {item.name}  {'' if item.data is None else item.data}"
-        ).rstrip()
-    if isinstance(item, StreamGap):
-        until = "on" if item.until is None else f"to {item.until:%H:%M:%S}"
-        lost = f", {item.lost_here} lost here" if item.lost_here else ""
-        return f"! gap from {item.since:%H:%M:%S} {until}: {escaped(item.reason)}{lost}"
-    assert isinstance(item, DeviceReread)
-    r = item.record
-    return f"! {r.id} again: online {r.online}, last heard {r.last_heard}, firmware {r.firmware_version}"

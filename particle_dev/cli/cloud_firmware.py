@@ -9,7 +9,7 @@ import click
 from particle_dev.catalog.platforms import PLATFORMS, platform_by_name
 from particle_dev.cli.cloud_common import cloud_command, may_update_option, need_yes, product_option, yes_option
 from particle_dev.cli.cloud_options import opened_cloud
-from particle_dev.cli.cloud_output import plain, print_fields, print_json, print_table
+from particle_dev.cli.cloud_output import count, plain, print_fields, print_json, print_table
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.file_types import NAMED_FILE, force_option
 from particle_dev.cli.options import open_store, store_option
@@ -130,10 +130,11 @@ def release(
         raise click.UsageError("Say to whom: --group or --default.")
     with opened_cloud(profile, token_file) as api:
         of = ProductFirmwares(api, product_ref)
+        of.require(version, groups=groups)
         impact = of.impact(version, groups=groups, product_default=product_default)
         if not as_json:
-            count = "an unknown number of" if impact.affected is None else impact.affected
-            click.echo(f"version {version} would be flashed to {count} devices")
+            reached = "an unknown number of devices" if impact.affected is None else count(impact.affected, "device")
+            click.echo(f"version {version} would be flashed to {reached}")
         if not dry_run:
             permissions = Permissions(may_update_devices=may_update_devices)
             of.release(version, permissions, groups=groups, product_default=product_default, flash_now=flash_now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -86,7 +87,7 @@ def import_order(
         check_group_name(name)
     permissions = Permissions(may_bill=may_bill, may_update_devices=may_update_devices)
     view = ImportView(as_json=as_json)
-    with opened_cloud(profile, token_file) as api:
+    with opened_cloud(profile, token_file) as api, closing(view):
         plan = _plan(api, product_ref, order, view, PlanName(plan_name) if plan_name else None)
         view.print_plan(plan)
         if dry_run:
@@ -102,6 +103,7 @@ def import_order(
             try:
                 report = job.run(plan, permissions, claim_user=claim_user, patient=patient, groups=groups)
             except KeyboardInterrupt:
+                view.close()
                 click.echo("stopped; the same command goes on where this one ended", err=True)
                 raise
     view.print_end(plan, report, state_file)

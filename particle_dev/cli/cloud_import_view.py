@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import click
 
-from particle_dev.cli.escape import escaped
+from particle_dev.cli.cloud_output import count, print_text
 from particle_dev.cli.json_objects import error_object
 from particle_dev.cloud.import_plan import ImportPlan
 from particle_dev.cloud.import_report import BadEntry, ImportReport, SlowSim
@@ -31,6 +31,13 @@ class ImportView:
         self._as_json = as_json
         self._on_terminal = sys.stderr.isatty()
         self._told: tuple[ImportStep, int] | None = None
+        self._line_is_open = False
+
+    def close(self) -> None:
+        """End the line of progress that was written last: what comes next begins a line of its own."""
+        if self._line_is_open:
+            self._line_is_open = False
+            click.echo(err=True)
 
     def take(self, progress: Progress) -> None:
         """How far the import is."""
@@ -38,6 +45,7 @@ class ImportView:
         tenth = done * 10 // total if total else -1
         if self._on_terminal:
             of = f" of {total}" if total is not None else ""
+            self._line_is_open = done != total
             click.echo(f"\r{progress.step}: {done}{of}\x1b[K", err=True, nl=done == total)
         elif not self._as_json and total and total > 1000 and self._told != (progress.step, tenth):
             self._told = (progress.step, tenth)
@@ -45,21 +53,24 @@ class ImportView:
 
     def print_plan(self, plan: ImportPlan) -> None:
         """What is about to happen. Nothing with --json, where it is part of the end."""
+        self.close()
         if self._as_json:
             return
         account, product = plan.account, plan.product
         platform = plan.platform.display_name if plan.platform else f"platform {product.platform_id}"
-        click.echo(f"product   {product.name} ({product.id}) for {platform}")
-        click.echo(f"owner     {account.owner}, who pays; {account.capacity.plan.name} plan{_used(plan)}")
+        self._say(f"product   {product.name} ({product.id}) for {platform}")
+        self._say(f"owner     {account.owner}, who pays; {account.capacity.plan.name} plan{_used(plan)}")
         order = plan.order
         repeated = f", {order.duplicates} repeated" if order.duplicates else ""
         other = len(order.notes) - order.duplicates
         besides = f"; lines without a device: {other}" if other else ""
-        click.echo(f"order     {len(order.entries)} devices{repeated}; bad lines: {len(plan.problems)}{besides}")
-        cards = f", {len(plan.sims)} SIM cards" if plan.sims else ""
-        click.echo(f"to add    {len(plan.add)}{cards}; in the product already: {_members(plan)}")
+        self._say(
+            f"order     {count(len(order.entries), 'device')}{repeated}; bad lines: {len(plan.problems)}{besides}"
+        )
+        cards = f", {count(len(plan.sims), 'SIM card')}" if plan.sims else ""
+        self._say(f"to add    {len(plan.add)}{cards}; in the product already: {_members(plan)}")
         for line in (*plan.consequences(), *plan.notes()):
-            click.echo(f"          {line}")
+            self._say(f"          {line}")
         self._print_some(plan.problems, _problem_lines)
         self._print_some(order.notes, _note_lines)
 
@@ -70,39 +81,43 @@ class ImportView:
             click.echo(json.dumps(_plan_object(plan) | {"refusal": refused, "result": None}))
             return
         if refusal:
-            click.echo(f"refused   {refusal.message}")
-            click.echo(f"          what to do: {refusal.hint}")
-        click.echo("dry run: nothing was changed")
+            self._say(f"refused   {refusal.message}")
+            self._say(f"          what to do: {refusal.hint}")
+        self._say("dry run: nothing was changed")
 
     def print_end(self, plan: ImportPlan, report: ImportReport, state_file: Path) -> None:
         """What became of it."""
+        self.close()
         if self._as_json:
             click.echo(json.dumps(_plan_object(plan) | {"refusal": None, "result": _report_object(report, state_file)}))
         else:
             self._print_report(report, state_file)
 
     def _print_report(self, report: ImportReport, state_file: Path) -> None:
-        click.echo(f"added     {report.added}; were in the product: {report.present}")
+        self._say(f"added     {report.added}; were in the product: {report.present}")
         self._print_some(report.bad, _bad_lines)
         if report.active_sims or report.slow_sims:
             parked = f", {len(report.slow_sims)} not yet" if report.slow_sims else ""
-            click.echo(f"SIMs      {report.active_sims} active{parked}")
+            self._say(f"SIMs      {report.active_sims} active{parked}")
         self._print_some(report.slow_sims, _sim_lines)
         if report.simless:
             shown = ", ".join(report.simless[:_SHOWN])
-            click.echo(f"no ICCID  {len(report.simless)}: whether these can connect is not known: {shown}")
+            self._say(f"no ICCID  {len(report.simless)}: whether these can connect is not known: {shown}")
         if report.skipped:
-            click.echo(f"left out  {report.skipped} bad lines")
-        click.echo(report.verdict)
+            self._say(f"left out  {count(report.skipped, 'bad line')}")
+        self._say(report.verdict)
         if report.slow_sims:
-            click.echo(f"remembered in {state_file}")
+            self._say(f"remembered in {state_file}")
 
     def _print_some(self, items: Sequence[ItemT], lines_of: Callable[[ItemT], Sequence[str]]) -> None:
         for item in items[:_SHOWN]:
             for line in lines_of(item):
-                click.echo(escaped(line))
+                self._say(line)
         if len(items) > _SHOWN:
-            click.echo(f"… and {len(items) - _SHOWN} more; --json tells all")
+            self._say(f"… and {len(items) - _SHOWN} more; --json tells all")
+
+    def _say(self, text: str) -> None:
+        print_text(text, 10)
 
 
 def _used(plan: ImportPlan) -> str:

@@ -71,6 +71,8 @@ def login(
     if password_file == otp_file == Path("-"):
         raise click.UsageError("Only one of --password-file and --otp-file can be standard input.")
     chosen = load_profile(profile)
+    if not as_json:
+        click.echo(f"logging in to {chosen.api_url} (profile {chosen.name})", err=True)
     password = _secret(password_file, "Password", "--password-file")
     given = click.get_current_context().find_object(CloudApi)
     api = given or open_cloud(chosen)

@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 
 import click
 
-from particle_dev.cloud.api import CloudApi
-from particle_dev.cloud.profiles import load_profile
+from particle_dev.cloud.api import CloudApi, can_be_sent
+from particle_dev.cloud.profiles import load_profile, require_login
 from particle_dev.cloud.session import open_cloud
 from particle_dev.errors import ConfigError
 from particle_dev.protocol.secret import Secret
 
+_ALONE = "give a file that holds the secret alone"
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
@@ -37,19 +38,34 @@ def opened_cloud(profile: str | None, token_file: Path | None) -> Iterator[Cloud
     if given is not None:
         yield given
         return
-    api = open_cloud(load_profile(profile), token=read_secret(token_file) if token_file else None)
+    chosen = load_profile(profile)
+    api = open_cloud(chosen, token=_read_token(token_file) if token_file else require_login(chosen))
     try:
         yield api
     finally:
         api.link.close()
 
 
+def _read_token(file: Path) -> Secret[str]:
+    """The access token in a file. Raises ConfigError, also for what cannot be a token."""
+    token = read_secret(file)
+    if not can_be_sent(token):
+        raise ConfigError(
+            f"{file}: this is no access token: it holds characters that no token has.",
+            file=str(file),
+            hint="give a file with the 40 characters alone, without quotes or spaces",
+        )
+    return token
+
+
 def read_secret(file: Path) -> Secret[str]:
     """The secret in a file, ``-`` for standard input, without the end of its line. Raises ConfigError."""
     try:
         with click.open_file(str(file), encoding="utf-8") as stream:
-            return Secret(stream.read().strip("\r\n"))
+            secret = Secret(stream.read().strip("\r\n"))
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        hint = "give a file that holds the secret alone"
-        raise ConfigError(f"{file}: cannot be read: {reason}", file=str(file), hint=hint) from error
+        raise ConfigError(f"{file}: cannot be read: {reason}", file=str(file), hint=_ALONE) from error
+    if not secret.reveal():
+        raise ConfigError(f"{file}: the file is empty.", file=str(file), hint=_ALONE)
+    return secret

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,8 +13,9 @@ import platformdirs
 from particle_dev.catalog.skus import sim_class_by_serial_number
 from particle_dev.cli.cloud_common import cloud_command, product_option
 from particle_dev.cli.cloud_options import opened_cloud
-from particle_dev.cli.cloud_output import print_json
+from particle_dev.cli.cloud_output import count, print_json, print_text
 from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.cli.wrap import wrapped
 from particle_dev.cloud.api import CloudApi
 from particle_dev.cloud.product_devices import ProductDevices
 from particle_dev.cloud.products import product
@@ -54,7 +56,7 @@ def retire(
     came back: run the same again, it goes on where it stopped. 4 when one is no member; the others are done.
     """
     permissions = Permissions(may_release=may_release)
-    permissions.require(Effect.RELEASE, f"removing {len(device_ids)} devices from product {product_ref}")
+    permissions.require(Effect.RELEASE, f"removing {count(len(device_ids), 'device')} from product {product_ref}")
     told, missing, unfinished = [], False, False
     with opened_cloud(profile, token_file) as api:
         number = str(product(api, product_ref).id)
@@ -71,12 +73,12 @@ def retire(
                 told.append(state | {"complete": True, "error": None})
             except RemovalIncompleteError as error:
                 unfinished = True
-                told.append(state | {"remaining": error.remaining, "error": f"{error}: {error.hint}"})
+                told.append(state | {"remaining": error.remaining, "error": str(error)})
             except CloudNotFoundError as error:
                 missing = True
-                told.append(state | {"error": f"{error}: {error.hint}"})
+                told.append(state | {"error": str(error)})
             if not as_json:
-                click.echo(f"{device_id}: {told[-1]['error'] or 'out of the product, no SIM left in it'}")
+                print_text(f"{device_id}: {told[-1]['error'] or 'out of the product, no SIM left in it'}")
     if as_json:
         print_json(told)
     return ExitCode.NO_DEVICE if missing else ExitCode.INCOMPLETE if unfinished else ExitCode.OK
@@ -88,7 +90,7 @@ def _warn(api: CloudApi, product_number: str, device_id: str) -> None:
         record = ProductDevices(api, product_number).get(device_id)
         warning = removal_warning(sim_class_by_serial_number(record.serial_number or "")) if record.iccid else None
         if warning is not None:
-            click.echo(f"{device_id}: {warning}", err=True)
+            click.echo(wrapped(f"{device_id}: {warning}", sys.stderr), err=True)
 
 
 def _state_file(where: str, product_number: str, device_id: str) -> Path:

@@ -8,7 +8,7 @@ import click
 
 from particle_dev.cli.cloud_common import cloud_command, may_bill_option, need_yes, product_option, yes_option
 from particle_dev.cli.cloud_options import opened_cloud
-from particle_dev.cli.cloud_output import plain, print_done, print_fields, print_json, print_table
+from particle_dev.cli.cloud_output import count, plain, print_done, print_fields, print_json, print_table
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cloud.sims import Sims
 from particle_dev.permissions import Permissions
@@ -92,7 +92,7 @@ def import_sims(
     """Put SIMs into a product and activate them. Needs --may-bill. The cloud queues it: see 'cloud sims show'."""
     with opened_cloud(profile, token_file) as api:
         Sims(api, product_ref).import_sims(iccids, Permissions(may_bill=may_bill), country=country)
-    print_done(f"the cloud has queued {len(iccids)} SIMs", as_json)
+    print_done(f"the cloud has queued {count(len(iccids), 'SIM')}", as_json)
 
 
 @sims.command("activate")

@@ -16,7 +16,7 @@ from typing import Any
 
 from particle_dev.cloud.back_off import doubled_s
 from particle_dev.cloud.limits import REQUESTS, STREAM_OPENS, Limit, RateLimiter
-from particle_dev.cloud.replies import JsonObject, error_of, is_refusal, json_of
+from particle_dev.cloud.replies import LOG_IN_COMMAND, JsonObject, error_of, is_refusal, json_of
 from particle_dev.errors import (
     CloudAuthError,
     CloudError,
@@ -81,7 +81,7 @@ class CloudApi:
         back_off: BackOff | None = None,
         max_wait_s: float = MAX_WAIT_S,
     ) -> None:
-        if token is not None and not _can_be_sent(token):
+        if token is not None and not can_be_sent(token):
             raise CloudAuthError(
                 "The access token holds characters that no token has.",
                 hint="give the 40 characters alone, without quotes or spaces",
@@ -218,9 +218,7 @@ class CloudApi:
         authorized: bool,
     ) -> HttpRequest:
         if authorized and self.token is None:
-            raise CloudAuthError(
-                "There is no access token.", hint="log in with: particle-dev cloud login, or give a token"
-            )
+            raise CloudAuthError("There is no access token.", hint=f"log in with: {LOG_IN_COMMAND}, or give a token")
         return HttpRequest(
             method,
             tuple(path),
@@ -277,7 +275,7 @@ class CloudApi:
         return error
 
 
-def _can_be_sent(token: Secret[str]) -> bool:
+def can_be_sent(token: Secret[str]) -> bool:
     """True for a token that can stand in a header; the error of any other would quote it."""
     value = token.reveal()
     return bool(value) and value.isascii() and value.isprintable() and " " not in value

@@ -253,9 +253,9 @@ def _development(facts: ProductFacts) -> Iterator[LintFinding]:
         fix = "particle-dev cloud devices set DEVICE --no-development, or name those of the bench with --bench-device"
         yield LintFinding("development", Severity.PROBLEM, where, message, fix, devices)
     else:
-        yield LintFinding(
-            "development", Severity.OK, where, "no device is marked as development device but those named"
-        )
+        but = " but those named" if facts.members.bench_devices else ""
+        message = f"no device is marked as development device{but}"
+        yield LintFinding("development", Severity.OK, where, message)
 
 
 def _integrations(facts: ProductFacts) -> Iterator[LintFinding]:

@@ -12,6 +12,7 @@ from particle_dev.cloud.integrations import Integration, Integrations
 from particle_dev.cloud.order_file import Order
 from particle_dev.cloud.product_devices import ProductDevices
 from particle_dev.cloud.products import product as get_product
+from particle_dev.cloud.replies import LOG_IN_COMMAND
 from particle_dev.cloud.tokens import TokenInfo, token_info, user_name
 from particle_dev.errors import CloudRefusedError, FormatError
 from particle_dev.protocol.module import parse
@@ -69,7 +70,7 @@ def read_facts(
 
 _API_USER = Unread(
     "an API user does not see the integrations of the account that claims devices",
-    "run this once with the token of a user: particle-dev cloud login",
+    f"run this once with the token of a user: {LOG_IN_COMMAND}",
 )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -32,9 +33,13 @@ class Proven:
 
 
 class Canary:
-    """Sends canaries while a stream is open and judges by their return. One thread ticks, another reports events."""
+    """Sends canaries while a stream is open and judges by their return. One thread ticks, another reports events.
 
-    def __init__(self, api: CloudApi, scope: StreamScope) -> None:
+    ``on_proven`` is called, by the thread that reports events, when the first canary of a stretch came back.
+    """
+
+    def __init__(self, api: CloudApi, scope: StreamScope, *, on_proven: Callable[[], None] = lambda: None) -> None:
+        self._on_proven = on_proven
         # One try, without waiting: a canary that is late is worth nothing.
         self._api = CloudApi(
             api.link, api.limiter, token=api.token, clock=api.clock, rng=api.rng,
@@ -102,11 +107,15 @@ class Canary:
         """Whether this is a canary, of ours or of another program: nothing for consumers."""
         if not event.name.startswith(PREFIX):
             return False
+        is_first = False
         with self._lock:
             if event.name == self._name and self._out is not None and event.data == self._out[0]:
                 sent_at = self._out[1]
+                is_first = self._current is None
                 self._current = Proven(self._current.since if self._current else sent_at, sent_at)
                 self._out = None
+        if is_first:
+            self._on_proven()
         return True
 
     def blind_since(self) -> datetime:

@@ -86,6 +86,8 @@ class SseSource:
         self.malformed = 0
         self.on_open: Callable[[], None] = lambda: None
         """Called each time that a stream is open."""
+        self.on_proven: Callable[[], None] = lambda: None
+        """Called when a canary came back, the first one of each stream."""
         self._refusals = 0
         self._api = api
         self._scope = scope
@@ -94,7 +96,7 @@ class SseSource:
         self._pause = pause or self._stopping.wait
         self._lock = threading.Lock()
         self._stream: HttpStream | None = None
-        self._canary = Canary(api, scope) if canary else None
+        self._canary = Canary(api, scope, on_proven=self._tell_proven) if canary else None
 
     def run(self, sink: EventSink) -> None:
         """As :class:`EventSource` says. Raises CloudAuthError, CloudDeniedError, CloudNotFoundError and such."""
@@ -135,6 +137,10 @@ class SseSource:
                 _log.info("events of %s: %s; again in %.1f s", self.name, reason, wait_s)
                 if self._pause(wait_s):
                     return
+
+    def _tell_proven(self) -> None:
+        # Who listens says so after this was made.
+        self.on_proven()
 
     def stop(self) -> None:
         """As :class:`EventSource` says."""

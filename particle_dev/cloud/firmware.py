@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from particle_dev.cloud.api import CloudApi
+from particle_dev.cloud.groups import groups as get_groups
 from particle_dev.cloud.product_devices import ProductDevices
 from particle_dev.cloud.product_firmware import check_first_release, check_product_version, is_wildcard
 from particle_dev.cloud.records import DeviceRecord
@@ -33,6 +34,8 @@ from particle_dev.protocol.module_values import Module
 from particle_dev.transport.base import HttpFile
 
 TRANSFER_TIMEOUT_S = 120.0
+_SHOWN = 5
+"""Versions named in an error, the highest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,26 @@ class ProductFirmwares:
     def get(self, version: int) -> ProductFirmware:
         """One version. Scope ``firmware:get``. Raises CloudNotFoundError."""
         return ProductFirmware.from_json(self._api.get_object((*self._path, version)))
+
+    def require(self, version: int, *, groups: Sequence[str] = ()) -> None:
+        """Check that the product has this version, and these groups. Scopes ``firmware:list``, ``groups:list``.
+
+        Raises CloudNotFoundError, before something is asked for that would reach nobody.
+        """
+        versions = [f.version for f in self.list()]
+        if version not in versions:
+            known = f"; it has {', '.join(map(str, versions[:_SHOWN]))}" if versions else ""
+            raise CloudNotFoundError(
+                f"Product {self._product_ref} has no firmware version {version}{known}.",
+                hint="choose one of `particle-dev cloud firmware list`, or upload it first",
+            )
+        there = {g.name for g in get_groups(self._api, self._product_ref)} if groups else set()
+        missing = [name for name in groups if name not in there]
+        if missing:
+            raise CloudNotFoundError(
+                f"Product {self._product_ref} has no group {', '.join(missing)}.",
+                hint="choose one of `particle-dev cloud groups list`, or create it first",
+            )
 
     def binary(self, version: int) -> bytes:
         """The file of a version. Scope ``firmware.binary:get``. Raises CloudNotFoundError."""

@@ -138,13 +138,19 @@ class ImportPlan:
         """What the import brings that costs or cannot be called back, in sentences."""
         told = []
         if self.add and self.account.capacity.plan.name is PlanName.FREE:
-            told.append(f"{len(self.add)} devices count against the free plan at once")
+            one = len(self.add) == 1
+            which = "1 device counts" if one else f"{len(self.add)} devices count"
+            told.append(f"{which} against the free plan at once")
         elif self.add:
-            told.append(f"each of {len(self.add)} devices counts from its first connection on, and then every month")
+            which = "the device" if len(self.add) == 1 else f"each of {len(self.add)} devices"
+            told.append(f"{which} counts from its first connection on, and then every month")
         if self.add and self.has_sims:
-            told.append("their SIMs are activated: from then on every boot of an application can connect")
+            sims = "its SIM is" if len(self.add) == 1 else "their SIMs are"
+            told.append(f"{sims} activated: from then on every boot of an application can connect")
         if self.sims:
-            told.append(f"{len(self.sims)} SIM cards are activated")
+            told.append(
+                "1 SIM card is activated" if len(self.sims) == 1 else f"{len(self.sims)} SIM cards are activated"
+            )
         if self.blocks and self.blocks[1] > self.blocks[0]:
             told.append(f"blocks: {self.blocks[0]} now, {self.blocks[1]} once all of them have connected")
         return tuple(told)

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from particle_dev.cloud.api import API_URL
-from particle_dev.errors import ConfigError
+from particle_dev.cloud.replies import LOG_IN_COMMAND
+from particle_dev.errors import CloudAuthError, ConfigError
 from particle_dev.protocol.secret import Secret
 
 DEFAULT_PROFILE = "particle"
@@ -58,6 +59,18 @@ def load_profile(name: str | None = None, folder: Path | None = None) -> Profile
         access_token=Secret(token) if token else None,
         username=_text(data, "username", file),
         file=file,
+    )
+
+
+def require_login(profile: Profile) -> Secret[str]:
+    """The profile's access token. Raises CloudAuthError, which names the profile, when nobody is logged in."""
+    if profile.access_token is not None:
+        return profile.access_token
+    what = "has no access token: nobody is logged in" if profile.file.exists() else "is not there"
+    command = f"{LOG_IN_COMMAND} --profile {profile.name}"
+    raise CloudAuthError(
+        f"The profile {profile.name!r} {what} ({profile.file}).",
+        hint=f"log in with: {command}, name another one with --profile, or give a token with --token-file",
     )
 
 

@@ -31,7 +31,15 @@ from particle_dev.transport.base import HttpReply
 MAX_TEXT = 300
 """Characters of the cloud's words that an error quotes."""
 _CODE = re.compile("[a-z]+(_[a-z]+)*")
-_LOG_IN = "log in again with: particle-dev cloud login, or give another token"
+LOG_IN_COMMAND = "particle-dev cloud login --username MAIL --save"
+_LOG_IN = f"log in again with: {LOG_IN_COMMAND}, or give another token"
+_TRY_OPENING = re.compile(r"[,.:;]? *(?:please )?try opening https?://\S+", re.IGNORECASE)
+"""What the cloud says of devices that it does not show. A token in an address is no advice."""
+_ONE_DEVICE = re.compile(r"[A-Z]+ /v1/devices/[^/]+")
+_ADD_PRODUCT = (
+    "check the id; a device that is not claimed to this account is reached through its product only: "
+    "add --product ID (an API user needs the scope for it too)"
+)
 _DEVICE_TIMEOUT_TEXTS = ("timed out", "isn't online", "didn't hear back", "device is not connected", "not online")
 _AUTH_CODES = frozenset({"invalid_token", "invalid_grant", "invalid_client"})
 
@@ -75,6 +83,7 @@ def error_of(reply: HttpReply, where: str, *, now: datetime | None = None) -> Cl
             return e
         body = None
     code, text = error_texts(body)
+    text = _TRY_OPENING.sub("", text)
     said = f"{where}: {_shortened(text) or f'HTTP status {status}'}"
     if status in (429, 529):
         return CloudLimitError(
@@ -105,7 +114,9 @@ def error_of(reply: HttpReply, where: str, *, now: datetime | None = None) -> Cl
             where=where,
             status=status,
             code=code or None,
-            hint="check id and product, and that this account may do it; an API user needs the scope for it",
+            hint=_ADD_PRODUCT
+            if _ONE_DEVICE.match(where)
+            else "check id and product, and that this account may do it; an API user needs the scope for it",
         )
     if status == 401 or code in _AUTH_CODES or "access token" in text.lower():
         hint = "check user name and password" if code == "invalid_grant" else _LOG_IN
@@ -118,7 +129,9 @@ def error_of(reply: HttpReply, where: str, *, now: datetime | None = None) -> Cl
             where=where,
             status=status,
             code=code or None,
-            hint="check the id, and that it belongs to this product or account",
+            hint=_ADD_PRODUCT
+            if _ONE_DEVICE.match(where)
+            else "check the id, and that it belongs to this product or account",
         )
     if status >= 500:
         return CloudServerError(

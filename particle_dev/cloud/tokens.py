@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from particle_dev.cloud.api import CloudApi
 from particle_dev.cloud.limits import FAILED_LOGINS, LOGINS
-from particle_dev.cloud.replies import JsonObject
+from particle_dev.cloud.replies import LOG_IN_COMMAND, JsonObject
 from particle_dev.errors import CloudAuthError, CloudLimitError, MfaRequiredError, ScopeMissingError
 from particle_dev.protocol.secret import Secret
 
@@ -48,7 +48,9 @@ JOB_SCOPES: Mapping[str, frozenset[str]] = {
         }
     ),
     "undo": frozenset({"devices:remove", "devices:release", "sims:update", "sims:remove"}),
-    "release firmware": frozenset({"firmware:create", "firmware:release", "firmware.binary:get", "groups.impact:get"}),
+    "release firmware": frozenset(
+        {"firmware:create", "firmware:release", "firmware.binary:get", "groups.impact:get", "groups:list"}
+    ),
     "billing evidence": frozenset(
         {
             "service_agreements:list",
@@ -168,7 +170,7 @@ def require_scopes(api: CloudApi, scopes: Iterable[str], job: str, *, duration_s
     if left_s is not None and left_s <= duration_s:
         raise CloudAuthError(
             f"The access token expires at {info.expires_at:%Y-%m-%d %H:%M} UTC, before {job} is done.",
-            hint="log in again with: particle-dev cloud login, or give a token that lives longer",
+            hint=f"log in again with: {LOG_IN_COMMAND}, or give a token that lives longer",
         )
     missing = sorted(s for s in set(scopes) if not _covered(s, info.scopes)) if info.scopes else []
     if missing:

@@ -99,7 +99,7 @@ def identify(word: str, expected: IdentifierKind | None = None) -> Identifier | 
     if found is not None:
         return found
     wanted = _WANTED[expected]
-    return Misread(f"not_{expected}", f"this is no {expected.noun}: {wanted}", _TAKE_ORIGINAL)
+    return Misread(f"not_{expected}", f"this is no {expected.noun}, which has {wanted}", _TAKE_ORIGINAL)
 
 
 _TAKE_ORIGINAL = "take it from the original file, from the label or from the device"

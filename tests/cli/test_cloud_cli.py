@@ -1,6 +1,7 @@
 """``particle-dev cloud …`` from the command line, with the client before the simulated cloud."""
 
 import json
+import re
 import socket
 import stat
 import threading
@@ -10,6 +11,7 @@ import httpx2
 import pytest
 from click.testing import CliRunner
 from particle_harness.cloud import SimDevice
+from particle_harness.cloud.tables import Device
 
 from particle_dev.cli.cloud_output import plain
 from particle_dev.cli.exit_codes import ExitCode, exit_code_of
@@ -17,9 +19,11 @@ from particle_dev.cli.root import root
 from particle_dev.cloud.api import CloudApi
 from particle_dev.cloud.limits import MemoryLimitStore, RateLimiter
 from particle_dev.cloud.records import SimRecord
+from particle_dev.cloud.replies import LOG_IN_COMMAND
 from particle_dev.errors import (
     CloudAuthError,
     CloudDeniedError,
+    CloudNotFoundError,
     ConfigError,
     EventSourceError,
     LinkAccessError,
@@ -64,6 +68,11 @@ def online(site, member):
 def run(site, *arguments, product=True, **options):
     words = ["cloud", *arguments, *(["--product", str(site.product.id)] if product else [])]
     return Done(CliRunner().invoke(root, words, obj=site.api, standalone_mode=False, **options))
+
+
+def run_without_site(*words):
+    """With the cloud that options and profile name; for what fails before anything is sent."""
+    return Done(CliRunner().invoke(root, ["cloud", *words], standalone_mode=False))
 
 
 class Done:
@@ -257,6 +266,51 @@ def test_firmware(site, online, tmp_path):
     assert run(site, "firmware", "release", "2").exit_code == ExitCode.USAGE
 
 
+def test_a_release_of_nothing_or_to_nobody_is_refused_also_as_a_dry_run(site, tmp_path):
+    (tmp_path / "1.bin").write_bytes(application(1, site.product.id))
+    assert run(site, "firmware", "upload", str(tmp_path / "1.bin"), "--title", "v1").exit_code == 0
+    before = site.sent("PUT", "/release")
+    for words, missing in ((("9", "--default"), "version 9; it has 1"), (("1", "--group", "nope"), "group nope")):
+        for how in ("--dry-run", UPDATE):
+            done = run(site, "firmware", "release", *words, how)
+            assert isinstance(done.exception, CloudNotFoundError)
+            assert missing in done.exception.message
+            assert "would be flashed" not in done.stdout
+    assert site.sent("PUT", "/release") == before
+
+
+def test_a_device_is_not_locked_to_a_version_that_is_not_there(site, member):
+    done = run(site, "devices", "lock", member.id, "3", UPDATE)
+    assert isinstance(done.exception, CloudNotFoundError)
+    assert "version 3" in done.exception.message
+    assert result(run(site, "devices", "show", member.id, "--json"))["desired_firmware_version"] is None
+
+
+def test_who_owns_nothing_loses_nothing(site, member):
+    done = run(site, "devices", "unclaim", member.id, "--yes")
+    assert (done.exit_code, done.stdout) == (0, f"{member.id} has no owner: nothing was changed\n")
+    assert site.sent("DELETE", "/owner") == 0
+    owned = site.sim.store.get(Device, member.id)
+    owned.owner_id = site.owner.id
+    site.sim.store.put(owned)
+    assert "is unclaimed" in run(site, "devices", "unclaim", member.id, "--yes").stdout
+    assert result(run(site, "devices", "show", member.id, "--json"))["owner"] is None
+
+
+@pytest.mark.parametrize("words", [("devices", "show"), ("ping",)])
+def test_a_device_that_is_not_claimed_needs_its_product(site, member, words):
+    done = run(site, *words, member.id, product=False)
+    assert "--product" in done.exception.hint
+    assert "access_token=" not in str(done.exception)
+    assert "didn't recognize that device" in done.exception.message
+
+
+def test_a_period_ends_on_a_day(site):
+    header, row = run(site, "usage", "--org", "acme", product=False).stdout.splitlines()
+    assert "period to" in header
+    assert ":" not in row
+
+
 def test_a_binary_over_the_air(site, online, tmp_path):
     (tmp_path / "a.bin").write_bytes(application(7, site.product.id))
     assert run(site, "devices", "set", online.id, "--development").exit_code == 0
@@ -344,6 +398,33 @@ def test_a_one_time_password_is_in_no_command_line(site, home, tmp_path):
     assert out.read_text().strip()
     assert "123456" not in done.output
     assert run(site, *words[:3], "--password-file", "-", "--otp-file", "-", "--save", product=False).exit_code == 2
+
+
+def test_the_command_of_the_hint_logs_in(site, home, tmp_path):
+    assert not home.joinpath(".particle").exists()
+    done = run_without_site("whoami", "--profile", "nosuch")
+    assert isinstance(done.exception, CloudAuthError)
+    assert "'nosuch' is not there" in done.exception.message
+    command = re.search(r"particle-dev (cloud login .*?),", done.exception.hint)[1]
+    words = command.replace("MAIL", "me@example.com").split()
+    assert words[1:] == [*LOG_IN_COMMAND.replace("MAIL", "me@example.com").split()[2:], "--profile", "nosuch"]
+    password = tmp_path / "password"
+    password.write_text("password\n")
+    done = run(site, *words[1:], "--password-file", str(password), product=False)
+    assert done.exit_code == 0
+    assert "logging in to https://api.particle.io (profile nosuch)" in done.stderr
+    saved = home / ".particle" / "nosuch.config.json"
+    saved.write_text("{}")
+    assert "nobody is logged in" in run_without_site("whoami", "--profile", "nosuch").exception.message
+
+
+@pytest.mark.parametrize("content", ["", "\n", "two words", "tök"])
+def test_a_file_without_a_token_is_bad_input(home, tmp_path, content):
+    (tmp_path / "token").write_text(content, encoding="utf-8")
+    done = run_without_site("whoami", "--token-file", str(tmp_path / "token"))
+    assert isinstance(done.exception, ConfigError)
+    assert done.exit_code == ExitCode.BAD_INPUT
+    assert "token" in done.exception.message
 
 
 def test_nothing_is_written_without_being_asked(site, home):
@@ -452,6 +533,7 @@ def test_events_end_after_a_number(site):
             lines = [json.loads(line) for line in done.stdout.splitlines()]
             text = run(site, "events", "hil/", "--max", "1").stdout
             few = run(site, "events", "nothing/", "--max", "1", "--duration", "0.2")
+            told = run(site, "events", "hil/", "--max", "1").stderr
         finally:
             stop.set()
             publisher.join()
@@ -462,6 +544,7 @@ def test_events_end_after_a_number(site):
     assert record.id in text
     assert "\x1b" not in text
     assert few.exit_code == ExitCode.INCOMPLETE
+    assert "listening to events of product" in told
     assert isinstance(refused.exception, EventSourceError)
     assert "not claimed to this account" in refused.exception.message
 

@@ -67,6 +67,9 @@ def test_one_that_is_no_member_is_told_and_the_others_are_done(site, member):
     done = run(site, "devices", "retire", stranger.id, member.id, "--may-release")
     assert done.exit_code == ExitCode.NO_DEVICE
     assert f"{member.id}: out of the product" in done.stdout
+    (told,) = [line for line in done.stdout.splitlines() if line.startswith(stranger.id)]
+    assert told.count("check") <= 1
+    assert "; " in told
     assert Sims(site.api, site.product.id).find(member.iccid) is None
 
 

@@ -89,6 +89,12 @@ def test_devices_in_quarantine_are_noted_and_not_counted_as_members():
     assert found["wrong_platform"].severity is Severity.OK
 
 
+@pytest.mark.parametrize(("bench", "words"), [((), "device"), ((B,), "device but those named")])
+def test_devices_of_the_bench_are_spoken_of_when_some_are_named(bench, words):
+    facts = replace(GOOD, members=members(device(), device(B, development=bool(bench)), bench_devices=bench))
+    assert findings(facts)["development"].message.endswith(f"development {words}")
+
+
 class TestWildcardFirmware:
     WILD = replace(FIRMWARE, product_id=None, is_wildcard=True)
 

@@ -270,12 +270,12 @@ def test_stopping_closes_the_stream_and_ends_the_run():
 # ---- canaries ---------------------------------------------------------------------------------------------------
 
 
-def canary():
+def canary(on_proven=lambda: None):
     clock = VirtualClock()
     link = Script(clock, [[]])
     limiter = RateLimiter(MemoryLimitStore(), clock, boot="one")
     api = CloudApi(link, limiter, token=Secret("t"), clock=clock, rng=random.Random(1))
-    return clock, link, Canary(api, StreamScope(product_ref=100))
+    return clock, link, Canary(api, StreamScope(product_ref=100), on_proven=on_proven)
 
 
 def back(link):
@@ -300,6 +300,19 @@ def test_canaries_that_return_prove_a_stretch():
     bird.tick()
     bird.takes(back(link))
     assert len(bird.proven()) == 2
+
+
+def test_the_first_canary_that_returns_on_a_stream_is_told():
+    told = []
+    clock, link, bird = canary(lambda: told.append(clock.monotonic_s()))
+    for streams in (1, 2):
+        bird.stream_opened()
+        for _ in range(3):
+            bird.tick()
+            bird.takes(back(link))
+            clock.sleep(EVERY_S)
+        bird.stream_closed()
+        assert len(told) == streams
 
 
 def test_a_canary_that_does_not_return_ends_the_stream_although_bytes_arrive():

@@ -139,11 +139,18 @@ class TestWhatItCosts:
         told = plan_of(f"{A}\n{B}\n", of=account(PlanName.FREE)).consequences()
         assert told[0] == "2 devices count against the free plan at once"
 
+    def test_one_device_is_spoken_of_as_one(self):
+        told = plan_of(f"{A}\n").consequences()
+        assert told[0].startswith("the device counts from its first connection")
+        assert told[1].startswith("its SIM is activated")
+        free = plan_of(f"{A}\n", of=account(PlanName.FREE)).consequences()
+        assert free[0] == "1 device counts against the free plan at once"
+
     def test_on_others_from_the_first_connection_on(self):
         assert "first connection" in plan_of(f"{A}\n").consequences()[0]
 
     def test_sims_are_activated_where_there_are_any(self):
-        assert any("SIMs are activated" in told for told in plan_of(A).consequences())
+        assert any("SIM is activated" in told for told in plan_of(A).consequences())
         assert not any("SIM" in told for told in plan_of("0a10aced202194944a0abcde", product=P2).consequences())
 
     def test_nothing_to_add_costs_nothing(self):

@@ -67,7 +67,11 @@ def _link_option(command: Any) -> Any:
 @click.option("--plan", type=click.Choice(_PLANS), default="basic", show_default=True, help="Who is billed when.")
 @click.option("--product", "products", multiple=True, metavar="PLATFORM", help="A product for it; may be repeated.")
 @click.option(
-    "--made", type=_made, multiple=True, help="Devices that Particle has made: ids in FILE, or COUNT new ones."
+    "--made",
+    type=_made,
+    multiple=True,
+    metavar="PLATFORM:FILE|COUNT",
+    help="Devices that Particle has made: ids in FILE, or COUNT new ones.",
 )
 @_json_option
 def cloud(
@@ -153,7 +157,11 @@ def fault(link: str, table: str, as_json: bool) -> None:
     except ValueError as error:
         raise click.BadParameter(f"no JSON: {error}", param_hint="FAULT") from error
     answer = _ask(link, request)
-    click.echo(json.dumps(answer) if as_json else f"{answer['faults']} faults are set")
+    click.echo(json.dumps(answer) if as_json else _faults_set(answer["faults"]))
+
+
+def _faults_set(number: int) -> str:
+    return "1 fault is set" if number == 1 else f"{number} faults are set"
 
 
 @click.command()
