@@ -12,6 +12,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from click.testing import CliRunner
+from particle_harness.cloud.command import _faults_set, cloud
 
 PARTICLE_DEV = Path(sys.executable).with_name("particle-dev")
 
@@ -124,6 +126,15 @@ def test_a_cloud_with_its_devices_ledger_faults_and_time(start, tmp_path):
 )
 def test_what_cannot_be_is_said(arguments, code):
     assert "error" in run(*arguments, code=code)[0]
+
+
+@pytest.mark.parametrize(("number", "words"), [(0, "0 faults are set"), (1, "1 fault is set"), (2, "2 faults are set")])
+def test_faults_are_counted(number, words):
+    assert _faults_set(number) == words
+
+
+def test_help_names_the_parts_of_made():
+    assert "PLATFORM:FILE|COUNT" in CliRunner().invoke(cloud, ["--help"]).output
 
 
 def test_a_wrong_token_is_refused(start):
