@@ -28,6 +28,7 @@ EVIDENCE_IDS = {
     "no_credentials": "no Wi-Fi network is stored",
     "own_application": "an application of ours runs, which connects only when told to",
     "sim_off": "the SIM was not active",
+    "seen": "it was here, and had power: the window begins then at the latest",
 }
 """Kinds of evidence by id. ``dfu``, ``off``, ``halted`` and ``listening`` each keep a unit off the air; what the others
 are worth, :mod:`particle_dev.cloud.gate` says."""
@@ -120,6 +121,11 @@ def held_halted(since: datetime, until: datetime) -> Evidence:
 def held_off(since: datetime, until: datetime) -> Evidence:
     """Without power for the whole stretch, by the switch of the bench."""
     return Evidence("off", "without power", "power switch of the bench", since, until)
+
+
+def seen_here(at: datetime) -> Evidence:
+    """Known to a station at that moment, of which nothing else tells: it holds nothing back, and begins the window."""
+    return Evidence("seen", "seen in the station", "USB", at, at)
 
 
 def held_listening(counters: Evidence) -> Evidence | None:

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from particle_dev.catalog.platforms import UsbMode
-from particle_dev.cloud.metering import BillingFinding, Evidence, held_in_dfu, held_off
+from particle_dev.cloud.metering import BillingFinding, Evidence, held_in_dfu, held_off, seen_here
 from particle_dev.device.discovery import device_at
 from particle_dev.device.model import Device
 from particle_dev.errors import DeviceModeError
 from particle_dev.station.bench import Slot
 from particle_dev.station.events import StepStatus, parse_timestamp
-from particle_dev.station.run_record import UnitRecord
+from particle_dev.station.run_record import StepRecord, UnitRecord
 from particle_dev.station.verdict_data import evidence_from_data
 
 _SENDING = ("enter_dfu", "probe_park")
@@ -84,6 +84,9 @@ class Observations:
         known = [evidence_from_data(e) for s in steps for e in s.evidence.get("observed", ())]
         self._recalled = frozenset([*known, *prior.billing.evidence])
         self.evidence = list(dict.fromkeys([*self.evidence, *known, *prior.billing.evidence]))
+        first = _first_seen(prior)
+        if first is not None:
+            self.evidence.append(seen_here(parse_timestamp(first.started_at)))
         switched_off_at = prior.attempts[-1].switched_off_at if prior.attempts else None
         if switched_off_at is not None and self.off_until is not None:
             # The journal cuts off parts of milliseconds: it had power a little longer than it says.
@@ -107,16 +110,29 @@ class Observations:
 def held_since(prior: UnitRecord, device: Device, *, boots_only_dfu: bool) -> datetime | None:
     """Since when a board has been in the DFU mode into which an earlier attempt sent it, by the rule of
     :meth:`Observations.recall_dfu`; None when nobody can tell."""
-    steps = [s for a in prior.attempts for s in a.steps]
-    sent = [s for s in steps if s.name in _SENDING and s.status is not StepStatus.FAILED]
-    if device.mode is not UsbMode.DFU or not sent:
+    if device.mode is not UsbMode.DFU:
         return None
-    since = parse_timestamp(sent[-1].started_at)
+    steps = [s for a in prior.attempts for s in a.steps]
     offs = [a.switched_off_at for a in prior.attempts if a.switched_off_at is not None]
     offs += [s.started_at for s in steps if s.name == "park" and s.evidence.get("power") == "off"]
+    sent = [s for s in steps if s.name in _SENDING and s.status is not StepStatus.FAILED]
+    if not sent:
+        # It came in DFU mode, and nobody had to send it there.
+        first = _first_seen(prior)
+        came_so = first is not None and first.evidence.get("mode") == str(UsbMode.DFU)
+        if first is None or not came_so or first.evidence.get("usb_address") != device.usb.address or offs:
+            return None
+        return parse_timestamp(first.started_at)
+    since = parse_timestamp(sent[-1].started_at)
     flashed = any(s.name in ("copy", "flash") and parse_timestamp(s.started_at) >= since for s in steps)
     # The station died before it saw where the board enumerated: seconds, which are given to it.
     unseen = sent[-1].duration_s is None
     address = sent[-1].evidence.get("attempt", {}).get("usb_address")
     stayed = (unseen or address == device.usb.address) and all(parse_timestamp(off) < since for off in offs)
     return since if stayed or (boots_only_dfu and flashed) else None
+
+
+def _first_seen(prior: UnitRecord) -> StepRecord | None:
+    """The step in which the unit was first known; None: no attempt came so far."""
+    steps = (s for a in prior.attempts for s in a.steps)
+    return next((s for s in steps if s.name == "identify" and "usb_address" in s.evidence), None)

@@ -161,10 +161,21 @@ def connects_then_forgets(world, seconds):
     use(world, "particle-usb: clear networks", {})
 
 
+def connects_then_dfu(world, seconds):
+    let_pass(world, 60 + seconds)
+    use(world, "14400 baud", {})
+
+
+def reset_connects_then_dfu(world, seconds):
+    button_and_back(world, 60 + seconds)
+
+
 SOMEBODY = {
     "waits": let_pass,
     "lets it connect, then listen": connects_then_listens,
     "lets it connect, then forget": connects_then_forgets,
+    "lets it connect, then DFU": connects_then_dfu,
+    "resets, lets it connect, then DFU": reset_connects_then_dfu,
     "presses reset": button,
     "presses reset, later DFU": button_and_back,
     "interrupts the power": glitch,
@@ -189,6 +200,7 @@ CONSPIRACIES = {
     "record and counters": (True, True, "hears"),
     "record, counters, and a gap": (True, True, "gap"),
     "a late record, counters, and a gap": ("late", True, "gap"),
+    "counters and stream, and a late record": ("late", True, "deaf"),
     "record and stream": (True, False, "deaf"),
     "counters and stream": (False, True, "deaf"),
 }
@@ -219,6 +231,7 @@ def conspire(world, record, counters, stream):
         world.cloud.faults._faults.append(fault)
     elif record:
         world.cloud.add_fault({"do": "hide_connection", "count": 0})
+        world.cloud.add_fault({"do": "lie_online", "online": False, "count": 0})
     if counters:
         told = world.board._system.diagnostics
         innocent = ("cloud:stat", "cloud:connatt", "cloud:dconn", "cloud:err", "net:connatt", "net:dconn", "net:stat")

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,11 +12,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from particle_harness.boot import decide_boot
 from particle_harness.radio import EVENTS as RADIO_EVENTS
 
+from particle_dev.cloud.event_canary import EVERY_S as CANARY_EVERY_S
 from particle_dev.cloud.metering import BillingVerdict
 from particle_dev.cloud.strategies import Strategy
 from particle_dev.device.discovery import device_at
 from particle_dev.errors import ParticleDevError
 from particle_dev.protocol.module import parse
+from particle_dev.station import guard as station_guard
 from particle_dev.station.guard import UnitGuard
 from tests.station.foreign_tools import TOOLS, usable_tools, use
 from tests.station.guard_acts import (
@@ -36,6 +39,8 @@ NOT_STARTED = BillingVerdict.NOT_STARTED
 PENDING = {"restart", "leave_dfu", "install_update", "enumerate", "start_serial_port", "replug"}
 RESTARTS = {"restart", "leave_dfu", "install_update", "replug", "watchdog"}
 """On a board's agenda: it is going to boot, whatever is called now."""
+IDENTIFIED = 2
+"""The line of a run's journal that holds its first evidence: a unit has begun, identify has begun, identify is over."""
 TALLY: Counter[str] = Counter()
 
 
@@ -163,7 +168,9 @@ class GuardMachine(RuleBasedStateMachine):
             use(self.world, names[number % len(names)], self.sets)
             TALLY["acts of foreign tools"] += 1
 
-    @rule(name=st.sampled_from(["set", "set with our application", "application", "unmet", "system"]))
+    @rule(
+        name=st.sampled_from(["set", "set with our application", "our application", "application", "unmet", "system"])
+    )
     def gang_programmer(self, name):
         TALLY["steps"] += 1
         if self.world.board.state.runs in ("off", "dfu", "hung"):
@@ -275,21 +282,25 @@ class GuardMachine(RuleBasedStateMachine):
 
         ours = frozenset([parse(w.ours).sha256.stored.hex()])
         guard = w.guard(strategy, semi_automatic_apps=ours) if strategy else None
-        with self._unless_it_goes_online("station", cut, self.sets[modules], excused=somebody is not None):
+        quiet_if = self._unless_it_goes_online("station", cut, self.sets[modules], excused=somebody is not None)
+        with gate_cases() as cases, quiet_if:
             record = w.run(guard, shelf=Shelf(self.sets[modules]), on_event=interfere, lives=lives)
         TALLY["stations killed"] += w.mortal.is_dead
         w.cloud.advance()
         if record is not None:
             self._judge(record)
+            if record.gate.verdict is NOT_STARTED and needs_our_application(cases[-1]):
+                TALLY["never billed, thanks to an application of ours"] += 1
 
     @rule(
         name=st.sampled_from(sorted(CONSPIRACIES)),
-        somebody=st.sampled_from(["lets it connect, then listen", "lets it connect, then forget", "waits"]),
-        when=st.sampled_from([0, 0, 0, 1, 2, 4]),
+        somebody=st.sampled_from([*sorted(n for n in SOMEBODY if "connect" in n), "waits"]),
+        when=st.sampled_from([0, 0, 1, 2, 4, 6, 8, 10, 12, 16]),
         strategy=st.sampled_from([Strategy.C, Strategy.C, Strategy.B]),
         platform=PLATFORMS,
+        killed=st.booleans(),
     )
-    def conspiracy(self, name, somebody, when, strategy, platform):
+    def conspiracy(self, name, somebody, when, strategy, platform, killed):
         """Two of three witnesses lie, or cannot tell, about what happens while the station has a new board."""
         TALLY["steps"] += 1
         TALLY["conspiracies"] += 1
@@ -299,6 +310,10 @@ class GuardMachine(RuleBasedStateMachine):
         w.program(self.sets["set"])
         w.make_ready_to_connect()
         w.open_stream()
+        for _ in range(3):
+            # Proven to be alive before the board has power; otherwise a gap would be one doubt among others.
+            w.clock.sleep(CANARY_EVERY_S)
+            w.stream.proven()
         conspire(w, record, counters, stream)
         seen = [0]
 
@@ -312,11 +327,21 @@ class GuardMachine(RuleBasedStateMachine):
                 if stream == "gap":
                     w.stream.open()
 
-        record = w.run(w.guard(strategy), shelf=Shelf(self.sets["set"]), on_event=interfere)
+        shelf = Shelf(self.sets["set"])
+
+        def interfere_at_death(kind, step):
+            interfere(kind, step)
+            if seen[0] == when + 1 and when >= IDENTIFIED:
+                # Before that it has observed nothing, and the unit has not come here yet.
+                w.mortal.die()
+
+        record = w.run(w.guard(strategy), shelf=shelf, on_event=interfere_at_death if killed else interfere)
+        if w.mortal.is_dead:
+            record = w.run(w.guard(strategy), shelf=shelf)
         w.cloud.advance()
         TALLY["conspiracies about a connection"] += w.cloud.ledger.has_connected(w.device_id)
         if record is not None:
-            self._judge(record, window_is_sure=False)
+            self._judge(record, window_is_sure=not counters)
         confess(w)
         w.forget_runs()  # A folder whose station was lied to stays wrong about that time.
 
@@ -328,7 +353,6 @@ class GuardMachine(RuleBasedStateMachine):
         ledger, billing, gate = w.cloud.ledger, record.billing, record.gate
         if gate.verdict is NOT_STARTED:
             TALLY["never billed, said the gate"] += 1
-            TALLY["with an application of ours"] += "own_application" in {e.id for e in billing.evidence}
             assert not ledger.metered(w.device_id), (gate, ledger.entries(w.device_id))
             assert not ledger.has_connected(w.device_id)
         since_baseline = w.sessions_since_baseline
@@ -394,6 +418,24 @@ class StaysQuiet:
             TALLY["excused: the power was cut when the set was complete"] += 1
             return
         assert quiet(board), (self.name, board.state.runs, board.state.reasons, board.state.events)
+
+
+@contextmanager
+def gate_cases():
+    """What the gate is asked meanwhile."""
+    cases = []
+    real = station_guard.evaluate
+    station_guard.evaluate = lambda case: cases.append(case) or real(case)
+    try:
+        yield cases
+    finally:
+        station_guard.evaluate = real
+
+
+def needs_our_application(case):
+    """Whether nothing else than an application of ours (D6) kept the unit off the air for a while."""
+    others = tuple(e for e in case.evidence if e.id != "own_application")
+    return station_guard.evaluate(replace(case, evidence=others)).verdict is not NOT_STARTED
 
 
 def quiet(board):

@@ -140,8 +140,12 @@ class Mortal:
             return
         self._left -= 1
         if self._left < 0:
-            self.is_dead = True
-            raise Killed
+            self.die()
+
+    def die(self):
+        """Now."""
+        self.is_dead = True
+        raise Killed
 
     def _counted(self, call):
         def made(*arguments, **named):

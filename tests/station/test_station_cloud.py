@@ -23,6 +23,7 @@ from particle_dev.protocol.module import parse
 from particle_dev.station import cloud_steps, observations
 from particle_dev.station.cloud_steps import CLOUD_POLL_S
 from particle_dev.station.recipe import Limits, ProbeChoice
+from tests.station.guard_acts import button_and_back, conspire
 from tests.station.guard_world import SYSTEM_VERSION, Shelf, World, small_set
 
 NOT_STARTED, STARTED, UNKNOWN = BillingVerdict.NOT_STARTED, BillingVerdict.STARTED, BillingVerdict.UNKNOWN
@@ -821,3 +822,43 @@ def test_what_others_have_used_of_the_plan_stops_strategy_a_before_anything_is_e
     assert str(unit.verdict) == "refused"
     assert "bytes of cellular data are used this month" in error(unit)
     assert w.board.truth.erases == 0
+
+
+# ---- between two attempts --------------------------------------------------------------------------------------------
+
+
+def killed_when_known(w, meanwhile=lambda: None):
+    """A station that dies as soon as it knows the unit; what happens before the next one comes."""
+    seen = []
+
+    def on_event(kind, step):
+        seen.append(step)
+        if seen.count("identify") == 2:
+            meanwhile()
+            w.mortal.die()
+
+    assert w.run(w.guard(), on_event=on_event) is None
+
+
+def test_what_a_unit_did_since_it_was_first_seen_belongs_to_the_window(world):
+    """Record and stream deny a connection after the first station has died, and its counters are lost: nobody knows."""
+    w = world("boron", device_os="4.0.0")
+    w.board.power_off()
+    w.program(w.set)
+    w.make_ready_to_connect()
+    w.open_stream()
+    conspire(w, record=True, counters=False, stream="deaf")
+    killed_when_known(w, lambda: button_and_back(w, 60))
+    assert w.sessions, "it was online"
+    unit = w.run(w.guard())
+    assert unit.billing.verdict is UNKNOWN
+    assert unit.gate.verdict is UNKNOWN
+    assert any("nothing kept the unit off the air" in text for text in unit.gate.missing), unit.gate
+
+
+def test_a_unit_that_came_in_dfu_mode_and_stayed_there_is_still_proven(world):
+    w = world("boron", arrives_in="dfu")
+    killed_when_known(w, lambda: w.clock.sleep(60))
+    unit = w.run(w.guard())
+    assert unit.billing.verdict is NOT_STARTED, unit.billing
+    assert unit.gate.verdict is NOT_STARTED, unit.gate
