@@ -19,6 +19,7 @@ GAP_TOLERANCE_S = 2.0
 """Largest gap between two pieces of evidence: less than any board needs from reset to a network."""
 ZERO_COUNTERS = ("cloud:stat", "cloud:connatt", "cloud:dconn", "net:connatt", "net:dconn")
 """Diagnostics that are all 0 on a device that has not tried to connect since it booted."""
+SEEN = "seen"
 EVIDENCE_IDS = {
     "counters": "the device's own counters since its boot: sessions, attempts to connect, disconnects",
     "dfu": "in DFU mode, or unable to boot anything but the bootloader: no application, no connection",
@@ -28,7 +29,7 @@ EVIDENCE_IDS = {
     "no_credentials": "no Wi-Fi network is stored",
     "own_application": "an application of ours runs, which connects only when told to",
     "sim_off": "the SIM was not active",
-    "seen": "it was here, and had power: the window begins then at the latest",
+    SEEN: "it was here, and had power: the window begins then at the latest",
 }
 """Kinds of evidence by id. ``dfu``, ``off``, ``halted`` and ``listening`` each keep a unit off the air; what the others
 are worth, :mod:`particle_dev.cloud.gate` says."""
@@ -125,7 +126,7 @@ def held_off(since: datetime, until: datetime) -> Evidence:
 
 def seen_here(at: datetime) -> Evidence:
     """Known to a station at that moment, of which nothing else tells: it holds nothing back, and begins the window."""
-    return Evidence("seen", "seen in the station", "USB", at, at)
+    return Evidence(SEEN, "seen in the station", "USB", at, at)
 
 
 def held_listening(counters: Evidence) -> Evidence | None:

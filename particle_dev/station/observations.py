@@ -6,7 +6,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from particle_dev.catalog.platforms import UsbMode
-from particle_dev.cloud.metering import BillingFinding, Evidence, held_in_dfu, held_off, seen_here
+from particle_dev.cloud.metering import (
+    GAP_TOLERANCE_S,
+    SEEN,
+    BillingFinding,
+    Evidence,
+    held_in_dfu,
+    held_off,
+    seen_here,
+)
 from particle_dev.device.discovery import device_at
 from particle_dev.device.model import Device
 from particle_dev.errors import DeviceModeError
@@ -86,12 +94,20 @@ class Observations:
         self.evidence = list(dict.fromkeys([*self.evidence, *known, *prior.billing.evidence]))
         first = _first_seen(prior)
         if first is not None:
-            self.evidence.append(seen_here(parse_timestamp(first.started_at)))
+            seen = seen_here(parse_timestamp(first.started_at))
+            self._recalled |= {seen}
+            self.evidence = list(dict.fromkeys([*self.evidence, seen]))
         switched_off_at = prior.attempts[-1].switched_off_at if prior.attempts else None
         if switched_off_at is not None and self.off_until is not None:
             # The journal cuts off parts of milliseconds: it had power a little longer than it says.
             since = parse_timestamp(switched_off_at) + timedelta(milliseconds=1)
             self.evidence.append(held_off(since, max(since, self.off_until)))
+
+    def window(self) -> list[Evidence]:
+        """The evidence, without the moment in which the unit was first known when another piece tells of that."""
+        tolerance = timedelta(seconds=GAP_TOLERANCE_S)
+        told = [(e.since - tolerance, e.until) for e in self.evidence if e.id != SEEN]
+        return [e for e in self.evidence if e.id != SEEN or not any(a <= e.since <= b for a, b in told)]
 
     def recall_dfu(self, prior: UnitRecord, device: Device, *, boots_only_dfu: bool) -> None:
         """Of a board that earlier attempts sent into DFU mode and that is in DFU mode: it has been there since, if it

@@ -1,8 +1,12 @@
 """Whether the proof of the guard proves anything: each line of evidence is dropped in turn, and the proof must fail.
 
-``make guard-mutants`` runs it; minutes each.
+First the short ways on which a line of evidence decides alone: each conspiracy at each step, a free plan, a second
+baseline. Then random steps. ``make guard-mutants`` runs it; it takes a quarter of an hour of processor time.
+
+Some mutants survive, and are expected to: what they drop is another line's double (:data:`DOUBLES`).
 """
 
+import itertools
 import os
 from dataclasses import replace
 from datetime import timedelta
@@ -14,16 +18,19 @@ from particle_dev.cloud.device_state import DeviceState
 from particle_dev.cloud.facts import Fact, FactVerdict, SimState
 from particle_dev.cloud.metering import BillingFinding
 from particle_dev.cloud.plans import CountsFrom
+from particle_dev.cloud.strategies import Strategy
 from particle_dev.device.control import ControlSession
 from particle_dev.device.dfu import DfuSession
 from particle_dev.permissions import Permissions
 from particle_dev.station import cloud_steps, guard, unit
 from particle_dev.station.observations import Observations
-from tests.station.guard_machine import TALLY
+from tests.station.guard_acts import CONSPIRACIES, SOMEBODY
+from tests.station.guard_machine import TALLY, GuardMachine, Unit
 from tests.station.test_guard_proof import prove
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(0)]
-STEPS = int(os.environ.get("GUARD_STEPS", "20000"))
+STEPS = int(os.environ.get("GUARD_STEPS", "3000"))
+"""Random ones, after the short ways."""
 
 
 def on_facts(change):
@@ -169,10 +176,73 @@ def allowed(session):
     return lambda self, host, device, *_, **__: real(self, host, device, Permissions(may_connect=True))
 
 
+DOUBLES: dict[str, str] = {
+    "what is inconclusive is dropped from the window": "the window then begins later, or has a gap",
+    "an active SIM counts as off": "between its two readings a unit is in DFU mode (D4)",
+    "a SIM that was on and off in between counts as off": "between its two readings a unit is in DFU mode (D4)",
+    "a SIM that was read as off once counts as off always": "between its two readings a unit is in DFU mode (D4)",
+}
+"""Mutants that survive, and why."""
+CONNECTIONS = sorted(name for name in SOMEBODY if "connect" in name)
+NEW = Unit("boron", "product", "basic", "new", "4.0.0", "app", has_power=False)
+
+
+def conspiracies(machine):
+    for when, somebody, name, killed, platform in itertools.product(
+        (0, 2, 4, 8, 12), CONNECTIONS, sorted(CONSPIRACIES), (False, True), ("boron", "argon")
+    ):
+        machine.conspiracy(name, somebody, when, Strategy.C, platform, killed)
+
+
+def free_plan(machine):
+    machine._put_in(replace(NEW, plan="free", arrives="dfu", has_power=True))
+    machine.station(Strategy.C, "set", None, 0, 0.2, None, None, 0, fresh=True, honest=True, imported=False)
+
+
+def second_baseline(machine):
+    machine._put_in(NEW)
+    machine.take_baseline()
+    machine.world.make_ready_to_connect()
+    machine.operator("runs for a minute")
+    machine.take_baseline()
+    machine.operator("mode button")
+    machine.station(Strategy.B, "set", None, 0, 0.2, None, None, 0, fresh=True, honest=True, imported=False)
+
+
+def short_ways():
+    """What decides alone, without dice."""
+    TALLY.clear()
+    machine = GuardMachine()
+    try:
+        machine.unpack(NEW)
+        for way in (free_plan, second_baseline, conspiracies):
+            way(machine)
+    finally:
+        machine.teardown()
+
+
+def test_nothing_is_wrong_on_the_short_ways(capsys):
+    short_ways()
+    assert TALLY["conspiracies about a connection"] > 0
+    with capsys.disabled():
+        print(f"\n  {TALLY['steps']:7} steps, {TALLY['boards']} boards: no mutant")
+
+
+def hunted(steps):
+    """Whether an assertion fails."""
+    try:
+        short_ways()
+        prove(steps, 0)
+    except AssertionError:
+        return True
+    return False
+
+
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_the_proof_kills(mutant, monkeypatch, capsys):
     MUTANTS[mutant](monkeypatch)
-    with pytest.raises(AssertionError):
-        prove(STEPS, 0)
+    killed = hunted(STEPS)
     with capsys.disabled():
-        print(f"\n  {TALLY['steps']:7} steps, {TALLY['boards']} boards: {mutant}")
+        fate = "killed" if killed else "survived"
+        print(f"\n  {TALLY['steps']:7} steps, {TALLY['boards']} boards: {fate}: {mutant}")
+    assert killed is (mutant not in DOUBLES)
