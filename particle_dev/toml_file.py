@@ -93,11 +93,12 @@ class TomlTable:
             if key not in known:
                 raise self.error(key, f"unknown key {key!r}", hint=suggestion(key, known))
 
-    def text(self, key: str, default: str | None = None) -> str:
-        """A string that is not empty; without ``default`` it is required."""
+    def text(self, key: str, default: str | None = None, *, words: Iterable[str] = ("…",)) -> str:
+        """A string that is not empty; without ``default`` it is required, and the error names ``words`` for it."""
         value = self.values.get(key, default)
         if value is None:
-            raise self.error(key, f"{self._name(key)} is missing", hint=f'add {key} = "…"')
+            values = " or ".join(f'"{word}"' for word in words)
+            raise self.error(key, f"{self._name(key)} is missing", hint=f"add {key} = {values}")
         if not isinstance(value, str) or not value:
             message = f"{self._name(key)} must be text in quotes, not {value!r}"
             raise self.error(key, message, hint=f'write {key} = "…"')

@@ -16,6 +16,7 @@ from particle_dev.cli.options import open_store, store_option
 from particle_dev.cloud import device_os
 from particle_dev.cloud.firmware import ProductFirmwares
 from particle_dev.cloud.products import product
+from particle_dev.errors import FormatError
 from particle_dev.flash.device_os_download import download_release
 from particle_dev.flash.file_io import require_new_file, write_file
 from particle_dev.permissions import Permissions
@@ -64,7 +65,13 @@ def upload(
     """
     with opened_cloud(profile, token_file) as api:
         product_id = product(api, product_ref).id
-        added = ProductFirmwares(api, product_id).upload(file.read_bytes(), title, description, product_id=product_id)
+        try:
+            added = ProductFirmwares(api, product_id).upload(
+                file.read_bytes(), title, description, product_id=product_id
+            )
+        except FormatError as error:
+            error.name_file(str(file))
+            raise
     print_json(added) if as_json else click.echo(f"version {added.version} is there")
 
 

@@ -93,7 +93,7 @@ def import_order(
         if dry_run:
             refusal = _refusal(plan)
             view.print_dry_run(plan, refusal)
-            raise SystemExit(ExitCode.BAD_INPUT if plan.problems else exit_code_of(refusal) if refusal else ExitCode.OK)
+            raise SystemExit(_dry_run_status(plan, refusal, skip_bad_lines=skip_bad_lines))
         if plan.problems and not skip_bad_lines:
             raise _bad_lines(plan.problems, told=not as_json)
         state_file = state_file or default_state_file(api.link.where, plan.product.id)
@@ -118,6 +118,15 @@ def _plan(api: CloudApi, product_ref: str, order: Order, view: ImportView, plan_
     has_cards = takes_plastic_sims(platform_by_id(product.platform_id))
     cards = [sim.iccid for sim in Sims(api, product.id).list()] if has_cards else []
     return plan_import(product, account, order, roll, cards)
+
+
+def _dry_run_status(plan: ImportPlan, refusal: CapacityError | None, *, skip_bad_lines: bool) -> ExitCode:
+    """What the import itself would end with, if all its SIMs were active at once."""
+    if plan.problems and not skip_bad_lines:
+        return ExitCode.BAD_INPUT
+    if refusal is not None:
+        return exit_code_of(refusal)
+    return ExitCode.INCOMPLETE if plan.problems else ExitCode.OK
 
 
 def _refusal(plan: ImportPlan) -> CapacityError | None:

@@ -152,6 +152,12 @@ def whoami(jobs: tuple[str, ...], profile: str | None, token_file: Path | None, 
             "expires_at": info.expires_at,
             "client": info.client,
             "scopes": info.scopes,
+            "jobs": jobs,
             "organizations": info.organizations,
         }
-    print_json(told) if as_json else print_fields(told)
+    if as_json:
+        print_json(told)
+        return
+    enough = "its scopes are enough" if info.scopes else "a person may do everything"
+    for_jobs = f"{', '.join(jobs)}: {enough}" if jobs else None
+    print_fields(told | {"expires_at": info.expires_at or "never", "jobs": for_jobs})

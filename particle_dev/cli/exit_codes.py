@@ -8,6 +8,7 @@ from particle_dev.errors import (
     BenchError,
     BillingGuardError,
     ChipLockedError,
+    CloudNotFoundError,
     ConfigError,
     ConnectivityError,
     DeviceAmbiguousError,
@@ -39,9 +40,10 @@ class ExitCode(IntEnum):
     BAD_INPUT = 3
     """A file, folder, recipe, bench or store cannot be used: read, or written."""
     NO_DEVICE = 4
-    """No device, several devices, or another device than the one meant."""
+    """No device, several devices, or another device than the one meant; in the cloud, nothing of that name."""
     REFUSED = 5
-    """Nothing was changed: a plan or a product's version rule forbids it, or a permission is missing."""
+    """Nothing was changed: a plan or a product's version rule forbids it, or one of our permissions is missing.
+    What the cloud itself forbids a token is FAILED: what was done before that answer is done."""
     INCOMPLETE = 6
     """Nothing failed, but a slot was skipped or a run was not finished."""
     INTERRUPTED = 130
@@ -63,6 +65,7 @@ _EXIT_CODES: tuple[tuple[type[ParticleDevError], ExitCode], ...] = (
     (DeviceNotFoundError, ExitCode.NO_DEVICE),
     (DeviceAmbiguousError, ExitCode.NO_DEVICE),
     (WrongDeviceError, ExitCode.NO_DEVICE),
+    (CloudNotFoundError, ExitCode.NO_DEVICE),
     (ChipLockedError, ExitCode.REFUSED),
     (NoWayToModeError, ExitCode.REFUSED),
     (PlanRefusedError, ExitCode.REFUSED),

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from particle_dev.cli.escape import printable
 from particle_dev.cli.station_board import SlotBoard
+from particle_dev.cli.wrap import wrapped
 from particle_dev.station.events import EventType, JsonObject, StationEvent
 from particle_dev.station.run_record import RunRecord
 from particle_dev.station.wording import UNKNOWN, duration_text, name_text, outcome_text, slot_text, unit_versions
@@ -133,12 +134,12 @@ def print_summary(record: RunRecord, report: Path | None, stream: TextIO | None 
         if unit.error:
             _print_error(console, unit.slot, unit.error)
     if record.units and not any(unit.gate and unit.gate.facts for unit in record.units):
-        console.print(
-            Text("billing: of the time in the station's hands; the cloud was not asked about the time before")
-        )
-    console.print(Text.assemble(_verdict(record.verdict, record.verdict.upper()), ": ", outcome_text(record)))
+        note = "billing: of the time in the station's hands; the cloud was not asked about the time before"
+        _print_line(console, note)
+    word = record.verdict.upper()
+    _print_line(console, f"{word}: {outcome_text(record)}", style=_STYLES.get(record.verdict, ""), styled=len(word))
     if report is not None:
-        console.print(Text(f"report: {report}"))
+        _print_line(console, f"report: {report}")
 
 
 def summary_table(record: RunRecord) -> Table:
@@ -181,9 +182,16 @@ def _reason_text(error: JsonObject) -> str:
 
 
 def _print_error(console: Console, slot: str, error: JsonObject) -> None:
-    console.print(_text(slot_text(slot, error["message"])))
+    _print_line(console, slot_text(slot, error["message"]))
     if error["hint"]:
-        console.print(_text(f"  what to do: {error['hint']}"))
+        _print_line(console, f"  what to do: {error['hint']}")
+
+
+def _print_line(console: Console, content: str, *, style: str = "", styled: int = 0) -> None:
+    """A paragraph as wide as the terminal; the first ``styled`` characters in ``style``."""
+    text = Text(wrapped(printable(content), console.file, 4))
+    text.stylize(style, 0, styled)
+    console.print(text)
 
 
 def _text(content: str) -> Text:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 import textwrap
-from typing import TextIO
+from typing import IO
 
 _COMMAND = re.compile(r"`[^`]*`")
 _GLUE = "\0"
 _MIN_WIDTH = 40
 
 
-def width_of(stream: TextIO) -> int | None:
+def width_of(stream: IO[str]) -> int | None:
     """Columns of the terminal behind a stream; None when it is none, or one too narrow to fill."""
     try:
         columns = os.get_terminal_size(stream.fileno()).columns if stream.isatty() else 0
@@ -22,7 +22,7 @@ def width_of(stream: TextIO) -> int | None:
     return columns if columns >= _MIN_WIDTH else None
 
 
-def wrapped(text: str, stream: TextIO, indent: int = 2) -> str:
+def wrapped(text: str, stream: IO[str], indent: int = 2) -> str:
     """``text`` in as many lines as the terminal behind ``stream`` needs, all but the first ``indent`` columns in. A
     command in backticks stays whole, and a word that is too long, which may be a path."""
     columns = width_of(stream)

@@ -143,7 +143,7 @@ def load_recipe(path: Path) -> Recipe:
     )
     head = root.table("recipe")
     head.allow_only(["name", "description", "finish", "strategy", "acts"])
-    finish = head.text("finish")
+    finish = head.text("finish", words=("dfu",))
     if finish != "dfu":
         raise head.error(
             "finish",
@@ -269,7 +269,7 @@ def _cloud(root: TomlTable, strategy: Strategy | None) -> CloudChoice | None:
     table.allow_only(["product", "profile", "plan", "semi_automatic_apps"])
     product = table.values.get("product")
     product = str(product) if type(product) is int else table.text("product")
-    word = table.text("plan")
+    word = table.text("plan", words=PlanName)
     if word not in list(PlanName):
         hint = suggestion(word, [str(name) for name in PlanName])
         raise table.error("plan", f"cloud.plan {word!r} is not known", hint=hint)

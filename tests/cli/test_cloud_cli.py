@@ -111,6 +111,28 @@ def test_devices_list_show_and_add(site, member):
     assert member.mobile_secret not in text
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("devices", "show", "e00fce68" * 3), ExitCode.NO_DEVICE),
+        (("devices", "set", "e00fce68" * 3, "--name", "x"), ExitCode.NO_DEVICE),
+        (("lookup", "P046AB000000001"), ExitCode.NO_DEVICE),
+        (("devices", "retire", "e00fce68" * 3, "--may-release"), ExitCode.NO_DEVICE),
+        (("devices", "remove", "e00fce68" * 3), ExitCode.USAGE),
+        (("devices", "add", "e00fce68" * 3), ExitCode.REFUSED),
+    ],
+)
+def test_the_same_mistake_has_the_same_exit_status(site, home, words, code):
+    assert run(site, *words, product=words[0] == "devices").exit_code == code
+
+
+def test_what_the_cloud_forbids_has_failed(site, member):
+    site.sim.add_fault({"do": "status", "status": 403, "on": "GET /v1/products/*/devices/*"})
+    done = run(site, "devices", "show", member.id)
+    assert isinstance(done.exception, CloudDeniedError)
+    assert done.exit_code == ExitCode.FAILED
+
+
 def test_adding_says_what_became_of_each(site):
     people = site.sim.population
     good, argon = people.make_device("boron"), people.make_device("argon")
@@ -311,6 +333,14 @@ def test_a_period_ends_on_a_day(site):
     assert ":" not in row
 
 
+def test_a_file_that_is_no_firmware_is_named(site, tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("no module")
+    done = run(site, "firmware", "upload", str(text), "--title", "x")
+    assert (done.exit_code, done.exception.file) == (ExitCode.BAD_INPUT, str(text))
+    assert str(done.exception).startswith(f"{text}: ")
+
+
 def test_a_binary_over_the_air(site, online, tmp_path):
     (tmp_path / "a.bin").write_bytes(application(7, site.product.id))
     assert run(site, "devices", "set", online.id, "--development").exit_code == 0
@@ -379,6 +409,9 @@ def test_login_whoami_logout(site, home, tmp_path):
     assert run(site, *words, "--out", str(out), product=False).exit_code != 0
     who = result(run(site, "whoami", "--json", product=False))
     assert (who["username"], who["api_user"], who["organizations"]) == ("me@example.com", False, ["acme"])
+    assert who["jobs"] == []
+    shown = run(site, "whoami", "--job", "undo", product=False).stdout
+    assert "undo: a person may do everything" in shown
     assert run(site, "logout", product=False).exit_code == 0
     assert "access_token" not in json.loads((home / ".particle" / "particle.config.json").read_text())
     assert isinstance(run(site, "whoami", product=False).exception, CloudAuthError)
@@ -439,7 +472,9 @@ def test_an_api_user(site, tmp_path):
     token = out.read_text().strip()
     assert token not in done.output
     site.api.token = Secret(token)
-    assert run(site, "whoami", "--job", "provision", product=False).exit_code == 0
+    shown = run(site, "whoami", "--job", "provision", product=False).stdout
+    assert "provision: its scopes are enough" in shown
+    assert re.search(r"^expires_at +never$", shown, re.MULTILINE)
     done = run(site, "whoami", "--job", "undo", product=False)
     assert isinstance(done.exception, CloudDeniedError)
     assert done.exit_code == ExitCode.REFUSED

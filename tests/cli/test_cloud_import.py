@@ -87,6 +87,8 @@ def test_bad_lines_stop_it_unless_they_are_left_out(site, run):
     assert "order.txt, line 2: " in result.stdout
     assert site.sent("POST", "/devices") == 0
     assert run(site, text, "--dry-run").exit_code == ExitCode.BAD_INPUT
+    assert run(site, text, "--dry-run").exit_code == ExitCode.BAD_INPUT
+    assert run(site, text, "--dry-run", "--skip-bad-lines").exit_code == ExitCode.INCOMPLETE
     result = run(site, text, "--may-bill", "--skip-bad-lines")
     assert result.exit_code == ExitCode.INCOMPLETE
     assert "left out  1 bad line\n" in result.stdout

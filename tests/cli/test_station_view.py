@@ -3,8 +3,12 @@
 import dataclasses
 import io
 import os
+import pty
 import re
+import termios
 import threading
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -116,6 +120,42 @@ def test_summary_of_a_good_run(pass_journal):
     assert lines[-1] == "PASS: 4 of 4 units passed"
 
 
+def with_an_error(events, message, hint):
+    """The same run, but unit 1 fails for that although all of its steps passed."""
+    error = {"type": "BillingUnprovenError", "message": message, "hint": hint, "fields": {}}
+    last = max(n for n, e in enumerate(events) if e.type == EventType.UNIT_FINISHED and e.slot == "1")
+    data = events[last].data | {"verdict": "fail", "error": error}
+    return [*events[:last], dataclasses.replace(events[last], data=data), *events[last + 1 :]]
+
+
+def summary_on_80_columns(record, report):
+    master, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
+    with os.fdopen(terminal, "w", encoding="utf-8") as stream:
+        print_summary(record, report, stream)
+    shown = b""
+    # Where the other end was closed, the end of a terminal is an error.
+    with suppress(OSError):
+        while part := os.read(master, 65536):
+            shown += part
+    os.close(master)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode()).splitlines()
+
+
+def test_the_summary_fits_its_terminal(events, pass_journal):
+    record = fold(with_an_error(events, "nobody watched the unit " * 6, "leave it off, " * 12))
+    report = Path("/somewhere/else" * 6) / "report.html"
+    lines = summary_on_80_columns(record, report)
+    assert [line for line in lines if len(line) >= 80] == [f"    {report}"], "a path stays whole"
+    assert any(line.startswith("FAIL: ") for line in lines)
+    assert any(line.startswith("  what to do: leave it off") for line in lines)
+
+    lines = summary_on_80_columns(fold(read_journal(pass_journal)[0]), None)
+    assert max(map(len, lines)) < 80
+    assert any(line.startswith("billing: of the time") for line in lines)
+    assert lines[-1] == "PASS: 4 of 4 units passed"
+
+
 def test_names_from_boards_do_not_steer_the_terminal(pass_journal):
     evil = "\x1b[2J[red]x[/]"
     record = fold(read_journal(pass_journal)[0])
@@ -134,10 +174,7 @@ def test_names_from_boards_do_not_steer_the_terminal(pass_journal):
 
 
 def test_a_unit_that_fails_although_every_step_passed_tells_why_and_what_to_do(events):
-    error = {"type": "BillingUnprovenError", "message": "nobody watched the unit", "hint": "leave it off", "fields": {}}
-    last = max(n for n, e in enumerate(events) if e.type == EventType.UNIT_FINISHED and e.slot == "1")
-    data = events[last].data | {"verdict": "fail", "error": error}
-    events = [*events[:last], dataclasses.replace(events[last], data=data), *events[last + 1 :]]
+    events = with_an_error(events, "nobody watched the unit", "leave it off")
     lines, summary = io.StringIO(), io.StringIO()
     with StationView(lines) as view:
         for event in events:

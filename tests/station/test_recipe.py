@@ -70,6 +70,7 @@ def test_an_alias_is_the_platform(load):
 @pytest.mark.parametrize(
     ("old", "new", "line", "key", "words"),
     [
+        ('finish = "dfu"\n', "", 1, "recipe.finish", ["recipe.finish is missing", 'add finish = "dfu"']),
         ("finish =", "finnish =", 4, "recipe.finnish", ["unknown key 'finnish'", "did you mean 'finish'?"]),
         ("app =", "application =", 8, "firmware.boron.application", ["unknown key", "known are app, device_os"]),
         ("[limits]", "[limit]", 10, "limit", ["unknown key 'limit'", "did you mean 'limits'?"]),
