@@ -218,7 +218,7 @@ class CloudApi:
         authorized: bool,
     ) -> HttpRequest:
         if authorized and self.token is None:
-            raise CloudAuthError("There is no access token.", hint=f"log in with: {LOG_IN_COMMAND}, or give a token")
+            raise CloudAuthError("There is no access token.", hint=f"log in with `{LOG_IN_COMMAND}`, or give a token")
         return HttpRequest(
             method,
             tuple(path),

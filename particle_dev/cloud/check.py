@@ -94,7 +94,8 @@ def _platforms(facts: ProductFacts) -> Iterator[LintFinding]:
         fix = "particle-dev cloud devices remove, then import each into a product for its platform"
         yield LintFinding("wrong_platform", Severity.PROBLEM, where, message, fix, devices)
     else:
-        message = f"{facts.members.count} devices, all of the product's platform"
+        count = facts.members.count
+        message = f"{_count(count)}, all of the product's platform" if count else "the product has no device yet"
         yield LintFinding("wrong_platform", Severity.OK, where, message)
 
 
@@ -167,8 +168,8 @@ def _default_firmware(facts: ProductFacts, firmware: LineFirmware | Unread) -> I
     elif uploaded is None:
         message = f"version {firmware.version}, which the line flashes, is not uploaded"
         fix = (
-            f"before the first unit connects, with the file {firmware.name} (by its path): particle-dev cloud firmware "
-            f"upload FILE --product {facts.product.id} --title TEXT"
+            f"before the first unit connects, with the file {firmware.name} (by its path): `particle-dev cloud "
+            f"firmware upload FILE --product {facts.product.id} --title TEXT`"
         )
         yield LintFinding("default_firmware", Severity.PROBLEM, where, message, fix)
     elif uploaded.sha256 is not None and firmware.sha256 is not None and uploaded.sha256 != firmware.sha256:

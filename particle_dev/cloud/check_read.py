@@ -70,7 +70,7 @@ def read_facts(
 
 _API_USER = Unread(
     "an API user does not see the integrations of the account that claims devices",
-    f"run this once with the token of a user: {LOG_IN_COMMAND}",
+    f"run this once with the token of a user: `{LOG_IN_COMMAND}`",
 )
 
 

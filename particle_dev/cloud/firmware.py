@@ -108,14 +108,14 @@ class ProductFirmwares:
             known = f"; it has {', '.join(map(str, versions[:_SHOWN]))}" if versions else ""
             raise CloudNotFoundError(
                 f"Product {self._product_ref} has no firmware version {version}{known}.",
-                hint="choose one of `particle-dev cloud firmware list`, or upload it first",
+                hint=f"choose one of `particle-dev cloud firmware list --product {self._product_ref}`, or upload it",
             )
         there = {g.name for g in get_groups(self._api, self._product_ref)} if groups else set()
         missing = [name for name in groups if name not in there]
         if missing:
             raise CloudNotFoundError(
                 f"Product {self._product_ref} has no group {', '.join(missing)}.",
-                hint="choose one of `particle-dev cloud groups list`, or create it first",
+                hint=f"choose one of `particle-dev cloud groups list --product {self._product_ref}`, or create it",
             )
 
     def binary(self, version: int) -> bytes:

@@ -70,7 +70,7 @@ def require_login(profile: Profile) -> Secret[str]:
     command = f"{LOG_IN_COMMAND} --profile {profile.name}"
     raise CloudAuthError(
         f"The profile {profile.name!r} {what} ({profile.file}).",
-        hint=f"log in with: {command}, name another one with --profile, or give a token with --token-file",
+        hint=f"log in with `{command}`, name another one with --profile, or give a token with --token-file",
     )
 
 

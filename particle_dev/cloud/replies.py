@@ -32,7 +32,7 @@ MAX_TEXT = 300
 """Characters of the cloud's words that an error quotes."""
 _CODE = re.compile("[a-z]+(_[a-z]+)*")
 LOG_IN_COMMAND = "particle-dev cloud login --username MAIL --save"
-_LOG_IN = f"log in again with: {LOG_IN_COMMAND}, or give another token"
+_LOG_IN = f"log in again with `{LOG_IN_COMMAND}`, or give another token"
 _TRY_OPENING = re.compile(r"[,.:;]? *(?:please )?try opening https?://\S+", re.IGNORECASE)
 """What the cloud says of devices that it does not show. A token in an address is no advice."""
 _ONE_DEVICE = re.compile(r"[A-Z]+ /v1/devices/[^/]+")

@@ -170,7 +170,7 @@ def require_scopes(api: CloudApi, scopes: Iterable[str], job: str, *, duration_s
     if left_s is not None and left_s <= duration_s:
         raise CloudAuthError(
             f"The access token expires at {info.expires_at:%Y-%m-%d %H:%M} UTC, before {job} is done.",
-            hint=f"log in again with: {LOG_IN_COMMAND}, or give a token that lives longer",
+            hint=f"log in again with `{LOG_IN_COMMAND}`, or give a token that lives longer",
         )
     missing = sorted(s for s in set(scopes) if not _covered(s, info.scopes)) if info.scopes else []
     if missing:

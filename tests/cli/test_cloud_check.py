@@ -99,9 +99,7 @@ def test_the_command_that_it_prints_for_an_upload_works(site, check, tmp_path, m
     _, found = check()
     fix = found["default_firmware"]["fix"]
     assert "app.bin" in fix
-    words = (
-        fix[fix.index("particle-dev ") :].replace("FILE", str(tmp_path / "app.bin")).replace("TEXT", "seven").split()
-    )
+    words = re.search("`(.*)`", fix)[1].replace("FILE", str(tmp_path / "app.bin")).replace("TEXT", "seven").split()
     assert CliRunner().invoke(root, words[1:], obj=site.api).exit_code == ExitCode.OK
     assert "not uploaded" not in check()[1]["default_firmware"]["message"]
 

@@ -438,7 +438,7 @@ def test_the_command_of_the_hint_logs_in(site, home, tmp_path):
     done = run_without_site("whoami", "--profile", "nosuch")
     assert isinstance(done.exception, CloudAuthError)
     assert "'nosuch' is not there" in done.exception.message
-    command = re.search(r"particle-dev (cloud login .*?),", done.exception.hint)[1]
+    command = re.search(r"`particle-dev (cloud login .*?)`", done.exception.hint)[1]
     words = command.replace("MAIL", "me@example.com").split()
     assert words[1:] == [*LOG_IN_COMMAND.replace("MAIL", "me@example.com").split()[2:], "--profile", "nosuch"]
     password = tmp_path / "password"
