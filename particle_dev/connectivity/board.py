@@ -108,6 +108,10 @@ class Board:
             self._uptime_s = uptime_s
         return found
 
+    def expect_new_boot(self) -> None:
+        """A reset was noticed and is dealt with: what comes next is a new boot."""
+        self._uptime_s = None
+
     def _look(self, error: ParticleDevError) -> None:
         """Why a request was not answered. Returns when it may be asked again."""
         seen = device_at(self.host, self.device.usb.port_path)

@@ -12,6 +12,7 @@ from particle_dev.cloud.facts import time_text
 from particle_dev.cloud.gate import Radio
 from particle_dev.cloud.records import DeviceRecord
 from particle_dev.cloud.strategies import Act, Runs, Strategy, UnitFacts, require_act
+from particle_dev.connectivity.checks_dark import hold_dark
 from particle_dev.connectivity.diagnosis import (
     REGISTERED,
     hopeless_handshake,
@@ -50,10 +51,13 @@ _INTERFACE = {Radio.CELLULAR: InterfaceType.PPP, Radio.WIFI: InterfaceType.WIFI}
 
 def check_preconditions(run: ConnectivityRun) -> None:
     """Raises StageFailure, or ActRefusedError when the strategy does not allow a connection now."""
-    modules_ok = _check_board(run)
     if run.plan.strategy is Strategy.C:
-        _require_dark(run)
+        # Before all else: it may be about to connect by itself.
+        hold_dark(run)
+        if run.plan.asks_preconditions:
+            _check_board(run)
         return
+    modules_ok = _check_board(run)
     record = run.cloud.record()
     run.before = record
     if record is None or record.quarantined or record.denied:
@@ -164,24 +168,6 @@ def _mark_development(run: ConnectivityRun, record: DeviceRecord) -> None:
     run.take_back_later("development mark", lambda: members.set_development(device_id, False, run.permissions))
 
 
-def _require_dark(run: ConnectivityRun) -> None:
-    """Strategy C: nothing may have tried to connect, and nothing may begin to."""
-    board = run.board
-    if board.device.mode is UsbMode.DFU:
-        return
-    counters = run.read_diagnostics()
-    tried = {name: counters[name] for name in ("cloud:stat", "cloud:connatt", "net:connatt") if counters.get(name)}
-    run.evidence["counters"] = tried or "no attempt to connect"
-    if tried or not counters:
-        raise StageFailure(FailureCode.PRE_DARK, f"counters of this boot: {tried or 'not told'}")
-    mode = board.ask(lambda session: session.device_mode())
-    if mode is not DeviceMode.LISTENING:
-        # It may be about to connect by itself; in listening mode nothing does.
-        board.ask(lambda session: session.start_listening())
-        mode = board.ask(lambda session: session.device_mode())
-    run.evidence["mode"] = str(mode.name).lower() if mode is not None else "not told"
-
-
 # ---- 1: boot --------------------------------------------------------------------------------------------------------
 
 
@@ -193,6 +179,8 @@ def check_boot(run: ConnectivityRun) -> None:
         raise StageSkipped("it is in DFU mode, and strategy C boots nothing that could connect")
     if in_dfu or (run.plan.options.restart and run.plan.connects):
         begun_s = run.clock.monotonic_s()
+        # Its application may connect by itself from here on, whatever stages follow.
+        disconnect_later(run)
         board.restart(limit_s)
         run.measure("boot_time", run.clock.monotonic_s() - begun_s, "s")
         run.restarted, run.was_online = True, False
@@ -340,8 +328,7 @@ def begin_connecting(run: ConnectivityRun) -> None:
     board = run.board
     if run.connecting_since_s is None:
         run.connecting_since_s = run.clock.monotonic_s()
-    if not any(name == "goodbye" for name, _ in run.cleanup):
-        run.take_back_later("goodbye", lambda: _stop_connecting(run))
+    disconnect_later(run)
     _store_credentials(run)
     counters = run.read_diagnostics()
     if counters.get("cloud:stat") == _CONNECTED:
@@ -351,6 +338,12 @@ def begin_connecting(run: ConnectivityRun) -> None:
         board.ask(lambda session: session.stop_listening())
     if counters.get("cloud:stat", 0) == 0 and counters.get("net:stat", 0) in _NET_IDLE:
         board.ask(lambda session: session.connect_to_cloud())
+
+
+def disconnect_later(run: ConnectivityRun) -> None:
+    """What the test lets connect it disconnects in the end."""
+    if not any(name == "goodbye" for name, _ in run.cleanup):
+        run.take_back_later("goodbye", lambda: _stop_connecting(run))
 
 
 def _stop_connecting(run: ConnectivityRun) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from particle_dev.catalog.platforms import UsbMode
 from particle_dev.cloud.budget import cost_of_test
 from particle_dev.cloud.gate import Radio
 from particle_dev.cloud.strategies import Strategy
 from particle_dev.connectivity.checks_board import open_log
+from particle_dev.connectivity.checks_dark import hold_dark
 from particle_dev.connectivity.diagnosis import SAFE_MODE_EVENTS
 from particle_dev.connectivity.failures import FailureCode
 from particle_dev.connectivity.outcome import StageFailure
@@ -137,21 +137,12 @@ def _cloud_sees_goodbye(run: ConnectivityRun, since: int) -> str | None:
 
 
 def check_restore(run: ConnectivityRun) -> None:
-    """Nothing of the test is left; strategy C: nothing connected."""
+    """Nothing of the test is left; strategy C: nothing connected, and nothing is going to."""
     taken_back = [name for name, _ in reversed(run.cleanup)]
     left = run.take_back()
     run.evidence |= {"taken_back": taken_back, "left": left}
+    if run.plan.strategy is Strategy.C:
+        # Also after a reset in the middle, and when something is left.
+        hold_dark(run)
     if left:
         raise StageFailure(FailureCode.RST_LEFT, "; ".join(left))
-    if run.plan.strategy is Strategy.C:
-        _require_still_dark(run)
-
-
-def _require_still_dark(run: ConnectivityRun) -> None:
-    if run.board.device.mode is UsbMode.DFU:
-        return
-    counters = run.read_diagnostics()
-    tried = {name: counters[name] for name in ("cloud:stat", "cloud:connatt", "net:connatt") if counters.get(name)}
-    run.evidence["counters"] = tried or "no attempt to connect"
-    if tried:
-        raise StageFailure(FailureCode.PRE_DARK, f"counters after the test: {tried}")

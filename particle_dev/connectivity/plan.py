@@ -92,6 +92,14 @@ class ConnectivityPlan:
         return SPECS[stage].give_up_s
 
     @property
+    def asks_preconditions(self) -> bool:
+        """Whether the conditions before are wanted. Without them strategy C has the hold in listening mode alone."""
+        wanted = self.options.only or (Stage.PRECONDITIONS,)
+        return Stage.PRECONDITIONS in wanted and (
+            Stage.PRECONDITIONS not in self.options.without or Stage.PRECONDITIONS in self.options.only
+        )
+
+    @property
     def connects(self) -> bool:
         """Whether the board goes online."""
         return self.strategy is not Strategy.C
@@ -130,6 +138,9 @@ def make_plan(platform: Platform, strategy: Strategy, options: ConnectivityOptio
             left_out[spec.stage] = "left out on demand"
     # What a test has set it takes back, asked or not.
     left_out.pop(Stage.RESTORE, None)
+    if strategy is Strategy.C:
+        # It begins with the hold in listening mode, without which a board might connect in any of the others.
+        left_out.pop(Stage.PRECONDITIONS, None)
     stages = tuple(s.stage for s in STAGES if s.stage not in left_out)
     return ConnectivityPlan(strategy, radio, stages, left_out, options, _cost(stages, radio, strategy, options))
 

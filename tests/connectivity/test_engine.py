@@ -3,6 +3,8 @@
 Board and cloud are ours; the cloud is judged by Particle's own clients elsewhere (tests/judges/cloud).
 """
 
+from itertools import combinations
+
 import pytest
 from particle_harness.cloud.tables import Device
 
@@ -156,6 +158,98 @@ def test_strategy_c_fails_one_that_has_tried(world):
     w.clock.sleep(30)
     result = w.test(permissions=NOTHING)
     assert result.failed.failure.code == "PRE-DARK"
+
+
+def starts_anew(w):
+    """It is about to connect. How often it tried to before."""
+    w.board.power_off()
+    w.board.power_on()
+    return w.board.truth.network_attempts
+
+
+def subsets(stages):
+    return [chosen for size in range(len(stages) + 1) for chosen in combinations(stages, size)]
+
+
+@pytest.mark.parametrize("how", ["only", "without"])
+@pytest.mark.parametrize(
+    ("platform", "stages"),
+    [("boron", C_STAGES), ("argon", [stage for stage in C_STAGES if stage is not Stage.SIM])],
+)
+def test_strategy_c_holds_the_board_whatever_stages_are_asked_for(world, platform, stages, how):
+    """Each board is about to connect when the test begins: 20 s later it would."""
+    for chosen in subsets(stages):
+        w = world(platform, strategy=Strategy.C)
+        before = starts_anew(w)
+        result = w.test(permissions=NOTHING, **{how: chosen if how == "only" else frozenset(chosen)})
+        assert problems(result) == [], chosen
+        w.clock.sleep(3600)
+        w.board.advance()
+        assert w.board.truth.network_attempts == before, chosen
+        assert not w.board.truth.went_online, chosen
+        assert not w.cloud.ledger.has_connected(w.device_id), chosen
+
+
+def test_strategy_c_holds_a_board_whose_first_stage_fails(world):
+    w = world(strategy=Strategy.C)
+    w.board.power_off()
+    w.board.power_on()
+    result = w.test(permissions=NOTHING, expected_device_os="6.3.4")
+    assert result.failed.failure.code == "PRE-FW"
+    w.clock.sleep(3600)
+    w.board.advance()
+    assert not w.board.truth.went_online
+
+
+def test_strategy_c_silences_one_that_has_tried(world):
+    w = world(strategy=Strategy.C, network=["denied"])
+    w.clock.sleep(30)
+    assert w.test(permissions=NOTHING).failed.failure.code == "PRE-DARK"
+    before = w.board.truth.network_attempts
+    w.clock.sleep(3600)
+    w.board.advance()
+    assert w.board.truth.network_attempts == before
+
+
+def test_strategy_c_holds_a_board_again_that_resets_in_the_middle(world):
+    w = world(strategy=Strategy.C)
+    before = starts_anew(w)
+    result = w.test(permissions=NOTHING, on_event=at_stage(Stage.SIM, w.board.reset_pin))
+    assert result.verdict is not ConnectivityVerdict.PASS
+    w.clock.sleep(3600)
+    w.board.advance()
+    assert w.board.truth.network_attempts == before
+
+
+@pytest.mark.parametrize("strategy", [Strategy.A, Strategy.B])
+def test_without_permission_no_choice_of_stages_connects(world, strategy):
+    w = world(strategy=strategy, factory="new", device_os="2.0.1")
+    for stage in CELLULAR_STAGES:
+        for choice in ({"only": (stage,)}, {"without": frozenset(CELLULAR_STAGES) - {stage}}):
+            with pytest.raises(PermissionMissingError):
+                w.test(permissions=NOTHING, **choice)
+    w.clock.sleep(3600)
+    w.board.advance()
+    assert w.events == []
+    assert w.board.truth.network_attempts == 0
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"only": (Stage.BOOT,)},
+        {"only": (Stage.BOOT, Stage.RADIO)},
+        {"without": frozenset({Stage.NETWORK, Stage.HANDSHAKE, Stage.GOODBYE})},
+    ],
+)
+def test_a_board_that_was_restarted_is_left_offline(world, choice):
+    w = world()
+    result = w.test(**choice)
+    assert result.left == ()
+    w.clock.sleep(3600)
+    w.board.advance()
+    assert w.board.state.cloud_status == 0
+    assert not record(w).online
 
 
 def test_strategy_c_boots_nothing(world):
