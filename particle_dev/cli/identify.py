@@ -26,6 +26,7 @@ from particle_dev.device.model import Device
 from particle_dev.flash.board_modules import Inventory, module_title
 from particle_dev.flash.boot_outcome import BootEnd, boot_outcome
 from particle_dev.flash.inventory import DFU_READ, read_inventory
+from particle_dev.protocol.messages import InstalledModule
 from particle_dev.transport.base import Host
 
 
@@ -67,7 +68,7 @@ def _module_objects(inventory: Inventory) -> list[dict[str, object]]:
             "dependencies": m.dependencies,
             "size_bytes": m.size_bytes or None,  # a radio stack in flash has lost its prefix, which tells it
             "sha256": m.sha256.hex() if m.sha256 else None,  # as its suffix has it; None: the device tells none
-            "valid": m.valid,
+            "valid": None if _only_version(inventory, m) else m.valid,  # None: not checked
             "failed_checks": [flag.name for flag in m.failed],
             "title": module_title(m.function, m.index, m.version),
         }
@@ -101,7 +102,7 @@ def identify(device: str | None, bench_spec: str, store_dir: Path | None, as_jso
     assert isinstance(modules, list)
     for module in modules:
         size = f"{module['size_bytes']} bytes" if module["size_bytes"] else "size unknown"
-        click.echo(f"  {module['title']:<28}{size:>14}  {_verdict(module, str(identity['read_over']))}")
+        click.echo(f"  {module['title']:<28}{size:>14}  {_verdict(module)}")
     if identity["boots_into"] != BootEnd.APPLICATION:
         connects = ", which connects" if identity["boots_into"] == BootEnd.SAFE_MODE else ""
         click.echo(f"Boots into     {identity['boots_into']}{connects}")
@@ -111,12 +112,16 @@ def identify(device: str | None, bench_spec: str, store_dir: Path | None, as_jso
             click.echo(f"  {finding}")
 
 
-def _verdict(module: Mapping[str, Any], read_over: str) -> str:
+def _only_version(inventory: Inventory, module: InstalledModule) -> bool:
+    """A radio stack in flash has neither prefix nor CRC."""
+    return inventory.read_over == DFU_READ and not module.size_bytes
+
+
+def _verdict(module: Mapping[str, Any]) -> str:
     """What was found of a module, and the release of a system part."""
+    if module["valid"] is None:
+        return "not checked: only its version is there"
     if not module["valid"]:
         return f"failed: {', '.join(module['failed_checks'])}"
-    if read_over == DFU_READ and not module["size_bytes"]:
-        # A radio stack in flash has neither prefix nor CRC.
-        return "not checked: only its version is there"
     known = module["function"] == ModuleFunction.SYSTEM_PART and releases_by_system_version(module["version"])
     return f"ok  Device OS {known[-1].name}" if known else "ok"

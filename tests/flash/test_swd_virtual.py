@@ -182,7 +182,7 @@ def test_only_the_application_differs(boron):
     # The application's 3 pages and the brake's.
     assert pages == boron.chip.flash.erases == 4
     assert duration_s < 1.1 * pages * (PAGE_ERASE_S + 1024 * WORD_S) + 0.2
-    assert [type(e).__name__ for e in events][:2] == ["BackupTaken", "BrakeSet"]
+    assert [type(e).__name__ for e in events][:3] == ["BackupTaken", "ChangesBegin", "BrakeSet"]
 
 
 def test_only_the_application_differs_and_it_may_connect(boron):
