@@ -24,9 +24,9 @@ def cloud_option(command: CommandT) -> CommandT:
     token = click.option(
         "--token-file",
         type=click.Path(dir_okay=False, path_type=Path),
-        help="File with an access token, instead of the profile's.",
+        help="Access token; default: the profile's.",
     )
-    profile = click.option("--profile", metavar="NAME", help="Profile of particle-cli; default: the one it uses now.")
+    profile = click.option("--profile", metavar="NAME", help="Profile of particle-cli; default: current.")
     return profile(token(command))
 
 

@@ -66,9 +66,10 @@ _EXIT_CODES = {"pass": ExitCode.OK, "fail": ExitCode.FAILED, "incomplete": ExitC
     "--start",
     "start_by",
     type=click.Choice([str(by) for by in StartBy]),
-    help="What begins a unit; default: insertion.",
+    metavar="HOW",
+    help="Units begin by insertion, operator or scan.",
 )
-@click.option("--units", "most_units", type=click.IntRange(min=1), help="End --watch after so many.")
+@click.option("--units", "most_units", type=click.IntRange(min=1), metavar="N", help="End --watch after so many.")
 @click.option("--may-connect", is_flag=True, help="Strategy A: goes online, billing begins.")
 @click.option("--may-bill", is_flag=True, help="Recipes that import units and their SIMs.")
 @site_option
@@ -98,10 +99,9 @@ def run(
 ) -> None:
     """Take the board in every slot through the recipe, all slots at once.
 
-    identify, check, plan, enter DFU mode, erase and write, read back, power off. No board boots its new application,
-    unless the recipe's strategy is A, with --may-connect. Exit status 0: every slot passed; 6: one was empty. With
-    --json every event is a line. --watch listens to standard input, too: Enter
-    begins in all slots, a slot's name there, a label's text where its board is; "unlock SLOT", "end".
+    No board boots its new application, unless the recipe's strategy is A, with --may-connect. Exit status 0: every
+    slot passed; 6: one was empty. --watch reads standard input: Enter begins in all slots, a slot's name there, a
+    label's text where its board is; "unlock SLOT", "end".
     """
     if not watch and (start_by or most_units):
         raise click.UsageError("--start and --units go with --watch.")
