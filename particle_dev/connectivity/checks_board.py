@@ -13,6 +13,7 @@ from particle_dev.cloud.gate import Radio
 from particle_dev.cloud.records import DeviceRecord
 from particle_dev.cloud.strategies import Act, Runs, Strategy, UnitFacts, require_act
 from particle_dev.connectivity.checks_dark import hold_dark
+from particle_dev.connectivity.checks_wifi import check_association, store_credentials
 from particle_dev.connectivity.diagnosis import (
     REGISTERED,
     hopeless_handshake,
@@ -329,14 +330,16 @@ def begin_connecting(run: ConnectivityRun) -> None:
     if run.connecting_since_s is None:
         run.connecting_since_s = run.clock.monotonic_s()
     disconnect_later(run)
-    _store_credentials(run)
+    joined = store_credentials(run)
     counters = run.read_diagnostics()
+    if joined:
+        run.was_online, run.wanted_disconnects = False, counters.get("cloud:dconn", 0)
     if counters.get("cloud:stat") == _CONNECTED:
         return
     mode = board.ask(lambda session: session.device_mode())
     if mode is DeviceMode.LISTENING:
         board.ask(lambda session: session.stop_listening())
-    if counters.get("cloud:stat", 0) == 0 and counters.get("net:stat", 0) in _NET_IDLE:
+    if counters.get("cloud:stat", 0) == 0 and (joined or counters.get("net:stat", 0) in _NET_IDLE):
         board.ask(lambda session: session.connect_to_cloud())
 
 
@@ -354,37 +357,6 @@ def _stop_connecting(run: ConnectivityRun) -> None:
     run.board.ask(lambda session: session.stop_connecting())
 
 
-def _store_credentials(run: ConnectivityRun) -> None:
-    credentials = run.plan.options.wifi
-    if credentials is None or any(name == "Wi-Fi credentials" for name, _ in run.cleanup):
-        return
-    board = run.board
-    run.observed.ssid = credentials.ssid
-    known = board.ask(lambda session: session.wifi.known_networks()) or ()
-    if any(network.ssid == credentials.ssid for network in known):
-        run.evidence["credentials"] = "were stored before, and stay"
-        return
-    try:
-        board.ask(lambda session: session.wifi.store(credentials))
-    except RequestUnsupportedError:
-        _join(run)
-    run.take_back_later("Wi-Fi credentials", lambda: _forget(run, credentials.ssid))
-
-
-def _join(run: ConnectivityRun) -> None:
-    """Older Device OS stores a network only after it has let the board in."""
-    credentials = run.plan.options.wifi
-    assert credentials is not None
-    try:
-        run.board.ask(lambda session: session.wifi.join(credentials))
-    except RequestRefusedError as error:
-        raise StageFailure(why_no_network(run.observed, cellular=False), error.message) from error
-
-
-def _forget(run: ConnectivityRun, ssid: str) -> None:
-    run.board.ask(lambda session: session.wifi.forget(ssid))
-
-
 def check_network(run: ConnectivityRun) -> None:
     """Registered, or associated."""
     begin_connecting(run)
@@ -399,7 +371,7 @@ def check_network(run: ConnectivityRun) -> None:
     if run.observed.registration is not None:
         run.evidence["cereg"] = run.observed.registration
     if not cellular:
-        _read_association(run)
+        check_association(run)
 
 
 def _network_proof(run: ConnectivityRun) -> str | None:
@@ -416,16 +388,6 @@ def _network_seen(run: ConnectivityRun) -> str:
     registration = "no log of AT commands" if observed.registration is None else f"+CEREG: 2,{observed.registration}"
     timed_out = "; network registration timeout" if observed.logged("network registration timeout") else ""
     return f"net:stat = {observed.diagnostics.get('net:stat')}, {registration}{timed_out}"
-
-
-def _read_association(run: ConnectivityRun) -> None:
-    try:
-        network = run.board.ask(lambda session: session.wifi.current_network())
-    except RequestRefusedError:
-        return
-    if network is not None:
-        run.evidence |= {"ssid": network.ssid, "channel": network.channel}
-        run.measure("rssi", network.rssi_dbm, "dBm")
 
 
 def check_ip(run: ConnectivityRun) -> None:
@@ -521,6 +483,9 @@ def check_handshake(run: ConnectivityRun) -> None:
         run.measure(CONNECT_TIME, run.clock.monotonic_s() - run.connecting_since_s, "s")
         run.spend(cost_of_test(is_cellular=run.plan.radio is Radio.CELLULAR))
     run.note_connected()
+    if run.plan.options.wifi is not None:
+        # Also where the stage of the network is left out, or it has moved since.
+        check_association(run)
 
 
 def _board_is_online(run: ConnectivityRun) -> bool:

@@ -16,6 +16,7 @@ from particle_dev.cloud.metering import BillingFinding, Evidence, read_counters
 from particle_dev.cloud.plans import Plan
 from particle_dev.connectivity import checks_board, checks_cloud, checks_end
 from particle_dev.connectivity.board import Board
+from particle_dev.connectivity.checks_wifi import refuse_what_cannot_be_restored
 from particle_dev.connectivity.cloud_link import CloudLink
 from particle_dev.connectivity.diagnosis import code_of
 from particle_dev.connectivity.failures import CATALOGUE, FailureCode
@@ -64,7 +65,7 @@ CHECKS: Mapping[Stage, Check] = {
     Stage.GOODBYE: checks_end.check_goodbye,
     Stage.RESTORE: checks_end.check_restore,
 }
-_REFUSALS = (BillingGuardError, PermissionMissingError)
+_REFUSALS = (BillingGuardError, ConnectivityError, PermissionMissingError)
 """Nothing is wrong with the unit: the caller may not do that now."""
 
 
@@ -132,7 +133,8 @@ class ConnectivityTest:
         """All stages, then everything is taken back.
 
         A stage that fails is a result, no exception. Raises BillingGuardError and PermissionMissingError when the
-        strategy does not allow what is to come, KeyboardInterrupt, and what ``on_event`` raises; the board is
+        strategy does not allow what is to come, ConnectivityError when storing the Wi-Fi network of the test would lose
+        one that the board has, KeyboardInterrupt, and what ``on_event`` raises; the board is
         disconnected and everything taken back before.
         """
         try:
@@ -141,6 +143,7 @@ class ConnectivityTest:
             raise stop.error from None
 
     def _run_all(self) -> ConnectivityResult:
+        refuse_what_cannot_be_restored(self._run)
         self._start = self._snapshot()
         try:
             for stage in self.plan.stages:

@@ -3,7 +3,7 @@
 Source: particle-iot/docs troubleshooting/guides/connectivity-troubleshooting (cellular guide); device-os v6.2.0
 system/src/system_task.cpp (texts of the log), communication/inc/protocol_defs.h (``cloud:err``),
 services/inc/system_error.h. Codes with API, BRD, BYE, MEA, PNG, RST and VIT, and IP-APN, CLD-OFF, CLD-STALE, FN-VALUE,
-PRE-FW and PRE-DARK are this project's own.
+PRE-FW, PRE-DARK and WIFI-OTHER are this project's own.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class FailureCode(StrEnum):
     REG_TMO = "REG-TMO"
     WIFI_AUTH = "WIFI-AUTH"
     WIFI_NOAP = "WIFI-NOAP"
+    WIFI_OTHER = "WIFI-OTHER"
     IP_DHCP = "IP-DHCP"
     IP_APN = "IP-APN"
     NET_DNS = "NET-DNS"
@@ -187,6 +188,13 @@ FAILURES: tuple[Failure, ...] = (
         "is the access point on? Try a known good board",
         "SSID, 2.4 GHz, channels 12 and 13, antenna",
         _N.SITE,
+    ),
+    Failure(
+        _C.WIFI_OTHER, "the board is in another Wi-Fi network than the one that the test names",
+        "a network that it knew before was nearer or quicker",
+        "test it once more",
+        "take the other network off the board, or switch its access point off for the test",
+        _N.RETRY,
     ),
     Failure(
         _C.IP_DHCP, "registered or associated, and no IPv4 address follows",

@@ -63,6 +63,8 @@ class ConnectivityRun:
         self.was_online = False
         """At the start, and not restarted since."""
         self.restarted = False
+        self.wanted_disconnects = 0
+        """Sessions of this boot that ended because the test changed the network."""
         self.connecting_since_s: float | None = None
         self.first_connected_at: datetime | None = None
         self.has_selftest: bool | None = None

@@ -73,14 +73,6 @@ def test_wifi_boards_get_credentials_and_forget_them(world, platform):
     assert Stage.SIM not in statuses(result)
 
 
-def test_a_network_that_was_stored_before_stays(world):
-    w = world("argon")
-    known = [n["ssid"] for n in w.board.state.wifi_networks]
-    result = w.test(wifi=BENCH_WIFI, permissions=WIFI)
-    assert problems(result) == []
-    assert [n["ssid"] for n in w.board.state.wifi_networks] == known
-
-
 def test_a_photon(world):
     """No requests about interfaces or radio there: what it cannot tell is skipped, and that is no pass."""
     w = world("photon", device_os="2.0.1", log=False, selftest=False)
