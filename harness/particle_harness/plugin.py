@@ -23,6 +23,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from particle_harness.hil.run_report import (
+    EXIT_NOT_RUN,
+    PROPERTY_NOT_RUN,
+    PROPERTY_VIRTUAL,
+    CausesOnce,
+    Tally,
+    print_summary,
+    shorten,
+)
 from particle_harness.hil.wanted import MARKERS, Wanted, wanted_by
 
 if TYPE_CHECKING:
@@ -31,32 +40,11 @@ if TYPE_CHECKING:
     from particle_harness.hil.cloud import HilCloud
     from particle_harness.hil.faults import Faults
 
-EXIT_NOT_RUN = 6
-"""Nothing failed, but a test on boards was not run: particle-dev's own exit status for what is incomplete."""
 DEVICE_TESTS_SUFFIX = ".device-tests.toml"
 _FIXTURE = "particle_"
 _bench_key = pytest.StashKey["HilBench"]()
 _taken_key = pytest.StashKey["Taken"]()
-_tally_key = pytest.StashKey["_Tally"]()
-_PROPERTY_NOT_RUN, _PROPERTY_VIRTUAL = "particle_not_run", "particle_virtual"
-
-
-class _Tally:
-    """What became of the tests on boards, as reports tell it: also those of workers. A plugin of its own, for reports
-    come without their config."""
-
-    def __init__(self) -> None:
-        self.virtual: list[str] = []
-        self.real: list[str] = []
-        self.not_run: dict[str, str] = {}
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Counts."""
-        properties = dict(report.user_properties)
-        if _PROPERTY_NOT_RUN in properties:
-            self.not_run[report.nodeid] = str(properties[_PROPERTY_NOT_RUN])
-        elif report.when == "call" and _PROPERTY_VIRTUAL in properties and report.passed:
-            (self.virtual if properties[_PROPERTY_VIRTUAL] == "yes" else self.real).append(report.nodeid)
+_tally_key = pytest.StashKey["Tally"]()
 
 
 # ---- options --------------------------------------------------------------------------------------------------------
@@ -91,13 +79,33 @@ def pytest_configure(config: pytest.Config) -> None:
     """Makes the markers known."""
     for name, text in MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {text}")
-    config.stash[_tally_key] = _Tally()
+    config.stash[_tally_key] = Tally()
     config.pluginmanager.register(config.stash[_tally_key], "particle-tally")
+    config.pluginmanager.register(CausesOnce(), "particle-causes-once")
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Which bench, when one was named."""
     return f"particle bench: {_spec(config)}" if config.getoption("--bench") else None
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """A bench that was named and cannot be used ends the run before it begins."""
+    # With workers each opens it: held here too, some drivers' boards would be nobody's.
+    config = session.config
+    if config.getoption("--bench") and not hasattr(config, "workerinput") and not _has_workers(config):
+        bench_of(config)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """So does one that pytest's ini file names, when a test wants it."""
+    config = session.config
+    if not hasattr(config, "workerinput") and any(_is_on_boards(item) for item in session.items):
+        bench_of(config)
+
+
+def _has_workers(config: pytest.Config) -> bool:
+    return bool(config.getoption("numprocesses", None))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -251,7 +259,7 @@ def take_for(
     _let_operator_see(item, taken)
     for board in taken.boards:
         item.user_properties.append(("particle_board", f"{board.name} {board.platform.name} {board.device_id}"))
-    item.user_properties.append((_PROPERTY_VIRTUAL, "yes" if bench.is_virtual else "no"))
+    item.user_properties.append((PROPERTY_VIRTUAL, "yes" if bench.is_virtual else "no"))
     logs = [board.log for board in taken.boards]
     collector = LogCollector(logs, traffic=bench.log_folder is not None)
     stack.callback(collector.stop)
@@ -282,25 +290,33 @@ def _uncaptured(capture: Any, say: Callable[[str], None]) -> Callable[[str], Non
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Adds error code and class to what JUnit files hold, and the boards' logs to what a failure shows."""
+    """Adds error code and class to what JUnit files hold, and the boards' logs to what a failure shows. Where the bench
+    is to blame, one line says so instead of a traceback."""
     if not _is_on_boards(item):
         return (yield)
+    summary = ""
     if call.excinfo is not None and not isinstance(call.excinfo.value, pytest.skip.Exception):
+        from particle_dev.errors import ParticleDevError  # noqa: PLC0415
         from particle_harness.hil.outcome import error_code, failure_class  # noqa: PLC0415
 
         error = call.excinfo.value
-        item.user_properties.append(("particle_error_code", error_code(error)))
-        item.user_properties.append(("particle_class", str(failure_class(error, call.when))))
+        code, kind = error_code(error), str(failure_class(error, call.when))
+        item.user_properties.append(("particle_error_code", code))
+        item.user_properties.append(("particle_class", kind))
         if hint := getattr(error, "hint", ""):
             item.user_properties.append(("particle_hint", hint))
+        if isinstance(error, ParticleDevError):
+            summary = f"{code} ({kind}): {error}"
     if call.when == "call" and _taken_key in item.stash:
         for board in item.stash[_taken_key].boards:
             if board.log.lines:
                 item.add_report_section(call.when, f"log of board {board.name}", "\n".join(board.log.lines))
     report = yield
+    if summary and call.excinfo is not None and report.failed:
+        shorten(report, call.excinfo, summary)
     if report.skipped and not hasattr(report, "wasxfail") and call.excinfo is not None:
         reason = str(call.excinfo.value)
-        item.user_properties.append((_PROPERTY_NOT_RUN, reason))
+        item.user_properties.append((PROPERTY_NOT_RUN, reason))
         report.user_properties = list(item.user_properties)
     return report
 
@@ -319,16 +335,5 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Which proofs are virtual, and what was not run."""
-    tally = config.stash[_tally_key]
-    if not (tally.virtual or tally.real or tally.not_run):
-        return
-    terminalreporter.section("Particle boards")
-    if tally.virtual:
-        terminalreporter.line(f"{len(tally.virtual)} passed on virtual boards: proofs about models, not about hardware")
-    if tally.real:
-        terminalreporter.line(f"{len(tally.real)} passed on real boards")
-    if tally.not_run:
-        terminalreporter.line(f"{len(tally.not_run)} not run, which is no pass (exit status {EXIT_NOT_RUN}):")
-        for node, reason in tally.not_run.items():
-            terminalreporter.line(f"  {node}: {reason}")
+    """Which proofs are virtual, which tests the bench kept from running, and what was not run."""
+    print_summary(terminalreporter, config, config.stash[_tally_key])

@@ -10,12 +10,13 @@ import click
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.json_objects import device_object
 from particle_dev.cli.options import bench_for, bench_option, json_option, store_option
-from particle_dev.device.discovery import wait_for_device
+from particle_dev.device.discovery import device_at, wait_for_device
 from particle_dev.device.model import Device
 from particle_dev.device.power_cycle import OFF_S, RETURN_TIMEOUT_S, PowerCycle, power_cycle
 from particle_dev.errors import BenchError, DeviceNotFoundError
 from particle_dev.permissions import Permissions
 from particle_dev.station.bench import Bench, Slot
+from particle_dev.transport.power import OperatorPower
 
 
 def _slot(bench: Bench, name: str) -> Slot:
@@ -66,8 +67,11 @@ def power(
     By what its key power names.
 
     on and cycle boot the board, whose application may go online: refused without --may-connect. off is believed when
-    the board has left USB. Exit status 6: nothing came up after on, or nothing proves that cycle took the supply away.
+    the board has left USB. Exit status 6: nothing came up after on, nothing proves that cycle took the supply away, or
+    an operator has nothing to unplug.
     """
+    if bench_spec == "usb":
+        raise click.UsageError(f"which bench has slot {slot_name}? Name its bench file: --bench FILE")
     permissions = Permissions(may_connect=may_connect)
     with bench_for(bench_spec, store_dir) as bench:
         slot = _slot(bench, slot_name)
@@ -77,7 +81,10 @@ def power(
             )
         device: Device | None = None
         cycle: PowerCycle | None = None
+        seen = True
         if action == "off":
+            # Nobody asks somebody to unplug what is not on USB: whether it has power stays unknown.
+            seen = not isinstance(slot.power, OperatorPower) or device_at(slot.host, slot.port_path) is not None
             slot.power.off()
         elif action == "cycle":
             cycle = power_cycle(slot.host, slot.port_path, slot.power, permissions, off_s=off_s, timeout_s=timeout_s)
@@ -86,18 +93,18 @@ def power(
             permissions.require_connect("giving power to a board")
             slot.power.on()
             device = _what_came(slot, timeout_s)
-    complete = action == "off" or (cycle.proven if cycle else device is not None)
+    complete = seen if action == "off" else (cycle.proven if cycle else device is not None)
     if as_json:
         value = {
             "slot": slot.name,
-            "power": "off" if action == "off" else "on",
+            "power": ("off" if seen else "unknown") if action == "off" else "on",
             "device": device_object(device) if device else None,
             "power_loss_proven": cycle.proven if cycle else None,
             "why_not_proven": (cycle.why_not or None) if cycle else None,
         }
         click.echo(json.dumps(value))
     else:
-        _print(slot, action, device, cycle)
+        _print(slot, action, device, cycle, seen=seen)
     return ExitCode.OK if complete else ExitCode.INCOMPLETE
 
 
@@ -108,7 +115,11 @@ def _what_came(slot: Slot, timeout_s: float) -> Device | None:
         return None
 
 
-def _print(slot: Slot, action: str, device: Device | None, cycle: PowerCycle | None) -> None:
+def _print(slot: Slot, action: str, device: Device | None, cycle: PowerCycle | None, *, seen: bool) -> None:
+    if not seen:
+        click.echo(f"slot {slot.name}: nothing was on USB, so nobody was asked to unplug it: its power is unknown")
+        click.echo(f"  what to do: correct the port of slot {slot.name} in the bench file, or look at the board")
+        return
     if action == "off":
         click.echo(f"slot {slot.name}: off, nothing is on USB")
         return

@@ -13,10 +13,10 @@ from particle_dev.cli.devices import choose_device
 from particle_dev.cli.options import bench_for, bench_option, device_option, store_option
 from particle_dev.device.control import ControlSession
 from particle_dev.device.selftest import ControlSelfTestLink, SelfTestSession, SerialSelfTestLink
-from particle_dev.errors import DeviceAmbiguousError, DeviceNotFoundError
+from particle_dev.errors import DeviceAmbiguousError, DeviceNotFoundError, LinkAccessError, TransportError
 from particle_dev.permissions import NOTHING, Permissions
 from particle_dev.station.bench import Bench
-from particle_dev.transport.base import Clock
+from particle_dev.transport.base import Clock, SerialLink
 from particle_dev.transport.clock import SystemClock
 from particle_dev.transport.serial import PyserialHost
 
@@ -65,6 +65,18 @@ def _serial_line(bench: Bench, selector: str | None) -> str | None:
     return next(iter(lines.values()))
 
 
+def _opened(url: str, baud: int) -> SerialLink:
+    """Raises DeviceNotFoundError, also for an address at which nobody listens; LinkAccessError."""
+    try:
+        return PyserialHost().open(url, baud)
+    except LinkAccessError:
+        raise
+    except TransportError as error:
+        raise DeviceNotFoundError(
+            f"{url} cannot be opened", selector=url, hint="check the port: is the board there, and switched on?"
+        ) from error
+
+
 @contextmanager
 def selftest_session(
     port: str | None,
@@ -82,7 +94,7 @@ def selftest_session(
             raise click.UsageError(f"{baud} baud is a command for Particle's USB ports; choose another rate")
         clock: Clock = SystemClock()
         with (
-            closing(PyserialHost().open(port, baud)) as link,
+            closing(_opened(port, baud)) as link,
             SelfTestSession(SerialSelfTestLink(link, clock), clock, permissions) as session,
         ):
             yield session, clock
@@ -92,7 +104,7 @@ def selftest_session(
         if line is not None:
             clock = bench.host.clock
             with (
-                closing(PyserialHost().open(line, baud)) as link,
+                closing(_opened(line, baud)) as link,
                 SelfTestSession(SerialSelfTestLink(link, clock), clock, permissions) as session,
             ):
                 yield session, clock

@@ -69,14 +69,16 @@ def esp_file(name: str, data: bytes, address: int | None = None) -> EspFile:
     try:
         module = parse(data)
     except ModuleFormatError as error:
-        error.hint = _HINT_FILE if error.code == "no_prefix" else error.hint
+        if error.code == "no_prefix":
+            # It is another kind of file: no place in it is wrong.
+            error.hint, error.offset = _HINT_FILE, None
         error.name_file(name)
         raise
     for problem in module.problems:
         raise _refused(name, problem.code, problem.offset, problem.message)
     image = ncp_image(data, module)
     if module.function != ModuleFunction.NCP_FIRMWARE or image is None:
-        raise _refused(name, "no_ncp_module", module.prefix_offset, "The module is not for an ESP32.")
+        raise _refused(name, "no_ncp_module", None, "The module is not for an ESP32.")
     platform = platform_by_id(module.platform_id)
     if platform is None or platform.name not in _REACHABLE:
         title = platform.display_name if platform else f"platform {module.platform_id}"

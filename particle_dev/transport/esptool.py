@@ -22,11 +22,11 @@ from pathlib import Path
 
 from particle_dev.errors import (
     DeviceModeError,
+    DeviceNotFoundError,
     FlashHashError,
     LinkAccessError,
     LinkDisconnectedError,
     LinkTimeoutError,
-    LinkUnreachableError,
     LoaderRefusedError,
     ParticleDevError,
     TransportError,
@@ -106,7 +106,7 @@ class Esptool:
     the call is given. ``before`` is how the chip gets into its loader: ``default-reset`` by DTR and RTS, ``no-reset``
     when somebody put it there. ``stub`` False: without the program that esptool loads into the chip's RAM.
 
-    Every method raises LinkAccessError (not installed, port in use or forbidden), LinkUnreachableError (no such port),
+    Every method raises LinkAccessError (not installed, port in use or forbidden), DeviceNotFoundError (no such port),
     LinkTimeoutError (nobody answers, or the time is over), LinkDisconnectedError (the line was lost midway),
     WrongDeviceError (another chip), DeviceModeError (it started its application), LoaderRefusedError,
     TransportError with esptool's own words.
@@ -206,7 +206,8 @@ class Esptool:
                     lines = self._run(["--after", "no-reset"], words, self._time_for(len(region.data)))
                 except FlashHashError as error:
                     error.address, error.size_bytes = region.address, len(region.data)
-                    error.message = f"{self.where}: {region.title}: {error.message}"
+                    error.message = f"{self.where}: {region.title}: the chip holds something else"
+                    error.hint = "give the file that was written, or write this one with `particle-dev esp flash`"
                     raise
             if not any(line.startswith(_MATCHES) for line in lines):
                 raise self._not_understood(f"did not compare {region.title}", lines)
@@ -318,14 +319,14 @@ class Esptool:
             )
         return TransportError(f"{where}: esptool: {said}", where=where, hint="check the port and what it is given")
 
-    def _not_opened(self, text: str) -> TransportError:
+    def _not_opened(self, text: str) -> ParticleDevError:
         where = self.where
         if re.search(r"Permission denied|Errno 13", text):
             return LinkAccessError(f"{where}: access denied", where=where, hint="add your user to the group dialout")
         if re.search(r"exclusively lock|Errno (?:11|16)\b|Access is denied", text):
             holders = ", ".join(port_holders(where)) or "another program"
             return LinkAccessError(f"{where}: in use by {holders}", where=where, hint="close that program")
-        return LinkUnreachableError(f"{where} cannot be opened", where=where, hint="check the port: is it there?")
+        return DeviceNotFoundError(f"{where} cannot be opened", selector=where, hint="check the port: is it there?")
 
     def _not_understood(self, what: str, lines: list[str]) -> TransportError:
         return TransportError(

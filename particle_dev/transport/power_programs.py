@@ -7,7 +7,9 @@ they print about the port afterwards is read.
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
+from collections.abc import Callable
 
 from particle_dev.errors import PowerSwitchError
 
@@ -37,7 +39,7 @@ class UhubctlPower:
         self._switch("off")
 
     def _switch(self, action: str) -> None:
-        said = run_program([*self._command, "-a", action], self.where, "apt install uhubctl")
+        said = run_program([*self._command, "-a", action], self.where, "apt install uhubctl", _uhubctl_failure)
         _, found, after = said.partition("New status for hub")
         states = re.findall(rf"^ +Port {self._port}: [0-9a-f]{{4}}(.*)$", after, re.MULTILINE)
         powered = [" power" in f" {state.partition('[')[0]}" for state in states]
@@ -84,8 +86,25 @@ class YkushPower:
             )
 
 
-def run_program(command: list[str], where: str, install_hint: str) -> str:
-    """What it prints. Raises PowerSwitchError: not there, failed, too slow."""
+def _uhubctl_failure(said: str) -> tuple[str, str]:
+    """Its reason, and what to do.
+
+    Source: mvp/uhubctl uhubctl.c main: the reason comes before the line that names -h, what rights it lacks after it.
+    """
+    reason = last_line(said.partition("Run with -h")[0])
+    if re.search(r"permission problems|No permission", said):
+        return f"{reason} It has no rights on USB hubs.", "run as root, or add the udev rules that `uhubctl` prints"
+    return reason, "check the hub's location with `uhubctl`, and correct power in the bench file"
+
+
+def run_program(
+    command: list[str],
+    where: str,
+    install_hint: str,
+    failure: Callable[[str], tuple[str, str]] | None = None,
+) -> str:
+    """What it prints. ``failure`` reads reason and hint from what a program said that failed; without it they are its
+    last line and its command. Raises PowerSwitchError: not there, failed, too slow."""
     try:
         done = subprocess.run(
             command,
@@ -107,11 +126,8 @@ def run_program(command: list[str], where: str, install_hint: str) -> str:
         ) from error
     said = done.stdout.decode("utf-8", "replace")
     if done.returncode:
-        raise PowerSwitchError(
-            f"{where}: {command[0]} ended with {done.returncode}: {last_line(said)}",
-            where=where,
-            hint=f"run it by hand: {' '.join(command)}",
-        )
+        reason, hint = failure(said) if failure else (last_line(said), f"run it by hand: `{shlex.join(command)}`")
+        raise PowerSwitchError(f"{where}: {command[0]} ended with {done.returncode}: {reason}", where=where, hint=hint)
     return said
 
 

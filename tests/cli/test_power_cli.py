@@ -7,6 +7,7 @@ from particle_harness.bench import VirtualSlot
 
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.main import main
+from particle_dev.transport.power import OperatorPower
 
 BENCH = """
 [bench]
@@ -85,3 +86,27 @@ def test_slots_without_a_switch_and_slots_that_are_not_there(run):
     assert (status, "add its key power" in err) == (ExitCode.BAD_INPUT, True)
     status, _, err = run("off", "Z")
     assert (status, "slots: A" in err) == (ExitCode.BAD_INPUT, True)
+
+
+def test_nobody_unplugs_what_is_not_on_usb(run, monkeypatch):
+    """Nobody is asked, so nobody knows whether the board has power."""
+    made = VirtualSlot.__init__
+
+    def with_operator(self, *arguments, **keywords):
+        made(self, *arguments, **keywords)
+        self.power = OperatorPower("A", lambda: False, arguments[2])
+
+    monkeypatch.setattr(VirtualSlot, "__init__", with_operator)
+    status, out, err = run("off", "A", connected=False)
+    assert (status, err) == (ExitCode.INCOMPLETE, "")
+    assert "its power is unknown" in out
+    assert "off, nothing is on USB" not in out
+    status, out, _ = run("off", "A", "--json", connected=False)
+    assert (status, json.loads(out)["power"]) == (ExitCode.INCOMPLETE, "unknown")
+
+
+def test_a_slot_needs_a_bench_file(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["power", "on", "1"])
+    assert end.value.code == ExitCode.USAGE
+    assert "--bench FILE" in capsys.readouterr().err

@@ -121,7 +121,9 @@ def test_a_silent_board_and_one_that_is_not_there(run, selftest_ports, monkeypat
         code, _, err = run("list", "--port", url)
     assert (code, "no answer to a ping" in err, "baud rate" in err) == (ExitCode.FAILED, True, True)
     code, out, _ = run("run", "--port", "/dev/no-such-port", "--json")
-    assert (code, json.loads(out)["error"]["type"]) == (ExitCode.FAILED, "LinkDisconnectedError")
+    assert (code, json.loads(out)["error"]["type"]) == (ExitCode.NO_DEVICE, "DeviceNotFoundError")
+    code, _, err = run("list", "--port", "socket://127.0.0.1:1")
+    assert (code, "check the port" in err) == (ExitCode.NO_DEVICE, True)
 
 
 def test_wrong_command_lines(run, board, plan):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import xml.etree.ElementTree as ET
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -136,7 +137,8 @@ def test_a_test_that_no_board_may_have_is_not_run_and_no_pass(run, marker, reaso
     result = run(text, bench=two(test="[test]"))
     result.assert_outcomes(passed=1, skipped=1)
     assert result.ret == NOT_RUN
-    result.stdout.fnmatch_lines(["1 not run, which is no pass (exit status 6):", f"  *test_a: *{reason}*"])
+    result.stdout.fnmatch_lines(["1 not run, which is no pass (exit status 6):", "*::test_a"])
+    assert fnmatch(" ".join(result.stdout.str().split()), f"*{reason}*")
 
 
 def test_permissions_go_by_device_id_and_only_to_tests_that_ask(run):
@@ -175,7 +177,8 @@ def test_a_board_without_permission_is_not_even_looked_at(run):
     """
     result = run(text, bench=bench)
     assert result.ret == NOT_RUN
-    result.stdout.fnmatch_lines([f"*slot A: {BORON} is not in may_erase of the bench file"])
+    said = " ".join(result.stdout.str().split())
+    assert f"slot A: {BORON} is not in may_erase of the bench file" in said
 
 
 def test_each_board(run):
@@ -260,9 +263,18 @@ def test_what_means_nothing_is_said(run, text, message):
 
 @pytest.mark.parametrize("bench", ["usb", "nothing", "none.toml"])
 def test_a_bench_that_cannot_be_used_fails(run, bench):
+    """Before anything is begun, by one sentence."""
     result = run(NAME, "--bench", bench)
-    assert result.ret == 1
-    result.assert_outcomes(errors=1)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    said = result.stdout.str() + result.stderr.str()
+    assert said.count("ERROR: ") == 1
+    assert "Traceback" not in said
+
+
+def test_a_bench_of_the_ini_file_that_cannot_be_used_ends_only_runs_on_boards(run, pytester):
+    pytester.makeini("[pytest]\nparticle_bench = usb\n")
+    assert run(NAME).ret == pytest.ExitCode.USAGE_ERROR
+    assert run("def test_a(): pass").ret == 0
 
 
 def test_tests_take_no_board_that_happens_to_be_plugged_in():
@@ -406,6 +418,50 @@ def test_a_slot_without_its_board_is_an_error_of_the_bench(run, pytester):
     result.assert_outcomes(errors=1)
     found = properties(pytester.path / "out.xml")["test_a"]
     assert (found["particle_error_code"], found["particle_class"]) == ("device_not_found_error", "infrastructure")
+
+
+MANY = """
+    import pytest
+    @pytest.mark.particle_platform("boron")
+    @pytest.mark.parametrize("n", range(20))
+    def test_boron(particle_board, n): pass
+    @pytest.mark.particle_platform("p2")
+    @pytest.mark.parametrize("n", range(20))
+    def test_p2(particle_board, n): pass
+    def test_own(): assert 0, "my own"
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")])
+def test_each_cause_is_said_once_with_its_code_and_without_traceback(run, monkeypatch, workers):
+    monkeypatch.setenv("COLUMNS", "80")
+    bench = two().replace('platform = "boron"', 'platform = "boron"\nconnected = false')
+    result = run(MANY, "-rA", *workers, bench=bench)
+    result.assert_outcomes(errors=20, skipped=20, failed=1)
+    said = result.stdout.str()
+    assert said.count("device_not_found_error (infrastructure): slot A: nothing is at port") == 1
+    assert said.count("not p2") == 2  # one cause, two slots
+    assert "ERROR at setup" not in said
+    assert "particle_harness/hil/bench.py" not in said
+    assert said.count("(20)") == 2
+    assert "20 tests were ended by an error of the bench (exit status 1):" in said
+    assert "my own" in said
+    section = said.partition("= Particle boards =")[2].partition("\n=")[0]
+    assert max(map(len, section.splitlines()[1:])) <= 80
+
+
+def test_with_v_each_test_of_a_cause_has_its_line(run):
+    bench = two().replace('platform = "boron"', 'platform = "boron"\nconnected = false')
+    said = run(MANY, "-v", bench=bench).stdout.str().partition("= Particle boards =")[2]
+    assert said.count("::test_boron[") == 20
+    assert said.count("::test_p2[") == 20
+
+
+def test_a_failure_of_the_product_keeps_its_traceback_and_says_its_code(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    said = run(FAILING, "-k", "product", bench=two()).stdout.str()
+    assert "raise VerifyError" in said
+    assert "test_product - verify_error (product): differs" in said
 
 
 def test_a_failure_shows_the_log_of_its_board(run):

@@ -25,11 +25,11 @@ from particle_harness.factory import build_module
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.cli.main import main
 from particle_dev.errors import (
+    DeviceNotFoundError,
     FlashHashError,
     LinkAccessError,
     LinkDisconnectedError,
     LinkTimeoutError,
-    LinkUnreachableError,
     LoaderRefusedError,
     PermissionMissingError,
     PlanRefusedError,
@@ -110,6 +110,8 @@ def test_a_new_user_looks_flashes_and_verifies(capsys, tmp_path):
         status, out, err = run(capsys, "verify", *port, file, "--json")
         error = json.loads(out)["error"]
         assert (status, error["type"], error["address"]) == (1, "FlashHashError", 0x100000)
+        assert "the chip holds something else" in error["message"]
+        assert "worn out" not in error["hint"]
 
 
 def test_the_command_that_serves_a_chip_and_the_documented_answer(capsys):
@@ -136,7 +138,13 @@ def test_what_would_be_done_and_what_is_refused_before_the_port_is_opened(capsys
     status, _, err = run(capsys, "flash", *nowhere, bad, "--may-erase")
     assert (status, "cut short" in err) == (3, True)
     status, _, err = run(capsys, "verify", *nowhere, good)
-    assert (status, "cannot be opened" in err) == (1, True)
+    assert (status, "cannot be opened" in err) == (4, True)
+    assert run(capsys, "id", "--port", "socket://127.0.0.1:1")[0] == 4
+    other = tmp_path / "other.bin"
+    for content in (b"no firmware at all" * 40, module_of(ModuleFunction.USER_PART)):
+        other.write_bytes(content)
+        status, _, err = run(capsys, "flash", *nowhere, other, "--may-erase")
+        assert (status, "at offset" in err, "other.bin" in err) == (3, False, True)
 
 
 def test_a_blank_chip_gets_everything_and_the_stub_is_refused():
@@ -228,9 +236,9 @@ def test_the_hard_deadline_for_a_chip_that_falls_silent_or_does_not_start_the_st
 
 
 def test_ports_that_cannot_be_opened():
-    with pytest.raises(LinkUnreachableError):
+    with pytest.raises(DeviceNotFoundError):
         tool("socket://127.0.0.1:9").identify()
-    with pytest.raises(LinkUnreachableError):
+    with pytest.raises(DeviceNotFoundError):
         tool("/dev/does-not-exist").identify()
     with chip_on(PtyPort) as (_, url):
         holder = os.open(url, os.O_RDWR | os.O_NOCTTY)
