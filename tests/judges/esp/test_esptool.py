@@ -20,7 +20,7 @@ from particle_harness.esp32.image import ESP32_TARGET, esp_image
 from particle_harness.esp32.loader import LoaderFaults, RomLoader
 from particle_harness.esp32.rfc2217 import Rfc2217Port
 from particle_harness.esp32.serve import PtyPort, SocketPort
-from particle_harness.factory import build_module
+from particle_harness.factory import app_stand_in, build_module
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.cli.main import main
@@ -141,7 +141,7 @@ def test_what_would_be_done_and_what_is_refused_before_the_port_is_opened(capsys
     assert (status, "cannot be opened" in err) == (4, True)
     assert run(capsys, "id", "--port", "socket://127.0.0.1:1")[0] == 4
     other = tmp_path / "other.bin"
-    for content in (b"no firmware at all" * 40, module_of(ModuleFunction.USER_PART)):
+    for content in (b"no firmware at all" * 40, app_stand_in(hardware("argon"), 2000)):
         other.write_bytes(content)
         status, _, err = run(capsys, "flash", *nowhere, other, "--may-erase")
         assert (status, "at offset" in err, "other.bin" in err) == (3, False, True)
