@@ -293,6 +293,21 @@ class GuardMachine(RuleBasedStateMachine):
                 TALLY["never billed, thanks to an application of ours"] += 1
 
     @rule(
+        platform=PLATFORMS.filter(lambda name: name != "photon"),
+        factory=st.sampled_from(["new", "online"]),
+        somebody=st.sampled_from(["waits", "waits", "presses reset", "interrupts the power", "reactivates"]),
+        when=st.sampled_from([0, 0, 0, 2, 4]),
+        seconds=st.sampled_from([3, 9, 30]),
+    )
+    def our_application(self, platform, factory, somebody, when, seconds):
+        """A new board, ready to connect, which a gang programmer gave an application of ours, runs for a while (D6)."""
+        TALLY["new boards with an application of ours"] += 1
+        self._put_in(Unit(platform, "product", "basic", factory, "5.6.0", "app", has_power=False))
+        self.gang_programmer("our application")
+        self.world.make_ready_to_connect()
+        self.station(Strategy.C, "set with our application", somebody, when, seconds, None, None, 0, True, True, True)
+
+    @rule(
         name=st.sampled_from(sorted(CONSPIRACIES)),
         somebody=st.sampled_from([*sorted(n for n in SOMEBODY if "connect" in n), "waits"]),
         when=st.sampled_from([0, 0, 1, 2, 4, 6, 8, 10, 12, 16]),

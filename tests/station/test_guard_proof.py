@@ -64,6 +64,7 @@ def test_the_guard_never_says_not_started_of_a_board_that_was_metered(part, caps
     assert tally["steps"] >= STEPS // PARTS
     for must_happen in (
         "never billed, said the gate",
+        "never billed, thanks to an application of ours",
         "metered boards",
         "stations killed",
         "acts of foreign tools",
