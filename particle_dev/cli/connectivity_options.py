@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,14 @@ class StageType(click.Choice[str]):
 
     def __init__(self) -> None:
         super().__init__(STAGE_NAMES)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name of a stage."""
+        if value not in STAGE_NAMES:
+            near = get_close_matches(str(value), STAGE_NAMES, 1)
+            meant = f"did you mean {near[0]}?" if near else "--help lists them"
+            self.fail(f"{value!r} is no stage; {meant}", param, ctx)
+        return str(value)
 
 
 class FunctionType(click.ParamType[FunctionProbe]):

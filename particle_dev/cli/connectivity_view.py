@@ -12,6 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from particle_dev.cli.escape import escaped
+from particle_dev.cli.wrap import wrapped
+from particle_dev.cloud.metering import BillingVerdict
+from particle_dev.cloud.strategies import Strategy
+from particle_dev.connectivity.checks_dark import NO_ATTEMPT
 from particle_dev.connectivity.measurements import Judgement, Measurement
 from particle_dev.connectivity.outcome import (
     ConnectivityResult,
@@ -67,6 +71,11 @@ class ConnectivityView:
         match event:
             case StageStarted(stage, limit_s):
                 self._present = StageProgress(stage, "", 0.0, limit_s)
+                if not self._is_live:
+                    spec = SPECS[stage]
+                    self._console.print(
+                        f"{spec.number:>2} {spec.title}: begins, at most {limit_s:.0f} s", soft_wrap=True
+                    )
             case StageProgress():
                 self._present = event
             case StageFinished(result):
@@ -107,30 +116,61 @@ def stage_line(result: StageResult) -> Text:
     return line.append(f"  {said}") if said else line
 
 
-def print_result(result: ConnectivityResult, report: str | None, stream: TextIO | None = None) -> None:
-    """The verdict, what to do, what it cost."""
-    console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True)
+def print_result(
+    result: ConnectivityResult, report: str | None, stream: TextIO | None = None, *, cloud_asked: bool = True
+) -> None:
+    """The verdict, what to do, what it cost. ``cloud_asked`` False: nobody wanted to know about billing."""
+    out = stream or sys.stdout
+    console = Console(file=out, highlight=False, soft_wrap=True)
     title = Text(f"{_words(result.verdict).upper()}", _VERDICT_STYLES[result.verdict])
     title.append(f": {result.device_id}, strategy {result.strategy}, {result.duration_s:.1f} s", "default")
     console.print(title)
     failed = result.failed
     if failed is not None and failed.failure is not None:
         row = failed.failure
-        console.print(Text(f"{row.code}: {row.cause}"))
-        console.print(Text(escaped(f"  seen: {failed.seen}")))
-        console.print(Text(f"  operator: {row.operator}"))
-        console.print(Text(f"  engineer: {row.engineer}"))
-        console.print(Text(f"  next: {row.next_step}"))
+        for line in (
+            f"{row.code}: {row.cause}",
+            f"  seen: {failed.seen}",
+            f"  operator: {row.operator}",
+            f"  engineer: {row.engineer}",
+            f"  next: {row.next_step}",
+        ):
+            console.print(Text(wrapped(escaped(line), out, 4)))
     for item in result.left:
-        console.print(Text(escaped(f"left behind: {item}"), "red"))
+        console.print(Text(wrapped(escaped(f"left behind: {item}"), out), "red"))
     for name in (r for r in result.stages if r.status is StageStatus.SKIPPED):
-        console.print(Text(escaped(f"not proven: {SPECS[name.stage].title}: {name.seen}"), "yellow"))
-    reasons = result.gate.started_by or result.gate.missing
-    console.print(Text(escaped(f"billing: {_words(result.gate.verdict)}{f' ({reasons[0]})' if reasons else ''}")))
+        console.print(Text(wrapped(escaped(f"not proven: {SPECS[name.stage].title}: {name.seen}"), out), "yellow"))
+    for line in [*_dark_lines(result), *_billing_lines(result, cloud_asked)]:
+        console.print(Text(wrapped(escaped(line), out, 4)))
     spent = result.spent
     console.print(Text(f"spent: {spent.operations} data operations, {spent.cellular_bytes} bytes of cellular data"))
     if report is not None:
         console.print(Text(f"report: {report}"))
+
+
+def _dark_lines(result: ConnectivityResult) -> list[str]:
+    """What strategy C has proven of the board itself."""
+    restore = result.stages[-1]
+    if result.strategy is not Strategy.C or restore.status is not StageStatus.PASSED:
+        return []
+    if restore.evidence.get("counters") == NO_ATTEMPT:
+        return [f"{NO_ATTEMPT}: by its counters of this boot; it stays in listening mode, until a reset"]
+    return ["it stayed in DFU mode, in which nothing connects"]
+
+
+def _billing_lines(result: ConnectivityResult, cloud_asked: bool) -> list[str]:
+    """The verdict on the unit's whole life, and how to get what it lacks."""
+    gate = result.gate
+    if not cloud_asked and gate.verdict is BillingVerdict.UNKNOWN:
+        return ["billing: not judged, as no --product was named whose records could be asked"]
+    reasons = gate.started_by or gate.missing
+    if result.strategy is not Strategy.C or gate.verdict is not BillingVerdict.UNKNOWN:
+        return [f"billing: {_words(gate.verdict)}{f' ({reasons[0]})' if reasons else ''}"]
+    return [
+        "billing: unknown, which is no pass",
+        *(f"  missing: {reason}" for reason in reasons),
+        "  next: `particle-dev station run` with strategy C, which watches the unit until it has lost its power",
+    ]
 
 
 def _said(result: StageResult) -> str:

@@ -24,6 +24,7 @@ from particle_dev.cloud.account_usage import AccountUsage
 from particle_dev.cloud.budget import Budget, BudgetBook, budget_of
 from particle_dev.cloud.device_state import DeviceStates
 from particle_dev.cloud.firmware import ProductFirmwares
+from particle_dev.cloud.metering import BillingVerdict
 from particle_dev.cloud.plans import PLANS, PlanName
 from particle_dev.cloud.strategies import Strategy
 from particle_dev.connectivity.board import Board
@@ -135,7 +136,8 @@ def test_connectivity(
     disconnected and what the test has set is taken back.
 
     Exit status 0: every stage passed. 1: one failed. 6: nothing failed and something was not proven, or the unit is to
-    be parked. 5: refused.
+    be parked. 5: refused. Strategy C with --product also asks whether billing has begun: 1 when it has, 6 when that is
+    unknown.
     """
     chosen = Strategy(strategy)
     if (chosen is Strategy.A) != (product_ref is not None) and chosen is not Strategy.C:
@@ -178,7 +180,17 @@ def test_connectivity(
             output = opened.enter_context(_Output(plan, found, bench.name, board, folder, site, as_json))
             books = _books(site, plan, scope, plan_name)
             result = output.run(scope, books, permissions)
-    return _EXIT_CODES[result.verdict]
+    return _exit_code(result, scope is not None)
+
+
+def _exit_code(result: ConnectivityResult, cloud_asked: bool) -> ExitCode:
+    """Strategy C with a product also asks whether billing has begun, and there an unknown is no pass."""
+    found = _EXIT_CODES[result.verdict]
+    if found is not ExitCode.OK or result.strategy is not Strategy.C:
+        return found
+    if result.gate.verdict is BillingVerdict.STARTED:
+        return ExitCode.FAILED
+    return ExitCode.INCOMPLETE if cloud_asked and result.gate.verdict is BillingVerdict.UNKNOWN else ExitCode.OK
 
 
 @contextmanager
@@ -264,7 +276,7 @@ class _Output:
         self._events.finish(result, report)
         self._stack.close()
         if not self._as_json:
-            print_result(result, report)
+            print_result(result, report, cloud_asked=scope is not None)
         return result
 
     def _handle(self, event: StageEvent) -> None:

@@ -118,7 +118,8 @@ def budget_of(plan: Plan, billable_devices: int = 0) -> Budget:
 
 class BudgetBook:
     """What an account has spent in its billing month, in one small file that all stations of a site share. Costs are
-    booked before the act: a crash in between spends too much on paper, never too little.
+    booked before the act, and what was not used is given back after it: a crash in between spends too much on paper,
+    never too little.
 
     What others spend (the fleet in the field) is not in the book: ``usage`` tells limits and use of the whole account,
     as the cloud counts it. It counts late, so what is booked here comes on top: counted twice at worst, never too
@@ -148,6 +149,24 @@ class BudgetBook:
                 return budget.after(base + spent + cost)
         except (OSError, filelock.Timeout) as error:
             raise self._failed(error) from error
+
+    def give_back(self, cost: Cost, booked_at: datetime) -> None:
+        """Take a booking of ``booked_at`` back, or the part of it that was certainly not spent. Nothing happens when
+        another billing month has begun since: its book does not hold that booking."""
+        try:
+            with self._lock:
+                spent = self._spent(booked_at)
+                if NOTHING_SPENT in (cost, spent) or self._stored_month() != self._month(booked_at):
+                    return
+                left = Cost(
+                    max(0, spent.operations - cost.operations), max(0, spent.cellular_bytes - cost.cellular_bytes)
+                )
+                self._write(booked_at, left)
+        except (OSError, filelock.Timeout) as error:
+            raise self._failed(error) from error
+
+    def _stored_month(self) -> str:
+        return str(json.loads(self.path.read_text(encoding="utf-8"))["month"])
 
     def spent(self, at: datetime) -> Cost:
         """What is booked for the billing month of ``at``."""

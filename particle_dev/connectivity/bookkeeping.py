@@ -16,7 +16,7 @@ from particle_dev.connectivity.cloud_link import CloudLink
 from particle_dev.connectivity.engine import ConnectivityTest
 from particle_dev.connectivity.outcome import ConnectivityResult, StageEvent
 from particle_dev.connectivity.plan import ConnectivityPlan
-from particle_dev.errors import CloudError, TransportError
+from particle_dev.errors import CloudError, GuardStateError, TransportError
 from particle_dev.permissions import Permissions
 
 
@@ -42,9 +42,9 @@ def run_booked(
 ) -> ConnectivityResult:
     """Run a test whose cost is booked before; the result. **May start billing.**
 
-    Whatever ends it, that the unit was online is kept; strategy B also keeps the cloud's record as the baseline from
-    which the unit must not connect again. Raises as ConnectivityTest, and BudgetError, GuardStateError before anything
-    is done.
+    Whatever ends it, what was not spent is given back, and that the unit was online is kept; strategy B also keeps the
+    cloud's record as the baseline from which the unit must not connect again. Raises as ConnectivityTest, and
+    BudgetError, GuardStateError before anything is done.
     """
     test = ConnectivityTest(
         board, cloud, plan, run_id=run_id, permissions=permissions, billing_plan=books.plan, on_event=on_event
@@ -52,13 +52,20 @@ def run_booked(
     if books.states is not None:
         # A damaged file is better met now than after the connection.
         books.states.state(board.device_id)
+    booked_at = board.clock.utc_now()
     if books.budget is not None and plan.connects:
-        on_budget(books.budget.spend(plan.cost, board.clock.utc_now()))
+        on_budget(books.budget.spend(plan.cost, booked_at))
     try:
         return test.run()
     finally:
-        if books.states is not None:
-            _remember(books.states, test, board, cloud, plan)
+        try:
+            if books.states is not None:
+                _remember(books.states, test, board, cloud, plan)
+        finally:
+            if books.budget is not None and plan.connects:
+                # The result is worth more: what stays booked is too much on paper, no more.
+                with suppress(GuardStateError):
+                    books.budget.give_back(test.unspent, booked_at)
 
 
 def _remember(

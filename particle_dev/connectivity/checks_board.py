@@ -43,6 +43,8 @@ from particle_dev.protocol.messages_radio import CellularIds, Sim, WifiNetwork
 
 _CONNECTED, _NET_CONNECTED = 2, 4
 _NET_IDLE = (0, 2)
+_CLOUD_STATES = {0: "not connected to the cloud", 1: "connecting to the cloud", 2: "connected to the cloud"}
+_SIM_UNREAD = "the modem answers, and cannot read its SIM"
 _ICCID = re.compile(r"89\d{17,19}")
 _INTERFACE = {Radio.CELLULAR: InterfaceType.PPP, Radio.WIFI: InterfaceType.WIFI}
 
@@ -217,7 +219,14 @@ def check_radio(run: ConnectivityRun) -> None:
     if run.plan.radio is Radio.WIFI:
         _check_scan(run)
         return
-    ids = _ask_modem(run)
+    try:
+        ids = _ask_modem(run)
+    except StageFailure as failure:
+        if failure.code is not FailureCode.SIM_DEAD or Stage.SIM not in run.plan.stages:
+            raise
+        # The modem is alive, which is this stage; what it says of its SIM is the next one's.
+        run.evidence["sim"] = _SIM_UNREAD
+        return
     run.iccid = ids.iccid
     run.evidence |= {"iccid": ids.iccid, "imei": ids.imei}
     known = run.before.iccid if run.before else None
@@ -235,16 +244,18 @@ def _ask_modem(run: ConnectivityRun) -> CellularIds:
         except RequestUnsupportedError as error:
             raise StageSkipped(error.message) from error
         except RequestRefusedError as error:
-            raise StageFailure(
-                why_no_radio(error.result_code, run.observed), f"control request 554: {error.message}"
-            ) from error
+            code = why_no_radio(error.result_code, run.observed)
+            run.evidence["answer"] = f"control request 554: {error.message}"
+            seen = _SIM_UNREAD if code is FailureCode.SIM_DEAD else "the modem does not start or does not answer"
+            raise StageFailure(code, seen) from error
         except LinkTimeoutError as error:
-            raise StageFailure(why_no_radio(None, run.observed), error.message) from error
+            run.evidence["answer"] = f"control request 554: {error.message}"
+            raise StageFailure(why_no_radio(None, run.observed), "the modem does not answer in time") from error
 
     return run.wait(
         Stage.RADIO,
         ask,
-        lambda: StageFailure(why_no_radio(None, run.observed), "control request 554 gives no answer"),
+        lambda: StageFailure(why_no_radio(None, run.observed), "the modem does not answer in time"),
         activity="powering the modem",
     )
 
@@ -286,7 +297,9 @@ def _check_scan(run: ConnectivityRun) -> None:
     run.observed.ssid = wanted
     hidden = credentials is not None and credentials.hidden
     if not found or (wanted is not None and not hidden and wanted not in run.observed.scanned):
-        raise StageFailure(FailureCode.WIFI_NOAP, f"{wanted or 'nothing'} is not among {sorted(run.observed.scanned)}")
+        air = ", ".join(sorted(filter(None, run.observed.scanned))) or "none"
+        missing = "no network is in the air" if wanted is None else f"{wanted} is not in the air; networks found: {air}"
+        raise StageFailure(FailureCode.WIFI_NOAP, missing)
 
 
 def _preferred(run: ConnectivityRun) -> str | None:
@@ -453,9 +466,16 @@ def _socket_proof(run: ConnectivityRun) -> str | None:
 
 
 def _cloud_seen(run: ConnectivityRun) -> str:
-    counters = {n: run.observed.diagnostics.get(n) for n in ("cloud:stat", "cloud:connatt", "cloud:err")}
+    counters = run.observed.diagnostics
+    state = _CLOUD_STATES.get(counters.get("cloud:stat", -1), "state of its cloud connection not told")
+    attempts, last_error = counters.get("cloud:connatt"), counters.get("cloud:err")
+    told = [state]
+    if attempts is not None:
+        told.append(f"{attempts} attempt{'' if attempts == 1 else 's'} to reach the cloud")
+    if last_error:
+        told.append(f"latest error {last_error}")
     lines = [m.text for m in run.observed.log if "nternet" in m.text or "handshake failed" in m.text]
-    return f"{counters}; log: {lines[-1] if lines else 'nothing about it'}"
+    return f"{', '.join(told)}; the log says: {lines[-1] if lines else 'nothing about it'}"
 
 
 def check_handshake(run: ConnectivityRun) -> None:

@@ -92,8 +92,9 @@ def _publish_echo(run: ConnectivityRun) -> bool:
     nonce = run.nonce()
     name = f"{EVENT_PREFIX}{nonce}"
     begun_s, gaps = run.clock.monotonic_s(), run.stream_gaps
-    report = _selftest(run, Stage.PUBLISH, "publish", {"name": name, "data": nonce})
+    # Before: a publish that fails may have been sent.
     run.spend(cost_of_test(publishes_bytes=[NONCE_BYTES], connections=0, is_cellular=_is_cellular(run)))
+    report = _selftest(run, Stage.PUBLISH, "publish", {"name": name, "data": nonce})
     _require_passed(report)
     try:
         run.wait(
@@ -119,13 +120,13 @@ def _wait_for_own_event(run: ConnectivityRun) -> None:
     if prefix is None:
         raise StageSkipped(_NO_SELFTEST)
     since = len(run.events)
+    run.spend(cost_of_test(publishes_bytes=[NONCE_BYTES], connections=0, is_cellular=_is_cellular(run)))
     found = run.wait(
         Stage.PUBLISH,
         lambda: next((e for e in run.events[since:] if e.name.startswith(prefix)), None),
         lambda: StageFailure(FailureCode.EVT_LOST, f"no event {prefix}*; {_stream_seen(run)}"),
         activity=f"waiting for an event {prefix}*",
     )
-    run.spend(cost_of_test(publishes_bytes=[len(found.data or "")], connections=0, is_cellular=_is_cellular(run)))
     run.evidence |= {"event": found.name, "by": "its own application"}
 
 
@@ -138,8 +139,6 @@ def check_subscribe(run: ConnectivityRun) -> None:
     name = f"{EVENT_PREFIX}{nonce}"
     begun_s = run.clock.monotonic_s()
     session = _session(run)
-    session.start("subscribe", {"name": name}, may_connect=True)
-    run.cloud.publish(name, nonce)
     run.spend(
         cost_of_test(
             publishes_bytes=[NONCE_BYTES],
@@ -148,6 +147,8 @@ def check_subscribe(run: ConnectivityRun) -> None:
             is_cellular=_is_cellular(run),
         )
     )
+    session.start("subscribe", {"name": name}, may_connect=True)
+    run.cloud.publish(name, nonce)
     echo = f"{name}/echo"
     run.wait(
         Stage.SUBSCRIBE,

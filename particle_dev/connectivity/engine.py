@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from particle_dev.catalog.platforms import UsbMode
+from particle_dev.cloud.budget import Cost
 from particle_dev.cloud.evidence import EthernetDetection, radios_of
 from particle_dev.cloud.facts import Snapshot
 from particle_dev.cloud.gate import Gate, GateCase, cloud_not_asked, evaluate
@@ -128,6 +129,14 @@ class ConnectivityTest:
     def first_connected_at(self) -> datetime | None:
         """When the board was seen online first; None: it was not. Also after the test was cut short."""
         return self._run.first_connected_at
+
+    @property
+    def unspent(self) -> Cost:
+        """What of the plan's cost was certainly not spent. The bytes of a test that began to connect count as spent:
+        nobody counts what a modem repeats."""
+        booked, run = self.plan.cost, self._run
+        bytes_left = booked.cellular_bytes if run.connecting_since_s is None else 0
+        return Cost(max(0, booked.operations - run.spent.operations), bytes_left)
 
     def run(self) -> ConnectivityResult:
         """All stages, then everything is taken back.

@@ -184,8 +184,8 @@ FAILURES: tuple[Failure, ...] = (
     ),
     Failure(
         _C.WIFI_NOAP, "the network is not among those that a scan finds",
-        "the access point is off, too far, or on 5 GHz only; or the antenna",
-        "is the access point on? Try a known good board",
+        "the access point is off, too far, or on 5 GHz only, or the name is wrong; or the antenna",
+        "is the access point on, and its name right, capitals too? Try a known good board",
         "SSID, 2.4 GHz, channels 12 and 13, antenna",
         _N.SITE,
     ),

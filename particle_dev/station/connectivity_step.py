@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from particle_dev.cloud.device_state import DeviceEventType
@@ -14,7 +15,7 @@ from particle_dev.connectivity.record import result_data
 from particle_dev.connectivity.stages import SPECS
 from particle_dev.device.discovery import wait_for_device
 from particle_dev.device.model import Device
-from particle_dev.errors import ConnectivityError, ParticleDevError
+from particle_dev.errors import ConnectivityError, GuardStateError, ParticleDevError
 from particle_dev.station.cloud_steps import back_into_dfu
 from particle_dev.station.events import JsonObject, error_data
 from particle_dev.station.run import Run
@@ -53,8 +54,9 @@ def _test(
         raise ConnectivityError("no cloud is open for the connectivity test", hint="add [cloud] to the recipe")
     expected = options.expected_version if options.expected_version is not None else product_version
     plan = make_plan(device.platform, Strategy.A, replace(options, expected_version=expected))
+    booked_at = run.now()
     if station.budget is not None:
-        station.budget.spend(plan.cost, run.now())
+        station.budget.spend(plan.cost, booked_at)
 
     def on_event(_event: StageEvent) -> None:
         run.check_stop(STEP, limit_s)
@@ -75,6 +77,10 @@ def _test(
             if test.first_connected_at is not None:
                 statement = "connectivity test, strategy A"
                 run.guard.remember(DeviceEventType.CONNECTED, test.first_connected_at, statement=statement)
+            if station.budget is not None:
+                # What stays booked is too much on paper, and no reason to lose the outcome.
+                with suppress(GuardStateError):
+                    station.budget.give_back(test.unspent, booked_at)
     evidence |= {
         "stages": {str(r.stage): str(r.status) for r in result.stages},
         "left_out": {str(stage): why for stage, why in plan.left_out.items()},

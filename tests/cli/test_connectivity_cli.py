@@ -145,7 +145,7 @@ def test_a_failure_as_json(run, desk):
     assert code == ExitCode.FAILED
     events = [json.loads(line) for line in out.splitlines()]
     failed = next(e for e in events if e["type"] == "step_finished" and e["data"]["status"] == "failed")
-    assert (failed["step"], failed["data"]["error"]["code"]) == ("radio", "SIM-DEAD")
+    assert (failed["step"], failed["data"]["error"]["code"]) == ("sim", "SIM-DEAD")
     finished = events[-2]["data"]
     assert finished["verdict"] == "fail"
     assert finished["error"]["type"] == "StageFailedError"
@@ -155,7 +155,39 @@ def test_a_failure_as_json(run, desk):
 def test_strategy_c_needs_no_cloud(run, desk):
     code, out, err = run("--strategy", "C", bench=desk.bench(factory="new", device_os="2.0.1"))
     assert code == ExitCode.OK, out + err
+    assert "no attempt to connect" in out
+    assert "billing: not judged" in out
     assert not desk.cloud.ledger.has_connected(desk.device_id)
+
+
+def test_strategy_c_that_asks_about_billing_ends_with_6_while_that_is_unknown(run, desk):
+    bench = desk.bench(factory="new", device_os="2.0.1")
+    code, out, err = run("--strategy", "C", "--product", desk.product.id, bench=bench)
+    assert code == ExitCode.INCOMPLETE, out + err
+    assert "no attempt to connect" in out
+    assert "billing: unknown, which is no pass" in out
+    assert "missing: " in out
+    assert "station run" in out
+
+
+def test_a_pipe_tells_when_a_stage_begins_and_how_long_it_may_take(run, desk):
+    code, out, err = run("--strategy", "C", bench=desk.bench(factory="new", device_os="2.0.1"))
+    assert code == ExitCode.OK, out + err
+    lines = err.splitlines()
+    assert lines.index(" 2 modem or Wi-Fi radio: begins, at most 60 s") < next(
+        number for number, line in enumerate(lines) if line.startswith(" 2 modem or Wi-Fi radio: passed")
+    )
+
+
+def test_what_a_failed_test_did_not_spend_is_given_back(run, desk, tmp_path):
+    bench = desk.bench(network=["sim_dead"])
+    for _ in range(2):
+        code, out, err = run(*by_a(desk, "--may-connect"), bench=bench)
+        assert code == ExitCode.FAILED
+        assert "spent: 0 data operations" in out
+        assert "booked this month: 10 of" in err
+    (book,) = (tmp_path / "site").glob("budget-*.json")
+    assert json.loads(book.read_text())["operations"] == 0
 
 
 @pytest.mark.parametrize(
@@ -166,6 +198,8 @@ def test_strategy_c_needs_no_cloud(run, desk):
         (("--strategy", "C", "--stage", "handshake"), ExitCode.REFUSED, "never connects"),
         (("--strategy", "C", "--limit", "nothing=1..2"), ExitCode.USAGE, "signal_strength"),
         (("--strategy", "C", "--function", "f:x=y"), ExitCode.USAGE, "whole number"),
+        (("--strategy", "C", "--stage", "rado"), ExitCode.USAGE, "did you mean radio?"),
+        (("--strategy", "C", "--stage", "zoo"), ExitCode.USAGE, "--help"),
         (("--strategy", "C", "--wifi-password-file", "x"), ExitCode.USAGE, "--wifi-ssid"),
     ],
 )

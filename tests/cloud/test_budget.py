@@ -73,6 +73,17 @@ def test_the_book_keeps_what_was_spent(tmp_path):
     assert book(tmp_path).spent(MAY) == Cost(900, 7), "nothing was booked"
 
 
+def test_what_was_not_spent_is_given_back(tmp_path):
+    book(tmp_path).give_back(Cost(1, 1), MAY)
+    assert book(tmp_path).spent(MAY) == NOTHING_SPENT
+    book(tmp_path).spend(Cost(10, 700), MAY)
+    book(tmp_path).give_back(Cost(8, 0), MAY)
+    assert book(tmp_path).spent(MAY) == Cost(2, 700)
+    book(tmp_path).spend(Cost(10, 0), JUNE)
+    book(tmp_path).give_back(Cost(2, 700), MAY)
+    assert book(tmp_path).spent(JUNE) == Cost(10, 0), "the booking was of another month"
+
+
 def test_a_new_month_begins_anew_and_an_old_one_does_not_come_back(tmp_path):
     book(tmp_path).spend(Cost(900, 0), MAY)
     assert book(tmp_path).spent(JUNE) == NOTHING_SPENT

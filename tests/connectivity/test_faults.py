@@ -65,7 +65,7 @@ def at_stage(stage, act):
     ("trouble", "with_log", "stage", "code"),
     [
         ("modem_dead", True, Stage.RADIO, C.MODEM_DEAD),
-        ("sim_dead", True, Stage.RADIO, C.SIM_DEAD),
+        ("sim_dead", True, Stage.SIM, C.SIM_DEAD),
         ("no_coverage", True, Stage.NETWORK, C.REG_0),
         ("no_carrier", True, Stage.NETWORK, C.REG_2),
         ("denied", True, Stage.NETWORK, C.REG_3),
@@ -151,6 +151,19 @@ def test_wifi(world, credentials, stage, code):
     result = w.test(wifi=credentials, permissions=WIFI)
     assert failure(result) == (stage, code)
     assert w.board.state.wifi_networks == [], "what the test stored is forgotten"
+
+
+def test_what_is_seen_is_in_words(world):
+    result = world("argon", factory="new").test(
+        wifi=WifiCredentials("Nowhere", WifiSecurity.WPA2, Secret("wrong")), permissions=WIFI
+    )
+    assert result.failed.seen == "Nowhere is not in the air; networks found: Bench, Visitors"
+    assert "name is wrong" in result.failed.failure.cause
+    seen = world(network=["dns_blocked"]).test().failed.seen
+    assert not set("{}[]") & set(seen.partition("; the log says")[0]), seen
+    assert "attempt" in seen
+    seen = world(network=["sim_dead"]).test().failed.seen
+    assert seen == "the modem answers, and cannot read its SIM"
 
 
 def test_no_access_point_at_all(world):
