@@ -110,9 +110,13 @@ class ImportView:
             self._say(f"remembered in {state_file}")
 
     def _print_some(self, items: Sequence[ItemT], lines_of: Callable[[ItemT], Sequence[str]]) -> None:
-        for item in items[:_SHOWN]:
-            for line in lines_of(item):
-                self._say(line)
+        shown = [lines_of(item) for item in items[:_SHOWN]]
+        for number, (line, *advice) in enumerate(shown, 1):
+            self._say(line)
+            # The same advice once, below the last that it is for.
+            for hint in advice:
+                if all(hint not in later for later in shown[number:]):
+                    self._say(hint)
         if len(items) > _SHOWN:
             self._say(f"… and {len(items) - _SHOWN} more; --json tells all")
 

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from particle_dev.cli.escape import escaped
 from particle_dev.cli.wrap import wrapped
+from particle_dev.cloud.gate import power_hint
 from particle_dev.cloud.metering import BillingVerdict
 from particle_dev.cloud.strategies import Strategy
 from particle_dev.connectivity.checks_dark import NO_ATTEMPT
@@ -170,6 +171,7 @@ def _billing_lines(result: ConnectivityResult, cloud_asked: bool) -> list[str]:
         "billing: unknown, which is no pass",
         *(f"  missing: {reason}" for reason in reasons),
         "  next: `particle-dev station run` with strategy C, which watches the unit until it has lost its power",
+        *(f"  bench file: {hint}" for hint in [power_hint(gate.missing)] if hint),
     ]
 
 

@@ -10,7 +10,7 @@ connection that came before the unit was in these hands cannot be told from the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -50,6 +50,8 @@ _FACT_OF_EVIDENCE = {
 }
 _WATCHED = ("D2", "D6")
 """An application of ours, which the device's own counters have watched since its boot."""
+_POWER_LOSS_UNSEEN = "nobody saw the unit lose its power"
+_BATTERY_UNKNOWN = "the unit left USB, but a battery may keep it on"
 Span = tuple[datetime, datetime]
 
 
@@ -122,16 +124,23 @@ def evaluate(case: GateCase) -> Gate:
     return Gate(verdict, since_baseline, tuple(facts), tuple(dict.fromkeys(missing)), ())
 
 
+def power_hint(missing: Sequence[str]) -> str:
+    """What makes a loss of power one that counts, when a verdict lacks it; else empty."""
+    if not {_POWER_LOSS_UNSEEN, _BATTERY_UNKNOWN} & set(missing):
+        return ""
+    return (
+        "the gate of `particle-dev station run` sees the loss of power where the slot in the bench file says "
+        "`battery = false` (nothing but USB powers the board) or by what the bench switches it (`power = …`)"
+    )
+
+
 def _records_missing(case: GateCase) -> list[str]:
     missing = _snapshot_missing(case.start, "before", may_be_outside=True)
     missing += _snapshot_missing(case.end, "after", may_be_outside=False)
     if not case.powered:
         missing.append("when the unit had power is not known")
     elif not case.is_off:
-        seen = (
-            "the unit left USB, but a battery may keep it on" if case.left_usb else "nobody saw the unit lose its power"
-        )
-        missing.append(seen)
+        missing.append(_BATTERY_UNKNOWN if case.left_usb else _POWER_LOSS_UNSEEN)
     elif case.end is not None:
         settled_at = case.powered[-1][1] + timedelta(seconds=SETTLE_S)
         if case.end.at < settled_at:

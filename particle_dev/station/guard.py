@@ -26,7 +26,7 @@ from particle_dev.cloud.facts import (
     stream_fact,
     time_text,
 )
-from particle_dev.cloud.gate import Gate, GateCase, cloud_not_asked, evaluate
+from particle_dev.cloud.gate import Gate, GateCase, cloud_not_asked, evaluate, power_hint
 from particle_dev.cloud.metering import (
     Billing,
     BillingFinding,
@@ -47,6 +47,7 @@ from particle_dev.protocol.messages_config import Feature
 from particle_dev.station.events import JsonObject
 from particle_dev.station.verdict_data import fact_data
 
+_READ_AGAIN = "leave it off, and read its record in the cloud again before it is shipped"
 WatchUnit = Callable[[str], StreamWatch]
 """Tells what the product's event stream has brought about a device so far."""
 OpenLink = Callable[[str], CloudLink]
@@ -247,7 +248,7 @@ class UnitGuard:
                 verdict=gate.verdict,
                 missing=gate.missing,
                 started_by=gate.started_by,
-                hint="leave it off, and read its record in the cloud again before it is shipped",
+                hint="; ".join(h for h in (_READ_AGAIN, power_hint(gate.missing)) if h),
             )
 
     def require_window(self, billing: Billing) -> None:

@@ -110,6 +110,16 @@ def test_a_device_that_is_refused_ends_with_1(site, run):
     assert "what to do" in result.stdout
 
 
+def test_the_same_advice_is_given_once(site, run):
+    result = run(site, "\n".join(f"e00fce68ffffffff0000000{n}" for n in range(3)), "--may-bill")
+    lines = result.stdout.splitlines()
+    refused = [n for n, line in enumerate(lines) if line.startswith("not well")]
+    advice = [n for n, line in enumerate(lines) if "what to do" in line]
+    assert len(refused) == 3
+    assert len(advice) == 1
+    assert advice[0] > refused[-1]
+
+
 def test_a_full_account_is_told_by_the_dry_run_too(make_site, run):
     site = make_site()
     own = site.sim.population.make_devices("argon", ids(90, first=1000))

@@ -190,6 +190,13 @@ def test_what_a_failed_test_did_not_spend_is_given_back(run, desk, tmp_path):
     assert json.loads(book.read_text())["operations"] == 0
 
 
+def test_a_verdict_that_lacks_the_loss_of_power_says_where_that_is_changed(run, desk):
+    product = ("--product", desk.product.id, "--plan", "basic")
+    _, out, err = run("--strategy", "C", *product, bench=desk.bench(factory="new", device_os="2.0.1"))
+    assert "nobody saw the unit lose its power" in out, out + err
+    assert "`battery = false`" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [

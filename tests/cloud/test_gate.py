@@ -23,7 +23,7 @@ from particle_dev.cloud.facts import (
     sim_fact,
     time_text,
 )
-from particle_dev.cloud.gate import INTERLOCKS, GateCase, Radio, cloud_not_asked, evaluate
+from particle_dev.cloud.gate import INTERLOCKS, GateCase, Radio, cloud_not_asked, evaluate, power_hint
 from particle_dev.cloud.metering import (
     BillingFinding,
     BillingVerdict,
@@ -127,6 +127,12 @@ def test_power_must_have_been_lost():
     assert "lose its power" in missing(is_off=False)
     assert "a battery may keep it on" in missing(is_off=False, left_usb=True)
     assert "power" in missing(powered=())
+
+
+def test_what_lacks_a_loss_of_power_says_where_that_is_changed():
+    for case in ({"is_off": False}, {"is_off": False, "left_usb": True}):
+        assert "battery = false" in power_hint(evaluate(good_case(**case)).missing)
+    assert power_hint(evaluate(good_case(end=outside(OFF_S + 61))).missing) == ""
 
 
 def test_a_first_reading_after_the_power_was_lost_is_none():

@@ -635,8 +635,21 @@ def test_a_real_bench_without_a_profile_has_no_cloud_to_ask():
     assert not cloud.is_virtual
 
 
-def test_the_example_of_a_real_bench_is_one():
-    bench = HilBench(str(Path(__file__).parents[2] / "hil" / "bench.example.toml"))
+EXAMPLE = Path(__file__).parents[2] / "hil" / "bench.example.toml"
+
+
+def test_the_example_of_a_real_bench_allows_nothing():
+    """Who corrects only its Device IDs has not granted anything."""
+    bench = HilBench(str(EXAMPLE))
+    assert [bench.permissions(place.device_id or "") for place in bench.places] == [NOTHING] * 4
+
+
+def test_the_example_of_a_real_bench_with_its_commented_lists(tmp_path):
+    lines = EXAMPLE.read_text().splitlines()
+    stated = [line for line in lines if not line.startswith(("may_erase", "may_connect"))]
+    path = tmp_path / "bench.toml"
+    path.write_text("\n".join(line.removeprefix("# ") if line.startswith("# may_") else line for line in stated))
+    bench = HilBench(str(path))
     assert [place.name for place in bench.places] == ["A", "B", "C", "D"]
     ids = {place.name: place.device_id for place in bench.places}
     allowed = {name: bench.permissions(device_id) for name, device_id in ids.items()}

@@ -28,6 +28,7 @@ _DEVICE_ID = re.compile(r"\b[0-9A-Fa-f]{24}\b")
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _TIMEOUT_S = 30.0
 _MIN_COLUMNS = 40
+_SHOWN = 20
 
 
 def _made(text: str) -> tuple[str, str]:
@@ -44,6 +45,14 @@ def _duration_s(text: str) -> float:
     return float(found[1]) * _UNITS_S[found[2]]
 
 
+def _link_or_usage(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str:
+    if not value:
+        raise click.UsageError(
+            "which cloud? Give --link, or set PARTICLE_DEV_SIM_LINK to the link that `particle-dev sim cloud` prints"
+        )
+    return value
+
+
 def _json_option(command: Any) -> Any:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")(command)
 
@@ -51,7 +60,7 @@ def _json_option(command: Any) -> Any:
 def _link_option(command: Any) -> Any:
     return click.option(
         "--link",
-        required=True,
+        callback=_link_or_usage,
         envvar="PARTICLE_DEV_SIM_LINK",
         metavar="URL",
         help="Link of the running cloud, as `sim cloud` prints it [env: PARTICLE_DEV_SIM_LINK].",
@@ -92,7 +101,7 @@ def cloud(
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     simulated = _open(state)
-    account, token = _populate(simulated, user, password, plan, products, made)
+    account, token, device_ids = _populate(simulated, user, password, plan, products, made)
     try:
         server = simulated.serve(host, port)
     except OSError as error:
@@ -105,6 +114,7 @@ def cloud(
             "password": password,
             "token": token,
             "products": _products(simulated),
+            "made": device_ids,
         }
         _print_start(table, as_json)
         threading.Event().wait()
@@ -201,8 +211,8 @@ def _populate(
     plan: str,
     products: Sequence[str],
     made: Sequence[tuple[str, str]],
-) -> tuple[str, str]:
-    """User name and a token. What a kept cloud has already stays."""
+) -> tuple[str, str, list[str]]:
+    """User name, a token, and the Device IDs of devices that were made. What a kept cloud has already stays."""
     from particle_harness.cloud.tables import Account, Product  # noqa: PLC0415
 
     people = simulated.population
@@ -212,9 +222,8 @@ def _populate(
         for platform in products:
             if not any(p.name == platform for p in simulated.store.find(Product, owner_id=account.id)):
                 people.add_product(platform, _platform(platform), account)
-        for platform, what in made:
-            _make(simulated, platform, what)
-        return account.username, people.make_token(account)
+        device_ids = [made_id for platform, what in made for made_id in _make(simulated, platform, what)]
+        return account.username, people.make_token(account), device_ids
 
 
 def _platform(name: str) -> int:
@@ -226,20 +235,19 @@ def _platform(name: str) -> int:
         raise click.UsageError(str(error)) from error
 
 
-def _make(simulated: SimCloud, platform: str, what: str) -> None:
+def _make(simulated: SimCloud, platform: str, what: str) -> list[str]:
     from particle_harness.cloud.tables import Device  # noqa: PLC0415
 
     platform_id = _platform(platform)
     if what.isdecimal():
-        for _ in range(int(what)):
-            simulated.population.make_device(platform_id)
-        return
+        return [simulated.population.make_device(platform_id).id for _ in range(int(what))]
     try:
         text = Path(what).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise BenchError(f"cannot read {what}: {error.strerror}", hint="--made PLATFORM:FILE") from error
     ids = dict.fromkeys(found.lower() for found in _DEVICE_ID.findall(text))
-    simulated.population.make_devices(platform_id, [i for i in ids if simulated.store.get(Device, i) is None])
+    new = [i for i in ids if simulated.store.get(Device, i) is None]
+    return [device.id for device in simulated.population.make_devices(platform_id, new)]
 
 
 def _products(simulated: SimCloud) -> list[dict[str, Any]]:
@@ -256,6 +264,10 @@ def _print_start(table: Mapping[str, Any], as_json: bool) -> None:
     click.echo(f"account   {table['user']}, password {table['password']!r}, token {table['token']}")
     for product in table["products"]:
         click.echo(f"product   {product['id']} ({product['slug']}), platform {product['platform_id']}")
+    for device_id in table["made"][:_SHOWN]:
+        click.echo(f"made      {device_id}")
+    if len(table["made"]) > _SHOWN:
+        click.echo(f"made      … and {len(table['made']) - _SHOWN} more; --json names all")
     click.echo(f"link      {table['link']}")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from click.testing import CliRunner
-from particle_harness.cloud.command import _faults_set, cloud
+from particle_harness.cloud.command import _faults_set, _print_start, cloud, ledger
 
 PARTICLE_DEV = Path(sys.executable).with_name("particle-dev")
 
@@ -135,6 +135,29 @@ def test_faults_are_counted(number, words):
 
 def test_help_names_the_parts_of_made():
     assert "PLATFORM:FILE|COUNT" in CliRunner().invoke(cloud, ["--help"]).output
+
+
+def test_new_devices_are_named_and_known(start):
+    _, told = start("--made", "boron:3")
+    assert len(set(told["made"])) == 3
+    for device_id in told["made"]:
+        assert text("sim", "ledger", "--link", told["link"], "--device", device_id) == ["metered: 0 of 1 device"]
+
+
+def test_text_names_the_first_of_many_new_devices(capsys):
+    table = {"url": "u", "link": "l", "user": "n", "password": "p", "token": "t", "products": []}
+    _print_start({**table, "made": [f"{n:024x}" for n in range(22)]}, as_json=False)
+    shown = [line for line in capsys.readouterr().out.splitlines() if line.startswith("made")]
+    assert shown[0] == f"made      {0:024x}"
+    assert shown[20:] == ["made      … and 2 more; --json names all"]
+
+
+def test_without_a_link_the_variable_is_named(monkeypatch):
+    monkeypatch.delenv("PARTICLE_DEV_SIM_LINK", raising=False)
+    result = CliRunner().invoke(ledger, [])
+    assert result.exit_code == 2
+    assert "PARTICLE_DEV_SIM_LINK" in result.output
+    assert "sim cloud` prints" in " ".join(result.output.replace("│", " ").split())
 
 
 def test_a_wrong_token_is_refused(start):
