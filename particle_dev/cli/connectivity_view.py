@@ -16,6 +16,7 @@ from particle_dev.cli.wrap import wrapped
 from particle_dev.cloud.gate import power_hint
 from particle_dev.cloud.metering import BillingVerdict
 from particle_dev.cloud.strategies import Strategy
+from particle_dev.connectivity.checks_board import ONLY
 from particle_dev.connectivity.checks_dark import NO_ATTEMPT
 from particle_dev.connectivity.measurements import Judgement, Measurement
 from particle_dev.connectivity.outcome import (
@@ -179,6 +180,8 @@ def _said(result: StageResult) -> str:
     """What is worth a line: the code, or the measured values."""
     if result.failure is not None:
         return escaped(f"{result.failure.code}: {result.seen}")
+    if only := result.evidence.get(ONLY):
+        return f"only {only}"
     return escaped(result.seen or ", ".join(_measured(m) for m in result.measurements))
 
 

@@ -41,6 +41,8 @@ from particle_dev.protocol.messages import CloudStatus, DeviceMode, InstalledMod
 from particle_dev.protocol.messages_network import Interface, InterfaceFlag, InterfaceType
 from particle_dev.protocol.messages_radio import CellularIds, Sim, WifiNetwork
 
+ONLY = "only"
+"""Evidence of a stage of which a part was left out: what was done."""
 _CONNECTED, _NET_CONNECTED = 2, 4
 _NET_IDLE = (0, 2)
 _CLOUD_STATES = {0: "not connected to the cloud", 1: "connecting to the cloud", 2: "connected to the cloud"}
@@ -59,6 +61,8 @@ def check_preconditions(run: ConnectivityRun) -> None:
         hold_dark(run)
         if run.plan.asks_preconditions:
             _check_board(run)
+        else:
+            run.evidence[ONLY] = "held in listening mode; the other conditions were left out"
         return
     modules_ok = _check_board(run)
     record = run.cloud.record()

@@ -175,6 +175,8 @@ def test_strategy_c_holds_the_board_whatever_stages_are_asked_for(world, platfor
         before = starts_anew(w)
         result = w.test(permissions=NOTHING, **{how: chosen if how == "only" else frozenset(chosen)})
         assert problems(result) == [], chosen
+        is_whole = Stage.PRECONDITIONS in chosen or not chosen if how == "only" else Stage.PRECONDITIONS not in chosen
+        assert ("modules" in result.stages[0].evidence, "only" in result.stages[0].evidence) == (is_whole, not is_whole)
         w.clock.sleep(3600)
         w.board.advance()
         assert w.board.truth.network_attempts == before, chosen
