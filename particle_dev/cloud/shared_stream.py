@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 import queue
+import stat
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,7 @@ from particle_dev.cloud.event_canary import Proven
 from particle_dev.cloud.event_hub import EventSink
 from particle_dev.cloud.event_stream import SseSource
 from particle_dev.cloud.events import CloudEvent
+from particle_dev.errors import EventSourceError
 
 TICK_S = 0.5
 QUEUE_LENGTH = 10_000
@@ -55,7 +57,7 @@ class SharedSource:
         self._utc_now = utc_now
         self._stopping = threading.Event()
         self._lock_path = folder / f"stream-{hashlib.sha256(f'{where} {source.name}'.encode()).hexdigest()[:16]}.lock"
-        self._socket_path = _socket_path(self._lock_path)
+        self._socket_path = ""
         self._mutex = threading.Lock()
         self._told: list[Proven] = []
         """What holders before have proven, as far as this process was listening."""
@@ -63,13 +65,14 @@ class SharedSource:
         self._connection: Connection | None = None
 
     def run(self, sink: EventSink) -> None:
-        """As :class:`particle_dev.cloud.event_hub.EventSource` says."""
+        """As :class:`particle_dev.cloud.event_hub.EventSource` says; EventSourceError, too, when the folder of the site
+        or that of the socket cannot be used."""
         lock = filelock.FileLock(self._lock_path, timeout=0)
-        self._lock_path.parent.mkdir(parents=True, exist_ok=True)
+        with self._told_as_error():
+            self._lock_path.parent.mkdir(parents=True, exist_ok=True)
+            self._socket_path = self._socket_path_of_user()
         while not self._stopping.is_set():
-            try:
-                lock.acquire()
-            except filelock.Timeout:
+            if not self._is_ours(lock):
                 self._follow(sink)
                 self._stopping.wait(RETRY_S)
                 continue
@@ -92,6 +95,28 @@ class SharedSource:
         """Stretches in which the stream is proven to have carried events to this process, oldest first."""
         with self._mutex:
             return (*self._told, *self.source.proven())
+
+    def _is_ours(self, lock: filelock.BaseFileLock) -> bool:
+        with self._told_as_error():
+            try:
+                lock.acquire()
+            except filelock.Timeout:
+                return False
+        return True
+
+    @contextlib.contextmanager
+    def _told_as_error(self) -> Iterator[None]:
+        """An OSError of what is done within, as an error that says which folder is meant."""
+        try:
+            yield
+        except OSError as error:
+            raise self._error(
+                f"the stream cannot be shared in {self._lock_path.parent}: {error}",
+                f"make {self._lock_path.parent} a folder that this user may write, or name another for the site",
+            ) from error
+
+    def _error(self, reason: str, hint: str) -> EventSourceError:
+        return EventSourceError(f"No events of {self.name}: {reason}", source=self.name, hint=hint)
 
     # ---- another process holds the stream ---------------------------------------------------------------------------
 
@@ -119,7 +144,7 @@ class SharedSource:
                 if message.proven is not None:
                     with self._mutex:
                         self._told = [*before, *_since(joined, message.proven)]
-        except (OSError, EOFError, ValueError):
+        except (OSError, EOFError, msgspec.DecodeError):
             if not self._stopping.is_set():
                 # The last message is the last that is known to have come: some may have been on their way.
                 self._blind_since = last
@@ -138,8 +163,7 @@ class SharedSource:
     # ---- this process holds it --------------------------------------------------------------------------------------
 
     def _hold(self, sink: EventSink) -> None:
-        self._socket_path_free()
-        with Listener(self._socket_path, "AF_UNIX") as listener, _Given(sink, self.source) as given:
+        with self._listening() as listener, _Given(sink, self.source) as given:
             thread = threading.Thread(target=given.accept, args=(listener,), name=f"{self.name}, others", daemon=True)
             thread.start()
             self.source.on_open = lambda: self._end_gap(given)
@@ -152,9 +176,45 @@ class SharedSource:
                     Client(self._socket_path, "AF_UNIX").close()
                 thread.join(TICK_S)
 
-    def _socket_path_free(self) -> None:
-        """A holder that was killed leaves its socket; the lock says that nobody has it."""
-        Path(self._socket_path).unlink(missing_ok=True)
+    @contextlib.contextmanager
+    def _listening(self) -> Iterator[Listener]:
+        try:
+            # A holder that was killed leaves its socket; the lock says that nobody has it.
+            Path(self._socket_path).unlink(missing_ok=True)
+            listener = Listener(self._socket_path, "AF_UNIX")
+        except OSError as error:
+            raise self._error(
+                f"there is no way to open the socket {self._socket_path}: {error}",
+                "make room there, or set TMPDIR to a folder of this user, the same for all programs of the site",
+            ) from error
+        try:
+            yield listener
+        finally:
+            # What cleans folders of temporary files may have taken the socket away.
+            with contextlib.suppress(FileNotFoundError):
+                listener.close()
+
+    def _socket_path_of_user(self) -> str:
+        """A short path: sockets take 107 bytes. In a folder that nobody but this user can write or read, as what comes
+        by the socket is evidence."""
+        digest = hashlib.sha256(str(self._lock_path.resolve()).encode()).hexdigest()[:16]
+        folder = Path(tempfile.gettempdir()) / f"particle-dev-{os.getuid()}"
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode):
+            reason = "is no folder"
+        elif found.st_uid != os.getuid():
+            reason = f"belongs to user {found.st_uid}"
+        elif stat.S_IMODE(found.st_mode) != 0o700:
+            reason = f"has the mode {stat.S_IMODE(found.st_mode):04o}, not 0700"
+        else:
+            return str(folder / digest)
+        raise self._error(
+            f"{folder}, which must be of this user alone, {reason}",
+            f"find out who made {folder}, and take it away; or set TMPDIR to a folder of this user, the same for all "
+            "programs of the site",
+        )
 
 
 class _Peer:
@@ -257,15 +317,3 @@ def _since(joined: datetime, proven: Sequence[tuple[datetime, datetime]]) -> Ite
     for since, until in proven:
         if until > joined:
             yield Proven(max(since, joined), until)
-
-
-def _socket_path(lock_path: Path) -> str:
-    """A short path: sockets take 107 bytes. In a folder of the user alone."""
-    digest = hashlib.sha256(str(lock_path.resolve()).encode()).hexdigest()[:16]
-    folder = Path(tempfile.gettempdir()) / f"particle-dev-{_user()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return str(folder / digest)
-
-
-def _user() -> int:
-    return os.getuid() if hasattr(os, "getuid") else 0

@@ -1,10 +1,16 @@
 """Two processes, one stream: our client against the simulated cloud over HTTP, on the clock of this machine."""
 
+import os
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from multiprocessing import Pipe
+from multiprocessing.connection import Listener
+from pathlib import Path
 
+import filelock
 import pytest
 from particle_harness.clock import RealClock
 from particle_harness.cloud import SimCloud
@@ -15,6 +21,7 @@ from particle_dev.cloud.events import CloudEvent, StreamGap, StreamScope
 from particle_dev.cloud.product_devices import ProductDevices
 from particle_dev.cloud.session import open_cloud
 from particle_dev.cloud.shared_stream import QUEUE_LENGTH, SharedSource, _Peer
+from particle_dev.errors import EventSourceError
 from particle_dev.protocol.secret import Secret
 
 HOLDER = """
@@ -123,3 +130,102 @@ def test_one_that_does_not_read_is_cut_off_and_keeps_nobody_waiting():
         assert sent < 3 * QUEUE_LENGTH
     assert sent >= QUEUE_LENGTH
     theirs.close()
+
+
+class NoSource:
+    """A source that is not to be opened; its name is all that is asked of it."""
+
+    name = "the events of product 1"
+
+    def run(self, sink):
+        raise AssertionError("nothing may be listened to")
+
+    def stop(self):
+        pass
+
+    def proven(self):
+        return ()
+
+
+class Told(list):
+    """A sink."""
+
+    def events(self, events):
+        self.extend(events)
+
+    def gap(self, *gap):
+        self.append(gap)
+
+
+@pytest.fixture
+def folder_of_sockets(tmp_path, monkeypatch):
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    return tmp_path / "tmp" / f"particle-dev-{os.getuid()}"
+
+
+def shared(folder):
+    return SharedSource(NoSource(), folder, RealClock().utc_now)
+
+
+def test_a_folder_of_sockets_that_others_can_write_is_refused(folder_of_sockets, tmp_path):
+    folder_of_sockets.mkdir()
+    folder_of_sockets.chmod(0o777)
+    with pytest.raises(EventSourceError, match="has the mode 0777") as caught:
+        shared(tmp_path).run(Told())
+    assert str(folder_of_sockets) in caught.value.hint
+
+
+def test_a_link_in_place_of_the_folder_of_sockets_is_refused(folder_of_sockets, tmp_path):
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    folder_of_sockets.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(EventSourceError, match="is no folder"):
+        shared(tmp_path).run(Told())
+
+
+def test_a_folder_of_sockets_that_another_user_made_is_refused(folder_of_sockets, tmp_path, monkeypatch):
+    other = os.getuid() + 1
+    folder_of_sockets.with_name(f"particle-dev-{other}").mkdir(mode=0o700)
+    monkeypatch.setattr(os, "getuid", lambda: other)
+    with pytest.raises(EventSourceError, match=f"belongs to user {other - 1}"):
+        shared(tmp_path).run(Told())
+
+
+@pytest.mark.usefixtures("folder_of_sockets")
+def test_a_site_that_is_no_folder_is_told_with_its_path(tmp_path):
+    (tmp_path / "file").write_text("")
+    hub = EventHub(shared(tmp_path / "file" / "site"), RealClock().utc_now)
+    with hub:
+        until(lambda: hub.error, "it did not end")
+    assert isinstance(hub.error, EventSourceError)
+    assert str(tmp_path / "file" / "site") in hub.error.message
+    assert "for the site" in hub.error.hint
+
+
+def test_a_lock_that_cannot_be_taken_is_told(folder_of_sockets, tmp_path):
+    source = shared(tmp_path)
+    source._lock_path.mkdir()
+    with pytest.raises(EventSourceError, match="cannot be shared"):
+        source.run(Told())
+
+
+def test_a_socket_that_cannot_be_made_is_told_and_lets_the_lock_go(folder_of_sockets, tmp_path):
+    source = shared(tmp_path)
+    Path(source._socket_path_of_user()).mkdir()
+    with pytest.raises(EventSourceError, match="open the socket"):
+        source.run(Told())
+    with filelock.FileLock(source._lock_path, timeout=0):
+        pass
+
+
+def test_what_is_no_message_of_ours_is_a_gap(folder_of_sockets, tmp_path):
+    source, told = shared(tmp_path), Told()
+    source._socket_path = source._socket_path_of_user()
+    with Listener(source._socket_path, "AF_UNIX") as listener:
+        follower = threading.Thread(target=source._follow, args=(told,))
+        follower.start()
+        with listener.accept() as connection:
+            connection.send_bytes(b"no message")
+            follower.join(10)
+    assert not follower.is_alive()
+    assert [gap[2] for gap in told] == ["the process that held the stream ended"]
