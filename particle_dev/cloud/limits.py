@@ -55,6 +55,7 @@ class Limit:
 REQUESTS = Limit("requests", 10_000, 300)
 LOGINS = Limit("logins", 100, 300)
 TOKENS = Limit("access tokens", 100, 300)
+"""To list or delete them; new ones count as logins."""
 STREAM_OPENS = Limit("event streams opened", 100, 300)
 SERIAL_LOOKUPS = Limit("serial number look-ups", 50, 3600, per_account=True)
 FAILED_LOGINS = Limit("failed logins", 10, 1800)

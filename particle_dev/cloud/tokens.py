@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from particle_dev.cloud.api import CloudApi
-from particle_dev.cloud.limits import FAILED_LOGINS, LOGINS
+from particle_dev.cloud.limits import FAILED_LOGINS, LOGINS, TOKENS
 from particle_dev.cloud.replies import LOG_IN_COMMAND, JsonObject
 from particle_dev.errors import CloudAuthError, CloudLimitError, MfaRequiredError, ScopeMissingError
 from particle_dev.protocol.secret import Secret
@@ -188,8 +188,8 @@ def user_name(api: CloudApi) -> str:
 
 
 def revoke_current(api: CloudApi) -> None:
-    """Make the token in use worthless."""
-    api.call("DELETE", ("v1", "access_tokens", "current"))
+    """Make the token in use worthless. Counts against the limit of access tokens."""
+    api.call("DELETE", ("v1", "access_tokens", "current"), limits=(TOKENS,))
 
 
 def team(api: CloudApi, *, product: str | int | None = None, organization: str | None = None) -> list[ApiUser]:

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from particle_dev.cloud import tokens
-from particle_dev.cloud.limits import LOGINS
+from particle_dev.cloud.limits import LOGINS, TOKENS
 from particle_dev.cloud.profiles import load_profile, save_login
 from particle_dev.cloud.session import open_cloud
 from particle_dev.errors import (
@@ -118,7 +118,9 @@ def test_jobs_need_what_they_say():
 def test_revoking_shows_no_token(cloud, caplog):
     caplog.set_level("DEBUG")
     cloud.answer({"ok": True})
-    tokens.revoke_current(cloud.api())
+    api = cloud.api()
+    tokens.revoke_current(api)
+    assert (api.limiter.used(TOKENS), api.limiter.used(LOGINS)) == (1, 0)
     assert cloud.sent(0)[:2] == ("DELETE", "/v1/access_tokens/current")
     assert TOKEN not in caplog.text
 
