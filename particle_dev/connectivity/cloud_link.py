@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,21 +13,19 @@ from particle_dev.cloud.devices import AccountDevices
 from particle_dev.cloud.diagnostics import Vitals, last_vitals, refresh_vitals
 from particle_dev.cloud.event_canary import Proven
 from particle_dev.cloud.event_hub import EventHub, Subscription
-from particle_dev.cloud.event_stream import SseSource
 from particle_dev.cloud.events import StreamItem, StreamScope
 from particle_dev.cloud.evidence import ProductEvidence
 from particle_dev.cloud.product_devices import ProductDevices
 from particle_dev.cloud.products import product
+from particle_dev.cloud.proven_stream import ProvenStream
 from particle_dev.cloud.records import DeviceRecord, Product, SimRecord
-from particle_dev.cloud.shared_stream import SharedSource
 from particle_dev.cloud.sims import Sims
 from particle_dev.cloud.usage import service_agreements
-from particle_dev.errors import CloudDeniedError, CloudNotFoundError, EventSourceError
+from particle_dev.errors import CloudDeniedError, CloudNotFoundError
+from particle_dev.transport.clock import SystemClock
 
-CANARY_TIMEOUT_S = 40.0
 CANARY_AGE_S = 45.0
 """A stream whose last canary is older is no witness: three of them would have been due."""
-_POLL_S = 0.1
 
 
 class EventFeed(Protocol):
@@ -179,43 +176,22 @@ class SiteStream:
 
     def __init__(self, scope: CloudScope, folder: Path | None = None) -> None:
         self._scope = scope
-        own = SseSource(scope.api, scope.stream(), canary=True)
-        api = scope.api
-        self._source: SseSource | SharedSource = own
         # An account's stream goes by its token: others of the site may have another.
-        if folder is not None and scope.product is not None:
-            self._source = SharedSource(own, folder, api.clock.utc_now, api.link.where)
-        self._hub = EventHub(self._source, scope.api.clock.utc_now)
+        shared = folder if scope.product is not None else None
+        # The stream is real, whatever clock a bench has.
+        self._stream = ProvenStream(scope.api, scope.stream(), shared, SystemClock())
 
     def __enter__(self) -> SiteStream:
-        self._hub.start()
-        try:
-            self._wait_for_canary()
-        except BaseException:
-            self._hub.close()
-            raise
+        self._stream.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._hub.close()
+        self._stream.hub.close()
 
     def feed(self, device_id: str) -> EventFeed:
         """The events of one device from now on."""
-        return StreamFeed(self._source, self._hub, self._hub.subscribe([device_id]), self._scope.api)
-
-    def _wait_for_canary(self) -> None:
-        deadline_s = time.monotonic() + CANARY_TIMEOUT_S
-        while not self._source.proven():
-            if self._hub.error is not None:
-                raise self._hub.error
-            if time.monotonic() > deadline_s:
-                raise EventSourceError(
-                    f"the event stream of {self._source.name} did not bring back an event of our own",
-                    source=self._source.name,
-                    hint="the token needs the scopes events:get and events:send; check the network",
-                )
-            # The stream is real, whatever clock a bench has.
-            time.sleep(_POLL_S)
+        hub = self._stream.hub
+        return StreamFeed(self._stream.source, hub, hub.subscribe([device_id]), self._scope.api)
 
 
 @contextmanager

@@ -14,25 +14,20 @@ from particle_dev.cloud.admission import Admission, LineTestAccount
 from particle_dev.cloud.api import CloudApi
 from particle_dev.cloud.budget import BudgetBook, budget_of
 from particle_dev.cloud.device_state import DeviceStates
-from particle_dev.cloud.event_hub import EventHub, Subscription
-from particle_dev.cloud.event_stream import SseSource
+from particle_dev.cloud.event_hub import Subscription
 from particle_dev.cloud.events import CloudEvent, StreamEnded, StreamGap, StreamScope
 from particle_dev.cloud.evidence import ProductEvidence
 from particle_dev.cloud.facts import StreamWatch
 from particle_dev.cloud.plans import PLANS
-from particle_dev.cloud.shared_stream import SharedSource
+from particle_dev.cloud.proven_stream import ProvenStream
 from particle_dev.cloud.strategies import Act, Strategy
-from particle_dev.connectivity.cloud_link import CloudLink, CloudScope, StreamFeed
-from particle_dev.errors import EventSourceError
+from particle_dev.connectivity.cloud_link import CloudLink, CloudScope, StreamFeed, Witness
 from particle_dev.permissions import Effect, Permissions
 from particle_dev.station.guard import StationGuard
 from particle_dev.station.recipe import Recipe
 from particle_dev.transport.base import Clock
 
 DEVICES_NAME = "devices.jsonl"
-CANARY_TIMEOUT_S = 40.0
-"""Until the first event of our own has come back: two of them, and a little."""
-_POLL_S = 0.2
 
 
 @contextmanager
@@ -59,12 +54,10 @@ def opened_guard(
     plan = PLANS[choice.plan]
     usage = AccountUsage(api, evidence.product.organization, budget_of(plan))
     book = BudgetBook(site / f"budget-{evidence.product.id}.json", budget_of(plan), usage=usage)
-    own = SseSource(api, StreamScope(product_ref=evidence.product.id), canary=True)
-    source = SharedSource(own, site, api.clock.utc_now, api.link.where)
-    hub = EventHub(source, api.clock.utc_now)
+    stream = ProvenStream(api, StreamScope(product_ref=evidence.product.id), site)
+    source, hub = stream.source, stream.hub
     watch = ProductWatch(source, hub.subscribe(), api.clock)
-    with hub:
-        _wait_for_canary(source, hub, api)
+    with stream:
         yield StationGuard(
             recipe.strategy or Strategy.C,
             evidence,
@@ -84,24 +77,10 @@ def opened_guard(
         )
 
 
-def _wait_for_canary(source: SharedSource, hub: EventHub, api: CloudApi) -> None:
-    deadline_s = api.clock.monotonic_s() + CANARY_TIMEOUT_S
-    while not source.proven():
-        if hub.error is not None:
-            raise hub.error
-        if api.clock.monotonic_s() > deadline_s:
-            raise EventSourceError(
-                f"the event stream of {source.name} did not bring back an event of our own in {CANARY_TIMEOUT_S:.0f} s",
-                source=source.name,
-                hint="the token needs the scopes events:get and events:send; check the network",
-            )
-        api.clock.sleep(_POLL_S)
-
-
 class ProductWatch:
     """What a product's stream has brought about each device. Callable by all slots."""
 
-    def __init__(self, source: SharedSource, subscription: Subscription, clock: Clock) -> None:
+    def __init__(self, source: Witness, subscription: Subscription, clock: Clock) -> None:
         self._source = source
         self._clock = clock
         self._subscription = subscription
