@@ -15,6 +15,7 @@ from particle_dev.cli.cloud_common import (
     product_option,
     yes_option,
 )
+from particle_dev.cli.cloud_grace import grace
 from particle_dev.cli.cloud_options import opened_cloud
 from particle_dev.cli.cloud_output import plain, print_done, print_fields, print_json, print_table
 from particle_dev.cli.cloud_retire import retire
@@ -34,6 +35,7 @@ def devices() -> None:
     """Devices as the cloud knows them. DEVICE is a Device ID; without --product also the name of one of yours."""
 
 
+devices.add_command(grace)
 devices.add_command(retire)
 
 
