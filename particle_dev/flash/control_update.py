@@ -29,7 +29,7 @@ from particle_dev.flash.board_modules import ModuleFile
 from particle_dev.flash.installed import comparable_sha256, is_reported, is_stored, reported, title_of
 from particle_dev.flash.phases import ENCRYPTED_BURNS, burns_fuse
 from particle_dev.permissions import NOTHING, Effect, Permissions
-from particle_dev.protocol.firmware_update import AcceptedUpdate, Progress
+from particle_dev.protocol.firmware_update import Progress
 from particle_dev.protocol.messages import DeviceMode
 from particle_dev.transport.base import Host
 
@@ -93,17 +93,6 @@ def update_over_control(
     deadline_s = host.clock.monotonic_s() + timeout_s
     back = wait_for_mode(host, device, UsbMode.NORMAL, timeout_s)
     return wait_until_reported(host, back, file, permissions, deadline_s)
-
-
-def validate_over_control(
-    host: Host, device: Device, file: ModuleFile, data: bytes, *, progress: Progress | None = None
-) -> AcceptedUpdate:
-    """Ask the running system whether it would install a module: integrity, platform, place, all dependencies. No reset,
-    no permission; the device's update area is overwritten. Raises PlanRefusedError, RequestRefusedError,
-    TransportError."""
-    _check(device, file)
-    with ControlSession(host, device) as session:
-        return session.update_firmware(data, validate_only=True, progress=progress)
 
 
 def _check(device: Device, file: ModuleFile) -> None:

