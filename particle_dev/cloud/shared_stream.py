@@ -144,7 +144,7 @@ class SharedSource:
                 if message.proven is not None:
                     with self._mutex:
                         self._told = [*before, *_since(joined, message.proven)]
-        except (OSError, EOFError, msgspec.DecodeError):
+        except (OSError, EOFError, ValueError, msgspec.DecodeError):
             if not self._stopping.is_set():
                 # The last message is the last that is known to have come: some may have been on their way.
                 self._blind_since = last
