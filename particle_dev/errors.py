@@ -61,6 +61,7 @@
     │   │   └── RecordNotFoundError       … no unit or run of that name is in the records
     │   ├── ReleaseError              a signed release is not signed, altered, too large, or not to be trusted
     │   ├── BenchError                bench driver or slot
+    │   │   └── SlotBusyError           … another station or test run works there
     │   ├── StepTimeoutError          a step took longer than the recipe allows
     │   ├── BillingUnprovenError      the billing verdict of a unit is not what its recipe promises
     │   ├── StationStoppedError       the operator stopped the run
@@ -636,6 +637,10 @@ class BenchError(StationError):
     def __init__(self, message: str, *, slot: str | None = None, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.slot = slot
+
+
+class SlotBusyError(BenchError):
+    """Another station or test run of this computer works on ``slot``; it ends with that run."""
 
 
 class StepTimeoutError(StationError):

@@ -184,8 +184,10 @@ class Arrivals:
         found = _DEVICE_ID.search(text)
         with self._changed:
             if found is None:
-                name = text.strip().removeprefix("slot").strip(" :")
-                self._scanned_slot = name if name in self._ports else None
+                said = text.strip()
+                # A slot may be named "slot1": the whole text comes first.
+                names = (said, said.removeprefix("slot").strip(" :"))
+                self._scanned_slot = next((name for name in names if name in self._ports), None)
                 return self._scanned_slot
             device_id, slot = found[0].lower(), self._scanned_slot
             self._scanned_slot = None

@@ -11,13 +11,16 @@ Source: labgrid 26.0 remote/client.py (ClientSession), remote/coordinator.py (lo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import filelock
 import grpc
@@ -58,7 +61,8 @@ class Lease:
     """Places of one coordinator (``HOST`` or ``HOST:PORT``). Use as a context manager.
 
     Entering raises BenchError when the coordinator is not there, has no such place, or somebody else uses it, on this
-    computer or elsewhere; then nothing stays taken. Leaving gives back what was taken here.
+    computer or elsewhere, and when the locks of this computer cannot be written; then nothing stays taken. Leaving
+    gives back what was taken here.
     """
 
     def __init__(self, coordinator: str, places: Sequence[str], *, reacquire_s: float = DEFAULT_REACQUIRE_S) -> None:
@@ -101,7 +105,8 @@ class Lease:
         """Give back what was taken here. Raises BenchError when the lease was lost meanwhile: what was found about the
         boards since then may be somebody else's doing."""
         if self._loop is not None and self._leave is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._leave.set)
+            with contextlib.suppress(RuntimeError):  # it has ended just now
+                self._loop.call_soon_threadsafe(self._leave.set)
             self._thread.join()
         self._unlock_here()
         self.require()
@@ -110,14 +115,21 @@ class Lease:
 
     def _lock_here(self) -> None:
         folder = Path(platformdirs.user_cache_path("particle-dev")) / "labgrid"
-        folder.mkdir(parents=True, exist_ok=True)
         for name in self._names:
-            lock = filelock.FileLock(folder / f"{name.replace('/', '_')}.lock", blocking=False)
+            path = folder / _lock_name(self.coordinator, name)
             try:
+                folder.mkdir(parents=True, exist_ok=True)
+                lock = filelock.FileLock(path, blocking=False)
                 lock.acquire()
             except filelock.Timeout as e:
                 raise BenchError(
                     f"place {name} is used by another run on this computer", slot=name, hint="wait for it, or stop it"
+                ) from e
+            except OSError as e:
+                raise BenchError(
+                    f"cannot tell whether another run on this computer uses place {name}: {path}: {e.strerror}",
+                    slot=name,
+                    hint=f"make {folder} a folder that you can write to",
                 ) from e
             self._locks.append(lock)
 
@@ -131,7 +143,16 @@ class Lease:
         try:
             asyncio.run(self._hold())
         except BaseException as error:  # noqa: BLE001  the other thread raises it
-            self._failure = error
+            if self._is_open.is_set():
+                # Nobody watches the places any more, whatever it was.
+                self._lost = BenchError(
+                    f"the places of the labgrid coordinator {self.coordinator} are not watched any more: {error!r}",
+                    hint="somebody else may have used the boards since: run again; labgrid-client places shows who has "
+                    "them",
+                )
+                self._lost.__cause__ = error
+            else:
+                self._failure = error
         finally:
             self._is_open.set()
 
@@ -197,11 +218,21 @@ class Lease:
                     slot=name,
                     hint=f"does an exporter offer what it wants? labgrid-client -p {name} show",
                 ) from error
-            await session.sync_with_coordinator()
         try:
+            if not was_ours and not await session.sync_with_coordinator():
+                raise BenchError(
+                    f"the labgrid coordinator {self.coordinator} went away when it gave place {name}",
+                    slot=name,
+                    hint="run again when it is back",
+                )
+            if name not in session.places:
+                raise BenchError(f"place {name} was deleted just now", slot=name, hint="labgrid-client places")
             entries = session.get_target_resources(session.places[name])
-        except (ServerError, UserError) as error:
-            await self._give_back_one(session, name)
+        except BaseException as error:
+            if not was_ours:
+                await self._give_back_one(session, name)
+            if not isinstance(error, ServerError | UserError):
+                raise
             raise BenchError(
                 f"place {name} is not complete: {error}", slot=name, hint="start its exporter again"
             ) from error
@@ -257,6 +288,12 @@ class Lease:
         except grpc.aio.AioRpcError as error:
             # A coordinator that is gone has forgotten it anyway.
             _log.warning("place %s could not be given back: %s", name, error.details())
+
+
+def _lock_name(coordinator: str, place: str) -> str:
+    """Places of two farms may have one name. Two names of one coordinator's computer are two farms here."""
+    address = coordinator if re.search(r":\d+$", coordinator) else f"{coordinator}:{_DEFAULT_PORT}"
+    return quote(f"{address} {place}", safe="") + ".lock"
 
 
 async def _first(*waits: Any) -> None:

@@ -1,4 +1,4 @@
-"""Who works on which port: two stations of one computer never have the same board in hand.
+"""Who works on which port: two stations or test runs of one computer never have the same board in hand.
 
 A lease is a lock of the operating system on a file, so it ends with its process, however that ends.
 """
@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Self
 
 import filelock
 
-from particle_dev.errors import BenchError
+from particle_dev.errors import BenchError, SlotBusyError
 from particle_dev.station.bench import Slot
 
 FOLDER_NAME = "particle-dev-leases"
@@ -30,9 +31,10 @@ def lease_folder() -> Path:
 
 class Leases:
     """The leases of a station's slots, held until :meth:`release`. Slots without ``lease`` need none: nobody else can
-    reach them. ``holder`` is what other stations are told.
+    reach them. ``holder`` is what others are told.
 
-    Raises BenchError when another station has one of them, and when the folder cannot be used; then none is held.
+    Raises SlotBusyError when another station or test run has one of them; BenchError when the folder cannot be used, or
+    when users other than its owner could remove what lies in it. Then none is held.
     """
 
     def __init__(self, slots: Iterable[Slot], holder: str, folder: Path | None = None) -> None:
@@ -52,11 +54,12 @@ class Leases:
             if not path.parent.is_dir():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.parent.chmod(0o1777)
+            _require_safe(path.parent, slot)
             lock = filelock.FileLock(path.with_suffix(path.suffix + ".lock"), timeout=0, mode=0o666)
             lock.acquire()
         except filelock.Timeout as error:
-            raise BenchError(
-                f"slot {slot.name}: another station works on {slot.port_path}{_holder(told)}",
+            raise SlotBusyError(
+                f"slot {slot.name}: another station or test run works on {slot.port_path}{_holder(told)}",
                 slot=slot.name,
                 hint="end that run, or take the slot out of one of the bench files",
             ) from error
@@ -85,6 +88,35 @@ class Leases:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+def _require_safe(folder: Path, slot: Slot) -> None:
+    """Whoever could remove a lock's file, or lead us to other files, could have the board at the same time."""
+    if os.name != "posix":
+        return
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        why = "it is no folder of its own, but leads elsewhere"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        why = f"it belongs to user {_user(found.st_uid)}, and is closed to others"
+    elif found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+        why = f"it belongs to user {_user(found.st_uid)}, and anybody may remove what is in it"
+    else:
+        return
+    raise BenchError(
+        f"slot {slot.name}: cannot tell whether another station works on {slot.port_path}: {folder}: {why}",
+        slot=slot.name,
+        hint=f"its owner or root: chmod 1777 {folder}; or remove it when no station runs",
+    )
+
+
+def _user(uid: int) -> str:
+    import pwd  # noqa: PLC0415  POSIX alone
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def _holder(path: Path) -> str:

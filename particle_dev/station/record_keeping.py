@@ -108,12 +108,21 @@ class RecordKeeper:
 
 
 def record_folder(database: RecordDatabase, folder: Path, key: StationKey) -> bool:
-    """Record the run in a folder; False: it was there already, just so. JournalError as the parts."""
+    """Record the run in a folder; False: it was there already, just so. JournalError as the parts, and when the run is
+    recorded but its folder cannot be told so: it goes on waiting, which is safe."""
     run = read_run_folder(folder)
     written = database.write_run(
         run.record, key, run.attachments, last_seq=run.last_seq, journal_sha256=run.journal_sha256
     )
-    (folder / PENDING_NAME).unlink(missing_ok=True)
+    path = folder / PENDING_NAME
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise JournalError(
+            f"the run is recorded, but cannot remove {path}: {error.strerror}",
+            path=str(path),
+            hint="make the folder writable, then record it again: that changes nothing in the records",
+        ) from error
     return written
 
 
@@ -151,16 +160,31 @@ def sync(database: RecordDatabase, folders: Iterable[Path], key: StationKey) -> 
     """Record these folders, one after the other. A damaged one is told and does not stop the others; RecordsAwayError
     stops."""
     for folder in folders:
-        lock = filelock.FileLock(folder / LOCK_NAME, timeout=0)
-        try:
-            with lock:
-                yield Synced(folder, "recorded" if record_folder(database, folder, key) else "unchanged")
-        except filelock.Timeout:
-            yield Synced(folder, "running")
-        except RecordsAwayError:
-            raise
-        except JournalError as error:
-            yield Synced(folder, "failed", error)
+        yield _sync_one(database, folder, key)
+
+
+def _sync_one(database: RecordDatabase, folder: Path, key: StationKey) -> Synced:
+    lock = filelock.FileLock(folder / LOCK_NAME, timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        return Synced(folder, "running")
+    except OSError as error:
+        why = JournalError(
+            f"cannot lock {folder / LOCK_NAME}: {error.strerror}",
+            path=str(folder / LOCK_NAME),
+            hint="check that the folder is there and is yours",
+        )
+        why.__cause__ = error
+        return Synced(folder, "failed", why)
+    try:
+        return Synced(folder, "recorded" if record_folder(database, folder, key) else "unchanged")
+    except RecordsAwayError:
+        raise
+    except JournalError as error:
+        return Synced(folder, "failed", error)
+    finally:
+        lock.release()
 
 
 def journal_hashes(parents: Iterable[Path]) -> dict[str, str]:

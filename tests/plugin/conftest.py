@@ -1,5 +1,7 @@
 """pytest in pytest. What the inner run imports must be there before: it forgets what it imports itself."""
 
+import tempfile
+
 import particle_harness.cloud.app
 import particle_harness.hil.cloud
 import particle_harness.hil.device_tests
@@ -7,13 +9,19 @@ import particle_harness.hil.faults  # noqa: F401
 import pytest
 import xdist.plugin  # noqa: F401
 
-FOLDER = "leases"
+
+@pytest.fixture(autouse=True)
+def leases_of_its_own(tmp_path, monkeypatch):
+    """Here and in processes that the test starts: leases lie in the folder for temporary files."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
 
 
 @pytest.fixture
-def run(pytester, monkeypatch):
+def run(pytester):
     """Runs pytest on the text of a test module: ``run(text, *arguments, bench=TOML)``."""
-    monkeypatch.setenv("PARTICLE_DEV_LEASES", str(pytester.path / FOLDER))
 
     def call(text, *arguments, bench=None):
         if text is not None:

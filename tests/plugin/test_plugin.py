@@ -2,6 +2,7 @@
 of how the plugin behaves among others."""
 
 import logging
+import os
 import subprocess
 import sys
 import textwrap
@@ -15,13 +16,14 @@ from particle_harness.boards import hardware
 from particle_harness.factory import app_stand_in
 from particle_harness.hil.bench import HilBench
 from particle_harness.hil.cloud import particle_cloud
-from particle_harness.hil.leases import try_lease
 from particle_harness.hil.wanted import Wanted
 from particle_harness.selftest_boards import Fault
 
-from particle_dev.errors import BenchError, ConfigError, WrongDeviceError
+from particle_dev.errors import BenchError, ConfigError, SlotBusyError, WrongDeviceError
 from particle_dev.permissions import NOTHING
+from particle_dev.station.bench import open_bench
 from particle_dev.station.bench_file import TestRules
+from particle_dev.station.lease import Leases
 
 pytest_plugins = ["pytester"]
 NOT_RUN = 6
@@ -296,8 +298,7 @@ def test_virtual_boards_are_new_for_each_test(run):
     assert run(text).ret == 0
 
 
-def test_boards_that_stay_are_leased_and_given_back(tmp_path, monkeypatch):
-    monkeypatch.setenv("PARTICLE_DEV_LEASES", str(tmp_path / "leases"))
+def test_boards_that_stay_are_leased_and_given_back(tmp_path):
     path = tmp_path / "bench.toml"
     path.write_text(two(state='state_dir = "boards"'))
     bench = HilBench(str(path), lease_timeout_s=0)
@@ -305,7 +306,7 @@ def test_boards_that_stay_are_leased_and_given_back(tmp_path, monkeypatch):
     assert with_a.boards[0].name == "A"
     with_b = bench.take(Wanted())
     assert with_b.boards[0].name == "B"
-    with pytest.raises(BenchError, match=r"no board for 0 s: slot A belongs to process \d+ .pytest"):
+    with pytest.raises(BenchError, match=r"no board for 0 s: slot A: another .* \(process \d+, pytest, "):
         bench.take(Wanted())
     with_a.give_back()
     assert bench.take(Wanted()).boards[0].name == "A"
@@ -313,32 +314,41 @@ def test_boards_that_stay_are_leased_and_given_back(tmp_path, monkeypatch):
     bench.close()
 
 
-def test_all_boards_or_none(tmp_path, monkeypatch):
-    monkeypatch.setenv("PARTICLE_DEV_LEASES", str(tmp_path / "leases"))
+def test_all_boards_or_none(tmp_path):
     path = tmp_path / "bench.toml"
     path.write_text(two(state='state_dir = "boards"'))
     bench = HilBench(str(path), lease_timeout_s=0)
     other = bench.take(Wanted(), only="B")
-    with pytest.raises(BenchError, match="slot B belongs to"):
+    with pytest.raises(BenchError, match="slot B: another station or test run works"):
         bench.take(Wanted(), every=True)
     assert bench.take(Wanted()).boards[0].name == "A", "A was given back"
     other.give_back()
     bench.close()
 
 
-def test_a_lease_ends_with_its_process(tmp_path):
-    code = (
-        "import sys, pathlib; from particle_harness.hil.leases import try_lease; "
-        "lease = try_lease('x', 'them', pathlib.Path(sys.argv[1])); print(bool(lease), flush=True); sys.stdin.read()"
+def test_a_test_and_a_station_never_have_one_board(tmp_path):
+    """A slot of a real bench whose board nothing is asked of, so none need be there."""
+    path = tmp_path / "bench.toml"
+    path.write_text(
+        f'[bench]\ndriver = "usb"\n[[slot]]\nname = "1"\nport = "1-2"\nprobe = "A1"\nplatform = "boron"\n'
+        f'device_id = "{BORON}"\n'
     )
-    other = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert other.stdout.readline() == "True\n"
-    assert try_lease("x", "us", tmp_path) is None
-    other.kill()
-    other.communicate()
-    assert try_lease("x", "us", tmp_path) is not None
+    wanted = Wanted(links=frozenset({"swd"}))
+    bench, station = HilBench(str(path), lease_timeout_s=0), open_bench("usb", slots=[{"name": "X", "port": "1-2"}])
+    with (
+        Leases(station.slots, "run in there"),
+        pytest.raises(BenchError, match=rf"slot 1: another .* works on 1-2 \(process {os.getpid()}, run in there\)"),
+    ):
+        bench.take(wanted)
+    taken = bench.take(wanted)
+    with pytest.raises(SlotBusyError, match=r"slot X: .* works on 1-2 \(process \d+, pytest, .*never_have_one_board"):
+        Leases(station.slots, "a station")
+    with Leases([taken.boards[0].slot], "a station that the test itself runs"):
+        pass
+    taken.give_back()
+    with Leases(station.slots, "a station"):
+        pass
+    bench.close()
 
 
 def test_workers_share_boards(run):

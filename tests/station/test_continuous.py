@@ -8,6 +8,7 @@ import signal
 import threading
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from particle_harness.clock import VirtualClock
@@ -191,6 +192,14 @@ def test_a_label_starts_the_slot_where_its_board_is(shift):
         line.thread.join(60)
     assert [u.device_id for u in line.record.units] == [device_id(1), device_id(2)]
     assert line.record.verdict == "pass"
+
+
+@pytest.mark.parametrize("said", ["slot1", " slot1\n", "slot slot1", "slot: slot1"])
+def test_a_slot_may_be_named_slot1(said):
+    slots = [SimpleNamespace(name=name, port_path=f"1-{name}") for name in ("slot1", "2")]
+    arrivals = Arrivals(None, slots, StartBy.SCAN, wake_up=SimpleNamespace())
+    assert arrivals.scan(said) == "slot1"
+    assert arrivals.scan("slot2") == "2"
 
 
 def test_the_wrong_board_in_the_slot_of_a_label_is_not_touched(shift):
@@ -437,7 +446,7 @@ def test_a_second_station_at_the_same_ports_touches_nothing(shift, monkeypatch, 
     with line:
         line.wait_for(EventType.STEP_PROGRESS, "1")
         second = Station(ship_recipe, line.bench, release_store, tmp_path / "second", lambda _: None)
-        with pytest.raises(BenchError, match="another station works on 1-1"):
+        with pytest.raises(BenchError, match="another station or test run works on 1-1"):
             second.run()
         line.wait_for(EventType.UNIT_FINISHED, "1")
         line.arrivals.end()

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from particle_dev.errors import JournalError
-from particle_dev.station.journal import JOURNAL_NAME, Journal
+from particle_dev.station.journal import JOURNAL_NAME, LOCK_NAME, Journal
 from particle_dev.station.record_keeping import (
     PENDING_NAME,
     RecordKeeper,
@@ -195,3 +195,21 @@ def test_units_lie_in_one_file_for_all_runs(key, make_folder, tmp_path):
     with sqlite3.connect(tmp_path / "station.sqlite") as connection:
         assert connection.execute("select count(*) from runs").fetchone() == (3,)
     connection.close()
+
+
+def test_a_mark_that_cannot_be_removed_is_a_journal_error(database, key, make_folder):
+    """A folder in its place; root's rights do not help there."""
+    folder = make_folder("a")
+    (folder / PENDING_NAME).mkdir()
+    with pytest.raises(JournalError, match="the run is recorded, but cannot remove"):
+        record_folder(database, folder, key)
+    assert database.run("a").verdict == "pass"
+
+
+def test_a_folder_that_cannot_be_locked_does_not_stop_the_others(database, key, make_folder):
+    bad, good = make_folder("a"), make_folder("b")
+    (bad / LOCK_NAME).unlink(missing_ok=True)
+    (bad / LOCK_NAME).mkdir()
+    first, second = sync(database, [bad, good], key)
+    assert (first.outcome, second.outcome) == ("failed", "recorded")
+    assert "cannot lock" in str(first.error)

@@ -190,6 +190,30 @@ def test_two_stations_never_have_one_board(tmp_path, slots):
         Leases(slots[1:], "another", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda folder: folder.chmod(0o777), "anybody may remove"),
+        (lambda folder: (folder.rename(folder.with_name("far")), folder.symlink_to("far")), "leads elsewhere"),
+    ],
+)
+def test_a_folder_in_which_locks_are_not_safe_is_refused(tmp_path, slots, spoil, words):
+    folder = tmp_path / "leases"
+    with Leases(slots, "mine", folder):
+        assert folder.stat().st_mode & 0o7777 == 0o1777
+    spoil(folder)
+    with pytest.raises(BenchError, match=words) as caught:
+        Leases(slots, "mine", folder)
+    assert "chmod 1777" in caught.value.hint
+
+
+def test_a_folder_that_another_user_has_closed_is_told(tmp_path, slots, monkeypatch):
+    """Root may write everywhere, so the operating system's answer is put in its mouth."""
+    monkeypatch.setattr("particle_dev.station.lease.os.access", lambda path, mode: False)
+    with pytest.raises(BenchError, match=r"belongs to user .*, and is closed to others"):
+        Leases(slots, "mine", tmp_path)
+
+
 def test_real_ports_and_probes_have_leases_and_virtual_boards_none(slots):
     assert [slot.leases for slot in slots] == [("usb-1-2",), ("usb-1-3", "probe-A1")]
 

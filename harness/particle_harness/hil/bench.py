@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,15 +16,16 @@ from particle_dev.errors import (
     ConfigError,
     DeviceNotFoundError,
     ParticleDevError,
+    SlotBusyError,
     WrongDeviceError,
 )
 from particle_dev.permissions import NOTHING, Permissions
 from particle_dev.station.bench import Bench, FactoryModules, Slot, open_bench
 from particle_dev.station.bench_file import BenchFile, read_bench
+from particle_dev.station.lease import Leases
 from particle_harness.bench import DEFAULT_SLOTS, VirtualBench
 from particle_harness.bench_toml import modules_in, stand_ins
 from particle_harness.hil.board import Board, look, platform_of
-from particle_harness.hil.leases import Lease, holder_of, try_lease
 from particle_harness.hil.logs import BoardLog
 from particle_harness.hil.wanted import Wanted
 
@@ -155,12 +157,10 @@ class HilBench:
             # In one bench: ports of two virtual ones have the same names.
             shared = self._opened(possible, cloud)
         for place in possible:
-            lease = self._lease(place)
-            if lease is None:
-                busy.append(f"slot {place.name} belongs to {holder_of(self._key(place))}")
-                continue
             try:
-                held.append(self._hold(place, wanted, lease, cloud, shared))
+                held.append(self._hold(place, wanted, self._lease(place), cloud, shared))
+            except SlotBusyError as error:
+                busy.append(error.message)
             except NoBoardError as error:
                 refusals.append(f"slot {place.name}: {error}")
             except (DeviceNotFoundError, WrongDeviceError) as error:
@@ -175,20 +175,21 @@ class HilBench:
         return None, refusals, busy
 
     def _hold(
-        self, place: Place, wanted: Wanted, lease: Lease, cloud: object | None, shared: Bench | None
+        self, place: Place, wanted: Wanted, lease: Leases, cloud: object | None, shared: Bench | None
     ) -> tuple[Board, Callable[[], None]]:
         """The board in a place. Everything is given back when this raises."""
         bench: Bench | None = None
         try:
             bench = shared or self._opened([place], cloud)
-            slot = next(s for s in bench.slots if s.name == place.name)
+            # It is the test's already: a station that the test runs there takes no lease of its own.
+            slot = replace(next(s for s in bench.slots if s.name == place.name), leases=())
             board = self._board(place, slot, wanted, bench)
         except BaseException:
             self._let_go(bench if bench is not shared else None, lease)
             raise
         return board, lambda: self._let_go(bench if bench is not shared else None, lease)
 
-    def _let_go(self, bench: Bench | None, lease: Lease) -> None:
+    def _let_go(self, bench: Bench | None, lease: Leases) -> None:
         try:
             if bench is not None and bench is not self._kept:
                 bench.close()
@@ -315,15 +316,18 @@ class HilBench:
             )
         return self._kept
 
-    def _key(self, place: Place) -> str:
-        port = place.table.get("port")
-        return f"{self.file.driver} port {port}" if port else f"{Path(self.spec).absolute()} slot {place.name}"
-
-    def _lease(self, place: Place) -> Lease | None:
-        key = self._key(place)
+    def _lease(self, place: Place) -> Leases:
+        """The slot, as stations take it. Raises SlotBusyError."""
+        holder = f"{self._holder}, {os.environ.get('PYTEST_CURRENT_TEST', '?').partition(' ')[0]}"
         if self._is_renewed:
-            return Lease(key)
-        return try_lease(key, f"{self._holder}, {os.environ.get('PYTEST_CURRENT_TEST', '?').partition(' ')[0]}")
+            # Nobody else could have it.
+            return Leases((), holder)
+        slot = next(s for s in self._kept_bench().slots if s.name == place.name)
+        if not slot.leases:
+            # Its driver knows no name that holds for the whole computer.
+            file = hashlib.sha256(str(Path(self.spec).absolute()).encode()).hexdigest()[:16]
+            slot = replace(slot, leases=(f"bench-{file}-{place.name}",))
+        return Leases([slot], holder)
 
 
 def _without_waiting(file: BenchFile) -> BenchFile:

@@ -2,6 +2,7 @@
 restarts meanwhile. The boards are virtual; what they answer to is proven elsewhere."""
 
 import json
+import subprocess
 import textwrap
 
 import pytest
@@ -30,6 +31,50 @@ except BenchError as error:
     print(error, flush=True)
 """
 
+BROKEN = """
+from labgrid.remote.client import ClientSession
+
+start, starts = ClientSession.start, []
+
+async def only_once(self):
+    starts.append(self)
+    if len(starts) > 1:
+        raise KeyError("nobody thought of this")
+    await start(self)
+
+ClientSession.start = only_once
+"""
+"""In front of HOLD: what goes wrong when the places are taken again is none of what the lease expects."""
+LOCKS = """
+from pathlib import Path
+from particle_dev.errors import BenchError
+from particle_dev.station.labgrid_lease import Lease
+
+def locked(coordinator):
+    lease = Lease(coordinator, ["p"])
+    lease._lock_here()
+    return lease
+
+first, other_farm = locked("north"), locked("south")
+for again in (lambda: locked("north:20408"), lambda: locked("south")):
+    try:
+        again()
+        print("got it")
+    except BenchError as error:
+        print(error.message)
+folder = Path(first._locks[0].lock_file).parent
+first._unlock_here()
+other_farm._unlock_here()
+for file in folder.iterdir():
+    file.unlink()
+folder.rmdir()
+folder.write_text("no folder")
+try:
+    locked("north")
+except BenchError as error:
+    print(error.message, error.hint)
+"""
+
 
 @pytest.fixture
 def hold(farm):
@@ -37,8 +82,8 @@ def hold(farm):
     started = []
 
     class Holder:
-        def __init__(self, place, reacquire_s=30.0):
-            self.process = farm.popen("-c", HOLD, place, reacquire_s)
+        def __init__(self, place, reacquire_s=30.0, program=HOLD):
+            self.process = farm.popen("-c", program, place, reacquire_s)
             started.append(self.process)
             assert self.process.stdout.readline() == "held\n", self.process.stderr.read()
 
@@ -184,6 +229,32 @@ def test_a_coordinator_that_stays_away_is_told(farm, hold):
         assert (status, "does not answer" in err, "LG_COORDINATOR" in err) == (3, True, True), err
     finally:
         farm.start()
+
+
+def test_a_lease_that_ends_by_an_error_nobody_expected_is_lost(farm, hold):
+    holder = hold("line-1", program=BROKEN + HOLD)
+    farm.stop()
+    farm.start()
+    told = until(lambda: (answer := holder.ask()) != "0" and answer, "it does not notice")
+    assert "not watched any more: KeyError" in told
+    assert "not watched any more: KeyError" in holder.leave()
+
+
+def test_locks_of_this_computer_are_of_one_farm_and_tell_what_is_wrong_with_them(farm, tmp_path):
+    environment = farm.environment() | {"XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [farm.programs / "python", "-c", LOCKS],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    first, second, third = done.stdout.splitlines()
+    assert first == second == "place p is used by another run on this computer"
+    assert third.startswith("cannot tell whether another run on this computer uses place p: ")
+    assert str(tmp_path) in third
 
 
 def test_labgrids_own_fixtures_with_driver_and_strategy(farm, tmp_path):
