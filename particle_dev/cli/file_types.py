@@ -28,5 +28,5 @@ NAMED_SOURCE = _NamedFile(readable=False)
 
 
 def force_option(command: CommandT) -> CommandT:
-    """``--force``, for commands that write files; see :func:`particle_dev.flash.bundle_files.write_file`."""
+    """``--force``, for commands that write files; see :func:`particle_dev.flash.file_io.write_file`."""
     return click.option("--force", is_flag=True, help="Replace files that are there.")(command)

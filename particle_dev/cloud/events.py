@@ -19,9 +19,6 @@ from particle_dev.cloud.api import PathSegment
 from particle_dev.cloud.records import DeviceRecord
 from particle_dev.errors import ParticleDevError
 
-CLOUD_PREFIXES = ("spark", "particle")
-"""Names of events that the cloud or Device OS makes begin with these; they cost nothing."""
-
 
 class CloudEvent(msgspec.Struct, frozen=True):
     """One event. ``data`` None: there was none. ``coreid`` is the Device ID, or ``api``, ``particle-internal``.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,9 +162,6 @@ class CloudLink:
     def last_vitals(self) -> Vitals | None:
         """The newest report."""
         return last_vitals(self.scope.api, self.device_id, self.scope.product_ref)
-
-
-OpenFeed = Callable[[CloudScope, str], EventFeed]
 
 
 class SiteStream:

@@ -16,7 +16,6 @@ from particle_dev.protocol.messages_radio import WifiCredentials
 
 NONCE_BYTES = 32
 """Of the payload of an event of the test."""
-_NEEDS_DEVICE_APP = (Stage.PUBLISH, Stage.SUBSCRIBE, Stage.FUNCTION)
 
 
 @dataclass(frozen=True, slots=True)

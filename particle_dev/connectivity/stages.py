@@ -47,7 +47,7 @@ _EVERY = frozenset(Strategy)
 
 @dataclass(frozen=True, slots=True)
 class StageSpec:
-    """One row. ``number`` is the stage's in Particle-wide talk of this project; ``typical`` and ``give_up_s`` seconds.
+    """One row. ``number`` is its place in the order, as reports print it; ``typical`` and ``give_up_s`` seconds.
 
     ``give_up_source`` empty: a proposal. ``device_proof`` is seen over USB, ``cloud_proof`` in the cloud; empty: none.
     """

@@ -284,9 +284,7 @@ class _Planner:
             erase_uicr=erase_uicr,
             uicr=uicr,
             permissions_needed=(Effect.CONNECT,) if unbraked else (),
-            notes=("a cut of power meanwhile means safe mode, which connects: allowed by may_connect",)
-            if unbraked
-            else (),
+            notes=(_UNBRAKED,) if unbraked else (),
         )
         erase_s = sum(chip.sector(a)[2] for a in dirty) + erase_uicr * NRF52840.sectors[0].erase_s
         return self._finished(plan, erase_s)

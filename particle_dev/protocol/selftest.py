@@ -219,7 +219,6 @@ REPORT_REQUEST = b'{"c":"R"}'
 ABORT_REQUEST = b'{"c":"a"}'
 DESCRIBE_REQUEST = b'{"c":"d"}'
 LOG_REQUEST = b'{"c":"L"}'
-RESET_REQUEST = b'{"c":"r"}'
 _HINT_FIRMWARE = "flash firmware with the self-test service of this release"
 
 Parameter = int | bool | str

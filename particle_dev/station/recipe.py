@@ -138,9 +138,7 @@ def load_recipe(path: Path) -> Recipe:
     """
     file = TomlFile(path)
     root = file.root
-    root.allow_only(
-        ["recipe", "firmware", "limits", "cloud", "probe", "test_account", "connectivity", "retries", "slots"]
-    )
+    root.allow_only(_TABLES)
     head = root.table("recipe")
     head.allow_only(["name", "description", "finish", "strategy", "acts"])
     finish = head.text("finish", words=("dfu",))

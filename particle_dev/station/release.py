@@ -20,7 +20,7 @@ import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -294,11 +294,6 @@ def unpack(release: Release, folder: Path, store: FirmwareStore) -> Path:
                 f"{refusal.name}: {refusal.message}", path=str(folder), hint="make the release anew"
             )
     return folder / release.recipe_name
-
-
-def release_texts(release: Release) -> Iterator[tuple[str, bytes]]:
-    """Texts and pictures for operators, by name."""
-    yield from release.under("texts").items()
 
 
 def _too_large(path: Path, why: str) -> ReleaseError:

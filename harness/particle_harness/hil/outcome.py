@@ -12,7 +12,6 @@ from particle_dev.errors import (
     CloudServerError,
     ConfigError,
     DeviceAmbiguousError,
-    DeviceNotFoundError,
     FirmwareStoreError,
     JournalError,
     LinkAccessError,
@@ -67,8 +66,3 @@ def error_code(error: BaseException) -> str:
     if isinstance(code, str) and code:
         return code
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(error).__name__).lower()
-
-
-def is_absence(error: BaseException) -> bool:
-    """Whether a board was not where the bench file says that it is."""
-    return isinstance(error, DeviceNotFoundError | WrongDeviceError)
