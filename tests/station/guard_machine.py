@@ -19,6 +19,7 @@ from particle_dev.device.discovery import device_at
 from particle_dev.errors import ParticleDevError
 from particle_dev.protocol.module import parse
 from particle_dev.station import guard as station_guard
+from particle_dev.station.events import EventType
 from particle_dev.station.guard import UnitGuard
 from tests.station.foreign_tools import TOOLS, usable_tools, use
 from tests.station.guard_acts import (
@@ -310,13 +311,15 @@ class GuardMachine(RuleBasedStateMachine):
     @rule(
         name=st.sampled_from(sorted(CONSPIRACIES)),
         somebody=st.sampled_from([*sorted(n for n in SOMEBODY if "connect" in n), "waits"]),
-        when=st.sampled_from([0, 0, 1, 2, 4, 6, 8, 10, 12, 16]),
+        when=st.sampled_from([0, 0, 1, 2, 4, 6, 8, 10, 12, 14, 16]),
         strategy=st.sampled_from([Strategy.C, Strategy.C, Strategy.B]),
         platform=PLATFORMS,
         killed=st.booleans(),
+        progress=st.booleans(),
     )
-    def conspiracy(self, name, somebody, when, strategy, platform, killed):
-        """Two of three witnesses lie, or cannot tell, about what happens while the station has a new board."""
+    def conspiracy(self, name, somebody, when, strategy, platform, killed, progress=False):
+        """Two of three witnesses lie, or cannot tell, about what happens while the station has a new board.
+        ``progress``: what a step tells of its progress counts for ``when``, too, not lines of the journal alone."""
         TALLY["steps"] += 1
         TALLY["conspiracies"] += 1
         record, counters, stream = CONSPIRACIES[name]
@@ -332,7 +335,9 @@ class GuardMachine(RuleBasedStateMachine):
         conspire(w, record, counters, stream)
         seen = [0]
 
-        def interfere(_kind, _step):
+        def interfere(kind, _step):
+            if kind is EventType.STEP_PROGRESS and not progress:
+                return
             seen[0] += 1
             if seen[0] == when + 1:
                 if stream == "gap":

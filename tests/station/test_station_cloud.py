@@ -90,9 +90,11 @@ def test_one_that_was_online_before_is_refused_and_nothing_erased(world):
     assert "C1" in state.first_connected_by
 
 
-def test_an_automatic_application_with_an_active_sim_is_unknown_even_if_it_was_caught_in_time(world):
-    """Gate G asks for more than quiet counters: nothing held the unit back in its first seconds."""
-    w = world("boron", factory="online", device_os="4.0.0")
+@pytest.mark.parametrize("platform", ["boron", "argon"])
+def test_an_automatic_application_is_unknown_even_if_it_was_caught_in_time(world, platform):
+    """Gate G asks for more than quiet counters: no SIM that is off and no lack of networks held the unit back in its
+    first seconds."""
+    w = world(platform, factory="online", device_os="4.0.0")
     w.board.power_off()
     w.open_stream()
     w.board.add_fault({"do": "slow", "at": "control_transfer", "delay_s": 0.1})
