@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from particle_dev.cloud.api import CloudApi, can_be_sent
+from particle_dev.cloud.limits import default_limit_place
 from particle_dev.cloud.profiles import load_profile, require_login
 from particle_dev.cloud.session import open_cloud
 from particle_dev.errors import ConfigError
@@ -31,15 +32,19 @@ def cloud_option(command: CommandT) -> CommandT:
 
 
 @contextmanager
-def opened_cloud(profile: str | None, token_file: Path | None) -> Iterator[CloudApi]:
-    """The cloud that the options name. Raises ConfigError, CloudAuthError."""
+def opened_cloud(profile: str | None, token_file: Path | None, records: str | None = None) -> Iterator[CloudApi]:
+    """The cloud that the options name, with requests counted where the ``records`` are, if on PostgreSQL.
+
+    Raises ConfigError, CloudAuthError.
+    """
     # Tests bring theirs as the context's object.
     given = click.get_current_context().find_object(CloudApi)
     if given is not None:
         yield given
         return
     chosen = load_profile(profile)
-    api = open_cloud(chosen, token=_read_token(token_file) if token_file else require_login(chosen))
+    token = _read_token(token_file) if token_file else require_login(chosen)
+    api = open_cloud(chosen, token=token, limit_place=default_limit_place(records))
     try:
         yield api
     finally:

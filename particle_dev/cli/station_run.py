@@ -127,7 +127,7 @@ def run(
     keeper = RecordKeeper(StationKey(site), records_place(records) if records else None)
     permissions = Permissions(may_connect=may_connect, may_bill=may_bill)
     with (
-        _guard(recipe, site, permissions, profile, token_file) as guard,
+        _guard(recipe, site, permissions, profile, token_file, records) as guard,
         opened_bench(table, factory, folder / "bench-state") as bench,
         JsonView() if as_json else StationView() as view,
     ):
@@ -194,7 +194,12 @@ def _catch_up(keeper: RecordKeeper, folder: Path, away: RecordsAwayError | None)
 
 @contextmanager
 def _guard(
-    recipe: Recipe, site: Path, permissions: Permissions, profile: str | None, token_file: Path | None
+    recipe: Recipe,
+    site: Path,
+    permissions: Permissions,
+    profile: str | None,
+    token_file: Path | None,
+    records: str | None,
 ) -> Iterator[StationGuard | None]:
     """The billing guard of a recipe that names a product: opened before a board gets power."""
     if recipe.cloud is None:
@@ -204,8 +209,10 @@ def _guard(
     from particle_dev.station.guard_setup import opened_guard  # noqa: PLC0415
 
     with ExitStack() as opened:
-        api = opened.enter_context(opened_cloud(profile or recipe.cloud.profile, token_file))
-        test_api = opened.enter_context(opened_cloud(recipe.test_profile, None)) if recipe.test_profile else None
+        api = opened.enter_context(opened_cloud(profile or recipe.cloud.profile, token_file, records))
+        test_api = None
+        if recipe.test_profile:
+            test_api = opened.enter_context(opened_cloud(recipe.test_profile, None, records))
         yield opened.enter_context(opened_guard(recipe, api, site, permissions, test_api))
 
 

@@ -306,9 +306,15 @@ def _parse(text: str, boot: str, monotonic_s: float, wall_s: float) -> tuple[dic
     return counters, offset_s
 
 
-def default_limit_file() -> Path:
-    """Where the counts of this machine's user are: ``PARTICLE_DEV_LIMITS``, or the user's state folder."""
+def default_limit_place(records: str | None = None) -> Path | str:
+    """Where requests are counted: ``PARTICLE_DEV_LIMITS`` (a file, or the URL of a PostgreSQL database), else the
+    database of the records when ``records`` (None: ``PARTICLE_DEV_RECORDS``) is such a URL, else a file in the user's
+    state folder."""
     import platformdirs  # noqa: PLC0415  only who talks to the cloud pays for it
 
-    named = os.environ.get("PARTICLE_DEV_LIMITS")
-    return Path(named) if named else platformdirs.user_state_path("particle-dev") / "cloud-limits.json"
+    named, records = os.environ.get("PARTICLE_DEV_LIMITS"), records or os.environ.get("PARTICLE_DEV_RECORDS", "")
+    if named:
+        return named if "://" in named else Path(named)
+    if "://" in records:
+        return records
+    return platformdirs.user_state_path("particle-dev") / "cloud-limits.json"

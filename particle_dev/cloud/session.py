@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 from particle_dev.cloud.api import CloudApi
-from particle_dev.cloud.limits import SHARE, FileLimitStore, RateLimiter, default_limit_file
+from particle_dev.cloud.limits import SHARE, FileLimitStore, RateLimiter, default_limit_place
 from particle_dev.cloud.profiles import Profile, load_profile
 from particle_dev.errors import ConfigError
 from particle_dev.protocol.secret import Secret
@@ -20,17 +20,19 @@ def open_cloud(
     *,
     token: Secret[str] | None = None,
     api_url: str | None = None,
-    limit_file: Path | None = None,
+    limit_place: Path | str | None = None,
     limit_share: float | None = None,
     clock: Clock | None = None,
     rng: random.Random | None = None,
 ) -> CloudApi:
     """The cloud of a profile (None: the one that particle-cli uses now); nothing is sent yet.
 
-    ``token`` and ``api_url`` go before those of the profile; a profile's token is never sent to another URL than the
-    profile's. ``limit_share`` is the part of the cloud's rate limits that programs of this machine use, for several
-    machines behind one address; default: ``PARTICLE_DEV_LIMIT_SHARE``, else nine tenths. Close it by
-    ``api.link.close()``. Raises ConfigError, CloudAuthError, LinkAccessError.
+    ``token`` and ``api_url`` go before those of the profile; a profile's token is never sent to another URL than
+    the profile's. ``limit_place`` is where requests are counted: a file, or the URL of a PostgreSQL database for
+    several computers behind one address; default: :func:`~particle_dev.cloud.limits.default_limit_place`.
+    ``limit_share`` is the part of the cloud's rate limits that programs of this machine use, for several machines
+    behind one address; default: ``PARTICLE_DEV_LIMIT_SHARE``, else nine tenths. Close it by ``api.link.close()``.
+    Raises ConfigError, CloudAuthError, LinkAccessError.
     """
     # httpx2 is slow to import, and a station without a cloud must not pay for it.
     from particle_dev.transport.http import HttpxLink  # noqa: PLC0415
@@ -41,8 +43,18 @@ def open_cloud(
     if token is None and url.rstrip("/") == profile.api_url.rstrip("/"):
         token = profile.access_token
     share = _share() if limit_share is None else limit_share
-    limiter = RateLimiter(FileLimitStore(limit_file or default_limit_file()), clock, share=share)
+    limiter = _limiter(limit_place or default_limit_place(), clock, share)
     return CloudApi(HttpxLink(url, clock=clock), limiter, token=token, clock=clock, rng=rng)
+
+
+def _limiter(place: Path | str, clock: Clock, share: float) -> RateLimiter:
+    if isinstance(place, Path):
+        return RateLimiter(FileLimitStore(place), clock, share=share)
+    # SQLAlchemy is slow to import, and only who shares counts in a database pays for it.
+    from particle_dev.cloud.limit_database import DATABASE_BOOT, DatabaseLimitStore  # noqa: PLC0415
+
+    store = DatabaseLimitStore(place, clock)
+    return RateLimiter(store, store.clock(), share=share, boot=DATABASE_BOOT)
 
 
 def _share() -> float:

@@ -34,7 +34,7 @@ from particle_dev.cloud.session import open_cloud
 from particle_dev.cloud.shared_stream import SharedSource
 from particle_dev.protocol.secret import Secret
 url, token, product, folder = sys.argv[1:]
-api = open_cloud(token=Secret(token), api_url=url, limit_file=Path(folder) / "limits")
+api = open_cloud(token=Secret(token), api_url=url, limit_place=Path(folder) / "limits")
 source = SharedSource(SseSource(api, StreamScope(int(product)), canary=True), Path(folder), api.clock.utc_now)
 hub = EventHub(source, api.clock.utc_now)
 events = hub.subscribe()
@@ -55,7 +55,7 @@ def site(tmp_path):
     product = cloud.population.add_product("Sensors", "boron", owner)
     token = cloud.population.make_token(owner)
     with cloud.serve() as server:
-        api = open_cloud(token=Secret(token), api_url=server.url, limit_file=tmp_path / "limits")
+        api = open_cloud(token=Secret(token), api_url=server.url, limit_place=tmp_path / "limits")
         yield cloud, product, server.url, token, api
         api.link.close()
     cloud.close()

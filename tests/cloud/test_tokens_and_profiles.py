@@ -185,22 +185,22 @@ def test_the_profile_in_use(tmp_path):
 def test_a_token_goes_to_its_own_cloud_only(tmp_path):
     write(tmp_path, "particle.config.json", {"access_token": TOKEN})
     profile = load_profile(folder=tmp_path)
-    assert open_cloud(profile, limit_file=tmp_path / "l").token.reveal() == TOKEN
-    assert open_cloud(profile, api_url="https://API.example.com", limit_file=tmp_path / "l").token is None
-    other = open_cloud(profile, api_url="https://x.example", token=Secret("t"), limit_file=tmp_path / "l")
+    assert open_cloud(profile, limit_place=tmp_path / "l").token.reveal() == TOKEN
+    assert open_cloud(profile, api_url="https://API.example.com", limit_place=tmp_path / "l").token is None
+    other = open_cloud(profile, api_url="https://x.example", token=Secret("t"), limit_place=tmp_path / "l")
     assert other.token.reveal() == "t"
 
 
 def test_a_machine_s_part_of_the_limits(tmp_path, monkeypatch):
     profile = load_profile(folder=tmp_path)
-    assert open_cloud(profile, limit_file=tmp_path / "l").limiter.allowed(LOGINS) == 90
+    assert open_cloud(profile, limit_place=tmp_path / "l").limiter.allowed(LOGINS) == 90
     monkeypatch.setenv("PARTICLE_DEV_LIMIT_SHARE", "0.3")
-    assert open_cloud(profile, limit_file=tmp_path / "l").limiter.allowed(LOGINS) == 30
-    assert open_cloud(profile, limit_file=tmp_path / "l", limit_share=0.5).limiter.allowed(LOGINS) == 50
+    assert open_cloud(profile, limit_place=tmp_path / "l").limiter.allowed(LOGINS) == 30
+    assert open_cloud(profile, limit_place=tmp_path / "l", limit_share=0.5).limiter.allowed(LOGINS) == 50
     for text in ("0", "1.1", "-1", "nan", "a third"):
         monkeypatch.setenv("PARTICLE_DEV_LIMIT_SHARE", text)
         with pytest.raises(ConfigError, match="LIMIT_SHARE"):
-            open_cloud(profile, limit_file=tmp_path / "l")
+            open_cloud(profile, limit_place=tmp_path / "l")
 
 
 @pytest.mark.parametrize(

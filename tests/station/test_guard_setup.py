@@ -48,7 +48,7 @@ def api():
     opened = []
 
     def make(url, token, tmp_path):
-        opened.append(open_cloud(token=Secret(token), api_url=url, limit_file=tmp_path / "limits"))
+        opened.append(open_cloud(token=Secret(token), api_url=url, limit_place=tmp_path / "limits"))
         return opened[-1]
 
     yield make
