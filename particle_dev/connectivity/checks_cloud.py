@@ -17,6 +17,7 @@ from particle_dev.connectivity.measurements import (
     SIGNAL_QUALITY,
     SIGNAL_STRENGTH,
     Judgement,
+    limit_text,
     signal_of,
 )
 from particle_dev.connectivity.outcome import StageFailure, StageSkipped
@@ -279,9 +280,7 @@ def check_vitals(run: ConnectivityRun) -> None:
     )
     broken = [m for m in run.measurements if m.judgement is Judgement.FAILED]
     if broken:
-        raise StageFailure(
-            FailureCode.MEA_LIMIT, "; ".join(f"{m} ({_limit_text(m.limit.min, m.limit.max)})" for m in broken)
-        )
+        raise StageFailure(FailureCode.MEA_LIMIT, "; ".join(f"{m} ({limit_text(m.limit)})" for m in broken))
 
 
 def _new_vitals(run: ConnectivityRun, before: Vitals | None, since: int) -> str | None:
@@ -343,7 +342,3 @@ def _call_cost(run: ConnectivityRun) -> Cost:
 
 def _is_cellular(run: ConnectivityRun) -> bool:
     return run.plan.radio is Radio.CELLULAR
-
-
-def _limit_text(low: float | None, high: float | None) -> str:
-    return f"{'' if low is None else f'at least {low:g}'}{'' if high is None else f'at most {high:g}'}"

@@ -37,6 +37,21 @@ class Limit:
         return Judgement.WARNING if _outside(value, self.warn_min, self.warn_max) else Judgement.OK
 
 
+def limit_text(limit: Limit) -> str:
+    """``at least -120, warning below -85``; empty without limits."""
+    parts = [
+        f"{word} {bound:g}"
+        for word, bound in (
+            ("at least", limit.min),
+            ("at most", limit.max),
+            ("warning below", limit.warn_min),
+            ("warning above", limit.warn_max),
+        )
+        if bound is not None
+    ]
+    return ", ".join(parts)
+
+
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """One value in ``unit`` (``s``, ``dBm``, ``dB``, ``%``, or ``count``)."""

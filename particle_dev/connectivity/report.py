@@ -6,7 +6,7 @@ from importlib import resources
 
 import jinja2
 
-from particle_dev.connectivity.measurements import Limit
+from particle_dev.connectivity.measurements import limit_text
 from particle_dev.connectivity.outcome import ConnectivityResult
 from particle_dev.connectivity.pictures import signal_svg, timeline_svg
 from particle_dev.connectivity.plan import ConnectivityPlan
@@ -23,22 +23,8 @@ def render_report(result: ConnectivityResult, plan: ConnectivityPlan) -> str:
     return environment.from_string(source).render(
         result=result,
         specs=SPECS,
+        plan=plan,
         left_out={SPECS[stage]: why for stage, why in plan.left_out.items()},
         timeline=timeline_svg(result),
         signal=signal_svg(result.samples, result.duration_s),
     )
-
-
-def limit_text(limit: Limit) -> str:
-    """``at least -120, warning below -85``; empty without limits."""
-    parts = [
-        f"{word} {bound:g}"
-        for word, bound in (
-            ("at least", limit.min),
-            ("at most", limit.max),
-            ("warning below", limit.warn_min),
-            ("warning above", limit.warn_max),
-        )
-        if bound is not None
-    ]
-    return ", ".join(parts)
