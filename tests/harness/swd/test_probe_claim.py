@@ -28,7 +28,7 @@ def test_a_second_program_does_not_get_in(nrf52840):
         other.open()
         with pytest.raises(LinkAccessError, match="another program has the probe open") as caught:
             SwdLink(f"remote:127.0.0.1:{server.port}", NRF52840)
-        assert "another program" in caught.value.hint
+        assert "end any other program" in caught.value.hint
         other.close()
         with SwdLink(f"remote:127.0.0.1:{server.port}", NRF52840) as link:
             assert link.halted
