@@ -6,18 +6,16 @@ The telnet side is pyserial's own server, which none of us wrote.
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import threading
-from types import TracebackType
-from typing import Self, cast
+from typing import cast
 
 from serial.rfc2217 import PortManager, Serial
 
 from particle_harness.esp32.chip import Runs
-from particle_harness.esp32.loader import LineCutError, RomLoader
+from particle_harness.esp32.loader import RomLoader
+from particle_harness.esp32.serve import CHUNK_BYTES, SocketPort
 
-_CHUNK_BYTES = 1 << 16
 _RATE_TOLERANCE = 0.03
 
 
@@ -82,30 +80,16 @@ class _Lines:
         """Nothing waits here."""
 
 
-class Rfc2217Port:
+class Rfc2217Port(SocketPort):
     """A port on loopback, for one connection after the other. ``follows_baud`` False: a bridge that stays at 115200.
     Use as a context manager."""
 
+    scheme = "rfc2217"
+
     def __init__(self, loader: RomLoader, *, follows_baud: bool = True, host: str = "127.0.0.1", port: int = 0) -> None:
-        self._loader = loader
+        super().__init__(loader, host, port)
         self._lines = _Lines(loader, follows_baud=follows_baud)
-        self._server = socket.create_server((host, port))
-        self._connection: socket.socket | None = None
         self._sending = threading.Lock()
-        self.url = f"rfc2217://{host}:{self._server.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._serve, name=f"ESP32 at {self.url}", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for one in (self._server, self._connection):
-            if one is not None:
-                with contextlib.suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
-                one.close()
-        self._thread.join(5)
 
     def write(self, data: bytes) -> None:
         """To the host; pyserial's server calls it for its own answers."""
@@ -113,19 +97,10 @@ class Rfc2217Port:
         with self._sending:
             self._connection.sendall(data)
 
-    def _serve(self) -> None:
-        # A closed server ends it.
-        with contextlib.suppress(OSError):
-            while True:
-                self._connection, _ = self._server.accept()
-                with self._connection, contextlib.suppress(OSError, LineCutError):
-                    self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    # Its type stubs ask for whole serial ports, of which it uses a little.
-                    lines, far_end = cast(Serial, self._lines), cast(Serial, self)
-                    self._talk(self._connection, PortManager(lines, far_end))
-
-    def _talk(self, connection: socket.socket, manager: PortManager) -> None:
-        while data := connection.recv(_CHUNK_BYTES):
+    def _talk(self, connection: socket.socket) -> None:
+        # Its type stubs ask for whole serial ports, of which it uses a little.
+        manager = PortManager(cast(Serial, self._lines), cast(Serial, self))
+        while data := connection.recv(CHUNK_BYTES):
             was_garbled = self._lines.is_garbled
             received = b"".join(manager.filter(data))
             answer = b"" if was_garbled else self._loader.feed(received)

@@ -16,7 +16,7 @@ from typing import Self
 
 from particle_harness.esp32.loader import LineCutError, RomLoader
 
-_CHUNK_BYTES = 1 << 16
+CHUNK_BYTES = 1 << 16
 
 
 class PtyPort:
@@ -43,7 +43,7 @@ class PtyPort:
         # A closed terminal ends it.
         with contextlib.suppress(OSError, LineCutError):
             while True:
-                answer = self._loader.feed(os.read(self._device, _CHUNK_BYTES))
+                answer = self._loader.feed(os.read(self._device, CHUNK_BYTES))
                 while answer:
                     answer = answer[os.write(self._device, answer) :]
         self._close()
@@ -60,11 +60,13 @@ class PtyPort:
 class SocketPort:
     """A TCP port on loopback, for one connection after the other. Use as a context manager."""
 
+    scheme = "socket"
+
     def __init__(self, loader: RomLoader, host: str = "127.0.0.1", port: int = 0) -> None:
         self._loader = loader
         self._server = socket.create_server((host, port))
         self._connection: socket.socket | None = None
-        self.url = f"socket://{host}:{self._server.getsockname()[1]}"
+        self.url = f"{self.scheme}://{host}:{self._server.getsockname()[1]}"
         self._thread = threading.Thread(target=self._serve, name=f"ESP32 at {self.url}", daemon=True)
 
     def __enter__(self) -> Self:
@@ -86,5 +88,9 @@ class SocketPort:
                 self._connection, _ = self._server.accept()
                 with self._connection, contextlib.suppress(OSError, LineCutError):
                     self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    while data := self._connection.recv(_CHUNK_BYTES):
-                        self._connection.sendall(self._loader.feed(data))
+                    self._talk(self._connection)
+
+    def _talk(self, connection: socket.socket) -> None:
+        """One connection, until the far end closes it."""
+        while data := connection.recv(CHUNK_BYTES):
+            connection.sendall(self._loader.feed(data))
