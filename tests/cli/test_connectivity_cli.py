@@ -127,6 +127,8 @@ def test_strategy_a(run, desk, tmp_path):
     assert desk.cloud.ledger.has_connected(desk.device_id)
     report = (tmp_path / "out" / "connectivity.html").read_text()
     assert "board: control requests 400 and 401" in report
+    assert "[&#39;" not in report
+    assert "</span> no</div>" in report
     assert "at most 600 s: Device OS resets the modem after 10 min" in report
     assert report.count("<svg") == 2
     assert "http://" not in report.replace("http://www.w3.org/2000/svg", "")
