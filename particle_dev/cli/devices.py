@@ -10,9 +10,10 @@ import platformdirs
 
 from particle_dev.device.control import ControlSession
 from particle_dev.device.discovery import list_devices
-from particle_dev.device.model import Device, is_device_id
+from particle_dev.device.model import Device
 from particle_dev.device.selectors import is_possible_name, select_device
 from particle_dev.errors import ProtocolError, RequestRefusedError, TransportError
+from particle_dev.protocol.identifiers import is_device_id
 from particle_dev.station.bench import Bench
 from particle_dev.toml_file import TomlFile
 from particle_dev.transport.base import Host, WakeUp

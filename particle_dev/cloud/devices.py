@@ -8,7 +8,6 @@ Source: particle-api-js 12.0.3 src/Particle.ts; cloud API reference, "Devices".
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from particle_dev.cloud.api import CloudApi, PathSegment
@@ -19,7 +18,6 @@ from particle_dev.permissions import NOTHING, Effect, Permissions
 from particle_dev.protocol.secret import Secret
 from particle_dev.transport.base import HttpFile
 
-_DEVICE_ID = re.compile("[0-9a-f]{24}")
 UPDATE_TIMEOUT_S = 180.0
 """An upload goes on to the device before the cloud answers."""
 
@@ -143,8 +141,3 @@ def publish(api: CloudApi, path: tuple[PathSegment, ...], name: str, data: str, 
     """Send an event, once: whoever listens would get it twice. One data operation per receiving device."""
     body = {"name": name, "data": data, "private": True, "ttl": ttl_s}
     api.object_of("POST", path, json=body, repeatable=False)
-
-
-def is_device_id(text: str) -> bool:
-    """True for 24 hex digits in lower case."""
-    return _DEVICE_ID.fullmatch(text) is not None

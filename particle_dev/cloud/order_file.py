@@ -16,6 +16,7 @@ from particle_dev.catalog.skus import sku_by_name
 from particle_dev.cloud.order_table import Column, OtherColumn, Table, find_table
 from particle_dev.errors import FormatError
 from particle_dev.protocol.identifiers import (
+    LABEL_SECRET,
     Identifier,
     IdentifierKind,
     Misread,
@@ -33,7 +34,6 @@ _OTHER_FORMATS = {
     b"%PDF": "a PDF",
     b"\x1f\x8b": "an archive",
 }
-_LABEL_SECRET = re.compile(r"[!-~]{15}", re.ASCII)
 _SHORT_NUMBER = re.compile(r"[0-9a-f]{6,14}", re.IGNORECASE | re.ASCII)
 """What stands alone in a line and looks so was longer once."""
 _NEAR_SERIAL_NUMBER = re.compile(r"[A-Z0-9]{5,20}", re.IGNORECASE | re.ASCII)
@@ -321,7 +321,7 @@ def _merged(first: OrderEntry, later: OrderEntry) -> OrderEntry | None:
 def _without_secret(cell: str, column: Column) -> str:
     """A scanned label in the column of serial numbers has the mobile secret behind a space."""
     serial_number, _, rest = cell.partition(" ")
-    is_label = column is IdentifierKind.SERIAL_NUMBER and _LABEL_SECRET.fullmatch(rest.strip())
+    is_label = column is IdentifierKind.SERIAL_NUMBER and LABEL_SECRET.fullmatch(rest.strip())
     return serial_number if is_label else cell
 
 
@@ -335,7 +335,7 @@ def _words(cells: Sequence[str]) -> Iterator[str]:
 
 def _is_label(first: str, rest: str) -> bool:
     """Whether two words are a serial number and its mobile secret, not two devices or two names of one."""
-    if not _LABEL_SECRET.fullmatch(rest) or isinstance(identify(first), Misread):
+    if not LABEL_SECRET.fullmatch(rest) or isinstance(identify(first), Misread):
         return False
     found, second = identify(first), identify(rest)
     if not isinstance(found, Identifier) or found.kind not in (IdentifierKind.SERIAL_NUMBER, IdentifierKind.IMEI):

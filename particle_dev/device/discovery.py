@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from particle_dev.catalog.platforms import UsbMode, platform_by_usb_id
-from particle_dev.device.model import Device, is_device_id
+from particle_dev.device.model import Device
 from particle_dev.errors import DeviceModeError, DeviceNotFoundError, LinkAccessError, WrongDeviceError
+from particle_dev.protocol.identifiers import is_device_id
 from particle_dev.transport.base import Host
 
 POLL_INTERVAL_S = 0.1

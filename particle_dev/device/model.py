@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from particle_dev.catalog.platforms import Platform, UsbMode
@@ -13,12 +12,6 @@ LEAVE_DFU_FIRST = (
     "and start billing"
 )
 """The hint for what only the running system does."""
-_DEVICE_ID = re.compile(r"[0-9a-f]{24}")
-
-
-def is_device_id(text: str) -> bool:
-    """True for 24 lower-case hex digits, the form of every Device ID."""
-    return _DEVICE_ID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,10 +28,16 @@ _IMEI = re.compile(r"[0-9]{15}", re.ASCII)
 _ICCID = re.compile(r"(89[0-9]{17,18})F?", re.IGNORECASE | re.ASCII)
 """A SIM stores 19 digits with an F behind them."""
 _SPREADSHEET_NUMBER = re.compile(r"[0-9](?:[.,][0-9]+)?E\+?[0-9]{1,2}", re.IGNORECASE | re.ASCII)
-_LABEL_SECRET = re.compile(r"[!-~]{15}", re.ASCII)
+LABEL_SECRET = re.compile(r"[!-~]{15}", re.ASCII)
+"""A mobile secret, as a label has it."""
 _INVISIBLE = dict.fromkeys((0x00AD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF))
 _LOOK_ALIKES = {"o": "0", "i": "1", "l": "1", "s": "5", "z": "2", "g": "6", "q": "9"}
 _BLANK_IDS = ("0" * 24, "f" * 24)
+
+
+def is_device_id(text: str) -> bool:
+    """True for 24 lower-case hex digits, the form in which boards and cloud give every Device ID."""
+    return text == text.lower() and _DEVICE_ID.fullmatch(text) is not None
 
 
 class IdentifierKind(StrEnum):
@@ -187,7 +193,7 @@ def parse_label(text: str) -> Label:
     words = visible(text).split()
     first = identify(words[0]) if words else None
     labelled = isinstance(first, Identifier) and first.kind in (IdentifierKind.SERIAL_NUMBER, IdentifierKind.IMEI)
-    if not labelled or len(words) > 2 or (len(words) == 2 and not _LABEL_SECRET.fullmatch(words[1])):
+    if not labelled or len(words) > 2 or (len(words) == 2 and not LABEL_SECRET.fullmatch(words[1])):
         lengths = " and ".join(str(len(word)) for word in words[:4]) or "no"
         raise FormatError(
             f"this is no label of a Particle device: {lengths} characters",

@@ -24,13 +24,13 @@ profile = "hil"             # by which profile of particle-cli
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from particle_dev.catalog.platforms import PLATFORMS, platform_by_name
+from particle_dev.protocol.identifiers import is_device_id
 from particle_dev.toml_file import TomlFile, TomlTable, suggestion
 
 
@@ -125,7 +125,7 @@ def _rules(root: TomlTable, wiring: Mapping[str, frozenset[str]]) -> TestRules:
 def _device_ids(table: TomlTable, key: str) -> frozenset[str]:
     ids = _texts(table, key)
     for device_id in ids:
-        if not re.fullmatch("[0-9a-f]{24}", device_id):
+        if not is_device_id(device_id):
             message = f"{table.key_path[0]}.{key}: {device_id!r} is no Device ID"
             raise table.error(key, message, hint="24 hexadecimal digits in lower case, as `particle-dev list` shows")
     return frozenset(ids)
@@ -150,7 +150,7 @@ def _slot(slot: TomlTable) -> dict[str, Any]:
             names = [platform.name for platform in PLATFORMS]
             raise slot.error("platform", f"unknown platform {name!r}", hint=suggestion(name, names))
         values["platform"] = platform.name
-    if "device_id" in slot.values and not re.fullmatch("[0-9a-f]{24}", slot.text("device_id")):
+    if "device_id" in slot.values and not is_device_id(slot.text("device_id")):
         raise slot.error("device_id", "slot.device_id must be 24 hexadecimal digits in lower case")
     return values
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import httpx2
 import pytest
 
-from particle_dev.cloud.devices import AccountDevices, is_device_id
+from particle_dev.cloud.devices import AccountDevices
 from particle_dev.cloud.product_devices import ProductDevices
 from particle_dev.cloud.products import organizations, product, products
 from particle_dev.cloud.records import DeviceRecord, ImportResult
@@ -26,6 +26,7 @@ from particle_dev.errors import (
     PermissionMissingError,
 )
 from particle_dev.permissions import Permissions
+from particle_dev.protocol.identifiers import is_device_id
 
 from .conftest import DEVICE_ID as ID
 

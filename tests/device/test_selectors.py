@@ -3,9 +3,10 @@
 import pytest
 
 from particle_dev.catalog.platforms import UsbMode, platform_by_name
-from particle_dev.device.model import Device, is_device_id
+from particle_dev.device.model import Device
 from particle_dev.device.selectors import Kind, is_possible_name, parse_selector, select_device
 from particle_dev.errors import DeviceAmbiguousError, DeviceNotFoundError
+from particle_dev.protocol.identifiers import is_device_id
 from particle_dev.transport.base import UsbDeviceInfo
 
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from particle_dev.catalog.platforms import UsbMode, platform_by_name
-from particle_dev.device.model import Device, is_device_id
+from particle_dev.device.model import Device
 from particle_dev.device.watch import BoardTracker, Change, Watch
+from particle_dev.protocol.identifiers import is_device_id
 from particle_dev.transport.base import Host, UsbDeviceInfo
 
 ID_A, ID_B = "e00fce68aaaaaaaaaaaaaaaa", "e00fce68bbbbbbbbbbbbbbbb"
