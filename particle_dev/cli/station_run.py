@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 import click
 
 from particle_dev.cli.cloud_options import cloud_option, opened_cloud
+from particle_dev.cli.endings import ended_as_by_ctrl_c
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.options import (
     factory_modules,
@@ -120,13 +120,10 @@ def run(
     factory = factory_modules(store, releases)
     expected = {str(s["name"]): str(s["device_id"]) for s in table.slots if "device_id" in s}
     _make_folder(folder)
-    # A closed terminal or a shutdown ends a run as Ctrl-C does: in order, with its record.
-    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup asked for that
-            signal.signal(number, signal.default_int_handler)
     keeper = RecordKeeper(StationKey(site), records_place(records) if records else None)
     permissions = Permissions(may_connect=may_connect, may_bill=may_bill)
     with (
+        ended_as_by_ctrl_c(),
         _guard(recipe, site, permissions, profile, token_file, records) as guard,
         opened_bench(table, factory, folder / "bench-state") as bench,
         JsonView() if as_json else StationView() as view,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from particle_dev.cli.endings import ended_as_by_ctrl_c
 from particle_dev.cli.swd_view import SwdView
 from particle_dev.device.swd import SwdSession
 from particle_dev.errors import ParticleDevError
@@ -47,7 +47,7 @@ def carry_out_told(
             view.take(event)
 
     try:
-        with _ended_as_by_ctrl_c():
+        with ended_as_by_ctrl_c():
             if plan.method is Method.NOTHING:
                 work()
             else:
@@ -77,18 +77,3 @@ def _journalled(session: SwdSession, progress: SwdProgress, act: str, journal: A
             yield
         finally:
             result |= {"changed": progress.changed, "whole": progress.whole, "backup": progress.backup}
-
-
-@contextmanager
-def _ended_as_by_ctrl_c() -> Iterator[None]:
-    """A closed terminal or a shutdown, too, ends the work in order."""
-    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    # nohup asks for SIGHUP to be ignored.
-    before = {n: signal.getsignal(n) for n in numbers if signal.getsignal(n) is not signal.SIG_IGN}
-    for number in before:
-        signal.signal(number, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,15 +10,16 @@ from pathlib import Path
 from typing import TextIO
 
 import click
-import platformdirs
 
 from particle_dev import __version__
 from particle_dev.cli.cloud_options import cloud_option, opened_cloud
 from particle_dev.cli.connectivity_options import SECURITIES, FunctionType, LimitType, StageType, VariableType, wifi_of
 from particle_dev.cli.connectivity_view import ConnectivityView, print_result
 from particle_dev.cli.devices import choose_device
+from particle_dev.cli.endings import ended_as_by_ctrl_c
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.options import bench_for, bench_option, json_option, store_option
+from particle_dev.cli.records_option import site_folder, site_option
 from particle_dev.cloud.account_usage import AccountUsage
 from particle_dev.cloud.budget import Budget, BudgetBook, budget_of
 from particle_dev.cloud.device_state import DeviceStates
@@ -85,13 +85,7 @@ _EXIT_CODES = {
 @click.option("--mark-development", is_flag=True, help="Keep the cloud from flashing it during the test.")
 @click.option("--limit", "limits", multiple=True, type=LimitType(), help="A limit of a measured value.")
 @click.option("--out", "folder", type=click.Path(file_okay=False, path_type=Path), help="Folder for events and report.")
-@click.option(
-    "--site",
-    "site_dir",
-    envvar="PARTICLE_DEV_SITE",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder in which a site remembers devices and budgets [env: PARTICLE_DEV_SITE].",
-)
+@site_option
 @cloud_option
 @bench_option
 @store_option
@@ -161,12 +155,8 @@ def test_connectivity(
         limits=dict(limits),
     )
     permissions = Permissions(may_connect=may_connect, may_erase=may_erase, may_update_devices=may_update_devices)
-    site = site_dir or platformdirs.user_data_path("particle-dev")
-    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-        # A closed terminal ends a test as Ctrl-C does: disconnected, and with nothing left behind.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
-    with bench_for(bench_spec, store_dir) as bench:
+    site = site_folder(site_dir)
+    with ended_as_by_ctrl_c(), bench_for(bench_spec, store_dir) as bench:
         found = choose_device(bench, device)
         plan = make_plan(found.platform, chosen, options)
         require_permissions(plan, permissions)
