@@ -1,0 +1,48 @@
+"""Pages from templates."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import jinja2
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from particle_dev.station.web.access import Role
+from particle_dev.station.web.context import visitor_of
+from particle_dev.station.web.language import LANGUAGES, language_of, translations
+
+
+def render(request: Request, template: str, *, status_code: int = 200, **values: object) -> HTMLResponse:
+    """The page of a template of ``templates/``, in the visitor's language. Whatever comes off devices, files or people
+    is escaped. Templates have ``_()`` and ``ngettext()``, ``language``, ``visitor``, ``here`` (the path) beside
+    ``values``."""
+    language = language_of(request)
+    visitor = visitor_of(request)
+    text = (
+        _environment(language)
+        .get_template(template)
+        .render(
+            language=language,
+            languages=LANGUAGES,
+            visitor=visitor,
+            Role=Role,
+            here=request.url.path,
+            **values,
+        )
+    )
+    return HTMLResponse(text, status_code=status_code)
+
+
+@cache
+def _environment(language: str) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("particle_dev.station.web"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
+    return environment

@@ -1,0 +1,98 @@
+"""What a browser is told of a run and of a slot: words in its language, nothing left to work out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from gettext import NullTranslations
+from types import MappingProxyType
+
+from particle_dev.station.events import JsonObject
+from particle_dev.station.slot_states import RunStates, SlotMode, SlotState
+from particle_dev.station.wording import duration_text, name_text
+
+
+def N_(text: str) -> str:  # noqa: N802 - the name that gettext's tools know
+    """Mark a text for translation where it stands."""
+    return text
+
+
+MODE_WORDS: Mapping[SlotMode, str] = MappingProxyType(
+    {
+        SlotMode.WAITING: N_("Waiting"),
+        SlotMode.WORKING: N_("Working"),
+        SlotMode.PASS: N_("Pass"),
+        SlotMode.FAIL: N_("Fail"),
+        SlotMode.REFUSED: N_("Refused"),
+        SlotMode.INTERRUPTED: N_("Interrupted"),
+        SlotMode.EMPTY: N_("Empty"),
+        SlotMode.LOCKED: N_("Locked"),
+    }
+)
+STEP_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "probe": N_("Look by probe"),
+        "probe_plan": N_("Plan by probe"),
+        "probe_flash": N_("Write by probe"),
+        "probe_park": N_("Hand over"),
+        "identify": N_("Identify"),
+        "check": N_("Check"),
+        "plan": N_("Plan"),
+        "enter_dfu": N_("Enter DFU mode"),
+        "copy": N_("Copy bootloader"),
+        "flash": N_("Write"),
+        "verify": N_("Read back"),
+        "cloud_before": N_("Ask the cloud"),
+        "import": N_("Import"),
+        "connect": N_("Connect"),
+        "connectivity": N_("Test connectivity"),
+        "park": N_("Park"),
+        "gate": N_("Prove billing"),
+    }
+)
+
+
+def slot_view(slot: SlotState, texts: NullTranslations) -> JsonObject:
+    """One slot. ``mode`` and ``percent`` are for machines, the rest is shown as it is; "" is nothing to show."""
+    _ = texts.gettext
+    share, speed, left_s = slot.share_done, slot.bytes_per_s, slot.left_s
+    step = ""
+    if slot.mode is SlotMode.WORKING and slot.step:
+        step = _(STEP_WORDS[slot.step]) if slot.step in STEP_WORDS else name_text(slot.step)
+    return {
+        "slot": slot.name,
+        "mode": str(slot.mode),
+        "word": _(MODE_WORDS[slot.mode]),
+        "platform": slot.platform or "",
+        "unit": slot.unit or "",
+        "step": step,
+        "percent": None if share is None else round(100 * min(share, 1.0)),
+        "speed": "" if speed is None or speed <= 0 else _speed_text(speed),
+        "left": "" if left_s is None or left_s <= 0 else duration_text(left_s),
+        "attempt": f"{slot.attempt} / {slot.attempts}" if slot.attempts > 1 else "",
+        "message": slot.message,
+        "passed": slot.passed,
+        "not_passed": slot.not_passed,
+    }
+
+
+def run_view(run: RunStates, texts: NullTranslations) -> JsonObject:
+    """The run itself, with the names of its slots in the order of the bench."""
+    _ = texts.gettext
+    return {
+        "run_id": run.run_id,
+        "recipe": run.recipe,
+        "bench": run.bench,
+        "mode": run.mode,
+        "verdict": run.verdict,
+        "message": run.message,
+        "passed": run.passed,
+        "not_passed": run.not_passed,
+        "slots": list(run.slots),
+    }
+
+
+def _speed_text(bytes_per_s: float) -> str:
+    for unit, size in (("MB/s", 1e6), ("kB/s", 1e3)):
+        if bytes_per_s >= size:
+            return f"{bytes_per_s / size:.1f} {unit}"
+    return f"{bytes_per_s:.0f} B/s"
