@@ -1,0 +1,65 @@
+"""Virtual time of one chip: cycles of its core clock, and what happens at a later one."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(order=True, slots=True)
+class Alarm:
+    """Something that is due at ``cycle``; of two at the same cycle, the one that was set first comes first."""
+
+    cycle: int
+    order: int
+    call: Callable[[], None] | None = field(compare=False)
+
+    def cancel(self) -> None:
+        """Nothing happens then."""
+        self.call = None
+
+
+class Timeline:
+    """``cycles`` only grows. Nothing here knows the host's clock: the same firmware and the same inputs give the same
+    cycles."""
+
+    def __init__(self, frequency_hz: int) -> None:
+        self.frequency_hz = frequency_hz
+        self.cycles = 0
+        self._alarms: list[Alarm] = []
+        self._orders = itertools.count()
+
+    @property
+    def now_s(self) -> float:
+        """Seconds since the chip was made."""
+        return self.cycles / self.frequency_hz
+
+    def cycles_of(self, duration_s: float) -> int:
+        """That long, in whole cycles."""
+        return round(duration_s * self.frequency_hz)
+
+    def after(self, cycles: int, call: Callable[[], None]) -> Alarm:
+        """Have ``call`` called when so many cycles have passed; at once is the next time the core is between slices."""
+        alarm = Alarm(self.cycles + max(0, cycles), next(self._orders), call)
+        heapq.heappush(self._alarms, alarm)
+        return alarm
+
+    @property
+    def next_due(self) -> int | None:
+        """Cycle of the next alarm."""
+        while self._alarms and self._alarms[0].call is None:
+            heapq.heappop(self._alarms)
+        return self._alarms[0].cycle if self._alarms else None
+
+    def run_due(self) -> None:
+        """Call what is due by now. What that sets for now is called, too."""
+        while (due := self.next_due) is not None and due <= self.cycles:
+            call = heapq.heappop(self._alarms).call
+            if call is not None:
+                call()
+
+    def clear(self) -> None:
+        """Power is off: nothing that was set happens."""
+        self._alarms.clear()
