@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
 from particle_dev.cli.cloud_options import cloud_option
+from particle_dev.cli.command_type import CommandT
 from particle_dev.cli.options import json_option
 from particle_dev.cloud.api import CloudApi
 from particle_dev.cloud.devices import AccountDevices, Devices
 from particle_dev.cloud.product_devices import ProductDevices
 from particle_dev.errors import ConfigError
 from particle_dev.protocol.secret import Secret
-
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
 def cloud_command(command: CommandT) -> CommandT:

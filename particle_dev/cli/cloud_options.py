@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
+from particle_dev.cli.command_type import CommandT
 from particle_dev.cloud.api import CloudApi, can_be_sent
 from particle_dev.cloud.limits import default_limit_place
 from particle_dev.cloud.profiles import load_profile, require_login
@@ -17,7 +17,6 @@ from particle_dev.errors import ConfigError
 from particle_dev.protocol.secret import Secret
 
 _ALONE = "give a file that holds the secret alone"
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
 def cloud_option(command: CommandT) -> CommandT:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
+from particle_dev.cli.command_type import CommandT
 from particle_dev.flash.esp_plan import EspFile, esp_file
 from particle_dev.flash.file_io import read_input
 from particle_dev.transport.esptool import DEFAULT_BAUD, Esptool
 
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 _PLACED = re.compile(r"(0x[0-9a-fA-F]{1,8}|0):(.+)", re.DOTALL)
 
 

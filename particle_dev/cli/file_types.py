@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+from particle_dev.cli.command_type import CommandT
 
 
 class _NamedFile(click.Path):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import platform_by_name
+from particle_dev.cli.command_type import CommandT
 from particle_dev.cli.store_option import open_store as open_store  # noqa: PLC0414  commands look for options here
 from particle_dev.cli.store_option import store_option as store_option  # noqa: PLC0414
 from particle_dev.flash.store import FirmwareStore
@@ -18,7 +18,6 @@ from particle_dev.station.bench import FACTORY_SOURCE, Bench, FactoryModules, no
 from particle_dev.station.bench_file import BenchFile
 from particle_dev.station.bench_file import read_bench as read_bench  # noqa: PLC0414  commands look for it here
 
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 SELECTOR_HELP = "Device ID or its beginning, name, platform, port, slot:A, platform:boron,mode:dfu"
 
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 import platformdirs
 
+from particle_dev.cli.command_type import CommandT
 from particle_dev.errors import ConfigError
 
 if TYPE_CHECKING:
     from particle_dev.station.records import RecordDatabase
-
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
 def site_option(command: CommandT) -> CommandT:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
+from particle_dev.cli.command_type import CommandT
 from particle_dev.cli.devices import choose_device
 from particle_dev.cli.options import bench_for, bench_option, device_option, store_option
 from particle_dev.device.control import ControlSession
@@ -20,7 +20,6 @@ from particle_dev.transport.base import Clock, SerialLink
 from particle_dev.transport.clock import SystemClock
 from particle_dev.transport.serial import PyserialHost
 
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 DEFAULT_BAUD = 115200
 _USB_COMMANDS = (14400, 28800)
 

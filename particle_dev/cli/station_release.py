@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
+from particle_dev.cli.command_type import CommandT
 from particle_dev.errors import FirmwareStoreError, ReleaseError
 from particle_dev.flash.store import FirmwareStore
 from particle_dev.station.recipe import Recipe, ReleaseMark, load_recipe
 
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 TRUSTED_FOLDER = "trusted-releases"
 _UNPACKED = "release"
 """Within the folder of a run."""

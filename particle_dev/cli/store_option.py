@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 import platformdirs
 
+from particle_dev.cli.command_type import CommandT
 from particle_dev.flash.store import FirmwareStore
-
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
 def store_option(command: CommandT) -> CommandT:

@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from particle_dev.catalog.platforms import Platform
+from particle_dev.cli.command_type import CommandT
 from particle_dev.cli.escape import escaped
 from particle_dev.cli.options import json_option, open_store, store_option
 from particle_dev.cli.swd_carry_out import carry_out_told
 from particle_dev.cli.swd_options import (
-    CommandT,
     act_journal,
     backup_folder,
     journal_option,

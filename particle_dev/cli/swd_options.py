@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 import platformdirs
 
 from particle_dev.catalog.chips import chip_of
 from particle_dev.catalog.platforms import PLATFORMS, Platform, platform_by_name
+from particle_dev.cli.command_type import CommandT
 from particle_dev.cli.options import bench_for
 from particle_dev.device.rtl872x_swd import FAMILY, refuse_to_write
 from particle_dev.device.swd import Park, SwdSession, require_pyocd, swd_session
 from particle_dev.errors import DeviceAmbiguousError, DeviceNotFoundError
 from particle_dev.station.act_journal import ActJournal
 
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 DEFAULT_FREQUENCY_HZ = 4_000_000
 _PARKS = [str(Park.HALTED), str(Park.DFU)]
 
