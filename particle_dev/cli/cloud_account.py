@@ -18,8 +18,8 @@ from particle_dev.cli.cloud_common import (
     yes_option,
 )
 from particle_dev.cli.cloud_options import opened_cloud, read_secret
-from particle_dev.cli.cloud_output import count, print_fields, print_json, print_table
 from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.cli.output import count, print_fields, print_json, print_table
 from particle_dev.cloud.api import CloudApi
 from particle_dev.cloud.groups import create_group, remove_group
 from particle_dev.cloud.groups import groups as get_groups

@@ -17,7 +17,7 @@ from particle_dev.cli.cloud_common import (
     yes_option,
 )
 from particle_dev.cli.cloud_options import opened_cloud
-from particle_dev.cli.cloud_output import print_json, print_table
+from particle_dev.cli.output import print_json, print_table
 from particle_dev.cloud.tokens import (
     JOB_SCOPES,
     ApiUser,

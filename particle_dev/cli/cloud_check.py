@@ -11,9 +11,9 @@ import click
 from particle_dev.catalog.platforms import platform_by_id
 from particle_dev.cli.cloud_import import ORDER_FILE, read_files
 from particle_dev.cli.cloud_options import cloud_option, opened_cloud
-from particle_dev.cli.cloud_output import print_text
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.options import json_option, open_store, store_option
+from particle_dev.cli.output import print_text
 from particle_dev.cloud.check import LintFinding, Severity, check_product, worst
 from particle_dev.cloud.check_facts import LineFirmware, Unread
 from particle_dev.cloud.check_read import read_facts

@@ -17,9 +17,9 @@ from particle_dev.cli.cloud_common import (
 )
 from particle_dev.cli.cloud_grace import grace
 from particle_dev.cli.cloud_options import opened_cloud
-from particle_dev.cli.cloud_output import plain, print_done, print_fields, print_json, print_table
 from particle_dev.cli.cloud_retire import retire
 from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.cli.output import plain, print_done, print_fields, print_json, print_table
 from particle_dev.cloud.devices import AccountDevices
 from particle_dev.cloud.firmware import ProductFirmwares
 from particle_dev.cloud.groups import check_group_name

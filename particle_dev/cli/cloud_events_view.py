@@ -7,7 +7,7 @@ from datetime import datetime
 
 import click
 
-from particle_dev.cli.cloud_output import cell_text, count, plain, print_json, print_text
+from particle_dev.cli.output import cell_text, count, plain, print_json, print_text
 from particle_dev.cli.wrap import wrapped
 from particle_dev.cloud.events import CloudEvent, DeviceReread, StreamGap, StreamItem
 from particle_dev.cloud.records import DeviceRecord

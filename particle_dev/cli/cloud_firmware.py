@@ -9,10 +9,10 @@ import click
 from particle_dev.catalog.platforms import PLATFORMS, platform_by_name
 from particle_dev.cli.cloud_common import cloud_command, may_update_option, need_yes, product_option, yes_option
 from particle_dev.cli.cloud_options import opened_cloud
-from particle_dev.cli.cloud_output import count, plain, print_fields, print_json, print_table
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.file_types import NAMED_FILE, force_option
 from particle_dev.cli.options import open_store, store_option
+from particle_dev.cli.output import count, plain, print_fields, print_json, print_table
 from particle_dev.cloud import device_os
 from particle_dev.cloud.firmware import ProductFirmwares
 from particle_dev.cloud.products import product

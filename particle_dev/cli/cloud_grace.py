@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from particle_dev.cli.cloud_output import count, print_json, print_table, print_text
 from particle_dev.cli.options import json_option
+from particle_dev.cli.output import count, print_json, print_table, print_text
 from particle_dev.cli.records_option import site_folder, site_option
 from particle_dev.cloud.device_state import DeviceState, DeviceStates, Stage
 from particle_dev.cloud.grace import Counting, billing_month_start, counts_in_month

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 import click
 
-from particle_dev.cli.cloud_output import count, print_text
 from particle_dev.cli.json_objects import error_object
+from particle_dev.cli.output import count, print_text
 from particle_dev.cloud.import_plan import ImportPlan
 from particle_dev.cloud.import_report import BadEntry, ImportReport, SlowSim
 from particle_dev.cloud.import_run import ImportStep, Progress

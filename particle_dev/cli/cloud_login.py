@@ -11,8 +11,8 @@ import click
 
 from particle_dev.cli.cloud_common import cloud_command, new_secret_file
 from particle_dev.cli.cloud_options import opened_cloud, read_secret
-from particle_dev.cli.cloud_output import print_fields, print_json
 from particle_dev.cli.options import json_option
+from particle_dev.cli.output import print_fields, print_json
 from particle_dev.cloud.api import CloudApi
 from particle_dev.cloud.profiles import load_profile, save_login
 from particle_dev.cloud.session import open_cloud

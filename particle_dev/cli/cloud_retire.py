@@ -13,8 +13,8 @@ import platformdirs
 from particle_dev.catalog.skus import sim_class_by_serial_number
 from particle_dev.cli.cloud_common import cloud_command, product_option
 from particle_dev.cli.cloud_options import opened_cloud
-from particle_dev.cli.cloud_output import count, print_json, print_text
 from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.cli.output import count, print_json, print_text
 from particle_dev.cli.wrap import wrapped
 from particle_dev.cloud.api import CloudApi
 from particle_dev.cloud.product_devices import ProductDevices

@@ -8,8 +8,8 @@ import click
 
 from particle_dev.cli.cloud_common import cloud_command, may_bill_option, need_yes, product_option, yes_option
 from particle_dev.cli.cloud_options import opened_cloud
-from particle_dev.cli.cloud_output import count, plain, print_done, print_fields, print_json, print_table
 from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.cli.output import count, plain, print_done, print_fields, print_json, print_table
 from particle_dev.cloud.sims import Sims
 from particle_dev.permissions import Permissions
 

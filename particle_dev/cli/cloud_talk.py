@@ -10,8 +10,8 @@ import click
 
 from particle_dev.cli.cloud_common import cloud_command, devices_of, product_option
 from particle_dev.cli.cloud_options import opened_cloud
-from particle_dev.cli.cloud_output import cell_text, print_fields, print_json
 from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.cli.output import cell_text, print_fields, print_json
 from particle_dev.cloud.devices import AccountDevices
 from particle_dev.cloud.diagnostics import Vitals, last_vitals, refresh_vitals, vitals_between
 from particle_dev.cloud.product_devices import ProductDevices

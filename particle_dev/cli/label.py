@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from particle_dev.cli.cloud_output import print_json
 from particle_dev.cli.command_type import CommandT
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.file_types import MODULE_FILE, NAMED_FILE, force_option
 from particle_dev.cli.options import json_option
+from particle_dev.cli.output import print_json
 from particle_dev.flash.file_io import read_input, require_new_file, write_file
 from particle_dev.protocol.identifiers import Identifier, IdentifierKind, Misread, identify, parse_label, visible
 from particle_dev.protocol.secret import Secret

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from particle_dev.cli.cloud_output import print_json
 from particle_dev.cli.file_types import NAMED_FILE, force_option
 from particle_dev.cli.options import json_option
+from particle_dev.cli.output import print_json
 from particle_dev.cli.records_option import opened_records, records_option
 from particle_dev.flash.file_io import require_new_file, write_file
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from particle_dev.cli.cloud_output import print_json
 from particle_dev.cli.error_text import error_text
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.file_types import NAMED_FILE
 from particle_dev.cli.options import json_option
+from particle_dev.cli.output import print_json
 from particle_dev.cli.records_option import opened_records, records_option, site_folder, site_option
 from particle_dev.flash.file_io import read_file
 from particle_dev.permissions import Permissions

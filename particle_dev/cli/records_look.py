@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from particle_dev.cli.cloud_output import print_json, print_table
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.file_types import NAMED_FILE, force_option
 from particle_dev.cli.options import json_option
+from particle_dev.cli.output import print_json, print_table
 from particle_dev.cli.records_option import opened_records, records_option
 from particle_dev.flash.file_io import write_file
 

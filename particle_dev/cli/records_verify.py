@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from particle_dev.cli.cloud_output import plain, print_json
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.options import json_option
+from particle_dev.cli.output import plain, print_json
 from particle_dev.cli.records_option import opened_records, records_option, site_folder, site_option
 
 _STATUS = {"intact": ExitCode.OK, "altered": ExitCode.FAILED, "unproven": ExitCode.INCOMPLETE}

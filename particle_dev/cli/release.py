@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from particle_dev.cli.cloud_output import print_json, print_table
 from particle_dev.cli.file_types import NAMED_FILE, force_option
 from particle_dev.cli.options import json_option, open_store, store_option
+from particle_dev.cli.output import print_json, print_table
 from particle_dev.cli.records_option import site_folder, site_option
 from particle_dev.cli.station_release import TRUSTED_FOLDER, trust_option, trusted_keys
 from particle_dev.flash.file_io import require_new_file, write_file

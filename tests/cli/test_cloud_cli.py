@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from particle_harness.cloud import SimDevice
 from particle_harness.cloud.tables import Device
 
-from particle_dev.cli.cloud_output import plain
 from particle_dev.cli.exit_codes import ExitCode, exit_code_of
+from particle_dev.cli.output import plain
 from particle_dev.cli.root import root
 from particle_dev.cloud.api import CloudApi
 from particle_dev.cloud.limits import MemoryLimitStore, RateLimiter

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from click.testing import CliRunner
 
-from particle_dev.cli import cloud_output, wrap
+from particle_dev.cli import output, wrap
 from particle_dev.cli.cloud_events_view import EventsView
 from particle_dev.cli.cloud_import_view import ImportView
-from particle_dev.cli.cloud_output import print_fields, print_table
 from particle_dev.cli.main import _run
+from particle_dev.cli.output import print_fields, print_table
 from particle_dev.cli.root import root
 from particle_dev.cloud.events import CloudEvent, DeviceReread, StreamGap
 from particle_dev.cloud.import_run import ImportStep, Progress
@@ -25,7 +25,7 @@ AT = datetime(2026, 11, 28, 22, 0, tzinfo=UTC)
 @pytest.fixture
 def narrow(monkeypatch):
     """Standard output is a terminal of 80 columns."""
-    for module in (wrap, cloud_output):
+    for module in (wrap, output):
         monkeypatch.setattr(module, "width_of", lambda stream: 80)
 
 

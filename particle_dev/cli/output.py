@@ -1,4 +1,4 @@
-"""How records of the cloud are printed: JSON from the same values as the tables, secrets in neither."""
+"""How values are printed: JSON from the same values as the tables, secrets in neither."""
 
 from __future__ import annotations
 
