@@ -7,7 +7,6 @@ Source: particle-iot/docs ``src/content/getting-started/billing/data-operations.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +17,7 @@ import filelock
 from particle_dev.cloud.grace import billing_month_start
 from particle_dev.cloud.plans import Plan, blocks_needed
 from particle_dev.errors import BudgetError, GuardStateError
+from particle_dev.whole_file import write_whole
 
 REFUSE_AT = 0.9
 """Share of a budget beyond which nothing is started. At 100 % a free account is paused until the end of its month."""
@@ -195,12 +195,7 @@ class BudgetBook:
 
     def _write(self, at: datetime, spent: Cost) -> None:
         data = {"month": self._month(at), "operations": spent.operations, "cellular_bytes": spent.cellular_bytes}
-        fresh = self.path.with_suffix(self.path.suffix + ".new")
-        with fresh.open("w", encoding="utf-8") as file:
-            json.dump(data, file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self.path)
+        write_whole(self.path, json.dumps(data).encode("utf-8"))
 
     def _month(self, at: datetime) -> str:
         return billing_month_start(at, self._first_day).date().isoformat()

@@ -27,6 +27,7 @@ import filelock
 
 from particle_dev.errors import CloudLimitError, ConfigError
 from particle_dev.transport.base import Clock
+from particle_dev.whole_file import write_whole
 
 SLOTS = 60
 SHARE = 0.9
@@ -124,9 +125,8 @@ class FileLimitStore:
                 before = text[0]
                 yield text
                 if text[0] != before:
-                    new = self.path.with_suffix(".new")
-                    new.write_text(text[0], encoding="utf-8")
-                    new.replace(self.path)
+                    # Not durable: it is written with every request, and counts of before a loss of power are over.
+                    write_whole(self.path, text[0].encode("utf-8"), durable=False)
         except (OSError, filelock.Timeout) as e:
             raise ConfigError(
                 f"The counts of requests in {self.path} cannot be used: {e}",

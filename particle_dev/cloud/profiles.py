@@ -9,7 +9,6 @@ Source: particle-iot/particle-cli settings.js (``loadOverrides``, ``saveProfileD
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from particle_dev.cloud.api import API_URL
 from particle_dev.cloud.replies import LOG_IN_COMMAND
 from particle_dev.errors import CloudAuthError, ConfigError
 from particle_dev.protocol.secret import Secret
+from particle_dev.whole_file import write_whole
 
 DEFAULT_PROFILE = "particle"
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -89,12 +89,8 @@ def save_login(profile: Profile, access_token: Secret[str] | None, username: str
             data[key] = value
     try:
         profile.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = profile.file.with_suffix(".new")
-        new.unlink(missing_ok=True)
         # Created with its final mode: a token must not be readable for a moment.
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
-            json.dump(data, out, indent=2)
-        new.replace(profile.file)
+        write_whole(profile.file, json.dumps(data, indent=2).encode("utf-8"), mode=0o600)
     except OSError as e:
         raise ConfigError(
             f"The login cannot be saved: {e.strerror}: {profile.file}",

@@ -6,7 +6,6 @@ The file remembers the SIM: once a device is out of the product, the product no 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from particle_dev.cloud.product_devices import ProductDevices
 from particle_dev.cloud.removal import Removal, RemovalStep
 from particle_dev.cloud.removal_client import is_member
 from particle_dev.errors import CloudNotFoundError, ImportStateError
+from particle_dev.whole_file import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +42,12 @@ class RemovalFile:
 
     def save(self, removal: Removal) -> None:
         """Keep how far it is, synced; forget it when it is complete."""
-        unfinished = self.path.with_name(self.path.name + ".new")
         try:
             if removal.is_complete:
                 self.path.unlink(missing_ok=True)
                 return
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with unfinished.open("w", encoding="utf-8") as stream:
-                json.dump(asdict(removal), stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            unfinished.replace(self.path)
+            write_whole(self.path, json.dumps(asdict(removal)).encode("utf-8"))
         except OSError as error:
             raise self._unusable(f"cannot be written: {error.strerror}", "make room or access, then go on") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 
 from particle_dev.catalog.modules import ModuleFunction
@@ -37,6 +36,7 @@ from particle_dev.errors import (
     RequestUnsupportedError,
     TransportError,
 )
+from particle_dev.protocol.identifiers import Identifier, IdentifierKind, identify
 from particle_dev.protocol.messages import CloudStatus, DeviceMode, InstalledModule
 from particle_dev.protocol.messages_network import Interface, InterfaceFlag, InterfaceType
 from particle_dev.protocol.messages_radio import CellularIds, Sim, WifiNetwork
@@ -47,7 +47,6 @@ _CONNECTED, _NET_CONNECTED = 2, 4
 _NET_IDLE = (0, 2)
 _CLOUD_STATES = {0: "not connected to the cloud", 1: "connecting to the cloud", 2: "connected to the cloud"}
 _SIM_UNREAD = "the modem answers, and cannot read its SIM"
-_ICCID = re.compile(r"89\d{17,19}")
 _INTERFACE = {Radio.CELLULAR: InterfaceType.PPP, Radio.WIFI: InterfaceType.WIFI}
 
 
@@ -320,7 +319,7 @@ def check_sim(run: ConnectivityRun) -> None:
         raise StageSkipped("it is in DFU mode, where no SIM can be asked")
     iccid = run.iccid or _ask_modem(run).iccid
     run.evidence["iccid"] = iccid
-    if not _ICCID.fullmatch(iccid):
+    if not isinstance(identify(iccid, IdentifierKind.ICCID), Identifier):
         raise StageFailure(FailureCode.SIM_DEAD, f"ICCID {iccid!r}")
     if not run.has_cloud:
         return

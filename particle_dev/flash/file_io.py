@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
 from particle_dev.errors import FirmwareStoreError
+from particle_dev.whole_file import write_whole
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 """No firmware file comes near; keeps a disk image or an archive bomb out of memory."""
@@ -90,23 +90,8 @@ def write_file(path: Path, data: bytes, *, made_from: Sequence[Path] = (), repla
             with target.open("wb") as stream:
                 stream.write(data)
         else:
-            _replace(target, data)
+            write_whole(target, data)
     except OSError as error:
         raise FirmwareStoreError(
             f"{path} cannot be written: {error.strerror}", path=str(path), hint="check folder, permissions and space"
         ) from error
-
-
-def _replace(path: Path, data: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as stream:
-        temporary = Path(stream.name)
-        try:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-            stream.close()
-            temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
-            temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise

@@ -13,10 +13,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
 import re
 import shlex
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -56,6 +54,7 @@ from particle_dev.flash.stored_release import (
 )
 from particle_dev.protocol.bundle import is_bundle
 from particle_dev.protocol.module_traits import module_pieces
+from particle_dev.whole_file import write_whole
 
 __all__ = ["AddResult", "DeviceOsSet", "FirmwareStore", "Refusal", "StoredModule"]
 
@@ -361,17 +360,9 @@ class FirmwareStore:
 
 def _write_atomically(path: Path, data: bytes) -> None:
     """Write a file completely or not at all, also across power loss."""
-    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        temporary = Path(name)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-        temporary = None
+        write_whole(path, data)
     except OSError as error:
         remedy = "free some space" if error.errno in _DISK_FULL else "check permissions"
         raise FirmwareStoreError(
@@ -379,9 +370,6 @@ def _write_atomically(path: Path, data: bytes) -> None:
             path=str(path),
             hint=f"{remedy}, or choose another folder with --store",
         ) from error
-    finally:
-        if temporary:
-            temporary.unlink(missing_ok=True)
 
 
 def _bad_index(path: Path, reason: str) -> FirmwareStoreError:

@@ -10,8 +10,6 @@ import errno
 import hashlib
 import io
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +20,7 @@ from particle_dev.errors import FirmwareStoreError, FormatError
 from particle_dev.flash.file_io import read_file
 from particle_dev.flash.files import about_file
 from particle_dev.flash.swd_image import PAGE_SIZE_BYTES
+from particle_dev.whole_file import write_whole
 
 SCHEMA = 1
 _MANIFEST = "manifest.json"
@@ -71,12 +70,8 @@ def write_archive(path: Path, archive: Archive, *, replace: bool = False) -> Non
         if path.exists() and not replace:
             raise FileExistsError(errno.EEXIST, "it exists already")
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A temporary file is its owner's alone.
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
-            file.write(stream.getvalue())
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(path)
+        # All flash of a board may hold keys: its owner's alone.
+        write_whole(path, stream.getvalue(), mode=0o600)
     except OSError as e:
         raise FirmwareStoreError(
             f"{path} cannot be written: {e.strerror}", path=str(path), hint="name another file"

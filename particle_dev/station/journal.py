@@ -18,6 +18,7 @@ import filelock
 
 from particle_dev.errors import FormatError, JournalError
 from particle_dev.station.events import EventType, StationEvent
+from particle_dev.whole_file import sync_folder
 
 JOURNAL_NAME = "journal.jsonl"
 LOCK_NAME = ".lock"
@@ -105,7 +106,7 @@ class Journal:
                 self.torn = self._set_aside(torn)
         self._last_seq = len(self.events)
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        _fsync_directory(self.path.parent)
+        sync_folder(self.path.parent)
 
     def _set_aside(self, torn: bytes) -> Path:
         number = 1
@@ -177,14 +178,3 @@ def _write_all(descriptor: int, content: bytes) -> None:
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-def _fsync_directory(path: Path) -> None:
-    """Make a new file's name safe too; an fsync of the file alone does not promise that."""
-    if os.name == "nt":  # Windows has no way to sync a directory
-        return
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

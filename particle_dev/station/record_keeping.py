@@ -24,6 +24,7 @@ from particle_dev.station.record_rows import OF_THE_RUN, Attachment
 from particle_dev.station.records import DATABASE_NAME, RecordDatabase
 from particle_dev.station.run_record import RunRecord
 from particle_dev.station.station_key import StationKey
+from particle_dev.whole_file import write_whole
 
 PENDING_NAME = "records-pending.json"
 ATTACHMENTS_NAME = "attachments"
@@ -85,7 +86,7 @@ class RecordKeeper:
         """Mark a folder as one that is still to be recorded. JournalError: it cannot be written."""
         path = folder / PENDING_NAME
         try:
-            path.write_text(json.dumps({"why": "the run has not ended, or was cut short"}) + "\n")
+            write_whole(path, _why("the run has not ended, or was cut short"))
         except OSError as error:
             raise JournalError(
                 f"cannot write {path}: {error.strerror}", path=str(path), hint="give a folder of yours with --out"
@@ -102,9 +103,13 @@ class RecordKeeper:
                 database.close()
         except RecordsAwayError as error:
             with contextlib.suppress(OSError):  # that it waits is written already, only not why
-                (folder / PENDING_NAME).write_text(json.dumps({"why": error.message}) + "\n")
+                write_whole(folder / PENDING_NAME, _why(error.message))
             return error
         return None
+
+
+def _why(text: str) -> bytes:
+    return f"{json.dumps({'why': text})}\n".encode()
 
 
 def record_folder(database: RecordDatabase, folder: Path, key: StationKey) -> bool:

@@ -7,7 +7,6 @@ site's folder, ``slots/BENCH.json``, so that a slot that was locked yesterday is
 from __future__ import annotations
 
 import json
-import os
 import re
 import statistics
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ import filelock
 from particle_dev.errors import BenchError
 from particle_dev.station.events import JsonObject
 from particle_dev.station.policy import SlotRules
+from particle_dev.whole_file import write_whole
 
 KEPT_UNITS = 100
 """Outcomes that are kept of a slot: more than a rule may ask for tells of a slot as it was."""
@@ -192,12 +192,7 @@ class HealthFile:
 
     def _write(self, slots: Mapping[str, SlotHealth]) -> None:
         text = json.dumps({"slots": {name: asdict(health) for name, health in slots.items()}}, sort_keys=True)
-        new = self.path.with_suffix(".new")
-        with new.open("w") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self.path)
+        write_whole(self.path, f"{text}\n".encode())
 
     def _error(self, message: str) -> BenchError:
         return BenchError(message, hint="check the folder of --site; without the file counts start anew")

@@ -7,14 +7,12 @@ station wrote there; a database whose end was cut off, or that was replaced by a
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import platform
-import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from particle_dev.errors import JournalError
+from particle_dev.whole_file import write_whole
 
 KEY_NAME = "station.key"
 _ANCHORS = "anchors"
@@ -117,9 +116,7 @@ class StationKey(SigningKey):
             with filelock.FileLock(path.with_suffix(".lock"), timeout=10):
                 known = self.anchor(database_id)
                 if known is None or known.number < anchor.number:
-                    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-                    temporary.write_text(json.dumps(dataclasses.asdict(anchor)))
-                    temporary.replace(path)
+                    write_whole(path, json.dumps(dataclasses.asdict(anchor)).encode("ascii"))
         except (OSError, filelock.Timeout) as error:
             raise _unusable(path, str(error)) from error
 
@@ -167,23 +164,9 @@ def _make(path: Path) -> None:
     content = Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    # Whole or not at all, and the first of two stations that start together wins.
-    with _private_file(path) as temporary:
-        temporary.write_bytes(content)
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            return
-
-
-@contextmanager
-def _private_file(path: Path) -> Iterator[Path]:
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    try:
-        yield temporary
-    finally:
-        temporary.unlink()
+    # The first of two stations that start together wins.
+    with contextlib.suppress(FileExistsError):
+        write_whole(path, content, mode=0o600, replace=False)
 
 
 def _unusable(path: Path, why: str) -> JournalError:

@@ -11,6 +11,7 @@ from particle_dev.device.discovery import list_devices
 from particle_dev.device.model import Device
 from particle_dev.errors import ConfigError
 from particle_dev.transport.base import Host, SerialPortInfo, WakeUp
+from particle_dev.whole_file import write_whole
 
 SETTLE_S = 1.5
 """From a board's first enumeration: its serial port and its debug probe come a moment later, and some boards enumerate
@@ -120,8 +121,7 @@ def write_bench_file(path: Path, text: str) -> None:
     """Write it where none is. Raises ConfigError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+        write_whole(path, text.encode("utf-8"), replace=False)
     except FileExistsError as error:
         raise ConfigError(f"{path} is there already", file=str(path), hint="give another --out") from error
     except OSError as error:

@@ -11,9 +11,15 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterable
 
 END_TIMEOUT_S = 2.0
 """For the program to let go of what it holds, before it is killed."""
+
+
+def ending_with_us(program: Iterable[str]) -> list[str]:
+    """The command that runs a program so; start it with a pipe for standard input, and close that to end it."""
+    return [sys.executable, "-I", "-S", __file__, *program]
 
 
 def _end_with_stdin(process: subprocess.Popen[bytes]) -> None:

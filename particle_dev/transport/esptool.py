@@ -33,7 +33,7 @@ from particle_dev.errors import (
     WrongDeviceError,
 )
 from particle_dev.protocol.esp_image import EspRegion
-from particle_dev.transport import ends_with_parent
+from particle_dev.transport.ends_with_parent import ending_with_us
 from particle_dev.transport.serial import port_holders
 
 CHIP = "esp32"
@@ -42,7 +42,6 @@ DEFAULT_BAUD = 115_200
 CONNECT_TIMEOUT_S = 60.0
 """Seven attempts to connect, each with a reset, and the start of the program on a slow computer."""
 _SLOWEST_ERASE_BYTES_PER_S = 20_000
-_ENDS_WITH_PARENT = Path(ends_with_parent.__file__)
 _KEPT_LINES = 30
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
@@ -236,7 +235,7 @@ class Esptool:
         with tempfile.TemporaryDirectory(prefix="particle-dev-") as folder:
             # A session of its own: Ctrl-C goes to this process, which ends it by closing its input.
             process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_ENDS_WITH_PARENT), *esptool],
+                ending_with_us(esptool),
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder, env=environment,
                 encoding="utf-8", errors="replace", start_new_session=True,
             )  # fmt: skip

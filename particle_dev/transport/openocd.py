@@ -11,7 +11,6 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -26,7 +25,7 @@ from particle_dev.errors import (
     LinkTimeoutError,
     TransportError,
 )
-from particle_dev.transport import ends_with_parent
+from particle_dev.transport.ends_with_parent import ending_with_us
 
 OPEN_TIMEOUT_S = 15.0
 CALL_TIMEOUT_S = 20.0
@@ -39,7 +38,6 @@ _TCP_PROBE = re.compile(r"cmsis-dap-tcp:(?P<host>[\w.-]+):(?P<port>\d+)")
 _KEPT_LINES = 40
 _NO_PROBE = "unable to find a matching CMSIS-DAP device"
 """Source: openocd master src/jtag/drivers/cmsis_dap.c."""
-_ENDS_WITH_PARENT = Path(ends_with_parent.__file__)
 
 
 def find_openocd() -> Path:
@@ -100,7 +98,7 @@ class OpenOcd:
         words = [word for command in commands for word in ("-c", command)]
         # A session of its own: Ctrl-C goes to this process, which ends it by close().
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_ENDS_WITH_PARENT), str(find_openocd()), *words],
+            ending_with_us([str(find_openocd()), *words]),
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             text=True, errors="replace", start_new_session=True,
         )  # fmt: skip
