@@ -257,7 +257,7 @@ def test_full_disk_leaves_no_half_file_and_the_next_try_works(
 
     path = write(tmp_path, "new.bin", build(version=2))
     with monkeypatch.context() as patch:
-        patch.setattr("particle_dev.flash.store.os.fsync", no_space)
+        patch.setattr("particle_dev.whole_file.os.fsync", no_space)
         with pytest.raises(FirmwareStoreError, match="No space left on device") as caught:
             store.add_path(path)
     assert "free some space" in caught.value.hint
