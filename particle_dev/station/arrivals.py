@@ -156,6 +156,11 @@ class Arrivals:
             return self._ports[slot].device
 
     @property
+    def start_by(self) -> StartBy:
+        """What may begin the work."""
+        return self._start_by
+
+    @property
     def ending(self) -> bool:
         """Whether no more work is to begin."""
         return self._ending

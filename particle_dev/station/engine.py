@@ -176,7 +176,7 @@ class Station:
             interrupt = self._wait(futures)
             if self._arrivals is not None and interrupt is not None:
                 self._arrivals.end()
-                self._publish(EventType.OPERATOR_MESSAGE, data={"message": ENDING})
+                self._publish(EventType.OPERATOR_MESSAGE, data={"message": ENDING, "ask": "run_ending"})
                 interrupt = self._wait(futures)
             if interrupt is not None or any(f.done() and f.exception() for f in futures):
                 self._stopping.set()
@@ -251,6 +251,7 @@ class Station:
             "software": {"particle_dev": __version__, "python": platform.python_version(), "os": platform.platform()},
             "operator": self._operator,
             "mode": self._mode,
+            "start_by": str(self._arrivals.start_by) if self._arrivals is not None else None,
         }
 
     @property

@@ -11,9 +11,11 @@ run_started, run_resumed
     ``{"recipe":{"name","sha256","path","limits":{…_s: seconds},"release":{"name","version","sha256","signed_by"}|null,
     "firmware":{platform: {"device_os","app","modules":[{"sha256","version","file_name","source"}]}}},
     "bench":{"name"}, "slots":[slot name,…], "software":{name: version}, "operator": str|null,
-    "mode":"round"|"continuous"}``. A resumed run keeps the run id and the journal of the run that was cut short.
+    "mode":"round"|"continuous", "start_by":"insertion"|"operator"|"scan"|null}``. A resumed run keeps
+    the run id and the journal of the run that was cut short.
 slot_empty
-    ``{"reason": str}``: nothing to work on in this slot. Not for a slot whose unit passed before the resume.
+    ``{"reason": str, "lock": str}``: nothing to work on in this slot. Not for a slot whose unit passed before the
+    resume. ``lock``: why it is locked, a code of slot_health; only there for one that is.
 unit_started
     ``{"platform": str|null, "port": str|null}``; opens one attempt at this unit. ``unit`` may still be null
     when the Device ID is not known; the first event of the slot that carries one names the unit.
@@ -21,7 +23,8 @@ unit_retried
     ``{"attempt": int, "attempts": int, "error": error_data(…)}``: the unit, which has just failed, gets its next go (of
     so many in all) by the recipe's [retries]; a unit_started follows.
 slot_waiting
-    ``{"for":"board"|"removal"|"unlock", "reason": str|null}``: of a continuous run; nothing is being done in the slot.
+    ``{"for":"board"|"removal"|"unlock", "reason": str|null, "lock": str|null}``: of a continuous run; nothing is being
+    done in the slot. ``lock``: why it is locked, a code of slot_health.
 slot_health
     ``{"insertions": int, "units": int, "share_passed", "share_repeated", "drift", "bytes_per_s": float|null,
     "since_golden": int, "lock":{"code","reason","at"}|null}`` after a unit: slot_health says what they mean.
@@ -33,7 +36,8 @@ step_finished
     ``{"status":"passed"|"failed", "duration_s": float, "evidence":{…}, "error": error_data(…)|null}``; what was
     measured stands in the evidence as :mod:`particle_dev.station.measurements` says
 operator_message
-    ``{"message": str}``: something a person has to do or know.
+    ``{"message": str, "ask": str}``: something a person has to do or know. ``ask``, where it is there: the id of an
+    instruction, see :mod:`particle_dev.station.instructions`.
     Stages of a connectivity test are steps; they tell ``{"activity", "elapsed_s", "limit_s"}`` of their progress, and
     their end has ``"status"`` "skipped" for what could not be done, ``"measurements"``, and the failure's code in
     ``"error"``. Its unit_finished has ``"connectivity"``, the whole result, and may say "parked" or "incomplete".

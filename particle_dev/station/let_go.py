@@ -23,7 +23,7 @@ def let_go(run: Run) -> JsonObject | None:
     except JournalError:
         raise
     except ParticleDevError as error:
-        run.say(f"unplug {run.device_id or 'the board'} now: it could not be left quiet: {error.message}")
+        run.say(f"unplug {run.device_id or 'the board'} now: it could not be left quiet: {error.message}", "unplug")
         return {"power": "on_operator_must_unplug", "at": timestamp(run.now()), "error": error_data(error)}
 
 
@@ -43,7 +43,7 @@ def _let_go(run: Run) -> JsonObject | None:
         except TransportError as error:
             run.say(str(error))
     if power != "off":
-        run.say(f"unplug {run.device_id or 'the board'} now: it may go online")
+        run.say(f"unplug {run.device_id or 'the board'} now: it may go online", "unplug")
     return {"power": power, "at": timestamp(run.now())}
 
 

@@ -66,7 +66,7 @@ class Run(Protocol):
         """Take what the running board tells of itself into evidence."""
         ...
 
-    def say(self, message: str) -> None:
+    def say(self, message: str, ask: str = "") -> None:
         """Tell the operator."""
         ...
 

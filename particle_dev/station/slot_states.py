@@ -31,7 +31,10 @@ class SlotMode(StrEnum):
 @dataclass(slots=True)
 class SlotState:
     """One slot. ``activity``: what is being written or read, with ``done_bytes`` of ``total_bytes``; ``message``: what
-    a person has to do or know; ``health``: as in its last slot_health event."""
+    a person has to do or know, ``ask`` its id where that is an instruction; ``error``: name of the error that the unit
+    ended by, ``error_code`` its code where it has one; ``waits_for``: board, removal or unlock; ``lock_code``: why it
+    is locked; ``must_unplug``: only a person can take the unit's power; ``health``: as in its last slot_health event.
+    """
 
     name: str
     mode: SlotMode = SlotMode.WAITING
@@ -45,6 +48,12 @@ class SlotState:
     attempt: int = 1
     attempts: int = 1
     message: str = ""
+    ask: str = ""
+    error: str | None = None
+    error_code: str = ""
+    waits_for: str = ""
+    lock_code: str = ""
+    must_unplug: bool = False
     passed: int = 0
     not_passed: int = 0
     health: JsonObject | None = None
@@ -96,6 +105,7 @@ class SlotState:
                 if self.mode is not SlotMode.WORKING:
                     self.attempt = self.attempts = 1
                 self.unit, self.platform, self.message = event.unit, data.get("platform"), ""
+                self.error, self.error_code, self.waits_for, self.must_unplug = None, "", "", False
                 self._now(event, SlotMode.WORKING)
             case EventType.UNIT_RETRIED:
                 self.attempt, self.attempts = data["attempt"], data["attempts"]
@@ -108,13 +118,14 @@ class SlotState:
             case EventType.STEP_PROGRESS:
                 self._progress(event)
             case EventType.STEP_FINISHED if data["error"]:
-                self.message = str(data["error"]["message"])
+                self._failed(data["error"])
             case EventType.UNIT_FINISHED:
                 self._finished(event)
             case EventType.SLOT_EMPTY:
-                self.message = str(data["reason"])
-                self._now(event, SlotMode.EMPTY)
+                self.message, self.lock_code = str(data["reason"]), str(data.get("lock") or "")
+                self._now(event, SlotMode.LOCKED if self.lock_code else SlotMode.EMPTY)
             case EventType.SLOT_WAITING:
+                self.waits_for, self.lock_code = str(data["for"]), str(data.get("lock") or "")
                 if data["for"] == "unlock":
                     self.message = str(data["reason"])
                     self._now(event, SlotMode.LOCKED)
@@ -123,10 +134,14 @@ class SlotState:
             case EventType.SLOT_HEALTH:
                 self.health = data
             case EventType.OPERATOR_MESSAGE:
-                self.message = str(data["message"])
+                self.message, self.ask = str(data["message"]), str(data.get("ask") or "")
+
+    def _failed(self, error: JsonObject) -> None:
+        self.message, self.error = str(error["message"]), str(error["type"])
+        self.error_code = str(error.get("fields", {}).get("code", ""))
 
     def _now(self, event: StationEvent, mode: SlotMode) -> None:
-        self.mode, self.since = mode, event.at
+        self.mode, self.since, self.ask = mode, event.at, ""
         self.activity, self.done_bytes, self.total_bytes = "", 0, 0
         self._speeds.clear()
         if mode is not SlotMode.WORKING or event.type != EventType.STEP_STARTED:
@@ -145,7 +160,9 @@ class SlotState:
         verdict, error = event.data["verdict"], event.data.get("error")
         self._now(event, SlotMode(verdict))
         if error:
-            self.message = str(error["message"])
+            self._failed(error)
+        left = event.data.get("parked") or event.data.get("left") or {}
+        self.must_unplug = left.get("power") == "on_operator_must_unplug"
         if verdict == Verdict.PASS:
             self.passed += 1
         else:
@@ -162,6 +179,10 @@ class RunStates:
         """None while the run goes on."""
         self.message = ""
         """What a person has to do or know that is of no slot."""
+        self.ask = ""
+        """The id of ``message`` where that is an instruction."""
+        self.start_by = ""
+        """Insertion, operator or scan, of a continuous run."""
         for event in events:
             self.take(event)
 
@@ -174,7 +195,7 @@ class RunStates:
             self.verdict = event.data["verdict"]
         elif event.slot is None:
             if event.type == EventType.OPERATOR_MESSAGE:
-                self.message = str(event.data["message"])
+                self.message, self.ask = str(event.data["message"]), str(event.data.get("ask") or "")
         else:
             slot = self.slots.setdefault(event.slot, SlotState(event.slot))
             slot.take(event)
@@ -185,7 +206,8 @@ class RunStates:
         data = event.data
         if event.run_id != self.run_id:
             self.slots, self.began_at = {}, event.at
-        self.run_id, self.verdict, self.message = event.run_id, None, ""
+        self.run_id, self.verdict, self.message, self.ask = event.run_id, None, "", ""
+        self.start_by = str(data.get("start_by") or "")
         self.recipe, self.bench = str(data["recipe"]["name"]), str(data["bench"]["name"])
         self.mode = str(data.get("mode", "round"))
         for name in data["slots"]:

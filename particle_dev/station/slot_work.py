@@ -12,6 +12,7 @@ from particle_dev.station.arrivals import Arrivals, Start
 from particle_dev.station.bench import Slot
 from particle_dev.station.events import EventType, JsonObject, StationEvent, Verdict
 from particle_dev.station.fold import fold
+from particle_dev.station.instructions import lock_ask, operator_message
 from particle_dev.station.run import UnitContext
 from particle_dev.station.run_record import UnitRecord
 from particle_dev.station.slot_health import HealthFile, Lock, Outcome, SlotHealth, counted
@@ -102,7 +103,9 @@ class SlotWork:
         lock = self._lock()
         here = device_at(self.slot.host, self.slot.port_path) if lock else None
         if lock and not (here and here.device_id in self.golden):
-            self._emit(EventType.SLOT_EMPTY, None, None, {"reason": f"the slot is locked: {lock.reason}"})
+            self._emit(
+                EventType.SLOT_EMPTY, None, None, {"reason": f"the slot is locked: {lock.reason}", "lock": lock.code}
+            )
             return None
         return self._unit(self.context)
 
@@ -158,7 +161,7 @@ class SlotWork:
     def _emit_again(self, kind: EventType, unit: str | None, step: str | None, data: JsonObject) -> None:
         if kind is EventType.SLOT_EMPTY:
             # The unit is gone and stays what it was; the slot was not empty.
-            self._say(f"the unit did not come back: {data['reason']}")
+            self._say(f"the unit did not come back: {data['reason']}", "check_cable")
         else:
             self._emit(kind, unit, step, data)
 
@@ -181,14 +184,14 @@ class SlotWork:
                     actual=start.expected,
                     hint="scan the label of the board that is in this slot",
                 )
-                self._say(error.message + ": " + error.hint)
+                self._say(error.message + ": " + error.hint, "wrong_label")
                 return None
             expected[self.slot.name] = start.expected
         lock = self._lock()
         if lock is not None:
             if device_id not in self.golden:
                 with_what = " or put a golden unit in" if self.golden else ""
-                self._say(f"is locked: {lock.reason}; have it checked{with_what}, then unlock it")
+                self._say(f"is locked: {lock.reason}; have it checked{with_what}, then unlock it", lock_ask(lock.code))
                 return None
             expected[self.slot.name] = str(device_id)
         return replace(self.context, expected=expected)
@@ -198,11 +201,12 @@ class SlotWork:
 
     def _ask_for(self, what: str) -> None:
         lock = self._lock()
-        data = {"for": "unlock" if lock else what, "reason": lock.reason if lock else None}
+        data: JsonObject = {"for": "unlock" if lock else what}
+        data |= {"reason": lock.reason if lock else None, "lock": lock.code if lock else None}
         self._emit(EventType.SLOT_WAITING, None, None, data)
 
-    def _say(self, message: str) -> None:
-        self._emit(EventType.OPERATOR_MESSAGE, None, None, {"message": f"slot {self.slot.name}: {message}"})
+    def _say(self, message: str, ask: str = "") -> None:
+        self._emit(EventType.OPERATOR_MESSAGE, None, None, operator_message(self.slot.name, message, ask))
 
     # ---- health ----------------------------------------------------------------------------------------------------
 
@@ -222,9 +226,12 @@ class SlotWork:
         health = self.health_file.change(self.slot.name, change)
         self._emit(EventType.SLOT_HEALTH, end.unit, None, health.data())
         if health.lock is not None and before[-1].lock != health.lock:
-            self._say(f"is locked: {health.lock.reason}; have slot, cable and port checked, then unlock it")
+            reason = health.lock.reason
+            self._say(
+                f"is locked: {reason}; have slot, cable and port checked, then unlock it", lock_ask(health.lock.code)
+            )
         if health.lock is None and before[-1].lock is not None:
             self._say(f"is back in use: golden unit {end.unit} passed")
         wear = rules.warn_at_insertions if rules else None
         if wear and before[-1].insertions < wear <= health.insertions:
-            self._say(f"has taken {health.insertions} boards: its contacts may be worn")
+            self._say(f"has taken {health.insertions} boards: its contacts may be worn", "worn")

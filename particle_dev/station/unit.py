@@ -46,6 +46,7 @@ from particle_dev.station.bench import Slot
 from particle_dev.station.copies import copy_modules
 from particle_dev.station.events import EventType, JsonObject, Verdict, error_data
 from particle_dev.station.guard import UnitGuard
+from particle_dev.station.instructions import operator_message
 from particle_dev.station.let_go import let_go
 from particle_dev.station.observations import Observations
 from particle_dev.station.probe_steps import ProbeWork, ask_over_usb, opened_by_probe
@@ -195,9 +196,9 @@ class UnitRun:
         """Of the recipe."""
         return self.context.recipe.limits
 
-    def say(self, message: str) -> None:
-        """Tell the operator."""
-        self._say(EventType.OPERATOR_MESSAGE, {"message": f"slot {self.slot.name}: {message}"})
+    def say(self, message: str, ask: str = "") -> None:
+        """Tell the operator. ``ask``: the id of the instruction that it is."""
+        self._say(EventType.OPERATOR_MESSAGE, operator_message(self.slot.name, message, ask))
 
     def _say(self, kind: EventType, data: JsonObject, step: str | None = None) -> None:
         self.emit(kind, self.device_id, step, data)
@@ -396,8 +397,7 @@ class UnitRun:
             self._wait_until_gone()
             power = "off"
         else:
-            message = f"slot {self.slot.name}: unplug {self.device_id} now; do not reset it, {why}"
-            self._say(EventType.OPERATOR_MESSAGE, {"message": message})
+            self.say(f"unplug {self.device_id} now; do not reset it, {why}", "unplug")
         self.parked, self.parked_at = {"mode": mode, "power": power}, parked_at
 
     # ---- help --------------------------------------------------------------------------------------------------

@@ -7,14 +7,9 @@ from gettext import NullTranslations
 from types import MappingProxyType
 
 from particle_dev.station.events import JsonObject
+from particle_dev.station.instructions import ALT_TEXTS, N_, Instruction, instruction, run_instruction
 from particle_dev.station.slot_states import RunStates, SlotMode, SlotState
 from particle_dev.station.wording import duration_text, name_text
-
-
-def N_(text: str) -> str:  # noqa: N802 - the name that gettext's tools know
-    """Mark a text for translation where it stands."""
-    return text
-
 
 MODE_WORDS: Mapping[SlotMode, str] = MappingProxyType(
     {
@@ -51,8 +46,21 @@ STEP_WORDS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def slot_view(slot: SlotState, texts: NullTranslations) -> JsonObject:
-    """One slot. ``mode`` and ``percent`` are for machines, the rest is shown as it is; "" is nothing to show."""
+def instruction_view(found: Instruction, texts: NullTranslations) -> JsonObject:
+    """What to do, in words and as a picture; ``urgency`` and ``sound`` (or None) are for machines."""
+    return {
+        "id": found.id,
+        "text": texts.gettext(found.text).format(**found.values),
+        "picture": f"/static/pictures/{found.picture}.svg",
+        "alt": texts.gettext(ALT_TEXTS[found.picture]),
+        "urgency": str(found.urgency),
+        "sound": found.sound and str(found.sound),
+    }
+
+
+def slot_view(slot: SlotState, texts: NullTranslations, start_by: str = "") -> JsonObject:
+    """One slot. ``do``: what to do next. ``mode`` and ``percent`` are for machines, the rest is shown as it is; "" is
+    nothing to show."""
     _ = texts.gettext
     share, speed, left_s = slot.share_done, slot.bytes_per_s, slot.left_s
     step = ""
@@ -70,6 +78,7 @@ def slot_view(slot: SlotState, texts: NullTranslations) -> JsonObject:
         "left": "" if left_s is None or left_s <= 0 else duration_text(left_s),
         "attempt": f"{slot.attempt} / {slot.attempts}" if slot.attempts > 1 else "",
         "message": slot.message,
+        "do": instruction_view(instruction(slot, start_by), texts),
         "passed": slot.passed,
         "not_passed": slot.not_passed,
     }
@@ -77,7 +86,6 @@ def slot_view(slot: SlotState, texts: NullTranslations) -> JsonObject:
 
 def run_view(run: RunStates, texts: NullTranslations) -> JsonObject:
     """The run itself, with the names of its slots in the order of the bench."""
-    _ = texts.gettext
     return {
         "run_id": run.run_id,
         "recipe": run.recipe,
@@ -85,6 +93,7 @@ def run_view(run: RunStates, texts: NullTranslations) -> JsonObject:
         "mode": run.mode,
         "verdict": run.verdict,
         "message": run.message,
+        "do": instruction_view(run_instruction(run), texts),
         "passed": run.passed,
         "not_passed": run.not_passed,
         "slots": list(run.slots),

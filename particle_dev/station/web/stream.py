@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from gettext import NullTranslations
 
 from starlette.requests import Request
@@ -34,7 +35,8 @@ async def _frames(live: LiveRun, texts: NullTranslations) -> AsyncIterator[str]:
     # How soon a browser asks again when the station is gone, in milliseconds.
     yield "retry: 1000\n\n"
     while not live.closed:
-        version, slots = live.changed(seen, lambda slot: slot_view(slot, texts))
+        view = partial(slot_view, texts=texts, start_by=live.look(lambda states: states.start_by))
+        version, slots = live.changed(seen, view)
         if version != seen or not run:
             new_run = live.look(lambda states: run_view(states, texts))
             frame: JsonObject = {"slots": slots} | ({"run": new_run} if new_run != run else {})
