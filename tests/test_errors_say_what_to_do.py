@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 FILES = [
     *sorted((ROOT / "particle_dev").rglob("*.py")),
     *(ROOT / "harness" / "particle_harness" / f"{name}.py" for name in ("bench", "bench_toml", "sim", "vhci")),
+    *sorted((ROOT / "harness" / "particle_harness" / "emulator").rglob("*.py")),
 ]
 NAMES = {
     name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.ParticleDevError)

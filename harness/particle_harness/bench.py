@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from particle_harness.faults import parse_faults
 from particle_harness.network_trouble import parse_troubles
 from particle_harness.state import SlotStore
 from particle_harness.state_lock import StateLock
+from particle_harness.usb.addresses import Addresses
 from particle_harness.usb.bus_device import BusDevice
 from particle_harness.usb.pyusb_backend import VirtualBackend
 
@@ -64,7 +64,6 @@ _SLOT_WORDS = {
     "silicon": ("AAD0", "AAF0"),
 }
 _SLOT_SWITCHES = ("protected", "service_mode", "blank", "probe", "battery")
-_HIGHEST_USB_ADDRESS = 127
 
 
 class PowerSwitch:
@@ -248,7 +247,7 @@ def _build(
     is_virtual = options.get("clock", "real") == "virtual"
     delays = options.get("delays", "realistic") == "realistic"
     power_control = bool(options.get("power_control", True))
-    addresses = _Addresses()
+    addresses = Addresses()
     built: list[VirtualSlot] = []
     for number, table in enumerate(slots or DEFAULT_SLOTS, start=1):
         name = str(table.get("name", number))
@@ -298,7 +297,7 @@ def _new_board(
     delays: bool,
     power_control: bool,
     factory_modules: Callable[[str], Sequence[bytes]],
-    addresses: _Addresses,
+    addresses: Addresses,
     cloud: CloudLink | None,
     network_scale: float,
     store: SlotStore | None,
@@ -372,29 +371,6 @@ def default_device_id(kind: Hardware, slot_name: str) -> str:
     """24 hex digits, the same for the same slot at any time."""
     digits = hashlib.sha256(f"{kind.name} in slot {slot_name}".encode()).hexdigest()
     return (kind.layout.device_id_prefix + digits)[:24]
-
-
-class _Addresses:
-    """USB addresses of the bus: each enumeration gets the next one that no other port has."""
-
-    def __init__(self) -> None:
-        self._last = 1
-        self._by_port: dict[str, int] = {}
-        self._lock = threading.Lock()
-
-    def seen(self, port_path: str, address: int) -> None:
-        with self._lock:
-            self._by_port[port_path] = address
-            self._last = max(self._last, address)
-
-    def next(self, port_path: str) -> int:
-        with self._lock:
-            taken = {address for port, address in self._by_port.items() if port != port_path}
-            while True:
-                self._last = self._last + 1 if self._last < _HIGHEST_USB_ADDRESS else 2
-                if self._last not in taken:
-                    self._by_port[port_path] = self._last
-                    return self._last
 
 
 def _check_slot(name: str, table: Mapping[str, Any]) -> None:

@@ -6,20 +6,26 @@ Boards there live in real time, for other processes.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.errors import BenchError
-from particle_harness.bench import VirtualBench, open_bench
+from particle_harness.bench import open_bench
 from particle_harness.boards import hardware
+from particle_harness.emulator.bench import open_bench as open_emulated
 from particle_harness.factory import release_stand_ins
 from particle_harness.module_reader import read_prefix, reader_of
+from particle_harness.served import ServedBench
 
 _IN_THE_FACTORY = (ModuleFunction.BOOTLOADER, ModuleFunction.RADIO_STACK)
 
 
-def open_bench_file(path: Path, *, firmware: Path | None = None) -> VirtualBench:
+_SERVED: Mapping[str, Callable[..., ServedBench]] = {"virtual": open_bench, "emulated": open_emulated}
+"""Drivers whose boards other programs of this machine may have."""
+
+
+def open_bench_file(path: Path, *, firmware: Path | None = None) -> ServedBench:
     """Open the boards of a bench file. ``firmware``: a folder whose newest bootloader and SoftDevice of a platform new
     boards get; without it they get stand-ins. Raises BenchError: unreadable, another driver, a virtual clock."""
     try:
@@ -29,21 +35,23 @@ def open_bench_file(path: Path, *, firmware: Path | None = None) -> VirtualBench
         raise BenchError(
             f"{path} is no bench file: {error}", hint='it begins with [bench] and driver = "virtual"'
         ) from error
-    if bench.get("driver") != "virtual":
+    driver = bench.get("driver")
+    if driver not in _SERVED:
         raise BenchError(
-            f"{path}: driver is {bench.get('driver')!r}, only virtual boards can be served",
-            hint='set driver = "virtual"',
+            f"{path}: driver is {driver!r}, only virtual and emulated boards can be served",
+            hint='set driver = "virtual", or "emulated" to run firmware of yours',
         )
     options = {"clock": "real", **bench.get("options", {})}
     if options["clock"] != "real":
         raise BenchError(f"{path}: other programs live in real time", hint='set clock = "real"')
-    return open_bench(
+    opened: ServedBench = _SERVED[driver](
         options=options,
         # How boards are wired is for tests.
         slots=[{k: v for k, v in slot.items() if k != "wiring"} for slot in table.get("slot", ())],
         state_dir=path.parent / bench["state_dir"] if "state_dir" in bench else None,
         factory_modules=modules_in(firmware) if firmware else stand_ins,
     )
+    return opened
 
 
 def stand_ins(platform: str) -> Sequence[bytes]:

@@ -11,16 +11,18 @@ from typing import Any
 
 import serial
 
-from particle_harness.board import VirtualBoard
+from particle_harness.usb.bus_device import BoardOnBus
+from particle_harness.usb.descriptors import INTERFACE, UsbIdentity, descriptors_of
 from particle_harness.usb.transfer import GoneError, Setup, StallError
 
 SCHEME = "virtual-particle"
 _SET_LINE_CODING, _SET_CONTROL_LINE_STATE = 0x20, 0x22
+_CDC_CLASS = 0x02
 _DTR_AND_RTS = 3
-_boards: dict[str, VirtualBoard] = {}
+_boards: dict[str, BoardOnBus] = {}
 
 
-def register(boards: Iterable[VirtualBoard]) -> None:
+def register(boards: Iterable[BoardOnBus]) -> None:
     """Make these boards' ports known to pyserial; a later bench replaces an earlier one on the same port."""
     # pyserial imports "protocol_<scheme>" from each package in its list; the scheme has a hyphen, which no file name
     # of a Python module may have, so this module is entered under that name.
@@ -30,11 +32,16 @@ def register(boards: Iterable[VirtualBoard]) -> None:
     _boards.update({board.port_path: board for board in boards})
 
 
-def unregister(boards: Iterable[VirtualBoard]) -> None:
+def unregister(boards: Iterable[BoardOnBus]) -> None:
     """Forget these boards' ports."""
     for board in boards:
         if _boards.get(board.port_path) is board:
             del _boards[board.port_path]
+
+
+def has_serial_port(identity: UsbIdentity) -> bool:
+    """Whether a device of those descriptors is driven as a serial port."""
+    return any(d[1] == INTERFACE and d[5] == _CDC_CLASS for d in descriptors_of(identity.configuration))
 
 
 def serial_class_for_url(url: str) -> tuple[str, type[Serial]]:
@@ -48,7 +55,7 @@ class Serial(serial.SerialBase):
     BAUDRATES = (*serial.SerialBase.BAUDRATES, 14400, 28800)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._board: VirtualBoard | None = None
+        self._board: BoardOnBus | None = None
         self._address = 0
         self._sent_baudrate = 0
         super().__init__(*args, **kwargs)
@@ -58,7 +65,7 @@ class Serial(serial.SerialBase):
         port_path = str(self.portstr).partition("://")[2]
         board = _boards.get(port_path)
         present = board.on_bus() if board else None
-        if board is None or present is None or board.state.runs == "dfu" or not board.state.has_serial_port:
+        if board is None or present is None or not has_serial_port(present[1]):
             raise serial.SerialException(f"could not open port {self.portstr}: no such device")
         self._board, self._address, self._sent_baudrate = board, present[0], 0
         self.is_open = True
@@ -121,7 +128,7 @@ class Serial(serial.SerialBase):
 
     _update_rts_state = _update_dtr_state
 
-    def _require_open(self) -> VirtualBoard:
+    def _require_open(self) -> BoardOnBus:
         if not self.is_open or self._board is None:
             raise serial.PortNotOpenError
         return self._board

@@ -17,12 +17,12 @@ import click
 import platformdirs
 
 from particle_dev.errors import BenchError, DeviceNotFoundError
-from particle_harness.bench import DEFAULT_SLOTS, VirtualBench, open_bench
+from particle_harness.bench import DEFAULT_SLOTS, open_bench
 from particle_harness.bench_toml import modules_in, open_bench_file, stand_ins
-from particle_harness.board import VirtualBoard
 from particle_harness.boards import hardware
 from particle_harness.cloud.command import COMMANDS as CLOUD_COMMANDS
 from particle_harness.esp32.command import esp32
+from particle_harness.served import ServedBench, ServedBoard
 from particle_harness.usbip import PORT, Server, ask
 from particle_harness.user_information import factory_uicr, intel_hex, mbr_stand_in
 from particle_harness.vhci import attach_all
@@ -183,19 +183,19 @@ _cable_command("plug", "Plug the board in SLOT in again.")
 _cable_command("reset", "Press the reset button of the board in SLOT.")
 
 
-def _plug(board: VirtualBoard) -> None:
+def _plug(board: ServedBoard) -> None:
     board.state.unplugged = False
     board.power_on()
 
 
-_ACTS: Mapping[str, Callable[[VirtualBoard], None]] = {
-    "unplug": VirtualBoard.power_off,
+_ACTS: Mapping[str, Callable[[ServedBoard], None]] = {
+    "unplug": lambda board: board.power_off(),
     "plug": _plug,
-    "reset": VirtualBoard.reset_pin,
+    "reset": lambda board: board.reset_pin(),
 }
 
 
-def answer(bench: VirtualBench, request: Mapping[str, Any]) -> Mapping[str, Any]:
+def answer(bench: ServedBench, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """What a server says to ``{"do": "unplug", "slot": "1"}`` and the like: its boards, an error where there is one,
     and a note where nothing was to do. A slot may be called by its name or its bus id."""
     if "do" in request:
@@ -209,7 +209,7 @@ def answer(bench: VirtualBench, request: Mapping[str, Any]) -> Mapping[str, Any]
     return {"boards": boards_of(bench)}
 
 
-def _nothing_to_do(slot: str, board: VirtualBoard, act: str) -> str | None:
+def _nothing_to_do(slot: str, board: ServedBoard, act: str) -> str | None:
     powered = board.state.powered
     if act == "plug" and powered:
         return f"the board in slot {slot} was plugged in already"
@@ -218,7 +218,7 @@ def _nothing_to_do(slot: str, board: VirtualBoard, act: str) -> str | None:
     return None
 
 
-def boards_of(bench: VirtualBench) -> list[dict[str, object]]:
+def boards_of(bench: ServedBench) -> list[dict[str, object]]:
     """Slot, platform, device id, bus id, mode and debug probe of each board. ``mode`` is how the bus shows it, as
     `particle-dev list` does, None without power; ``runs`` what its processor does: ``app``, ``listening``, …;
     ``blank`` only for one in whose internal flash nothing is."""
@@ -238,11 +238,11 @@ def boards_of(bench: VirtualBench) -> list[dict[str, object]]:
     ]
 
 
-def _bus_mode(board: VirtualBoard) -> str:
+def _bus_mode(board: ServedBoard) -> str:
     return "dfu" if board.state.runs == "dfu" else "normal" if board.on_bus() else "off the bus"
 
 
-def _is_blank(board: VirtualBoard) -> bool:
+def _is_blank(board: ServedBoard) -> bool:
     """Whether nothing is in its internal flash."""
     return not board.internal.read(board.internal.base_address, board.internal.chip.size_bytes).strip(b"\xff")
 
@@ -260,7 +260,7 @@ def _bench(
     *,
     blank: bool,
     probe: bool,
-) -> VirtualBench:
+) -> ServedBench:
     if file and (platforms or state_dir):
         raise click.UsageError("a bench file says itself what boards there are and where they are kept")
     users_own = platformdirs.user_data_path("particle-dev") / "firmware"

@@ -44,7 +44,7 @@ def bench_file(tmp_path):
     [
         ("nonsense", "no bench file"),
         ("[slot]\n", "no bench file"),
-        ('[bench]\ndriver = "usb"\n', "only virtual boards"),
+        ('[bench]\ndriver = "usb"\n', "only virtual and emulated boards"),
         ('[bench]\ndriver = "virtual"\noptions = {clock = "virtual"}\n', "real time"),
     ],
 )

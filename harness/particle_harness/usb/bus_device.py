@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from particle_harness.clock import Clock
 from particle_harness.usb.descriptors import UsbIdentity
 from particle_harness.usb.transfer import Setup
 
@@ -53,4 +54,13 @@ class BusDevice(Protocol):
 
     def serial_read(self, address: int, size_bytes: int) -> bytes:
         """Bulk data that waits, or nothing. Raises GoneError."""
+        ...
+
+
+class BoardOnBus(BusDevice, Protocol):
+    """A board, whose time may be its own."""
+
+    @property
+    def clock(self) -> Clock:
+        """Its time."""
         ...

@@ -15,7 +15,7 @@ from typing import Any
 import usb.backend
 import usb.core
 
-from particle_harness.board import VirtualBoard
+from particle_harness.usb.bus_device import BoardOnBus
 from particle_harness.usb.descriptors import ENDPOINT, INTERFACE, UsbIdentity, descriptors_of
 from particle_harness.usb.transfer import GoneError, Setup, SilentError, StallError
 
@@ -75,7 +75,7 @@ _CDC_CLASSES = (0x02, 0x0A)
 class _BusDevice:
     """One enumeration of a board: gone for ever once the board leaves the bus."""
 
-    board: VirtualBoard
+    board: BoardOnBus
     address: int
     identity: UsbIdentity
     bus: int
@@ -104,9 +104,9 @@ class VirtualBackend(usb.backend.IBackend):  # type: ignore[misc]  # pyusb has n
     detached, as on Linux.
     """
 
-    def __init__(self, boards: Sequence[VirtualBoard]) -> None:
+    def __init__(self, boards: Sequence[BoardOnBus]) -> None:
         super().__init__()
-        self.boards = tuple(boards)
+        self.boards: tuple[BoardOnBus, ...] = tuple(boards)
         self._kernel_detached: set[tuple[str, int, int]] = set()
         self._owners: dict[tuple[str, int, int], _Handle] = {}
 

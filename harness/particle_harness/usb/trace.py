@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
-from particle_harness.board import VirtualBoard
+from particle_harness.served import ServedBoard
 from particle_harness.usb.transfer import GoneError, Setup, StallError
 
 _LARGEST_IN_FULL_BYTES = 64
@@ -26,7 +26,7 @@ _DESCRIPTORS = {1: "device", 2: "configuration", 3: "string"}
 _USB_NAMES = ("bmRequestType", "bRequest", "wValue", "wIndex", "wLength")
 
 
-def trace_control_transfers(board: VirtualBoard, write: Callable[[dict[str, object]], None]) -> None:
+def trace_control_transfers(board: ServedBoard, write: Callable[[dict[str, object]], None]) -> None:
     """Call ``write`` after each control transfer of ``board`` from now on."""
     control = board.control
 
@@ -53,7 +53,7 @@ def trace_control_transfers(board: VirtualBoard, write: Callable[[dict[str, obje
     board.control = traced  # type: ignore[method-assign]
 
 
-def trace_to(board: VirtualBoard, stream: TextIO) -> None:
+def trace_to(board: ServedBoard, stream: TextIO) -> None:
     """Write them to a text file, a line each."""
 
     def write(record: dict[str, object]) -> None:

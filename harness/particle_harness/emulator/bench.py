@@ -1,0 +1,295 @@
+"""The bench of emulated boards: entry point ``emulated`` of the group ``particle_dev.benches``.
+
+Boards run firmware images that the user holds; see :mod:`particle_harness.emulator.images` for where they come from.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from particle_dev.errors import BenchError
+from particle_harness import serial_port
+from particle_harness.bench import default_device_id
+from particle_harness.boards import Hardware, hardware
+from particle_harness.clock import RealClock
+from particle_harness.emulator.board import EmulatedBoard
+from particle_harness.emulator.images import EMULATED, BoardImages, ImagesFolder, images_folder, of_modules
+from particle_harness.emulator.new_board import NewBoard, make_board
+from particle_harness.emulator.real_time import RealTime
+from particle_harness.faults import parse_faults
+from particle_harness.state_lock import StateLock
+from particle_harness.usb.addresses import Addresses
+from particle_harness.usb.bus_device import BusDevice
+from particle_harness.usb.pyusb_backend import VirtualBackend
+
+if TYPE_CHECKING:
+    from particle_harness.probes import SlotProbe
+
+_DEFAULT_PLATFORMS = ("boron", "tracker", "argon", "photon")
+_OPTIONS: Mapping[str, tuple[Any, ...]] = {"clock": ("real", "virtual"), "power_control": (True, False)}
+_IMAGES = "images"
+_SLOT_KEYS = frozenset({"name", "platform", "device_id", "device_os", "faults", "connected", "blank", "battery"})
+_SLOT_SWITCHES = ("connected", "blank", "battery")
+_ARRIVAL_LIMIT_S = 6.0
+"""Of a board's time, within which it is expected on the bus when the bench is opened."""
+_ARRIVAL_WALL_LIMIT_S = 20.0
+
+
+class EmulatedPowerSwitch:
+    """The supply of one slot."""
+
+    def __init__(self, board: EmulatedBoard) -> None:
+        self.board = board
+
+    def on(self) -> None:
+        """Switch on; the board boots."""
+        self.board.power_on()
+
+    def off(self) -> None:
+        """Switch off; the board leaves the bus and loses its RAM."""
+        self.board.power_off()
+
+
+@dataclass(slots=True)
+class EmulatedSlot:
+    """One place on the bench. ``board`` is None in an empty slot."""
+
+    name: str
+    port_path: str
+    board: EmulatedBoard | None
+    power: EmulatedPowerSwitch | None
+    probe: SlotProbe | None = None
+    battery: bool | None = None
+
+    @property
+    def clock(self) -> Any:
+        """Time in it."""
+        return self.board.clock if self.board else None
+
+    @property
+    def platform(self) -> str | None:
+        """What is in it."""
+        return self.board.hardware.name if self.board else None
+
+    @property
+    def probe_id(self) -> str | None:
+        """What pyOCD calls the debug probe of this slot."""
+        return self.probe.unique_id if self.probe else None
+
+
+class EmulatedBench:
+    """A bench of emulated boards. In real time a thread runs them until :meth:`close`."""
+
+    name = "emulated"
+
+    def __init__(self, slots: Sequence[EmulatedSlot], *, real_time: bool, lock: StateLock | None = None) -> None:
+        self.slots = tuple(slots)
+        self.boards = tuple(slot.board for slot in self.slots if slot.board)
+        probes = tuple(slot.probe.usb for slot in self.slots if slot.probe)
+        self.bus_devices: tuple[BusDevice, ...] = (*self.boards, *probes)
+        self.usb_backend = VirtualBackend(self.boards)
+        self._lock = lock
+        serial_port.register(self.boards)
+        self._real_time = RealTime(lambda: self.boards) if real_time else None
+
+    def serial_ports(self) -> Sequence[tuple[str, int, int, str]]:
+        """Ports there are now: pyserial URL, vendor id, product id, USB serial number."""
+        ports = []
+        for board in self.boards:
+            present = board.on_bus()
+            if present and serial_port.has_serial_port(present[1]):
+                device = present[1].device
+                vid, pid = int.from_bytes(device[8:10], "little"), int.from_bytes(device[10:12], "little")
+                ports.append((f"{serial_port.SCHEME}://{board.port_path}", vid, pid, board.state.device_id))
+        return ports
+
+    def slot(self, name: str) -> EmulatedSlot:
+        """The slot of that name. KeyError when there is none."""
+        return {slot.name: slot for slot in self.slots}[name]
+
+    def board(self, name: str) -> EmulatedBoard:
+        """The board in a slot, for tests. KeyError when the slot is empty or unknown."""
+        board = self.slot(name).board
+        if board is None:
+            raise KeyError(name)
+        return board
+
+    def close(self) -> None:
+        """The boards stand still. With a state folder the next process takes them up where they are."""
+        if self._real_time is not None:
+            self._real_time.stop()
+        serial_port.unregister(self.boards)
+        for slot in self.slots:
+            if slot.probe is not None:
+                slot.probe.close()
+        for board in self.boards:
+            board.keep()
+        if self._lock is not None:
+            self._lock.release()
+
+
+def open_bench(
+    *,
+    options: Mapping[str, Any],
+    slots: Sequence[Mapping[str, Any]],
+    state_dir: Path | None,
+    factory_modules: Callable[[str], Sequence[bytes]],
+) -> EmulatedBench:
+    """Build the bench, or take it up again from ``state_dir``.
+
+    ``options``: ``images``, a folder with the user's firmware images (default: the one that PARTICLE_DEV_FIRMWARE_DIR
+    names, else the user's firmware store, else the bootloaders that ``factory_modules`` gives); ``clock`` "real"
+    (default) or "virtual", in which boards run only while somebody waits or transfers; ``power_control`` true or false.
+
+    ``slots``: tables with ``name``, ``platform`` and optionally ``device_id``; ``device_os``, a release whose system
+    parts a new board has (without, it has bootloader and SoftDevice alone and is in DFU mode); ``faults`` (see
+    particle_harness.faults: transfers and flash operations); ``connected``; ``blank`` (true: nothing was ever
+    programmed); ``battery``. Default: up to four of the boards that have images. Raises BenchError: no images, an
+    unknown key, option or board, and when another process has the boards of ``state_dir`` open.
+    """
+    _check_options(options)
+    source = _Source(options.get(_IMAGES), factory_modules)
+    tables = list(slots) or [
+        {"name": str(number), "platform": name} for number, name in enumerate(source.default_platforms(), start=1)
+    ]
+    lock = StateLock(state_dir) if state_dir else None
+    is_real = options.get("clock", "real") == "real"
+    try:
+        built = _build(tables, source, state_dir, is_real=is_real, power=bool(options.get("power_control", True)))
+        return EmulatedBench(built, real_time=is_real, lock=lock)
+    except BaseException:
+        if lock is not None:
+            lock.release()
+        raise
+
+
+class _Source:
+    """Where images come from: a folder, or what the command has at hand."""
+
+    def __init__(self, chosen: str | None, factory_modules: Callable[[str], Sequence[bytes]]) -> None:
+        self._factory_modules = factory_modules
+        self._folder: ImagesFolder | None = None
+        self._why: BenchError | None = None
+        try:
+            self._folder = images_folder(chosen)
+        except BenchError as error:
+            self._why = error
+
+    def default_platforms(self) -> Sequence[str]:
+        """Boards for a bench whose slots nobody named. BenchError without images."""
+        if self._folder is None:
+            found = tuple(name for name in _DEFAULT_PLATFORMS if self._at_hand(name))
+        else:
+            there = self._folder.platforms()
+            found = tuple(name for name in _DEFAULT_PLATFORMS if name in there) or there[:4]
+        if not found:
+            assert self._why is not None
+            raise self._why
+        return found
+
+    def images(self, kind: Hardware, device_os: str | None) -> BoardImages:
+        """For a new board. BenchError when they are not there."""
+        if self._folder is not None:
+            return self._folder.for_board(kind, device_os)
+        at_hand = None if device_os else self._at_hand(kind.name)
+        if at_hand is None:
+            assert self._why is not None
+            raise self._why
+        return at_hand
+
+    def _at_hand(self, name: str) -> BoardImages | None:
+        try:
+            return of_modules(self._factory_modules(name))
+        except BenchError:
+            return None
+
+
+def _build(
+    tables: Sequence[Mapping[str, Any]], source: _Source, state_dir: Path | None, *, is_real: bool, power: bool
+) -> list[EmulatedSlot]:
+    addresses = Addresses()
+    built: list[EmulatedSlot] = []
+    for number, table in enumerate(tables, start=1):
+        name = str(table.get("name", number))
+        if any(slot.name == name for slot in built):
+            raise BenchError(f"two slots are called {name!r}", slot=name, hint="give each a name of its own")
+        _check_slot(name, table)
+        port_path = f"1-{number}"
+        board = None
+        if table.get("connected", True):
+            board = _board(name, table, source, state_dir, addresses, port_path, is_real=is_real)
+        switch = EmulatedPowerSwitch(board) if board and power else None
+        built.append(EmulatedSlot(name, port_path, board, switch, None, table.get("battery")))
+    _arrive([slot.board for slot in built if slot.board])
+    return built
+
+
+def _board(
+    name: str,
+    table: Mapping[str, Any],
+    source: _Source,
+    state_dir: Path | None,
+    addresses: Addresses,
+    port_path: str,
+    *,
+    is_real: bool,
+) -> EmulatedBoard:
+    try:
+        kind = hardware(str(table["platform"]))
+        faults = parse_faults(table.get("faults", ()))
+    except ValueError as error:
+        raise BenchError(str(error), slot=name, hint="correct the slot in the bench file") from error
+    if kind.name not in EMULATED:
+        raise BenchError(
+            f"slot {name!r}: no chip of a {kind.name} is emulated",
+            slot=name,
+            hint=f"there are {', '.join(EMULATED)}; `--bench virtual` models the others",
+        )
+    new = NewBoard(
+        kind,
+        str(table.get("device_id") or default_device_id(kind, name)),
+        faults=faults,
+        images=None if table.get("blank") else lambda: source.images(kind, table.get("device_os")),
+    )
+    return make_board(
+        new,
+        port_path=port_path,
+        next_address=lambda: addresses.next(port_path),
+        folder=state_dir / name if state_dir else None,
+        clock=RealClock() if is_real else None,
+    )
+
+
+def _arrive(boards: Sequence[EmulatedBoard]) -> None:
+    """Let boards that have just got power come onto the bus, as those on a desk have."""
+    end_s = time.monotonic() + _ARRIVAL_WALL_LIMIT_S
+    for board in boards:
+        board.run_until(lambda b=board: b.on_bus() is not None or time.monotonic() > end_s, _ARRIVAL_LIMIT_S)  # type: ignore[misc]
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    if unknown := set(options) - {*_OPTIONS, _IMAGES}:
+        raise BenchError(f"unknown bench options {sorted(unknown)}", hint=f"known: {sorted({*_OPTIONS, _IMAGES})}")
+    for key, allowed in _OPTIONS.items():
+        if key in options and options[key] not in allowed:
+            raise BenchError(
+                f"option {key} = {options[key]!r} is none of {list(allowed)}", hint=f"correct {key}, or leave it out"
+            )
+
+
+def _check_slot(name: str, table: Mapping[str, Any]) -> None:
+    if unknown := set(table) - _SLOT_KEYS:
+        raise BenchError(
+            f"slot {name!r} has keys that mean nothing to emulated boards: {sorted(unknown)}",
+            slot=name,
+            hint=f"known: {sorted(_SLOT_KEYS)}",
+        )
+    if "platform" not in table and table.get("connected", True):
+        raise BenchError(f"slot {name!r} names no platform", slot=name, hint='add platform = "boron"')
+    for key in _SLOT_SWITCHES:
+        if key in table and not isinstance(table[key], bool):
+            raise BenchError(f"slot {name!r}: {key} is true or false", slot=name, hint=f"correct {key}")

@@ -1,0 +1,190 @@
+"""Firmware images that a user holds: found by their module prefixes in a folder of theirs, a firmware store included.
+
+Nothing here ships or fetches an image.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from particle_dev.catalog.device_os import release_by_name
+from particle_dev.catalog.modules import ModuleFunction
+from particle_dev.errors import BenchError
+from particle_harness.boards import Hardware, hardware
+from particle_harness.module_reader import (
+    CRC_SIZE_BYTES,
+    DROP_MODULE_INFO,
+    PREFIX_SIZE_BYTES,
+    Prefix,
+    crc_is_good,
+    read_prefix,
+    reader_of,
+)
+
+FOLDER_VARIABLE = "PARTICLE_DEV_FIRMWARE_DIR"
+EMULATED = ("boron", "bsom", "b5som", "tracker", "argon", "xenon", "photon", "p1", "electron")
+"""Boards that have an emulated chip."""
+LICENCES = (
+    "Check first that you may run what you put there: Particle's images contain code of others, such as Nordic's "
+    "SoftDevice and nRF5 SDK or ST's and Cypress' libraries, whose licences may allow it on the makers' own chips "
+    "alone. particle-dev ships no image, and this bench fetches none."
+)
+_LARGEST_IMAGE_BYTES = 2 * 1024 * 1024
+_BOOTLOADER, _SOFTDEVICE = ModuleFunction.BOOTLOADER, ModuleFunction.RADIO_STACK
+_SYSTEM, _USER = ModuleFunction.SYSTEM_PART, ModuleFunction.USER_PART
+_KNOWN = (_BOOTLOADER, _SOFTDEVICE, _SYSTEM, _USER)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A module file with a good CRC. ``data`` is the whole file."""
+
+    prefix: Prefix
+    data: bytes
+    file: Path | None = None
+
+    @property
+    def payload(self) -> bytes:
+        """What lies at the start address."""
+        module = self.data[: self.prefix.length + CRC_SIZE_BYTES]
+        return self.data[PREFIX_SIZE_BYTES:] if self.prefix.flags & DROP_MODULE_INFO else module
+
+
+@dataclass(frozen=True, slots=True)
+class BoardImages:
+    """What a new board gets. ``system`` is empty where it is to stay in DFU mode."""
+
+    bootloader: Image
+    softdevice: Image | None = None
+    system: tuple[Image, ...] = ()
+    user: Image | None = None
+
+    @property
+    def all(self) -> tuple[Image, ...]:
+        """All of them."""
+        found = (self.bootloader, self.softdevice, *self.system, self.user)
+        return tuple(image for image in found if image is not None)
+
+
+class ImagesFolder:
+    """The images in ``folder`` and the folders in it. Files that are no module, or damaged, are left aside."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._images: list[Image] | None = None
+
+    def platforms(self) -> tuple[str, ...]:
+        """Emulated boards whose bootloader is there."""
+        there = {image.prefix.platform_id for image in self.images() if image.prefix.function == _BOOTLOADER}
+        return tuple(name for name in EMULATED if hardware(name).platform_id in there)
+
+    def images(self) -> list[Image]:
+        """All of emulated boards; read once. BenchError when the folder cannot be read."""
+        if self._images is None:
+            try:
+                files = sorted(file for file in self.folder.rglob("*.bin") if file.is_file())
+                self._images = [image for file in files if (image := _read(file))]
+            except OSError as error:
+                raise BenchError(
+                    f"the images in {self.folder} cannot be read: {error.strerror}", hint="check its permissions"
+                ) from error
+        return self._images
+
+    def for_board(self, kind: Hardware, device_os: str | None = None) -> BoardImages:
+        """Bootloader and SoftDevice for a new board, the newest ones; with ``device_os`` those of that release, and its
+        system parts. BenchError when something is not there."""
+        release = release_by_name(device_os) if device_os else None
+        if device_os and release is None:
+            raise BenchError(f"no Device OS {device_os!r} is known", hint="name a release such as 2.1.0")
+        version = release.bootloader_version if release else None
+        system = tuple(self._system(kind, release.system_version)) if release else ()
+        if release and not system:
+            raise self._missing(kind, f"system part of Device OS {release.name}")
+        bootloader = self._newest(kind, _BOOTLOADER, version)
+        if bootloader is None:
+            raise self._missing(kind, "bootloader" if version is None else f"bootloader of version {version}")
+        return BoardImages(bootloader, self._newest(kind, _SOFTDEVICE), system)
+
+    def _newest(self, kind: Hardware, function: int, version: int | None = None, index: int = 0) -> Image | None:
+        found = [
+            image
+            for image in self.images()
+            if (image.prefix.platform_id, image.prefix.function, image.prefix.index)
+            == (kind.platform_id, function, index)
+            and version in (None, image.prefix.version)
+        ]
+        return max(found, key=lambda image: image.prefix.version, default=None)
+
+    def _system(self, kind: Hardware, version: int) -> Iterator[Image]:
+        for index in (1, 2, 3):
+            image = self._newest(kind, _SYSTEM, version, index)
+            if image is not None:
+                yield image
+
+    def _missing(self, kind: Hardware, what: str) -> BenchError:
+        there = ", ".join(self.platforms()) or "no board"
+        return BenchError(
+            f"{self.folder} has no {what} for {kind.name}; there are bootloaders for {there}",
+            hint=f"add it, by `particle-dev firmware add` or by hand. {LICENCES}",
+        )
+
+
+def images_folder(chosen: str | os.PathLike[str] | None = None) -> ImagesFolder:
+    """The folder that is chosen, else that of PARTICLE_DEV_FIRMWARE_DIR, else the user's firmware store. BenchError
+    when there is none or nothing in it."""
+    named = chosen or os.environ.get(FOLDER_VARIABLE)
+    store = os.environ.get("PARTICLE_DEV_STORE")
+    users_own = Path(store) if store else platformdirs.user_data_path("particle-dev") / "firmware"
+    path = Path(named).expanduser() if named else users_own
+    if not path.is_dir():
+        raise _none_at_hand(f"{path} is no folder" if named else "no folder of firmware images is named")
+    folder = ImagesFolder(path)
+    if not folder.platforms():
+        raise _none_at_hand(f"{path} holds no bootloader of a board that can be emulated ({', '.join(EMULATED)})")
+    return folder
+
+
+def of_modules(modules: Sequence[bytes]) -> BoardImages | None:
+    """From module files at hand; None without a bootloader."""
+    images = [image for module in modules if (image := image_of(module))]
+    by_function: Callable[[int], list[Image]] = lambda function: [i for i in images if i.prefix.function == function]  # noqa: E731
+    bootloaders = by_function(_BOOTLOADER)
+    if not bootloaders:
+        return None
+    softdevices, users = by_function(_SOFTDEVICE), by_function(_USER)
+    return BoardImages(
+        bootloaders[-1],
+        softdevices[-1] if softdevices else None,
+        tuple(by_function(_SYSTEM)),
+        users[-1] if users else None,
+    )
+
+
+def image_of(data: bytes, file: Path | None = None) -> Image | None:
+    """The module that ``data`` is, for one of the emulated boards; None when it is none or its CRC is wrong."""
+    read = reader_of(data)
+    for name in EMULATED:
+        kind = hardware(name)
+        prefix = read_prefix(read, 0, kind.mcu)
+        if prefix is None or prefix.platform_id != kind.platform_id or prefix.function not in _KNOWN:
+            continue
+        if crc_is_good(read, 0, prefix.length):
+            return Image(prefix, data, file)
+    return None
+
+
+def _read(file: Path) -> Image | None:
+    return image_of(file.read_bytes(), file) if file.stat().st_size <= _LARGEST_IMAGE_BYTES else None
+
+
+def _none_at_hand(why: str) -> BenchError:
+    return BenchError(
+        f"emulated boards run firmware images of yours, and {why}",
+        hint=f"name a folder of module files in {FOLDER_VARIABLE}, or fill the firmware store by `particle-dev "
+        f"firmware add`. {LICENCES}",
+    )

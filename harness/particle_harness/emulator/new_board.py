@@ -1,0 +1,166 @@
+"""How an emulated board comes to be: memories, images, chip; or those that another process has kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from particle_dev.errors import BenchError
+from particle_harness.boards import Hardware
+from particle_harness.clock import Clock, VirtualClock
+from particle_harness.emulator.board import EmulatedBoard
+from particle_harness.emulator.chip import EmulatedChip
+from particle_harness.emulator.images import BoardImages
+from particle_harness.faults import Fault, FaultScript
+from particle_harness.nor_flash import NorFlash
+from particle_harness.state import SlotStore
+from particle_harness.user_information import BOOTLOADER_ADDRESS, UICR_SIZE_BYTES, Uicr
+
+_STATE_FILE, _SNAPSHOT_FILE = "emulated.json", "emulated.snapshot"
+
+
+@dataclass(frozen=True, slots=True)
+class NewBoard:
+    """What is to be in a slot. ``images`` gives what its flash holds when it is new; None leaves it blank."""
+
+    hardware: Hardware
+    device_id: str
+    faults: tuple[Fault, ...] = ()
+    images: Callable[[], BoardImages] | None = None
+
+
+@dataclass(slots=True)
+class BoardMemories:
+    """What outlives a loss of power. ``uicr`` is there on an nRF52840."""
+
+    internal: NorFlash
+    external: NorFlash | None
+    uicr: Uicr | None
+
+
+def make_memories(kind: Hardware, folder: Path | None = None) -> BoardMemories:
+    """Erased ones, or those in ``folder``."""
+    store = SlotStore(folder) if folder else None
+    # Work takes the chip's time, which its flash controllers let pass.
+    clock = VirtualClock()
+
+    def flash(name: str, size_bytes: int, chip: Any) -> NorFlash:
+        return NorFlash(chip, clock, backing=store.image(name, size_bytes) if store else None, delays=False)
+
+    internal = flash("internal", kind.internal_chip.size_bytes, kind.internal_chip)
+    outside = kind.external_chip
+    external = flash("external", outside.size_bytes, outside) if outside else None
+    uicr: Uicr | None = None
+    if kind.is_gen3:
+        uicr = store.image("uicr", UICR_SIZE_BYTES) if store else bytearray(b"\xff" * UICR_SIZE_BYTES)
+    return BoardMemories(internal, external, uicr)
+
+
+def furnish(memories: BoardMemories, images: BoardImages) -> None:
+    """Put images where their prefixes say, as a factory's gang programmer would."""
+    for image in images.all:
+        memories.internal.load(image.prefix.start_address, image.payload)
+    if memories.uicr is not None:
+        struct.pack_into("<I", memories.uicr, BOOTLOADER_ADDRESS, images.bootloader.prefix.start_address)
+
+
+def make_board(
+    new: NewBoard,
+    *,
+    port_path: str,
+    next_address: Callable[[], int],
+    folder: Path | None = None,
+    clock: Clock | None = None,
+) -> EmulatedBoard:
+    """A board with power, or one as ``folder`` has it. BenchError without images or emulator, or for a folder that is
+    another board's."""
+    kept = _kept(folder, new)
+    memories = make_memories(new.hardware, folder)
+    if kept is None and new.images is not None:
+        furnish(memories, new.images())
+    chip = make_chip(new, memories)
+    board = EmulatedBoard(
+        new.hardware,
+        new.device_id,
+        chip,
+        internal=memories.internal,
+        external=memories.external,
+        port_path=port_path,
+        next_address=next_address,
+        faults=FaultScript(new.faults, kept["fired_faults"] if kept else ()),
+        clock=clock,
+    )
+    if folder is not None:
+        board.keep_in = _Keeper(folder, board)
+    if kept is None or kept["powered"] or kept["unplugged"]:
+        snapshot = _take_snapshot(folder) if kept and kept["powered"] else None
+        if snapshot is None or not board.take_up(snapshot):
+            board.power_on()
+    return board
+
+
+def make_chip(new: NewBoard, memories: BoardMemories) -> EmulatedChip:
+    """The chip of such a board, around its memories. BenchError where the emulator is not installed."""
+    identity = bytes.fromhex(new.device_id)
+    try:
+        # Whoever has no emulated board needs no emulator.
+        from particle_harness.emulator.chips import emulated_chip  # noqa: PLC0415
+
+        return emulated_chip(new.hardware, identity, memories.internal, memories.external, memories.uicr)
+    except ImportError as error:
+        raise BenchError(
+            f"emulated boards need the emulator, which is not installed: {error}",
+            hint="pip install 'particle-dev[sim,emulator]'",
+        ) from error
+
+
+class _Keeper:
+    """Writes down where a board is, so that the next process can go on."""
+
+    def __init__(self, folder: Path, board: EmulatedBoard) -> None:
+        self._folder = folder
+        self._board = board
+
+    def __call__(self) -> None:
+        board = self._board
+        table = asdict(board.state) | {
+            "platform": board.hardware.name,
+            "fired_faults": sorted(board.fired_faults),
+        }
+        if board.state.powered:
+            _replace(self._folder / _SNAPSHOT_FILE, board.chip.snapshot())
+        _replace(self._folder / _STATE_FILE, json.dumps(table).encode())
+
+
+def _kept(folder: Path | None, new: NewBoard) -> dict[str, Any] | None:
+    file = folder / _STATE_FILE if folder else None
+    if file is None or not file.exists():
+        return None
+    table: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    if table["platform"] != new.hardware.name:
+        raise BenchError(
+            f"{folder} holds an emulated {table['platform']}, and the slot is for a {new.hardware.name}",
+            hint="choose another state folder, or remove that one",
+        )
+    return table
+
+
+def _take_snapshot(folder: Path | None) -> bytes | None:
+    """Once: a process that dies leaves flash behind which the snapshot knows nothing of, and then the board boots."""
+    file = folder / _SNAPSHOT_FILE if folder else None
+    if file is None or not file.exists():
+        return None
+    data = file.read_bytes()
+    file.unlink()
+    return data
+
+
+def _replace(file: Path, data: bytes) -> None:
+    fresh = file.with_suffix(".new")
+    fresh.write_bytes(data)
+    os.replace(fresh, file)  # noqa: PTH105
