@@ -23,6 +23,7 @@ help:
 	echo "make hil     the contracts that real boards are held to, on virtual ones; a minute"
 	echo "make judges  dfu-util, particle-cli and others, unmodified, and a Linux kernel in QEMU, on virtual boards"
 	echo "make soak    every power cut and every lost transfer, where make test takes samples; hours"
+	echo "make texts   texts of the page that are to be translated"
 	echo "make bench   speed, as ratios against peers"
 	echo "make clean   remove build output and the virtual environment"
 
@@ -51,6 +52,11 @@ system-packages:
 	fi
 
 setup: $(VENV)/.ready
+
+# New texts of the page come into its catalogues; who translates looks for empty ones. A test holds them complete.
+.PHONY: texts
+texts: $(VENV)/.ready
+	@$(BIN)/python tests/station/web/catalogues.py
 
 firmware-for-tests: $(TEST_FIRMWARE)/.ready
 $(TEST_FIRMWARE)/.ready: Makefile

@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-import gettext
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from starlette.requests import Request
 
-LANGUAGES: Mapping[str, str] = MappingProxyType({"en": "English", "de": "Deutsch", "es": "Español", "zh": "中文"})
-"""Languages by code, each by its own name."""
+from particle_dev.station.web.texts import LANGUAGES, translations
+
+__all__ = ["COOKIE", "LANGUAGES", "language_of", "translations"]
+
 COOKIE = "language"
+DEFAULT = "en"
 
 
 def language_of(request: Request) -> str:
-    """The language of the menu, else the first one of the browser's that there is, else English."""
+    """The language of the menu, else the one of the browser's that it likes best, else English."""
     chosen = request.cookies.get(COOKIE, "")
-    if chosen in LANGUAGES:
-        return chosen
-    for part in request.headers.get("accept-language", "").split(","):
-        code = part.split(";")[0].strip().lower().split("-")[0]
-        if code in LANGUAGES:
-            return code
-    return "en"
+    return chosen if chosen in LANGUAGES else accepted(request.headers.get("accept-language", ""))
 
 
-def translations(language: str) -> gettext.NullTranslations:
-    """The texts of a language. KeyError: there is none of that code."""
-    LANGUAGES[language]
-    return gettext.NullTranslations()
+def accepted(header: str) -> str:
+    """The best language of an Accept-Language header, by its weights; among equals the first. English, if none is
+    there."""
+    best, best_weight = DEFAULT, 0.0
+    for part in header.split(","):
+        tag, _, weight_text = part.partition(";")
+        code = tag.strip().lower().split("-")[0]
+        weight = _weight(weight_text)
+        if code in LANGUAGES and weight > best_weight:
+            best, best_weight = code, weight
+    return best
+
+
+def _weight(text: str) -> float:
+    name, _, value = text.strip().partition("=")
+    if name.strip().lower() != "q":
+        return 1.0
+    try:
+        return float(value)
+    except ValueError:
+        return 0.0

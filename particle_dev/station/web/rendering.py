@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 
 import jinja2
 from starlette.requests import Request
@@ -10,13 +10,15 @@ from starlette.responses import HTMLResponse
 
 from particle_dev.station.web.access import Role
 from particle_dev.station.web.context import visitor_of
+from particle_dev.station.web.formats import FORMATS
 from particle_dev.station.web.language import LANGUAGES, language_of, translations
+from particle_dev.station.web.texts import language_tag
 
 
 def render(request: Request, template: str, *, status_code: int = 200, **values: object) -> HTMLResponse:
     """The page of a template of ``templates/``, in the visitor's language. Whatever comes off devices, files or people
     is escaped. Templates have ``_()`` and ``ngettext()``, ``language``, ``visitor``, ``here`` (the path) beside
-    ``values``."""
+    ``values``, and the filters of :mod:`particle_dev.station.web.formats`."""
     language = language_of(request)
     visitor = visitor_of(request)
     text = (
@@ -24,6 +26,7 @@ def render(request: Request, template: str, *, status_code: int = 200, **values:
         .get_template(template)
         .render(
             language=language,
+            language_tag=language_tag(language),
             languages=LANGUAGES,
             visitor=visitor,
             Role=Role,
@@ -44,5 +47,7 @@ def _environment(language: str) -> jinja2.Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
+    for name, write in FORMATS.items():
+        environment.filters[name] = partial(write, language=language)
     environment.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
     return environment
