@@ -28,6 +28,7 @@ import sqlalchemy as sa
 
 from particle_dev.station import record_tables as tables
 from particle_dev.station.events import parse_timestamp
+from particle_dev.station.record_outcomes import stale_outcomes, wrongly_marked
 from particle_dev.station.record_tables import Row, digest, read_run, run_digest, storable
 from particle_dev.station.station_key import Anchor, StationKey, signature_is_good, station_id_of
 
@@ -267,15 +268,22 @@ def _verify_runs(
     present = list(connection.execute(sa.select(tables.runs.c.run_id).order_by(tables.runs.c.run_id)).scalars())
     for run_id in present:
         found.runs += 1
+        rows = read_run(connection, run_id)
         if run_id not in standing:
             _judge_unsigned(connection, found, run_id)
-        elif run_digest(read_run(connection, run_id)) != standing[run_id][1]:
+        if run_id in standing and run_digest(rows) != standing[run_id][1]:
             found.problems.append(Problem("altered_row", f"run {run_id}", "its rows are not what was recorded"))
+        elif stale_outcomes(connection, rows):
+            message = "what statistics count is not what the run's rows say"
+            found.problems.append(Problem("altered_row", f"unit_outcomes of run {run_id}", message))
     known = set(present)
     for run_id, (_, sha256) in sorted(standing.items()):
         if run_id not in known and pruned.get(run_id) != sha256:
             found.problems.append(Problem("missing_run", f"run {run_id}", "was recorded and is gone"))
-    for table in tables.RUN_TABLES[1:]:
+    for run_id in wrongly_marked(connection):
+        message = "which go at a unit was the first, or the last, is not rightly said"
+        found.problems.append(Problem("altered_row", f"unit_outcomes of run {run_id}", message))
+    for table in (*tables.RUN_TABLES[1:], tables.unit_outcomes):
         query = sa.select(table.c.run_id).distinct().where(table.c.run_id.not_in(sa.select(tables.runs.c.run_id)))
         for run_id in connection.execute(query).scalars():
             found.problems.append(Problem("stray_row", f"{table.name} of run {run_id}", "belongs to no run"))

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from particle_dev.errors import JournalError
 from particle_dev.station import migrations
+from particle_dev.station.record_outcomes import rebuild_outcomes
 from particle_dev.station.record_tables import HEAD, databases, metadata
 
 _VERSION = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True))
@@ -42,6 +43,7 @@ def migrate(connection: sa.Connection) -> None:
         _VERSION.create(connection)
         connection.execute(_VERSION.insert(), {"version_num": "0001"})
     upgrade(connection)
+    rebuild_outcomes(connection)
 
 
 def upgrade(connection: sa.Connection) -> None:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision in ``migrations/versions``."""
 
 Row: TypeAlias = dict[str, Any]
@@ -171,10 +171,64 @@ attachments = sa.Table(
     sa.Column("content", sa.LargeBinary, nullable=False),
 )
 
+unit_outcomes = sa.Table(
+    "unit_outcomes",
+    metadata,
+    sa.Column("run_id", sa.String, primary_key=True),
+    sa.Column("unit", sa.String, primary_key=True),
+    sa.Column("device_id", sa.String, index=True),
+    sa.Column("started_at", sa.String, nullable=False),
+    sa.Column("day", sa.Integer, nullable=False),
+    sa.Column("hour", sa.Integer, nullable=False),
+    sa.Column("station_id", sa.String, nullable=False),
+    sa.Column("slot", sa.String, nullable=False),
+    sa.Column("platform", sa.String, nullable=False),
+    sa.Column("recipe_name", sa.String, nullable=False),
+    sa.Column("verdict", sa.String, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("is_first", sa.Integer, nullable=False),
+    sa.Column("is_last", sa.Integer, nullable=False),
+    sa.Column("failed_step", sa.String),
+    sa.Column("failure", sa.String),
+    sa.Column("message", sa.String),
+    sa.Column("cycle_s", sa.Float),
+    sa.Column("cycle_bucket", sa.Integer),
+    sa.Column("bytes_per_s", sa.Float),
+    sa.Column("speed_bucket", sa.Integer),
+    sa.ForeignKeyConstraint(["run_id", "unit"], ["units.run_id", "units.unit"]),
+)
+"""One row for each go at a unit, for statistics: made from the other rows of its run by
+:mod:`particle_dev.station.record_outcomes`, which says what the columns mean; so no part of a run's digest."""
+# Each holds all that one question asks, in the order in which it is counted: a million units in a tenth of a second.
+sa.Index(
+    "ix_unit_outcomes_yield",
+    *(unit_outcomes.c[name] for name in ("day", "station_id", "slot", "platform", "recipe_name")),
+    *(unit_outcomes.c[name] for name in ("verdict", "attempts", "is_first", "is_last", "hour")),
+)
+_IS_FAILURE = unit_outcomes.c.message.is_not(None)
+sa.Index(
+    "ix_unit_outcomes_failures",
+    *(unit_outcomes.c[name] for name in ("day", "failed_step", "failure", "message")),
+    *(unit_outcomes.c[name] for name in ("station_id", "slot", "platform", "recipe_name")),
+    sqlite_where=_IS_FAILURE,
+    postgresql_where=_IS_FAILURE,
+)
+for _name in ("cycle", "speed"):
+    sa.Index(
+        f"ix_unit_outcomes_{_name}",
+        *(unit_outcomes.c[name] for name in ("station_id", "slot", f"{_name}_bucket")),
+        *(unit_outcomes.c[name] for name in ("day", "platform", "recipe_name")),
+    )
+sa.Index(
+    "ix_unit_outcomes_trend",
+    *(unit_outcomes.c[name] for name in ("day", "station_id", "slot", "cycle_s", "bytes_per_s")),
+    *(unit_outcomes.c[name] for name in ("platform", "recipe_name")),
+)
+
 UNIT_PARTS = (steps, modules, billing_evidence, measurements, unit_names)
 RUN_TABLES = (runs, units, *UNIT_PARTS, attachments)
 """What belongs to a run, parents before children."""
-ALL_TABLES = (databases, stations, entries, *RUN_TABLES)
+ALL_TABLES = (databases, stations, entries, *RUN_TABLES, unit_outcomes)
 
 
 def storable(table: sa.Table, row: Mapping[str, Any]) -> Row:

@@ -22,6 +22,7 @@ from particle_dev.station import record_tables as tables
 from particle_dev.station.events import timestamp
 from particle_dev.station.record_chain import Verification, append_entry, database_id_of, standing_entry, verify_chain
 from particle_dev.station.record_migration import is_current, migrate
+from particle_dev.station.record_outcomes import delete_outcomes, write_outcomes
 from particle_dev.station.record_rows import (
     Attachment,
     Origin,
@@ -263,12 +264,14 @@ def _replace_run(connection: sa.Connection, key: StationKey, run_id: str, rows: 
     for table in tables.RUN_TABLES:
         if rows[table.name]:
             connection.execute(table.insert(), rows[table.name])
+    write_outcomes(connection, rows)
     keep_entry(connection, key, at, "run", sha256, run_id=run_id, version=(entry["version"] if entry else 0) + 1)
     return True
 
 
 def delete_run(connection: sa.Connection, run_id: str) -> None:
     """Delete all rows of a run, none of its entries."""
+    delete_outcomes(connection, run_id)
     for table in reversed(tables.RUN_TABLES):
         connection.execute(table.delete().where(table.c.run_id == run_id))
 

@@ -4,6 +4,7 @@ Run by `make bench`. Usage: bench_records.py FIRMWARE JUDGES [QUESTION…]; no f
 
 replay   100 000 journal events read, checked and folded into the record. Target: 5 s of one CPU
 search   one unit among 1 000 000 by whole, beginning and end of a name, and its history. Target: 50 ms each
+count    yield, Pareto, spreads and trends of 1 000 000 units, which a page shows. Target: 500 ms each
 write    units an hour through the records, whole history, signed, SQLite with full syncs. Target: 1 000
 verify   units a second that `records verify` compares with the chain
 """
@@ -16,11 +17,14 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from particle_dev.station.events import EventType, new_event
+from particle_dev.station import record_tables as tables
+from particle_dev.station.events import EventType, new_event, timestamp
 from particle_dev.station.fold import fold
 from particle_dev.station.journal import JOURNAL_NAME, Journal, read_journal
 from particle_dev.station.record_keeping import record_folder
+from particle_dev.station.record_outcomes import bucket_of
 from particle_dev.station.record_search import search, unit_history
+from particle_dev.station.record_statistics import FailureKey, Quantity, Scope, pareto, spreads, trends, yields
 from particle_dev.station.records import RecordDatabase
 from particle_dev.station.station_key import StationKey
 
@@ -136,14 +140,91 @@ def fill(path):
         for place, (kind, value) in enumerate((("device_id", unit(n)), ("serial_number", f"P046{n:011}")))
     )
     connection.executemany("insert into unit_names values (?, ?, ?, ?, ?, ?)", names)
+    chance = random.Random(11)
+    places = ", ".join("?" * len(tables.unit_outcomes.columns))
+    outcomes = (outcome(f"run-{n // SLOTS}", unit(n), n, chance) for n in range(runs * SLOTS))
+    connection.executemany(f"insert into unit_outcomes values ({places})", outcomes)
     connection.commit()
     connection.close()
     return unit
 
 
-def find(folder):
+def outcome(run_id, unit, number, chance):
+    """A go at a unit, of which 5 % fail: one each 3.6 s, in 32 slots, for six weeks."""
+    at = BEGAN + timedelta(seconds=3.6 * number)
+    day, second = divmod(int(at.timestamp()), 86400)
+    good = chance.random() > 0.05
+    step = chance.choice(("flash", "flash", "verify", "check"))
+    failure = chance.choice(("LinkDisconnectedError", "VerifyError", "StepTimeoutError"))
+    failed = (None, None, None) if good else (step, failure, f"{failure} in {step}, way {chance.randrange(20)}")
+    cycle_s, speed = (chance.gauss(40, 4), chance.gauss(60_000, 5_000)) if good else (None, None)
+    row = {
+        "run_id": run_id,
+        "unit": unit,
+        "device_id": unit,
+        "started_at": timestamp(at),
+        "day": day,
+        "hour": second // 3600,
+        "station_id": "a" * 16,
+        "slot": str(number % SLOTS),
+        "platform": "boron",
+        "recipe_name": "ship",
+        "verdict": "pass" if good else "fail",
+        "attempts": 1 + (chance.random() < 0.03),
+        "is_first": 1,
+        "is_last": 1,
+        "failed_step": failed[0],
+        "failure": failed[1],
+        "message": failed[2],
+        "cycle_s": cycle_s,
+        "cycle_bucket": bucket_of(cycle_s),
+        "bytes_per_s": speed,
+        "speed_bucket": bucket_of(speed),
+    }
+    return tuple(row[column.name] for column in tables.unit_outcomes.columns)
+
+
+def million(folder):
+    """The database of UNITS units, made once: its path, and the name of a unit by its number."""
     path = folder / "million.sqlite"
-    unit = fill(path)
+    if path not in _MADE:
+        _MADE[path] = fill(path)
+    return path, _MADE[path]
+
+
+_MADE = {}
+
+
+def count(folder):
+    path, _ = million(folder)
+    database = RecordDatabase(path)
+    whole = Scope()
+    questions = {
+        "yield": lambda: yields(database, whole).whole.goes == UNITS // SLOTS * SLOTS,
+        "yield of one platform": lambda: yields(database, Scope(platform="boron")).whole.goes > 0,
+        "yield of two days, by hours": lambda: (
+            len(yields(database, Scope(since=BEGAN.date(), until=BEGAN.date() + timedelta(1))).by_time) == 40
+        ),
+        "Pareto": lambda: pareto(database, whole, FailureKey.MESSAGE)[0] > 40_000,
+        "spread of cycle times": lambda: len(spreads(database, whole, Quantity.CYCLE)) == SLOTS,
+        "spread of speeds": lambda: len(spreads(database, whole, Quantity.SPEED)) == SLOTS,
+        "trends": lambda: len(trends(database, whole)[1]) == SLOTS,
+    }
+    good = True
+    for name, ask in questions.items():
+        times_ms = []
+        for _ in range(3):
+            began = time.perf_counter()
+            good = ask() and good
+            times_ms.append((time.perf_counter() - began) * 1000)
+        told = f"{name} of {UNITS} units: median {sorted(times_ms)[1]:.0f} ms"
+        good = line("count", told, good and sorted(times_ms)[1] <= 500) and good
+    database.close()
+    return good
+
+
+def find(folder):
+    path, unit = million(folder)
     database = RecordDatabase(path)
     chosen = random.Random(7).sample(range(UNITS // SLOTS * SLOTS), 40)
     questions = {
@@ -189,7 +270,7 @@ def write(folder, runs=20):
     )
 
 
-QUESTIONS = {"replay": replay, "search": find, "write": write}
+QUESTIONS = {"replay": replay, "search": find, "count": count, "write": write}
 
 
 def main(arguments):

@@ -9,12 +9,14 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from particle_dev.errors import JournalError
 from particle_dev.station import record_tables as tables
 from particle_dev.station.fold import fold
+from particle_dev.station.record_outcomes import rebuild_outcomes
 from particle_dev.station.record_rows import Attachment
 from particle_dev.station.records import RecordDatabase
 from particle_dev.station.station_key import Anchor, StationKey, read_public_key, trusted_stations
@@ -187,6 +189,10 @@ def test_an_end_that_was_cut_off_is_found_by_the_anchor_and_by_journals(recorded
     shutil.copy(source, path)
     cut = [("delete from entries where station_id=? and number=5", (keys[0].station_id,))]
     apply(path, *cut, *[(f"delete from {table.name} where run_id='run-4'", ()) for table in tables.RUN_TABLES])
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        rebuild_outcomes(connection)
+    engine.dispose()
 
     assert codes(verify(path, keys)) == {"truncated"}
     elsewhere = StationKey(tmp_path / "elsewhere")

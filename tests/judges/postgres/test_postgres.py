@@ -5,6 +5,9 @@ import select
 import signal
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
@@ -12,11 +15,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from particle_dev.errors import RecordsAwayError
+from particle_dev.station import records
 from particle_dev.station.journal import JOURNAL_NAME, Journal
 from particle_dev.station.record_backup import backup, restore
 from particle_dev.station.record_keeping import RecordKeeper, journal_hashes, pending_folders, record_folder, sync
 from particle_dev.station.record_migration import upgrade
 from particle_dev.station.record_search import search, unit_history
+from particle_dev.station.record_statistics import FailureKey, Quantity, Scope, pareto, spreads, trends, yields
 from particle_dev.station.record_tables import metadata
 from particle_dev.station.records import RecordDatabase
 from particle_dev.station.station_key import StationKey
@@ -38,12 +43,12 @@ for folder in folders:
 def make_runs(tmp_path, run_script):
     """Folders of finished runs: ``count`` for each station name."""
 
-    def make(station, count, text="fine"):
+    def make(station, count, text="fine", same_units=False):
         folders = []
         for number in range(count):
             script = run_script(("1", "2"), run_id=f"{station}-{number:03}")
             for slot in ("1", "2"):
-                unit = f"e00fce68{station:0>8}{number:06}{slot:0>2}"[:24]
+                unit = f"e00fce68{station:0>8}{0 if same_units else number:06}{slot:0>2}"[:24]
                 script.unit(slot, unit)
                 script.step(slot, unit, "identify", evidence={"serial_number": f"P046{number:011}", "text": text})
                 script.finish(slot, unit)
@@ -201,3 +206,57 @@ def test_revisions_end_where_the_tables_are(database_url):
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     engine.dispose()
+
+
+def test_statistics_of_a_server_are_those_of_a_file(database_url, make_runs, tmp_path):
+    key, elsewhere = StationKey(tmp_path / "one", "one"), StationKey(tmp_path / "two", "two")
+    on_server, in_file = RecordDatabase(database_url), RecordDatabase(tmp_path / "records.sqlite")
+    for number, folder in enumerate([*make_runs("one", 4), *make_runs("two", 3)]):
+        record_folder(on_server, folder, key if number % 2 else elsewhere)
+    backup(on_server, tmp_path / "backup.zip")
+    restore(tmp_path / "backup.zip", in_file)
+
+    assert yields(on_server, Scope()).whole.goes == 14
+    for ask in (
+        lambda database: yields(database, Scope()),
+        lambda database: [pareto(database, Scope(platform="boron"), by) for by in FailureKey],
+        lambda database: [spreads(database, Scope(), quantity) for quantity in Quantity],
+        lambda database: trends(database, Scope(recipe_name="ship")),
+        lambda database: database.verify(key, {elsewhere.station_id: elsewhere.public_key}).verdict,
+    ):
+        assert ask(on_server) == ask(in_file)
+    on_server.close()
+    in_file.close()
+
+
+def test_two_stations_that_record_one_unit_at_once_leave_one_first_and_one_last_go(
+    server, database_url, make_runs, tmp_path, monkeypatch
+):
+    one, other = make_runs("one", 2, same_units=True)
+    written, go_on, keep_entry = threading.Event(), threading.Event(), records.keep_entry
+
+    def slowly(*args, **fields):
+        if not written.is_set():
+            written.set()
+            assert go_on.wait(60)
+        return keep_entry(*args, **fields)
+
+    monkeypatch.setattr(records, "keep_entry", slowly)
+    left, right = (RecordDatabase(database_url) for _ in range(2))
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(record_folder, left, one, StationKey(tmp_path / "left"))
+        assert written.wait(60)
+        second = threads.submit(record_folder, right, other, StationKey(tmp_path / "right"))
+        # It may not end before the first one has: neither would know of the other.
+        while not second.done() and server.execute("select count(*) from pg_locks where not granted") == "0":
+            time.sleep(0.01)
+        assert not second.done()
+        go_on.set()
+        assert first.result() and second.result()
+
+    found = verify(tmp_path, database_url, "left", "right")
+    assert (found.verdict, found.runs) == ("intact", 2)
+    whole = yields(left, Scope()).whole
+    assert (whole.goes, whole.first, whole.last) == (4, 2, 2)
+    left.close()
+    right.close()
