@@ -21,6 +21,7 @@ from particle_harness.bench import DEFAULT_SLOTS, open_bench
 from particle_harness.bench_toml import modules_in, open_bench_file, stand_ins
 from particle_harness.boards import hardware
 from particle_harness.cloud.command import COMMANDS as CLOUD_COMMANDS
+from particle_harness.emulator.bench import open_bench as open_emulated
 from particle_harness.esp32.command import esp32
 from particle_harness.served import ServedBench, ServedBoard
 from particle_harness.usbip import PORT, Server, ask
@@ -77,6 +78,13 @@ def sim() -> None:
     help="Firmware store, or a folder of modules: new boards get the newest bootloader and SoftDevice of it "
     "[env: PARTICLE_DEV_STORE].",
 )
+@click.option("--emulated", is_flag=True, help="Emulated boards: they run firmware images of yours.")
+@click.option(
+    "--images",
+    envvar="PARTICLE_DEV_FIRMWARE_DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of those images [env: PARTICLE_DEV_FIRMWARE_DIR; default: the firmware store].",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on. There is no password.")
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0 takes a free one.")
 @_json_option
@@ -87,20 +95,25 @@ def serve(
     probe: bool,
     state_dir: Path | None,
     store_dir: Path | None,
+    emulated: bool,
+    images: Path | None,
     host: str,
     port: int,
     as_json: bool,
 ) -> None:
     """Offer virtual boards over USB/IP until interrupted.
 
-    Those of BENCH_FILE, one of each --platform, or else a Boron, a B-SoM, a Tracker and a Photon. New boards at each
-    start, unless --state or the bench file's state_dir keeps them.
+    Those of BENCH_FILE, one of each --platform, or else a Boron, a B-SoM, a Tracker and a Photon; with --emulated those
+    that there are images for. New boards at each start, unless --state or the bench file's state_dir keeps them.
     """
     # Before anybody hears of the address: whoever does may end the server at once.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if (blank or probe) and not platforms:
         raise click.UsageError("--blank and --probe are about the boards of --platform")
-    bench = _bench(bench_file, platforms, state_dir, store_dir, blank=blank, probe=probe)
+    if emulated:
+        bench = _emulated_bench(bench_file, platforms, state_dir, images or store_dir, blank=blank, probe=probe)
+    else:
+        bench = _bench(bench_file, platforms, state_dir, store_dir, blank=blank, probe=probe)
     try:
         server = Server(bench.bus_devices, (host, port), lambda request: answer(bench, request))
     except OSError as error:
@@ -276,6 +289,31 @@ def _bench(
         slots=slots or DEFAULT_SLOTS,
         state_dir=state_dir,
         factory_modules=modules_in(folder) if folder else stand_ins,
+    )
+
+
+def _emulated_bench(
+    file: Path | None,
+    platforms: Sequence[str],
+    state_dir: Path | None,
+    images: Path | None,
+    *,
+    blank: bool,
+    probe: bool,
+) -> ServedBench:
+    if file:
+        raise click.UsageError('a bench file says itself that its boards are emulated: driver = "emulated"')
+    if probe:
+        raise click.UsageError("--probe is not for emulated boards")
+    slots = [
+        {"name": str(number), "platform": platform, "blank": blank}
+        for number, platform in enumerate(platforms, start=1)
+    ]
+    return open_emulated(
+        options={"images": str(images)} if images else {},
+        slots=slots,
+        state_dir=state_dir,
+        factory_modules=lambda _platform: (),
     )
 
 

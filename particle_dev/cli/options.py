@@ -33,7 +33,7 @@ def bench_option(command: CommandT) -> CommandT:
         "bench_spec",
         default="usb",
         metavar="NAME|FILE",
-        help="Boards: usb (default), virtual, labgrid:PLACE, or a bench file.",
+        help="Boards: usb (default), virtual, emulated, labgrid:PLACE, or a bench file.",
     )(command)
 
 

@@ -1,0 +1,183 @@
+"""The driver `emulated`: its options, its slots, what it keeps; chips are fakes."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+from particle_harness.boards import hardware
+from particle_harness.emulator import chips
+from particle_harness.emulator.bench import open_bench
+from particle_harness.factory import bootloader_stand_in, softdevice_stand_in, system_stand_ins
+
+from particle_dev.device.discovery import list_devices
+from particle_dev.errors import BenchError
+from particle_dev.station.bench import no_factory_modules
+from particle_dev.station.bench import open_bench as open_by_name
+from tests.harness.emulator.fakes import FakeChip
+
+BORON = hardware("boron")
+
+
+@pytest.fixture
+def images(tmp_path, monkeypatch):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    modules = [bootloader_stand_in(BORON, 1005), softdevice_stand_in(BORON), *system_stand_ins(BORON, 2101, 1005)]
+    modules.append(bootloader_stand_in(hardware("xenon"), 502))
+    for number, module in enumerate(modules):
+        (folder / f"{number}.bin").write_bytes(module)
+    monkeypatch.setenv("PARTICLE_DEV_FIRMWARE_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def made(monkeypatch):
+    chips_made = []
+
+    def fake(hardware, identity, internal, external, uicr):
+        chip = FakeChip()
+        chips_made.append((hardware.name, identity, internal, external, uicr, chip))
+        return chip
+
+    monkeypatch.setattr(chips, "emulated_chip", fake)
+    return chips_made
+
+
+def opened(*slots, factory=no_factory_modules, state_dir=None, **options):
+    return open_bench(
+        options={"clock": "virtual", **options}, slots=slots, state_dir=state_dir, factory_modules=factory
+    )
+
+
+def test_boards_with_images_are_there_by_default(images, made):
+    bench = opened()
+    assert [(slot.name, slot.platform, slot.port_path) for slot in bench.slots] == [("1", "boron", "1-1")]
+    assert bench.board("1").on_bus()
+    bench.close()
+
+
+def test_a_board_has_what_the_folder_has(images, made):
+    opened({"platform": "boron", "device_os": "2.1.0"}).close()
+    _, identity, internal, external, uicr, _ = made[0]
+    assert identity.hex().startswith("e00fce68")
+    assert internal.read(0xF4000, 4) != b"\xff" * 4
+    assert internal.read(0x30000, 4) != b"\xff" * 4
+    assert uicr[0x14:0x18] == bytes.fromhex("00400f00")
+    assert external.chip.size_bytes == 4 << 20
+
+
+def test_without_a_release_no_system_starts_and_a_blank_one_has_nothing(images, made):
+    opened({"platform": "boron"}, {"name": "2", "platform": "boron", "blank": True}).close()
+    assert made[0][2].read(0x30000, 4) == b"\xff" * 4
+    assert made[1][2].read(0, 1 << 20).strip(b"\xff") == b""
+
+
+def test_the_station_library_finds_it_by_name_and_sees_its_boards(images, made):
+    bench = open_by_name("emulated", options={"clock": "virtual"})
+    (device,) = list_devices(bench.host)
+    assert (device.platform.name, device.mode) == ("boron", "dfu")
+    bench.close()
+
+
+def test_power_is_switched_and_may_be_out_of_reach(images, made):
+    bench = opened({"platform": "boron"})
+    bench.slot("1").power.off()
+    assert bench.board("1").on_bus() is None
+    bench.slot("1").power.on()
+    bench.board("1").clock.sleep(1)
+    assert bench.board("1").on_bus()
+    assert opened({"platform": "boron"}, power_control=False).slot("1").power is None
+
+
+def test_boards_are_taken_up_where_they_were(images, made, tmp_path):
+    state = tmp_path / "state"
+    bench = opened({"platform": "boron"}, state_dir=state)
+    bench.board("1").internal.program(0x30000, b"\x12")
+    bench.close()
+    images.rename(tmp_path / "away")
+    again = opened({"platform": "boron"}, state_dir=state)
+    assert again.board("1").internal.read(0x30000, 1) == b"\x12"
+    assert made[1][5].powers == [], "it went on without a start"
+    assert again.board("1").on_bus()
+    again.slot("1").power.off()
+    again.close()
+    third = opened({"platform": "boron"}, state_dir=state)
+    assert not third.board("1").state.powered
+    third.close()
+
+
+def test_a_process_that_died_leaves_a_board_that_boots(images, made, tmp_path):
+    state = tmp_path / "state"
+    opened({"platform": "boron"}, state_dir=state).close()
+    bench = opened({"platform": "boron"}, state_dir=state)
+    bench._lock.release()
+    opened({"platform": "boron"}, state_dir=state).close()
+    assert [chip.powers for *_, chip in made] == [["on"], [], ["on"]]
+
+
+def test_a_folder_of_another_kind_of_board_is_refused(images, made, tmp_path):
+    opened({"platform": "boron"}, state_dir=tmp_path / "s").close()
+    with pytest.raises(BenchError, match="holds an emulated boron"):
+        opened({"platform": "xenon"}, state_dir=tmp_path / "s")
+
+
+@pytest.mark.parametrize(
+    ("slot", "message"),
+    [
+        ({"platform": "boron", "network": ["no_sim"]}, "mean nothing to emulated boards"),
+        ({"platform": "p2"}, "no chip of a p2"),
+        ({"platform": "nonsense"}, "no virtual board"),
+        ({}, "names no platform"),
+        ({"platform": "boron", "blank": "yes"}, "true or false"),
+        ({"platform": "argon"}, "no bootloader for argon"),
+        ({"platform": "boron", "device_os": "2.2.0"}, "no system part of Device OS 2.2.0"),
+    ],
+)
+def test_slots_that_cannot_be_made(images, made, slot, message):
+    with pytest.raises(BenchError, match=message) as error:
+        opened(slot)
+    assert error.value.hint
+
+
+@pytest.mark.parametrize("options", [{"clock": "fast"}, {"colour": "red"}])
+def test_options_that_mean_nothing(images, options):
+    with pytest.raises(BenchError):
+        opened(**options)
+
+
+def test_bootloaders_that_the_command_has_at_hand_will_do(made, monkeypatch, tmp_path):
+    monkeypatch.delenv("PARTICLE_DEV_FIRMWARE_DIR", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    modules = {"boron": [bootloader_stand_in(BORON, 1005)]}
+    bench = opened(factory=lambda name: modules.get(name) or no_factory_modules(name))
+    assert [slot.platform for slot in bench.slots] == ["boron"]
+
+
+def test_without_images_the_command_says_what_to_do_in_a_sentence(tmp_path):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PARTICLE_DEV_")}
+    result = subprocess.run(
+        [sys.executable, "-m", "particle_dev", "list", "--bench", "emulated"],
+        env={**environment, "XDG_DATA_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode != 0
+    text = " ".join(result.stderr.split())
+    assert "emulated boards run firmware images of yours, and no folder of firmware images is named" in text
+    assert "Traceback" not in text
+    assert "particle-dev firmware add" in text
+
+
+def test_in_real_time_boards_run_by_themselves_and_stand_still_in_the_end(images, made):
+    bench = opened(clock="real")
+    bench.board("1").reset_pin()
+    # The thread runs it; nobody here does.
+    deadline = [bench.board("1").clock.monotonic_s() + 60]
+    while bench.board("1").on_bus() is None and bench.board("1").clock.monotonic_s() < deadline[0]:
+        bench.board("1").clock.sleep(0.005)
+    assert bench.board("1").on_bus()
+    bench.close()
+    assert "emulated boards" not in {thread.name for thread in threading.enumerate()}
