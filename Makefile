@@ -129,9 +129,11 @@ CLOUD_JUDGES := tests/judges/cloud
 PLUGIN_JUDGES := tests/judges/plugins
 # labgrid's coordinator and exporters, with virtual boards behind them.
 FARM_JUDGES := tests/judges/labgrid
+# Debian's Chromium at the station's page.
+BROWSER_JUDGES := tests/judges/browser
 # Debian's OpenOCD and PostgreSQL are among the judges that run here.
 unit: $(VENV)/.ready $(TEST_FIRMWARE)/.ready judge-packages
-	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) $(BIN)/python -m pytest --ignore=$(USB_JUDGES) --ignore=$(CLOUD_JUDGES) --ignore=$(PLUGIN_JUDGES) --ignore=$(FARM_JUDGES)
+	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) $(BIN)/python -m pytest --ignore=$(USB_JUDGES) --ignore=$(CLOUD_JUDGES) --ignore=$(PLUGIN_JUDGES) --ignore=$(FARM_JUDGES) --ignore=$(BROWSER_JUDGES)
 
 # The contracts of tests/contract on virtual boards, a minute; on yours: `pytest hil --bench FILE`, see hil/README.md.
 .PHONY: hil
@@ -151,17 +153,24 @@ guard-mutants: $(VENV)/.ready
 
 # Unmodified programs on virtual boards: dfu-util, lsusb, udev, npm's usb, particle-cli on a mocked bus; a kernel in QEMU.
 JUDGES := $(CACHE)/judges
-JUDGE_PACKAGES := umockdev dfu-util openocd uhubctl usbutils udev usbip qemu-system-x86 busybox-static kmod postgresql chromium poppler-utils
+JUDGE_PACKAGES := umockdev dfu-util openocd uhubctl usbutils udev usbip qemu-system-x86 busybox-static kmod postgresql chromium fonts-droid-fallback poppler-utils
 # particle-cli uses execa without naming it among its dependencies.
 JUDGE_NPM := particle-cli@3.43.1 execa@5 usb@2.18.0
 # In a folder of its own: particle-cli brings an older particle-api-js along, which judges too. typescript: holds
 # answers to the types that particle-api-js declares.
 JUDGE_CLOUD_NPM := particle-api-js@12.0.3 typescript@5.9.3
+# Rules of accessibility, run within the page.
+JUDGE_BROWSER_NPM := axe-core@4.14.1
 .PHONY: judges judges-setup judge-packages judge-labgrid
 judges: $(VENV)/.ready $(TEST_FIRMWARE)/.ready judges-setup judge-labgrid
-	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) PARTICLE_DEV_JUDGES=$(JUDGES) $(BIN)/python -m pytest $(USB_JUDGES) $(CLOUD_JUDGES) $(PLUGIN_JUDGES) $(FARM_JUDGES)
+	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) PARTICLE_DEV_JUDGES=$(JUDGES) $(BIN)/python -m pytest $(USB_JUDGES) $(CLOUD_JUDGES) $(PLUGIN_JUDGES) $(FARM_JUDGES) $(BROWSER_JUDGES)
 
-judges-setup: judge-packages $(JUDGES)/.ready $(JUDGES)/cloud/.ready
+judges-setup: judge-packages $(JUDGES)/.ready $(JUDGES)/cloud/.ready $(JUDGES)/browser/.ready
+$(JUDGES)/browser/.ready:
+	@mkdir -p $(@D)
+	npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(@D) $(JUDGE_BROWSER_NPM)
+	touch $@
+
 $(JUDGES)/cloud/.ready:
 	@mkdir -p $(@D)
 	npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(@D) $(JUDGE_CLOUD_NPM)

@@ -6,7 +6,7 @@ A zip archive of data, never of code::
     signature.json   Ed25519 signature of release.json, and the public key
     recipe/…         the recipe, and restore files that it names
     firmware/…       all modules that the recipe's platforms need
-    limits/…  texts/…   limits of self-tests (TOML); texts and pictures for operators
+    limits/…  texts/…   limits of self-tests (TOML); texts and pictures for operators, see operator_texts
 
 Nothing is taken from an archive before the signature over ``release.json`` and the hash of every file are good. What is
 too large is refused while it is read, whatever the archive says of its sizes.
@@ -31,6 +31,7 @@ from particle_dev.flash.bundle_files import pack_zip
 from particle_dev.flash.file_io import read_file
 from particle_dev.flash.store import FirmwareStore
 from particle_dev.station.events import timestamp
+from particle_dev.station.operator_texts import read_operator_texts
 from particle_dev.station.recipe import Recipe, load_recipe
 from particle_dev.station.station_key import SigningKey, signature_is_good
 
@@ -83,8 +84,8 @@ def make_release(
     limits: Sequence[Path] = (),
     texts: Sequence[Path] = (),
 ) -> bytes:
-    """The archive. Raises ConfigError for a recipe that cannot be used, FirmwareStoreError for what the store lacks or
-    a file that cannot be read, ReleaseError for a file that has no place in a release."""
+    """The archive. Raises ConfigError for a recipe or texts that cannot be used, FirmwareStoreError for what the store
+    lacks or a file that cannot be read, ReleaseError for a file that has no place in a release."""
     recipe = load_recipe(recipe_path)
     files: dict[str, bytes] = {"recipe/recipe.toml": read_file(recipe_path)}
     for choice in recipe.firmware.values():
@@ -92,6 +93,9 @@ def make_release(
             place = _beside(recipe_path, choice.restore)
             files[f"recipe/{place}"] = read_file(choice.restore)
     files |= _firmware(recipe, store)
+    for path in texts:
+        if path.is_dir():
+            read_operator_texts(path)
     for folder, paths in (("limits", limits), ("texts", texts)):
         for path in paths:
             for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
