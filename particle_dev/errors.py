@@ -65,6 +65,7 @@
     │   ├── StepTimeoutError          a step took longer than the recipe allows
     │   ├── BillingUnprovenError      the billing verdict of a unit is not what its recipe promises
     │   ├── StationStoppedError       the operator stopped the run
+    │   ├── PageError                 the station's page cannot be served: address, certificate, users
     │   └── RunFinishedError          the folder holds a run that is finished
     └── PermissionMissingError      the caller holds no permission for an irreversible or billing act
 
@@ -667,6 +668,10 @@ class BillingUnprovenError(StationError):
 
 class StationStoppedError(StationError):
     """The operator stopped the run; the unit is left as it is and resumes with the next one."""
+
+
+class PageError(StationError):
+    """The station's page cannot be served where and how it was asked for; no board was touched."""
 
 
 class RunFinishedError(StationError):

@@ -6,6 +6,7 @@ from particle_dev.cli.lazy_group import lazy_group
 
 _COMMANDS = {
     "lock": "particle_dev.cli.station_look:lock",
+    "page-user": "particle_dev.cli.station_page_user:page_user",
     "replay": "particle_dev.cli.station_replay:replay",
     "run": "particle_dev.cli.station_run:run",
     "status": "particle_dev.cli.station_look:status",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 
+from particle_dev.cli.endings import ended_as_by_ctrl_c
 from particle_dev.cli.options import json_option
+from particle_dev.cli.page_option import PageChoice, opened_page, page_options, stay
+from particle_dev.cli.records_option import site_folder, site_option
 from particle_dev.cli.station_view import JsonView, StationView, print_summary
 from particle_dev.errors import JournalError
 from particle_dev.station.events import StationEvent, parse_timestamp
@@ -27,25 +30,51 @@ _MAX_PAUSE_S = 60.0
     metavar="TIMES",
     help="As many times as fast as it was; 1: as it was. Default: at once.",
 )
+@page_options
+@site_option
 @json_option
-def replay(directory: Path, speed: float | None, as_json: bool) -> None:
+def replay(
+    directory: Path,
+    speed: float | None,
+    page_address: str | None,
+    page_users: Path | None,
+    page_tls: tuple[Path, Path] | None,
+    page_names: tuple[str, ...],
+    site_dir: Path | None,
+    as_json: bool,
+) -> None:
     """Show a run again as it went, from its journal: no board is touched, nothing is written.
 
-    DIR is the folder of the run. With --json every event is a line, as station run prints them, without progress. The
+    DIR is the folder of the run. With --page it runs in a browser, as fast as it was unless --speed says otherwise, and
+    the page stays until Ctrl-C. With --json every event is a line, as station run prints them, without progress. The
     exit status speaks of this command, not of the run.
     """
     events, torn = read_journal(directory / JOURNAL_NAME)
     record = fold(events)
+    choice = PageChoice(page_address, page_users, page_tls, page_names)
+    site = site_folder(site_dir)
+    with ended_as_by_ctrl_c(), opened_page(choice, site, None, directory) as page:
+        if page is not None and speed is None:
+            speed = 1.0
+        with JsonView() if as_json else StationView() as view:
+            for event in _in_time(events, speed):
+                if page is not None:
+                    page.handle(event)
+                view.handle(event)
+        if torn:
+            click.echo("the last line was cut short: the station died while it wrote it", err=True)
+        if not as_json:
+            print_summary(record, None)
+        if page is not None:
+            stay(page)
+
+
+def _in_time(events: Sequence[StationEvent], speed: float | None) -> Iterator[StationEvent]:
     clock = SystemClock()
-    with JsonView() if as_json else StationView() as view:
-        for event, pause_s in zip(events, pauses_s(events), strict=True):
-            if speed is not None and pause_s > 0:
-                clock.sleep(pause_s / speed)
-            view.handle(event)
-    if torn:
-        click.echo("the last line was cut short: the station died while it wrote it", err=True)
-    if not as_json:
-        print_summary(record, None)
+    for event, pause_s in zip(events, pauses_s(events), strict=True):
+        if speed is not None and pause_s > 0:
+            clock.sleep(pause_s / speed)
+        yield event
 
 
 def pauses_s(events: Sequence[StationEvent]) -> list[float]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -22,8 +23,8 @@ from particle_dev.cli.options import (
     read_bench,
     store_option,
 )
+from particle_dev.cli.page_option import PageChoice, opened_page, page_options, stay
 from particle_dev.cli.records_option import records_option, records_place, site_folder, site_option
-from particle_dev.cli.station_input import OperatorLines
 from particle_dev.cli.station_release import from_release, refuse_recipe, trust_option, trusted_keys
 from particle_dev.cli.station_view import JsonView, StationView, print_summary
 from particle_dev.errors import JournalError, RecordsAwayError
@@ -31,7 +32,9 @@ from particle_dev.permissions import Permissions
 from particle_dev.station.arrivals import Arrivals, StartBy
 from particle_dev.station.bench import Bench
 from particle_dev.station.engine import Station
+from particle_dev.station.events import StationEvent
 from particle_dev.station.guard import StationGuard
+from particle_dev.station.operator_lines import OperatorLines
 from particle_dev.station.recipe import Recipe, load_recipe
 from particle_dev.station.record_keeping import RecordKeeper, pending_folders, sync
 from particle_dev.station.records import RecordDatabase
@@ -39,6 +42,9 @@ from particle_dev.station.report import REPORT_NAME
 from particle_dev.station.slot_health import HealthFile
 from particle_dev.station.station_key import StationKey
 from particle_dev.transport.hotplug import open_wake_up
+
+if TYPE_CHECKING:
+    from particle_dev.station.web.opening import StationPage
 
 _EXIT_CODES = {"pass": ExitCode.OK, "fail": ExitCode.FAILED, "incomplete": ExitCode.INCOMPLETE}
 
@@ -70,6 +76,8 @@ _EXIT_CODES = {"pass": ExitCode.OK, "fail": ExitCode.FAILED, "incomplete": ExitC
     help="Units begin by insertion, operator or scan.",
 )
 @click.option("--units", "most_units", type=click.IntRange(min=1), metavar="N", help="End --watch after so many.")
+@page_options
+@click.option("--stay", "stays", is_flag=True, help="Leave the page up after the run, until Ctrl-C.")
 @click.option("--may-connect", is_flag=True, help="Strategy A: goes online, billing begins.")
 @click.option("--may-bill", is_flag=True, help="Recipes that import units and their SIMs.")
 @site_option
@@ -88,6 +96,11 @@ def run(
     watch: bool,
     start_by: str | None,
     most_units: int | None,
+    page_address: str | None,
+    page_users: Path | None,
+    page_tls: tuple[Path, Path] | None,
+    page_names: tuple[str, ...],
+    stays: bool,
     may_connect: bool,
     may_bill: bool,
     site_dir: Path | None,
@@ -105,6 +118,9 @@ def run(
     """
     if not watch and (start_by or most_units):
         raise click.UsageError("--start and --units go with --watch.")
+    page_choice = PageChoice(page_address, page_users, page_tls, page_names)
+    if stays and page_address is None:
+        raise click.UsageError("--stay goes with --page.")
     site = site_folder(site_dir)
     folder = folder or Path("station-runs") / datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     if (recipe_path is None) == (release_path is None):
@@ -120,55 +136,71 @@ def run(
     factory = factory_modules(store, releases)
     expected = {str(s["name"]): str(s["device_id"]) for s in table.slots if "device_id" in s}
     _make_folder(folder)
-    keeper = RecordKeeper(StationKey(site), records_place(records) if records else None)
+    place = records_place(records) if records else None
+    keeper = RecordKeeper(StationKey(site), place)
     permissions = Permissions(may_connect=may_connect, may_bill=may_bill)
-    with (
-        ended_as_by_ctrl_c(),
-        _guard(recipe, site, permissions, profile, token_file, records) as guard,
-        opened_bench(table, factory, folder / "bench-state") as bench,
-        JsonView() if as_json else StationView() as view,
-    ):
-        health = HealthFile(site, bench.name)
-        by = StartBy(start_by or StartBy.INSERTION)
-        arrivals = _arrivals(bench, by, health) if watch else None
-        work = Station(
-            recipe,
-            bench,
-            store,
-            folder,
-            view.handle,
-            expected,
-            operator,
-            guard,
-            keeper,
-            arrivals=arrivals,
-            most_units=most_units,
-            health=health,
-            golden=table.golden,
-        )
-        _catch_up(keeper, folder, None)
-        try:
-            record = work.run()
-        except KeyboardInterrupt:
-            click.echo("stopped; the same command goes on where this run ended", err=True)
-            raise
-    if not as_json:
-        print_summary(record, folder / REPORT_NAME)
-    _catch_up(keeper, folder, work.records_away)
+    with ended_as_by_ctrl_c(), opened_page(page_choice, site, place, folder) as page:
+        with (
+            _guard(recipe, site, permissions, profile, token_file, records) as guard,
+            opened_bench(table, factory, folder / "bench-state") as bench,
+            JsonView() if as_json else StationView() as view,
+        ):
+            health = HealthFile(site, bench.name)
+            by = StartBy(start_by or StartBy.INSERTION)
+            arrivals = _arrivals(bench, by) if watch else None
+            _listen(OperatorLines(arrivals, [s.name for s in bench.slots], by, health), page)
+            work = Station(
+                recipe,
+                bench,
+                store,
+                folder,
+                _both(view.handle, page),
+                expected,
+                operator,
+                guard,
+                keeper,
+                arrivals=arrivals,
+                most_units=most_units,
+                health=health,
+                golden=table.golden,
+            )
+            _catch_up(keeper, folder, None)
+            try:
+                record = work.run()
+            except KeyboardInterrupt:
+                click.echo("stopped; the same command goes on where this run ended", err=True)
+                raise
+        if not as_json:
+            print_summary(record, folder / REPORT_NAME)
+        _catch_up(keeper, folder, work.records_away)
+        if stays and page is not None:
+            stay(page)
     raise SystemExit(_EXIT_CODES[record.verdict])
 
 
-def _arrivals(bench: Bench, start_by: StartBy, health: HealthFile) -> Arrivals:
-    """Starts by insertion and by the lines on standard input, where there is one."""
+def _arrivals(bench: Bench, start_by: StartBy) -> Arrivals:
     # Only the system's own USB ports have udev; virtual boards may have clocks of their own.
     wake_up = open_wake_up(bench.host.clock)[0] if bench.driver.usb_backend is None else None
-    arrivals = Arrivals(bench.host, bench.slots, start_by, wake_up)
-    lines = OperatorLines(
-        arrivals, [s.name for s in bench.slots], start_by, health, lambda answer: click.echo(answer, err=True)
-    )
-    if sys.stdin is not None and not sys.stdin.closed:
-        lines.listen(sys.stdin)
-    return arrivals
+    return Arrivals(bench.host, bench.slots, start_by, wake_up)
+
+
+def _listen(lines: OperatorLines, page: StationPage | None) -> None:
+    """Operators are heard on standard input, where there is one, of a continuous run; and on the page."""
+    if lines.begins_by_hand and sys.stdin is not None and not sys.stdin.closed:
+        lines.listen(sys.stdin, lambda answer: click.echo(answer, err=True))
+    if page is not None:
+        page.listen(lines)
+
+
+def _both(show: Callable[[StationEvent], None], page: StationPage | None) -> Callable[[StationEvent], None]:
+    if page is None:
+        return show
+
+    def both(event: StationEvent) -> None:
+        page.handle(event)
+        show(event)
+
+    return both
 
 
 def _catch_up(keeper: RecordKeeper, folder: Path, away: RecordsAwayError | None) -> None:

@@ -245,6 +245,7 @@ class Station:
                 "limits": asdict(self._recipe.limits),
                 "release": asdict(self._recipe.release) if self._recipe.release else None,
                 "firmware": self._firmware(),
+                "strategy": str(self._recipe.strategy or Strategy.C),
             },
             "bench": {"name": self._bench.name},
             "slots": [s.name for s in self._bench.slots],

@@ -9,7 +9,7 @@ What ``data`` holds, by type:
 
 run_started, run_resumed
     ``{"recipe":{"name","sha256","path","limits":{…_s: seconds},"release":{"name","version","sha256","signed_by"}|null,
-    "firmware":{platform: {"device_os","app","modules":[{"sha256","version","file_name","source"}]}}},
+    "firmware":{platform: {"device_os","app","modules":[{"sha256","version","file_name","source"}]}},"strategy"},
     "bench":{"name"}, "slots":[slot name,…], "software":{name: version}, "operator": str|null,
     "mode":"round"|"continuous", "start_by":"insertion"|"operator"|"scan"|null}``. A resumed run keeps
     the run id and the journal of the run that was cut short.

@@ -175,6 +175,7 @@ class RunStates:
     def __init__(self, events: Iterable[StationEvent] = ()) -> None:
         self.slots: dict[str, SlotState] = {}
         self.run_id = self.recipe = self.bench = self.mode = self.at = self.began_at = ""
+        self.operator = self.strategy = self.release = ""
         self.verdict: str | None = None
         """None while the run goes on."""
         self.message = ""
@@ -210,6 +211,9 @@ class RunStates:
         self.start_by = str(data.get("start_by") or "")
         self.recipe, self.bench = str(data["recipe"]["name"]), str(data["bench"]["name"])
         self.mode = str(data.get("mode", "round"))
+        self.operator, self.strategy = str(data.get("operator") or ""), str(data["recipe"].get("strategy") or "")
+        release = data["recipe"].get("release")
+        self.release = f"{release['name']} {release['version']}" if release else ""
         for name in data["slots"]:
             self.slots.setdefault(name, SlotState(name))
         self.end_work()

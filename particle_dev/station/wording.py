@@ -12,6 +12,8 @@ from particle_dev.station.events import timestamp
 from particle_dev.station.run_record import ModuleRecord, RunRecord, UnitRecord
 
 UNKNOWN = "-"
+
+
 STEP_TEXTS = {
     "probe": "a debug probe halts the core: which board it is, what is on it, and what could have run before",
     "probe_plan": "what goes where; every file is read and checked",

@@ -13,12 +13,12 @@ from particle_dev.cli import station_teach
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.root import root
 from particle_dev.cli.station_board import SlotBoard
-from particle_dev.cli.station_input import OperatorLines
 from particle_dev.station.arrivals import Arrivals, StartBy
 from particle_dev.station.bench import open_bench
 from particle_dev.station.bench_file import load_bench_file
 from particle_dev.station.events import EventType
 from particle_dev.station.journal import JOURNAL_NAME, Journal
+from particle_dev.station.operator_lines import OperatorLines
 from particle_dev.station.slot_health import HealthFile
 from particle_dev.station.slot_states import RunStates
 
@@ -153,7 +153,7 @@ def lines(tmp_path):
             threads[0].join(0.01)
         health = HealthFile(tmp_path, "line")
         yield SimpleNamespace(
-            by=lambda start_by: OperatorLines(arrivals, ["1", "left"], start_by, health, print),
+            by=lambda start_by: OperatorLines(arrivals, ["1", "left"], start_by, health),
             arrivals=arrivals,
             starts=starts,
             threads=threads,
@@ -165,35 +165,35 @@ def lines(tmp_path):
 
 def test_an_empty_line_begins_in_all_slots(lines):
     operator = lines.by(StartBy.OPERATOR)
-    assert operator.carry_out("\n") == "begins: slot 1, left"
+    assert str(operator.carry_out("\n")) == "begins: slot 1, left"
     for thread in lines.threads:
         thread.join()
     assert {start.by for start in lines.starts.values()} == {StartBy.OPERATOR}
-    assert operator.carry_out("\n") == "no slot is free"
-    assert operator.carry_out("1\n") == "slot 1 is at work"
+    assert str(operator.carry_out("\n")) == "no slot is free"
+    assert str(operator.carry_out("1\n")) == "slot 1 is at work"
 
 
 def test_a_slot_and_then_a_label(lines):
     operator = lines.by(StartBy.SCAN)
-    assert operator.carry_out("left\n") == "slot left: now scan its board"
-    assert operator.carry_out(f"{ID.upper()} SECRET\n") == "slot left begins"
+    assert str(operator.carry_out("left\n")) == "slot left: now scan its board"
+    assert str(operator.carry_out(f"{ID.upper()} SECRET\n")) == "slot left begins"
     lines.threads[1].join()
     assert (lines.starts["left"].by, lines.starts["left"].expected) == (StartBy.SCAN, ID)
-    assert operator.carry_out(f"{ID}\n") == f"put {ID} in"
+    assert str(operator.carry_out(f"{ID}\n")) == f"put {ID} in"
 
 
 def test_what_is_neither_is_not_repeated(lines):
-    answer = lines.by(StartBy.OPERATOR).carry_out("P046AC SECRETSECRET1234\n")
+    answer = str(lines.by(StartBy.OPERATOR).carry_out("P046AC SECRETSECRET1234\n"))
     assert "SECRET" not in answer
     assert answer.startswith("that is no slot")
 
 
 def test_end_and_unlock(lines):
     operator = lines.by(StartBy.OPERATOR)
-    assert operator.carry_out("unlock left\n") == "slot left is back in use"
-    assert operator.carry_out("unlock 7\n") == "there is no slot 7"
+    assert str(operator.carry_out("unlock left\n")) == "slot left is back in use"
+    assert str(operator.carry_out("unlock 7\n")) == "there is no slot 7"
     answers = []
-    OperatorLines(lines.arrivals, ["1"], StartBy.OPERATOR, None, answers.append).listen(io.StringIO("end\n"))
+    OperatorLines(lines.arrivals, ["1"], StartBy.OPERATOR, None).listen(io.StringIO("end\n"), answers.append)
     for thread in lines.threads:
         thread.join()
     assert lines.starts == {"1": None, "left": None}

@@ -39,6 +39,15 @@ ROLES: Mapping[tuple[str, str], Role] = MappingProxyType(
     {
         ("GET", "/"): Role.OPERATOR,
         ("GET", "/events"): Role.OPERATOR,
+        ("POST", "/lines"): Role.OPERATOR,
+        ("POST", "/start"): Role.OPERATOR,
+        ("POST", "/slots/{slot}/start"): Role.OPERATOR,
+        ("POST", "/slots/{slot}/unlock"): Role.ENGINEER,
+        ("POST", "/end"): Role.ENGINEER,
+        ("GET", "/login"): Role.NOBODY,
+        ("POST", "/login"): Role.NOBODY,
+        ("POST", "/logout"): Role.NOBODY,
+        ("POST", "/language"): Role.NOBODY,
         ("GET", "/static"): Role.NOBODY,
     }
 )

@@ -6,20 +6,25 @@ import inspect
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from particle_dev.station.web import pages, stream
-from particle_dev.station.web.access import LOCAL, role_for
-from particle_dev.station.web.context import PageContext, visitor_of
+from particle_dev.errors import ParticleDevError
+from particle_dev.station.web import actions, login, pages, stream
+from particle_dev.station.web.access import Role, role_for
+from particle_dev.station.web.context import PageContext, address_of, context_of, visitor_of
+from particle_dev.station.web.door import Door
 from particle_dev.station.web.rendering import render
 
-VIEWS = (pages, stream)
+VIEWS = (pages, stream, actions, login)
 """Modules with ``routes: list[Route]``; each route needs its entry in :data:`particle_dev.station.web.access.ROLES`."""
 STATIC = Path(__file__).parent / "static"
 
@@ -28,10 +33,25 @@ def make_app(context: PageContext) -> Starlette:
     """The page of a run. KeyError: a route has no entry in the table of roles, which is a defect."""
     routes: list[BaseRoute] = [_guarded(route) for view in VIEWS for route in view.routes]
     role_for("GET", "/static")
-    routes.append(Mount("/static", StaticFiles(directory=STATIC), name="static"))
-    app = Starlette(routes=routes)
+    routes.append(Mount("/static", _Static(directory=STATIC), name="static"))
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(Door, admission=context.admission)],
+        exception_handlers={HTTPException: _http_error, ParticleDevError: _station_error},
+    )
     app.state.context = context
+    # A slash too many is an address that there is not, as any other.
+    app.router.redirect_slashes = False
     return app
+
+
+class _Static(StaticFiles):
+    """Files that come with the page; browsers ask whether they have changed."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 def _guarded(route: Route) -> Route:
@@ -41,9 +61,9 @@ def _guarded(route: Route) -> Route:
     endpoint: Callable[[Request], Any] = route.endpoint
 
     async def answer(request: Request) -> Response:
-        request.scope.setdefault("visitor", LOCAL)
-        if visitor_of(request).role < roles[request.method]:
-            return render(request, "error.html", status_code=403, title="forbidden", detail="")
+        refusal = _refusal(request, roles[request.method])
+        if refusal is not None:
+            return refusal
         if inspect.iscoroutinefunction(endpoint):
             response = await endpoint(request)
         else:
@@ -53,3 +73,30 @@ def _guarded(route: Route) -> Route:
 
     guarded: Callable[[Request], Awaitable[Response]] = answer
     return Route(route.path, guarded, methods=list(route.methods or ()), name=route.name)
+
+
+def _refusal(request: Request, least: Role) -> Response | None:
+    visitor = visitor_of(request)
+    if visitor.role >= least:
+        return None
+    if visitor.role is Role.NOBODY:
+        if request.method == "POST" or request.url.path == "/events":
+            return Response("log in first\n", 401, media_type="text/plain")
+        return RedirectResponse(f"/login?next={quote(request.url.path)}", 303)
+    admission = context_of(request).admission
+    admission.refused(visitor, address_of(request), request.url.path, f"takes the role {least.word}")
+    return render(request, "error.html", status_code=403, problem="role", detail=least.word)
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    """No such page, or not by this method."""
+    assert isinstance(error, HTTPException)
+    response = render(request, "error.html", status_code=error.status_code, problem="nothing", detail="")
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _station_error(request: Request, error: Exception) -> Response:
+    """What a view could not do, with what to do about it: the database is away, a file is damaged."""
+    assert isinstance(error, ParticleDevError)
+    return render(request, "error.html", status_code=503, problem=error.message, detail=error.hint)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from particle_dev.station.web.access import Role
-from particle_dev.station.web.context import visitor_of
+from particle_dev.station.web.context import context_of, visitor_of
 from particle_dev.station.web.formats import FORMATS
 from particle_dev.station.web.language import LANGUAGES, language_of, translations
 from particle_dev.station.web.texts import language_tag
@@ -17,8 +17,9 @@ from particle_dev.station.web.texts import language_tag
 
 def render(request: Request, template: str, *, status_code: int = 200, **values: object) -> HTMLResponse:
     """The page of a template of ``templates/``, in the visitor's language. Whatever comes off devices, files or people
-    is escaped. Templates have ``_()`` and ``ngettext()``, ``language``, ``visitor``, ``here`` (the path) beside
-    ``values``, and the filters of :mod:`particle_dev.station.web.formats`."""
+    is escaped. Templates have ``_()`` and ``ngettext()``, ``language``, ``visitor``, ``here`` (the path),
+    ``form_token`` (for every form that is posted) beside ``values``, and the filters of
+    :mod:`particle_dev.station.web.formats`."""
     language = language_of(request)
     visitor = visitor_of(request)
     text = (
@@ -30,6 +31,8 @@ def render(request: Request, template: str, *, status_code: int = 200, **values:
             languages=LANGUAGES,
             visitor=visitor,
             Role=Role,
+            form_token=request.scope["form_token"],
+            asks_for_login=context_of(request).admission.asks_for_login,
             here=request.url.path,
             **values,
         )

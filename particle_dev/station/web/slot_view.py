@@ -9,7 +9,7 @@ from types import MappingProxyType
 from particle_dev.station.events import JsonObject
 from particle_dev.station.instructions import ALT_TEXTS, N_, Instruction, instruction, run_instruction
 from particle_dev.station.slot_states import RunStates, SlotMode, SlotState
-from particle_dev.station.wording import duration_text, name_text
+from particle_dev.station.wording import duration_text, name_text, platform_text
 
 MODE_WORDS: Mapping[SlotMode, str] = MappingProxyType(
     {
@@ -46,6 +46,9 @@ STEP_WORDS: Mapping[str, str] = MappingProxyType(
 )
 
 
+_AT_WORK = (SlotMode.WORKING, SlotMode.LOCKED)
+
+
 def instruction_view(found: Instruction, texts: NullTranslations) -> JsonObject:
     """What to do, in words and as a picture; ``urgency`` and ``sound`` (or None) are for machines."""
     return {
@@ -58,9 +61,9 @@ def instruction_view(found: Instruction, texts: NullTranslations) -> JsonObject:
     }
 
 
-def slot_view(slot: SlotState, texts: NullTranslations, start_by: str = "") -> JsonObject:
+def slot_view(slot: SlotState, texts: NullTranslations, start_by: str = "", *, by_hand: bool) -> JsonObject:
     """One slot. ``do``: what to do next. ``mode`` and ``percent`` are for machines, the rest is shown as it is; "" is
-    nothing to show."""
+    nothing to show. ``by_hand``: operators may begin work in slots."""
     _ = texts.gettext
     share, speed, left_s = slot.share_done, slot.bytes_per_s, slot.left_s
     step = ""
@@ -70,7 +73,7 @@ def slot_view(slot: SlotState, texts: NullTranslations, start_by: str = "") -> J
         "slot": slot.name,
         "mode": str(slot.mode),
         "word": _(MODE_WORDS[slot.mode]),
-        "platform": slot.platform or "",
+        "platform": platform_text(slot.platform) if slot.platform else "",
         "unit": slot.unit or "",
         "step": step,
         "percent": None if share is None else round(100 * min(share, 1.0)),
@@ -81,16 +84,20 @@ def slot_view(slot: SlotState, texts: NullTranslations, start_by: str = "") -> J
         "do": instruction_view(instruction(slot, start_by), texts),
         "passed": slot.passed,
         "not_passed": slot.not_passed,
+        "locked": slot.mode is SlotMode.LOCKED,
+        "may_begin": by_hand and slot.mode not in _AT_WORK,
     }
 
 
-def run_view(run: RunStates, texts: NullTranslations) -> JsonObject:
+def run_view(run: RunStates, texts: NullTranslations, *, by_hand: bool) -> JsonObject:
     """The run itself, with the names of its slots in the order of the bench."""
+    _ = texts.gettext
+    about = [run.bench, run.operator, run.release or (_("strategy {word}").format(word=run.strategy))]
     return {
         "run_id": run.run_id,
-        "recipe": run.recipe,
-        "bench": run.bench,
-        "mode": run.mode,
+        "by_hand": by_hand,
+        "title": run.recipe,
+        "about": " · ".join(part for part in about if part) if run.run_id else "",
         "verdict": run.verdict,
         "message": run.message,
         "do": instruction_view(run_instruction(run), texts),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from gettext import NullTranslations
 
@@ -13,40 +13,53 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from particle_dev.station.events import JsonObject
-from particle_dev.station.web.context import context_of
+from particle_dev.station.web.context import PageContext, context_of, visitor_of
 from particle_dev.station.web.language import language_of, translations
-from particle_dev.station.web.live import LiveRun
 from particle_dev.station.web.slot_view import run_view, slot_view
 
 TICK_S = 0.1
-KEEP_ALIVE_S = 5.0
+KEEP_ALIVE_TICKS = 50
+LOOK_TICKS = 20
 
 
 async def events(request: Request) -> Response:
     """The stream of one browser. It gets the whole state whenever it connects, so it has to remember nothing."""
-    live = context_of(request).live
-    stream = _frames(live, translations(language_of(request)))
+    if request.method == "HEAD":
+        return Response(media_type="text/event-stream")
+    context = context_of(request)
+    key, visitor = request.scope["cookie_key"], visitor_of(request)
+
+    def may_look() -> bool:
+        return context.admission.visitor(key) == visitor
+
+    stream = _frames(context, translations(language_of(request)), may_look)
     return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
-async def _frames(live: LiveRun, texts: NullTranslations) -> AsyncIterator[str]:
-    seen, silent_s = 0, 0.0
+async def _frames(context: PageContext, texts: NullTranslations, may_look: Callable[[], bool]) -> AsyncIterator[str]:
+    live = context.live
+    seen, ticks, by_hand = 0, 0, False
     run: JsonObject = {}
     # How soon a browser asks again when the station is gone, in milliseconds.
     yield "retry: 1000\n\n"
     while not live.closed:
-        view = partial(slot_view, texts=texts, start_by=live.look(lambda states: states.start_by))
-        version, slots = live.changed(seen, view)
+        could, by_hand = by_hand, context.desk.lines is not None and context.desk.lines.begins_by_hand
+        if could != by_hand:
+            seen = 0  # It is of every slot.
+        start_by = live.look(lambda states: states.start_by)
+        read = partial(slot_view, texts=texts, start_by=start_by, by_hand=by_hand)
+        version, slots = live.changed(seen, read)
         if version != seen or not run:
-            new_run = live.look(lambda states: run_view(states, texts))
+            new_run = live.look(partial(run_view, texts=texts, by_hand=by_hand))
             frame: JsonObject = {"slots": slots} | ({"run": new_run} if new_run != run else {})
-            run, seen, silent_s = new_run, version, 0.0
+            run, seen = new_run, version
             yield f"data: {json.dumps(frame, ensure_ascii=False)}\n\n"
-        elif silent_s >= KEEP_ALIVE_S:
-            silent_s = 0.0
+        elif ticks % KEEP_ALIVE_TICKS == 0:
             yield ": still there\n\n"
         await asyncio.sleep(TICK_S)
-        silent_s += TICK_S
+        ticks += 1
+        if ticks % LOOK_TICKS == 0 and not may_look():
+            return  # Logged out, or removed.
 
 
 routes = [Route("/events", events, methods=["GET"])]

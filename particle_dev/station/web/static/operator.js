@@ -1,2 +1,275 @@
 "use strict";
-// The operators' page: what the stream says is shown; text goes in as text, never as markup.
+// The operators' page. What the stream of events says is shown; text goes in as text, never as markup. All words come
+// from the server in the visitor's language.
+(() => {
+  const $ = (id) => document.getElementById(id);
+  const formToken = document.querySelector("meta[name=form-token]").content;
+  const list = $("slots");
+  const cards = new Map();
+  let run = null;
+  let first = true;
+
+  // ---- sound ------------------------------------------------------------------------------------------------------
+  const TONES = { pass: [[880, 0, 0.12], [1318, 0.12, 0.22]], fail: [[220, 0, 0.3], [165, 0.3, 0.5]],
+    call: [[660, 0, 0.15], [660, 0.25, 0.15], [660, 0.5, 0.15]] };
+  const soundButton = $("sound");
+  let audio = null;
+  let isLoud = localStorage.getItem("sound") === "on";
+
+  function showSound() {
+    const text = isLoud ? soundButton.dataset.on : soundButton.dataset.off;
+    soundButton.querySelector("span").textContent = text;
+    soundButton.setAttribute("aria-label", text);
+    soundButton.querySelector("use").setAttribute("href", `/static/symbols.svg#${isLoud ? "sound" : "silent"}`);
+  }
+
+  function play(name) {
+    const tones = TONES[name];
+    if (!isLoud || !tones) return;
+    audio = audio || new AudioContext();
+    if (audio.state === "suspended") audio.resume();
+    for (const [frequency, after, duration] of tones) {
+      const tone = audio.createOscillator();
+      const volume = audio.createGain();
+      const start = audio.currentTime + after;
+      tone.frequency.value = frequency;
+      volume.gain.setValueAtTime(0.25, start);
+      volume.gain.exponentialRampToValueAtTime(0.001, start + duration);
+      tone.connect(volume).connect(audio.destination);
+      tone.start(start);
+      tone.stop(start + duration);
+    }
+  }
+
+  soundButton.addEventListener("click", () => {
+    isLoud = !isLoud;
+    localStorage.setItem("sound", isLoud ? "on" : "off");
+    showSound();
+    play("pass");
+    line.focus();
+  });
+  showSound();
+
+  // ---- slots ------------------------------------------------------------------------------------------------------
+  function setText(node, text) {
+    if (node && node.textContent !== text) node.textContent = text;
+  }
+
+  // In letters: Chinese ones are twice as wide.
+  function width(text) {
+    return [...text].reduce((sum, letter) => sum + (letter > "\u2e7f" ? 1.7 : 1), 0);
+  }
+
+  function showPicture(picture, todo) {
+    if (picture.dataset.name !== todo.picture) {
+      picture.dataset.name = todo.picture;
+      picture.src = todo.picture;
+    }
+    picture.hidden = false;
+    picture.alt = todo.alt;
+  }
+
+  function makeCard(name) {
+    const node = $("slot").content.firstElementChild.cloneNode(true);
+    const texts = new Map();
+    for (const field of node.querySelectorAll("[data-text]")) texts.set(field.dataset.text, field);
+    const path = `/slots/${encodeURIComponent(name)}/`;
+    node.dataset.slot = name;
+    node.querySelector(".begin").addEventListener("click", () => act(path + "start"));
+    const unlock = node.querySelector(".unlock");
+    if (unlock) unlock.addEventListener("click", () => act(path + "unlock"));
+    return { node, texts, progress: node.querySelector(".progress"), picture: node.querySelector("img"), mode: null, said: null };
+  }
+
+  function showSlot(view) {
+    const card = cards.get(view.slot);
+    if (!card) return;
+    for (const [name, field] of card.texts) {
+      let text = name === "next" ? view.do.text : view[name];
+      if (name === "percent") text = view.percent === null ? "" : `${view.percent} %`;
+      if (name === "unit" && view.unit.length > 12) {
+        field.title = view.unit;
+        text = `…${view.unit.slice(-8)}`;
+      }
+      setText(field, String(text ?? ""));
+    }
+    const { node, progress, picture } = card;
+    // So that the longest words of a language fit beside number and symbol.
+    node.style.setProperty("--fit", Math.min(1, 7 / Math.max(1, width(view.word))));
+    progress.hidden = view.percent === null;
+    if (view.percent !== null) {
+      progress.style.setProperty("--share", view.percent);
+      progress.setAttribute("aria-valuenow", String(view.percent));
+    }
+    showPicture(picture, view.do);
+    card.texts.get("next").title = view.message;
+    node.dataset.do = view.do.id;
+    node.classList.toggle("calls", view.do.urgency === "now");
+    const unlock = node.querySelector(".unlock");
+    if (unlock) unlock.hidden = !view.locked;
+    node.querySelector(".begin").hidden = !view.may_begin;
+    if (card.mode !== view.mode || card.said !== view.do.id) {
+      if (card.mode !== view.mode) {
+        node.dataset.mode = view.mode;
+        node.querySelector(".symbol use").setAttribute("href", `/static/symbols.svg#${view.mode}`);
+      }
+      if (!first && view.mode !== "working") say(`${view.slot}: ${view.word}. ${view.do.text}`);
+      card.mode = view.mode;
+      card.said = view.do.id;
+      if (!first) play(view.do.sound);
+    }
+  }
+
+  let spoken = [];
+  function say(text) {
+    spoken.push(text);
+    // Together: a screen reader drops what is replaced at once.
+    if (spoken.length === 1) setTimeout(() => { setText($("spoken"), spoken.join(" ")); spoken = []; }, 300);
+  }
+
+  function showRun(view) {
+    const names = view.slots;
+    if (run === null || run.run_id !== view.run_id || names.join("\n") !== run.slots.join("\n")) {
+      cards.clear();
+      for (const name of names) cards.set(name, makeCard(name));
+      list.replaceChildren(...[...cards.values()].map((card) => card.node));
+      first = true;
+    }
+    run = view;
+    for (const field of document.querySelectorAll("[data-run]")) setText(field, String(view[field.dataset.run] ?? ""));
+    if ($("lines").hidden === view.by_hand) {
+      $("lines").hidden = !view.by_hand;
+      if (view.by_hand) line.focus();
+    }
+    $("nothing").hidden = names.length > 0;
+    showTodo(view);
+    lay();
+  }
+
+  // Of the run as a whole, where a person is needed.
+  let told = null;
+  function showTodo(view) {
+    const isTold = view.do.urgency !== "rest";
+    const banner = $("verdict");
+    banner.hidden = !isTold;
+    banner.dataset.verdict = view.verdict || "";
+    if (isTold) {
+      showPicture(banner.querySelector("img"), view.do);
+      setText(banner.querySelector("span"), view.do.text);
+    }
+    if (!first && isTold && told !== view.do.id) play(view.do.sound);
+    told = isTold ? view.do.id : null;
+  }
+
+  // As many columns as make the slots as large as can be.
+  function lay() {
+    const count = cards.size;
+    if (!count) return;
+    const { width, height } = list.getBoundingClientRect();
+    let best = [0, 1];
+    for (let columns = 1; columns <= count; columns++) {
+      const size = Math.min(width / columns, 1.25 * Math.max(height, 300) / Math.ceil(count / columns));
+      if (size > best[0]) best = [size, columns];
+    }
+    list.style.setProperty("--columns", best[1]);
+  }
+  window.addEventListener("resize", lay);
+
+  // ---- the stream -------------------------------------------------------------------------------------------------
+  let source = null;
+  let frames = 0;
+  function lost(isLost) {
+    $("lost").hidden = !isLost;
+    document.body.classList.toggle("is-lost", isLost);
+    lay();
+  }
+  function connect() {
+    source = new EventSource("/events");
+    source.onmessage = (message) => {
+      const frame = JSON.parse(message.data);
+      lost(false);
+      if (frame.run) showRun(frame.run);
+      for (const slot of frame.slots) showSlot(slot);
+      first = false;
+      document.body.dataset.frames = String(++frames);
+    };
+    source.onerror = () => {
+      lost(true);
+      // A browser gives up for good when the answer is no stream: then the login may have ended.
+      if (source.readyState === EventSource.CLOSED) setTimeout(askAgain, 1000);
+    };
+  }
+  async function askAgain() {
+    try {
+      const answer = await fetch("/", { redirect: "manual" });
+      if (answer.type === "opaqueredirect") location.reload();
+      else connect();
+    } catch {
+      setTimeout(askAgain, 1000);
+    }
+  }
+  connect();
+
+  // ---- what operators say ------------------------------------------------------------------------------------------
+  const line = $("line");
+  const button = $("start-all");
+  function showButton() { setText(button, line.value ? button.dataset.send : button.dataset.begin); }
+
+  async function act(path, fields = {}) {
+    const answer = $("answer");
+    try {
+      const reply = await fetch(path, { method: "POST", body: JSON.stringify(fields),
+        headers: { "Content-Type": "application/json", "X-Form-Token": formToken } });
+      if (reply.status === 401 || reply.headers.get("content-type") !== "application/json") return location.reload();
+      const said = await reply.json();
+      setText(answer, said.text);
+      answer.classList.toggle("bad", !said.good);
+      if (!said.good) play("fail");
+    } catch {
+      lost(true);
+    }
+    line.focus();
+  }
+
+  // Lines go one after the other: a scanner is faster than the network.
+  let queue = Promise.resolve();
+  $("lines").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const text = line.value;
+    line.value = "";
+    showButton();
+    queue = queue.then(() => act("/lines", { line: text }));
+  });
+  line.addEventListener("input", showButton);
+
+  // A scanner and a foot-switch type wherever the focus is: their keys go to the field.
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.altKey || event.metaKey || $("ask-end").open) return;
+    const on = document.activeElement;
+    if (event.key === " " && on === line && !line.value) {
+      event.preventDefault();
+      return $("lines").requestSubmit();
+    }
+    if (on === line || on.matches("input, select, textarea")) return;
+    const isOnButton = on.matches("button, a");
+    if (isOnButton && (event.key === " " || event.key === "Enter")) return;
+    if (event.key.length === 1 && event.key !== " ") line.focus();
+    else if (event.key === "Enter" || event.key === " ") {
+      event.preventDefault();
+      line.focus();
+      $("lines").requestSubmit();
+    }
+  });
+  line.focus();
+
+  const end = $("end");
+  if (end) {
+    const ask = $("ask-end");
+    end.addEventListener("click", () => ask.showModal());
+    ask.addEventListener("close", () => {
+      if (ask.returnValue === "yes") act("/end");
+      ask.returnValue = "";
+      line.focus();
+    });
+  }
+})();

@@ -1,0 +1,177 @@
+"""What operators say during a run: lines on standard input, from a scanner, a foot-switch, or the station's page."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TextIO
+
+from particle_dev.errors import StationError
+from particle_dev.station.arrivals import Arrivals, StartBy
+from particle_dev.station.instructions import N_
+from particle_dev.station.slot_health import HealthFile, unlocked
+
+
+class AnswerId(StrEnum):
+    """What became of a line."""
+
+    BEGINS = "begins"
+    ALL_BEGIN = "all_begin"
+    NONE_FREE = "none_free"
+    AT_WORK = "at_work"
+    SCAN_BOARD = "scan_board"
+    PUT_IN = "put_in"
+    NO_LABEL = "no_label"
+    ENDING = "ending"
+    UNLOCKED = "unlocked"
+    NO_SLOT = "no_slot"
+    NOT_UNLOCKED = "not_unlocked"
+    ONE_ROUND = "one_round"
+
+
+ANSWER_TEXTS: Mapping[AnswerId, str] = MappingProxyType(
+    {
+        AnswerId.BEGINS: N_("slot {what} begins"),
+        AnswerId.ALL_BEGIN: N_("begins: slot {what}"),
+        AnswerId.NONE_FREE: N_("no slot is free"),
+        AnswerId.AT_WORK: N_("slot {what} is at work"),
+        AnswerId.SCAN_BOARD: N_("slot {what}: now scan its board"),
+        AnswerId.PUT_IN: N_("put {what} in"),
+        AnswerId.NO_LABEL: N_(
+            "that is no slot and no label with a Device ID. Enter: begin in all slots; SLOT: begin there; "
+            "a label: its board; unlock SLOT; end"
+        ),
+        AnswerId.ENDING: N_("no more units are begun"),
+        AnswerId.UNLOCKED: N_("slot {what} is back in use"),
+        AnswerId.NO_SLOT: N_("there is no slot {what}"),
+        AnswerId.NOT_UNLOCKED: N_("{what}"),
+        AnswerId.ONE_ROUND: N_("this run takes the boards that are in the slots, once; it began by itself"),
+    }
+)
+"""English, with ``{what}``."""
+_GOOD = frozenset(
+    {
+        AnswerId.BEGINS,
+        AnswerId.ALL_BEGIN,
+        AnswerId.SCAN_BOARD,
+        AnswerId.PUT_IN,
+        AnswerId.ENDING,
+        AnswerId.UNLOCKED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a line. ``what``: slots, a Device ID, or why not. Never the line itself: labels may hold
+    secrets."""
+
+    id: AnswerId
+    what: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the operator got what was asked for."""
+        return self.id in _GOOD
+
+    def __str__(self) -> str:
+        return ANSWER_TEXTS[self.id].format(what=self.what)
+
+
+class OperatorLines:
+    """Carries out what operators say, whoever carries it here; from any thread.
+
+    ``arrivals`` None: a run of one round, in which nothing is begun by hand. ``health`` None: no slot is ever locked.
+    """
+
+    def __init__(
+        self,
+        arrivals: Arrivals | None,
+        slots: Iterable[str],
+        start_by: StartBy,
+        health: HealthFile | None,
+    ) -> None:
+        self._arrivals = arrivals
+        self._slots = tuple(slots)
+        self._start_by = start_by
+        self._health = health
+
+    @property
+    def begins_by_hand(self) -> bool:
+        """Whether an operator may begin work in a slot."""
+        return self._arrivals is not None
+
+    def listen(self, stream: TextIO, say: Callable[[str], None]) -> None:
+        """Carry out the lines of a stream in a thread and ``say`` the answers, until it ends; its end ends nothing
+        else."""
+
+        def read() -> None:
+            for line in stream:
+                say(str(self.carry_out(line)))
+
+        threading.Thread(target=read, name="operator", daemon=True).start()
+
+    def carry_out(self, line: str) -> Answer:
+        """One line: nothing, ``end``, ``unlock SLOT``, the name of a slot, or what a scanner read."""
+        match line.split():
+            case []:
+                return self.start_all()
+            case ["end"]:
+                return self.end()
+            case ["unlock", name]:
+                return self.unlock(name)
+        return self.scan(line)
+
+    def start_all(self) -> Answer:
+        """Begin in all slots that are free."""
+        if self._arrivals is None:
+            return Answer(AnswerId.ONE_ROUND)
+        begun = [name for name in self._arrivals.idle() if self._arrivals.start(name)]
+        return Answer(AnswerId.ALL_BEGIN, ", ".join(begun)) if begun else Answer(AnswerId.NONE_FREE)
+
+    def start(self, name: str) -> Answer:
+        """Begin in a slot; where labels begin, the next one scanned is that of its board."""
+        if name not in self._slots:
+            return Answer(AnswerId.NO_SLOT, name)
+        return self.scan(name)
+
+    def scan(self, text: str) -> Answer:
+        """The name of a slot, or the text of a label."""
+        if self._arrivals is None:
+            return Answer(AnswerId.ONE_ROUND)
+        name = text.strip()
+        if name in self._slots and self._start_by is not StartBy.SCAN:
+            return Answer(AnswerId.BEGINS if self._arrivals.start(name) else AnswerId.AT_WORK, name)
+        found = self._arrivals.scan(text)
+        if found is None:
+            return Answer(AnswerId.NO_LABEL)
+        if found not in self._slots:
+            return Answer(AnswerId.PUT_IN, found)
+        is_name = name.rsplit(maxsplit=1)[-1] == found
+        return Answer(AnswerId.SCAN_BOARD if is_name else AnswerId.BEGINS, found)
+
+    def unlock(self, name: str) -> Answer:
+        """Put a locked slot back into use."""
+        if name not in self._slots or self._health is None:
+            return Answer(AnswerId.NO_SLOT, name)
+        try:
+            self._health.change(name, unlocked)
+        except StationError as error:
+            return Answer(AnswerId.NOT_UNLOCKED, str(error))
+        return Answer(AnswerId.UNLOCKED, name)
+
+    def end(self) -> Answer:
+        """Begin no more units."""
+        if self._arrivals is None:
+            return Answer(AnswerId.ONE_ROUND)
+        self._arrivals.end()
+        return Answer(AnswerId.ENDING)
+
+
+def is_engineers(line: str) -> bool:
+    """Whether a line asks for what takes an engineer where people log in: the end of the run, a slot unlocked."""
+    words = line.split()
+    return words == ["end"] or (len(words) == 2 and words[0] == "unlock")
