@@ -340,6 +340,7 @@ ERRORS: Mapping[str, str] = MappingProxyType(
         "StepTimeoutError": "too_slow",
         "BillingUnprovenError": "keep_apart",
         "StationStoppedError": "interrupted",
+        "PageError": ENGINEER,
         "RunFinishedError": "run_pass",
         "PermissionMissingError": "no_more_boards",
     }

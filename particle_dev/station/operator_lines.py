@@ -47,7 +47,7 @@ ANSWER_TEXTS: Mapping[AnswerId, str] = MappingProxyType(
         AnswerId.ENDING: N_("no more units are begun"),
         AnswerId.UNLOCKED: N_("slot {what} is back in use"),
         AnswerId.NO_SLOT: N_("there is no slot {what}"),
-        AnswerId.NOT_UNLOCKED: N_("{what}"),
+        AnswerId.NOT_UNLOCKED: "{what}",
         AnswerId.ONE_ROUND: N_("this run takes the boards that are in the slots, once; it began by itself"),
     }
 )

@@ -67,6 +67,7 @@ def _act(request: Request, what: str, target: str, carry_out: Callable[[Operator
     except JournalError as error:
         return JSONResponse({"text": str(error), "good": False}, 503)
     text = translations(language_of(request)).gettext(ANSWER_TEXTS[answer.id]).format(what=answer.what)
+    text = text[:1].upper() + text[1:]
     return JSONResponse({"text": text, "good": answer.is_good, "id": str(answer.id)})
 
 

@@ -73,7 +73,7 @@ def slot_view(slot: SlotState, texts: NullTranslations, start_by: str = "", *, b
         "slot": slot.name,
         "mode": str(slot.mode),
         "word": _(MODE_WORDS[slot.mode]),
-        "platform": platform_text(slot.platform) if slot.platform else "",
+        "platform": platform_text(slot.platform).split(" / ")[0] if slot.platform else "",
         "unit": slot.unit or "",
         "step": step,
         "percent": None if share is None else round(100 * min(share, 1.0)),

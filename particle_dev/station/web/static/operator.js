@@ -95,7 +95,7 @@
     }
     const { node, progress, picture } = card;
     // So that the longest words of a language fit beside number and symbol.
-    node.style.setProperty("--fit", Math.min(1, 7 / Math.max(1, width(view.word))));
+    node.style.setProperty("--fit", Math.min(1, 5.4 / Math.max(1, width(view.word))));
     progress.hidden = view.percent === null;
     if (view.percent !== null) {
       progress.style.setProperty("--share", view.percent);
