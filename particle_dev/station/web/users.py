@@ -110,7 +110,7 @@ class UserFile:
 
     def _error(self, message: str) -> ConfigError:
         return ConfigError(
-            message, file=str(self.path), hint="see: particle-dev station page-user --help; it writes this file"
+            message, file=str(self.path), hint="`particle-dev station page-user add NAME` writes this file"
         )
 
 
