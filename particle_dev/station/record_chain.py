@@ -183,6 +183,51 @@ def verify_chain(
     return found
 
 
+def verify_run(connection: sa.Connection, run_id: str, trusted: Mapping[str, str]) -> Verification:
+    """Look at the rows of one run, its standing entry and the entry before that. Whether entries are missing elsewhere,
+    or a newer one of this run at the end, only :func:`verify_chain` finds."""
+    found = Verification(runs=1)
+    rows = read_run(connection, run_id)
+    entry = standing_entry(connection, run_id)
+    if not rows["runs"]:
+        found.problems.append(Problem("missing_run", f"run {run_id}", "is not here"))
+        return found
+    if entry is None:
+        _judge_unsigned(connection, found, run_id)
+        return found
+    found.entries = found.stations = 1
+    if run_digest(rows) != entry["payload_sha256"]:
+        found.problems.append(Problem("altered_row", f"run {run_id}", "its rows are not what was recorded"))
+    elif stale_outcomes(connection, rows):
+        message = "what statistics count is not what the run's rows say"
+        found.problems.append(Problem("altered_row", f"unit_outcomes of run {run_id}", message))
+    _verify_entry(connection, found, entry, trusted)
+    return found
+
+
+def _verify_entry(connection: sa.Connection, found: Verification, entry: Row, trusted: Mapping[str, str]) -> None:
+    station_id = entry["station_id"]
+    where, place = f"station {station_id}", f"station {station_id}, entry {entry['number']}"
+    table = tables.stations
+    row = connection.execute(sa.select(table).where(table.c.station_id == station_id)).mappings().first()
+    if row is None:
+        found.problems.append(Problem("no_station", where, "entries of a station that is not in the list"))
+        return
+    station = dict(row)
+    if not _names_itself(station):
+        found.problems.append(Problem("wrong_key", where, "the public key does not belong to the station's id"))
+    if station_id not in trusted:
+        found.unknown.append(station_id)
+    elif station["public_key"] != trusted[station_id]:
+        found.problems.append(Problem("wrong_key", where, "the public key is not the one of this station"))
+    if entry["sha256"] != entry_digest(database_id_of(connection), entry):
+        found.problems.append(Problem("altered_entry", place, "was changed after it was written"))
+    elif not signature_is_good(station["public_key"], bytes.fromhex(entry["sha256"]), entry["signature"]):
+        found.problems.append(Problem("bad_signature", place, "was not signed by this station"))
+    if not _has(connection, station_id, Anchor(entry["number"] - 1, entry["previous_sha256"])):
+        found.problems.append(Problem("broken_chain", place, "does not follow the entry before it"))
+
+
 def _verify_station(
     connection: sa.Connection,
     found: Verification,

@@ -20,7 +20,14 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Operati
 from particle_dev.errors import ConfigError, JournalError, RecordNotFoundError, RecordsAwayError
 from particle_dev.station import record_tables as tables
 from particle_dev.station.events import timestamp
-from particle_dev.station.record_chain import Verification, append_entry, database_id_of, standing_entry, verify_chain
+from particle_dev.station.record_chain import (
+    Verification,
+    append_entry,
+    database_id_of,
+    standing_entry,
+    verify_chain,
+    verify_run,
+)
 from particle_dev.station.record_migration import is_current, migrate
 from particle_dev.station.record_outcomes import delete_outcomes, write_outcomes
 from particle_dev.station.record_rows import (
@@ -182,6 +189,12 @@ class RecordDatabase:
         own = {key.station_id: key.public_key} if key else {}
         with self.transaction(writing=False) as connection:
             return verify_chain(connection, {**trusted, **own}, anchors, journals)
+
+    def verify_run(self, run_id: str, key: StationKey | None, trusted: Mapping[str, str]) -> Verification:
+        """Compare the rows of one run with its entry: see :func:`~particle_dev.station.record_chain.verify_run`."""
+        own = {key.station_id: key.public_key} if key else {}
+        with self.transaction(writing=False) as connection:
+            return verify_run(connection, run_id, {**trusted, **own})
 
     @property
     def database_id(self) -> str:

@@ -18,6 +18,11 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chro
 _TIMEOUT_S = 120.0
 
 
+def can_print() -> bool:
+    """Whether there is a browser here to make a PDF."""
+    return any(shutil.which(name) for name in BROWSERS)
+
+
 def html_to_pdf(html: bytes, *, timeout_s: float = _TIMEOUT_S) -> bytes:
     """The page as PDF. JournalError: there is no browser here, or it did not print in ``timeout_s``."""
     browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)

@@ -7,6 +7,7 @@ put one after the other, since the time between them was no work.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -106,9 +107,9 @@ class Timeline:
     kinds: tuple[tuple[str, str], ...]
 
 
-def layout(record: RunRecord) -> Timeline:
-    """Lay out every step of every attempt of a run."""
-    axis = _Axis(record)
+def layout(record: RunRecord, step_name: Callable[[str], str] = name_text) -> Timeline:
+    """Lay out every step of every attempt of a run. ``step_name`` says what steps are called in labels."""
+    axis = _Axis(record, step_name)
     rows = []
     y = _TOP
     for slot in dict.fromkeys((*record.slots, *(unit.slot for unit in record.units))):
@@ -141,7 +142,8 @@ def _short(text: str, length: int) -> str:
 class _Axis:
     """Seconds of work since the run began, and where they are drawn."""
 
-    def __init__(self, record: RunRecord) -> None:
+    def __init__(self, record: RunRecord, step_name: Callable[[str], str]) -> None:
+        self._step_name = step_name
         self._starts: dict[int, datetime] = {}
         self._ends: dict[int, datetime] = {}
         self._offsets_s: dict[int, float] = {}
@@ -186,7 +188,7 @@ class _Axis:
         width = max(2.0, self._x(duration_s) - _LEFT)
         kind = _KINDS.get(step.name, "other") if step.status is StepStatus.PASSED else str(step.status)
         length = "interrupted" if step.duration_s is None else duration_text(step.duration_s)
-        label = f"{name_text(step.name)} {length}"
+        label = f"{self._step_name(step.name)} {length}"
         return Bar(x, width, kind, label, f"{label}, {step.status}", 0)
 
 

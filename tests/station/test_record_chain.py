@@ -295,3 +295,45 @@ def test_what_is_no_key_is_an_error(tmp_path):
         StationKey(tmp_path / "file")
     with pytest.raises(JournalError, match="no public key"):
         read_public_key(tmp_path / "station.key")
+
+
+def verify_one(path, keys, run_id, trusted=None):
+    database = RecordDatabase(path)
+    own = {key.station_id: key.public_key for key in keys} if trusted is None else trusted
+    try:
+        return database.verify_run(run_id, None, own)
+    finally:
+        database.close()
+
+
+def test_one_run_is_verified_alone(recorded):
+    path, keys = recorded
+    for run_id in ("run-1", "run-4"):
+        found = verify_one(path, keys, run_id)
+        assert (found.verdict, found.runs, found.entries, found.problems) == ("intact", 1, 1, [])
+    assert verify_one(path, keys, "run-1", trusted={}).verdict == "unproven"
+    assert codes(verify_one(path, keys, "run-77")) == {"missing_run"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "code"),
+    [
+        ("update steps set duration_s=9.5 where run_id='run-4'", "altered_row"),
+        ("delete from modules where run_id='run-4'", "altered_row"),
+        ("update unit_outcomes set verdict='refused' where run_id='run-4'", "altered_row"),
+        ("update entries set at='2020-01-01T00:00:00.000Z' where run_id='run-4'", "altered_entry"),
+        ("update entries set previous_sha256=sha256 where run_id='run-4'", "broken_chain"),
+        ("update entries set signature='00' where run_id='run-4'", "bad_signature"),
+        ("delete from stations", "no_station"),
+        ("update stations set public_key='00'", "wrong_key"),
+        ("delete from entries where run_id='run-4'", "added_row"),
+    ],
+)
+def test_what_was_changed_of_one_run_is_found(recorded, tmp_path, statement, code):
+    source, keys = recorded
+    path = tmp_path / "records.sqlite"
+    shutil.copy(source, path)
+    apply(path, (statement, ()))
+
+    assert code in codes(verify_one(path, keys, "run-4"))
+    assert verify_one(path, keys, "run-4").verdict == "altered"
