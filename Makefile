@@ -28,7 +28,7 @@ help:
 	echo "make clean   remove build output and the virtual environment"
 
 # ---- set-up -----------------------------------------------------------------------------------------------------
-$(VENV)/.ready: pyproject.toml setup.py $(wildcard firmware/module/*/*.[ch]) $(wildcard particle_dev/_native/*.txt) | system-packages
+$(VENV)/.ready: pyproject.toml setup.py $(wildcard firmware/module/*/*.[ch]) $(wildcard particle_dev/_native/*.txt) $(wildcard harness/particle_harness/emulator/_native/*.[ch]) | system-packages
 	@[ -x $(BIN)/python ] || "$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	$(BIN)/python -m compileall -q particle_dev harness

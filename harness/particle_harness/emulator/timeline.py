@@ -28,6 +28,8 @@ class Timeline:
     def __init__(self, frequency_hz: int) -> None:
         self.frequency_hz = frequency_hz
         self.cycles = 0
+        self.on_nearer: Callable[[int], None] | None = None
+        """Told the cycle of each alarm as it is set, by a core that has been let run until a later one."""
         self._alarms: list[Alarm] = []
         self._orders = itertools.count()
 
@@ -44,6 +46,8 @@ class Timeline:
         """Have ``call`` called when so many cycles have passed; at once is the next time the core is between slices."""
         alarm = Alarm(self.cycles + max(0, cycles), next(self._orders), call)
         heapq.heappush(self._alarms, alarm)
+        if self.on_nearer is not None:
+            self.on_nearer(alarm.cycle)
         return alarm
 
     @property

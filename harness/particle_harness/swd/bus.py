@@ -75,6 +75,8 @@ class Bus:
         self.peripherals: dict[int, tuple[int, Peripheral]] = {}
         self.code_changed = False
         """Set by each write from outside the CPU; the CPU forgets what it has translated and clears it."""
+        self.code_ran_in: Callable[[int, int], bool] | None = None
+        """Whether code from (address, size in bytes) may have been translated; without it, any may."""
 
     def add_memory(self, memory: Memory) -> Memory:
         """Map a memory."""
@@ -114,10 +116,15 @@ class Bus:
             if offset + len(data) > memory.size_bytes:
                 raise BusFaultError(memory.start_address + memory.size_bytes)
             memory.write(offset, data)
-            self.code_changed = True
+            self._note_change(memory, offset, len(data))
             return
         start, peripheral = self._peripheral(address)
         peripheral.write(address - start, len(data), int.from_bytes(data, "little"))
+
+    def _note_change(self, memory: Memory, offset: int, size_bytes: int) -> None:
+        ran = self.code_ran_in
+        if ran is None or any(ran(start + offset, size_bytes) for start in (memory.start_address, *memory.aliases)):
+            self.code_changed = True
 
     def read_word(self, address: int) -> int:
         """32 bits, little-endian."""

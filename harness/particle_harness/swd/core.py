@@ -130,7 +130,7 @@ class Core:
             self.after_reset()
         self._was_reset, self._sleeping, self._hung, self._vtor = True, False, False, 0
         stack_pointer, entry = struct.unpack("<II", self.bus.read(0, 8))
-        self.cpu.reset(stack_pointer, entry)
+        self.cpu.reset_registers(stack_pointer, entry)
         self._entry = self.cpu.program_counter
         # An erased chip has no Thumb entry point: the first fetch faults, and so does its handler's.
         self.lockup = not entry & 1 or entry >= 0xF0000000
