@@ -9,7 +9,7 @@ from setuptools import setup
 setup(
     cffi_modules=[
         "particle_dev/_native/build_module.py:ffibuilder",
-        "harness/particle_harness/emulator/_native/build_pace.py:ffibuilder",
+        "harness/particle_harness/emulator/_native/build_core.py:ffibuilder",
     ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -11,24 +11,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any
 
 import unicorn
-from unicorn import arm_const as arm
 
 from particle_harness.emulator.cycle_counter import DATA_WATCHPOINT_AND_TRACE, CycleCounter
-from particle_harness.emulator.exceptions import (
-    HARD_FAULT,
-    NMI,
-    SV_CALL,
-    SYS_TICK,
-    THREAD_PRIORITY,
-    Exceptions,
-)
-from particle_harness.emulator.faults import Cause, Fault, FaultStatus
-from particle_harness.emulator.frames import THUMB, ExceptionReturn, Frames
+from particle_harness.emulator.exception_unit import THUMB, ExceptionUnit
+from particle_harness.emulator.exceptions import FIRST_EXTERNAL, SYS_TICK, Exceptions
+from particle_harness.emulator.faults import Cause, Fault
 from particle_harness.emulator.interrupt_line import InterruptLine
-from particle_harness.emulator.pace import FLOATING_POINT, WATCH_FLOATING_POINT, WATCH_UNMASK, Pace
+from particle_harness.emulator.native_core import (
+    ASKED,
+    BREAKPOINT,
+    FLOATING_POINT,
+    WATCH_BREAKPOINTS,
+    WATCH_FLOATING_POINT,
+    WATCH_UNMASK,
+    NativeCore,
+)
+from particle_harness.emulator.peripheral_door import PeripheralDoor, Trace
 from particle_harness.emulator.system_control import SYSTEM_CONTROL_SPACE, SystemControlSpace
 from particle_harness.emulator.systick import SysTick
 from particle_harness.emulator.timeline import Timeline
@@ -38,21 +38,14 @@ from particle_harness.swd.engine import Engine
 ACCESS_CYCLES = 8
 _SLICE_CYCLES = 200_000
 """Longest run without a look at Python's signals."""
-_NOWHERE = 0xFFFFFFFE
 _NEVER_EXECUTED = (range(0x40000000, 0x60000000), range(0xA0000000, 1 << 32))
 """Source: Armv7-M Architecture Reference Manual, B3.1, table B3-1 (XN)."""
 _SEV = b"\x40\xbf"
 _WAITS = {b"\x20\xbf": "WFE", b"\x30\xbf": "WFI"}
 _WIDE_WAITS = {b"\xaf\xf3\x02\x80": "WFE", b"\xaf\xf3\x03\x80": "WFI"}
-_MASKS = {1: 0xFF, 2: 0xFFFF, 4: 0xFFFFFFFF}
-Trace = Callable[[str, int, int, int, int, int], None]
-"""Told of each access to a register: "R" or "W", address, size in bytes, value, program counter, cycle."""
-
-
-class UnicornNumber:
-    """Exception numbers of Unicorn's interrupt hook. Source: unicorn 2.1 qemu/target/arm/cpu.h."""
-
-    UNDEFINED, SVC, PREFETCH_ABORT, DATA_ABORT, BKPT, EXCEPTION_EXIT, NOCP, INVSTATE = 1, 2, 3, 4, 7, 8, 17, 18
+_SVC, _PREFETCH_ABORT, _DATA_ABORT, _BKPT, _EXCEPTION_EXIT, _NOCP, _INVSTATE = 2, 3, 4, 7, 8, 17, 18
+"""Numbers of Unicorn's interrupt hook. Source: unicorn 2.1 qemu/target/arm/cpu.h."""
+_NONE = -1
 
 
 class Sleep(Enum):
@@ -66,10 +59,10 @@ class Processor(Engine):
     """One core on ``bus``, which must be complete when :meth:`map_bus` is called. ``cortex`` is 3 or 4,
     ``priority_bits`` how many bits of priority the chip has.
 
-    ``halted``: a debugger holds it; time goes on. ``locked_up``: a fault inside a fault handler. ``stop_requested``
-    ends :meth:`run` at the next chance and stays set until somebody clears it. Hooks: ``on_reset_request`` (AIRCR;
-    without one the core alone is reset), ``on_lockup``, ``on_fault``, ``on_breakpoint`` (whether a debugger takes the
-    BKPT), ``trace``.
+    ``halted``: a debugger holds it; time goes on. ``stop_requested`` ends :meth:`run` before the next instruction and
+    stays set until somebody clears it. Hooks: ``on_reset_request`` (AIRCR; without one the core alone is reset),
+    ``on_lockup``, ``on_breakpoint`` (a BKPT, or an address in the breakpoints, is reached; whether a debugger takes
+    it), ``trace``; ``unit.on_fault``.
     """
 
     def __init__(self, bus: Bus, cortex: int, timeline: Timeline, priority_bits: int) -> None:
@@ -77,67 +70,63 @@ class Processor(Engine):
         self.bus = bus
         self.cortex = cortex
         self.timeline = timeline
+        self.native = NativeCore(self._uc, self, ACCESS_CYCLES)
+        self._shared = self.native.shared
         self.exceptions = Exceptions(priority_bits)
-        self.fault_status = FaultStatus()
-        self.frames = Frames(self._uc, bus)
+        self.unit = ExceptionUnit(self.native, bus, self.exceptions, has_fpu=cortex == 4)
         self.systick = SysTick(timeline, self._on_systick)
-        self.vector_table = 0
-        self.sleep_on_exit = self.thread_from_any_level = self.floating_point_on = False
-        self.halted = self.locked_up = self.stop_requested = False
+        self.sleep_on_exit = self.floating_point_on = False
+        self.halted = self.stop_requested = False
         self.on_reset_request: Callable[[], None] | None = None
         self.on_lockup: Callable[[], None] | None = None
-        self.on_fault: Callable[[Fault, int], None] | None = None
         self.on_breakpoint: Callable[[], bool] | None = None
         self.trace: Trace | None = None
-        self._pace = Pace(self._uc)
-        self._shared = self._pace.shared
-        self._end = 0
+        self.end = 0
+        """Cycle at which the present slice is over."""
         self._running = False
         self._sleep: Sleep | None = None
-        self._thumb = True
         self._reset_wanted = False
-        self._interrupt: int | None = None
-        self._unmapped: tuple[int, int] | None = None
-        self._bus_fault: tuple[int, int] | None = None
+        self._refused: tuple[int, int] | None = None
+        self._raised: BaseException | None = None
         self.control_space = SystemControlSpace(self)
         self.cycle_counter = CycleCounter(timeline)
         bus.add_peripheral(SYSTEM_CONTROL_SPACE, self.control_space)
         bus.add_peripheral(DATA_WATCHPOINT_AND_TRACE, self.cycle_counter)
-        bus.code_ran_in = self._pace.code_ran_in
+        bus.code_ran_in = self.native.code_ran_in
         timeline.on_nearer = self._on_nearer
         for line in self.exceptions.lines:
             line.on_rise = self._on_rise
-        self._uc.hook_add(unicorn.UC_HOOK_INTR, self._on_interrupt)
-        self._uc.hook_add(unicorn.UC_HOOK_MEM_UNMAPPED, self._on_unmapped)
 
     def map_bus(self) -> None:
         """Make everything on the bus visible to the code. Once, when the bus is complete."""
         super().map_bus()
         for memory in self.bus.memories:
-            self._pace.add_memory(memory)
+            self.native.add_memory(memory)
 
     def interrupt_line(self, number: int) -> InterruptLine:
         """Line of an external interrupt, counted from 0."""
         return self.exceptions.lines[number]
 
+    def set_register(self, number: int, value: int) -> None:
+        """Set a register by its number in DCRSR."""
+        super().set_register(number, value)
+        self.native.sample()
+
     # ---- resets -----------------------------------------------------------------------------------------------------
 
     def reset(self) -> None:
         """The core starts anew, with the vector table at address 0; peripherals and time are not touched."""
-        self.exceptions.reset()
-        self.fault_status.reset()
+        self.unit.reset()
         self.systick.reset()
         self.control_space.reset()
-        self.vector_table = 0
-        self.sleep_on_exit = self.thread_from_any_level = self.floating_point_on = False
-        self.frames.align_to_8 = self.frames.automatic_state = True
-        self.locked_up = False
+        self.sleep_on_exit = self.floating_point_on = False
         self._sleep = None
         self._reset_wanted = False
-        self._interrupt = self._unmapped = self._bus_fault = None
+        self._refused = None
         stack_pointer, entry = self.bus.read_word(0), self.bus.read_word(4)
         self.reset_registers(stack_pointer, entry)
-        self._thumb = bool(entry & 1)
+        self.native.sample()
+        self.unit.thumb = bool(entry & 1)
 
     def request_reset(self) -> None:
         """Firmware asked for a reset; it comes before the next instruction, or at once while nothing runs."""
@@ -157,28 +146,28 @@ class Processor(Engine):
 
     def attend(self) -> None:
         """Look at exceptions, resets and ``stop_requested`` before the next instruction."""
-        self._shared.attention = 1
+        self._shared.attention = ASKED
 
     def reconsider(self) -> None:
         """Registers that decide about exceptions have changed."""
         if self.exceptions.pending:
-            self._shared.attention = 1
+            self._shared.attention = ASKED
 
     def pend(self, number: int) -> None:
         """An exception wants to be taken, by its exception number."""
         self.exceptions.pend(number)
-        self._shared.attention = 1
+        self._shared.attention = ASKED
 
     def _on_rise(self, number: int) -> None:
-        self.pend(16 + number)
+        self.pend(FIRST_EXTERNAL + number)
 
     def _on_systick(self) -> None:
         self.pend(SYS_TICK)
 
     def _on_nearer(self, cycle: int) -> None:
-        if self._running and cycle < self._end:
-            self._shared.cycles_left -= self._end - cycle
-            self._end = cycle
+        if self._running and cycle < self.end:
+            self._shared.cycles_left -= self.end - cycle
+            self.end = cycle
 
     # ---- running ----------------------------------------------------------------------------------------------------
 
@@ -187,138 +176,143 @@ class Processor(Engine):
         """Whether it waits for an interrupt or event."""
         return self._sleep is not None
 
+    @property
+    def locked_up(self) -> bool:
+        """Whether a fault inside a fault handler has stopped it until the next reset."""
+        return self.unit.locked_up
+
     def run(self, until_cycle: int) -> None:
         """Let virtual time pass: execute, sleep, have alarms called. Returns when the cycle is reached (by the
-        length of an instruction later, at times), when the core has locked up, or with ``stop_requested``."""
+        length of an instruction later, at times), when the core has locked up, or with ``stop_requested``.
+
+        Raises whatever a peripheral raises.
+        """
         timeline = self.timeline
         while timeline.cycles < until_cycle and not self.stop_requested:
             timeline.run_due()
-            if self._is_over():
+            if self.locked_up or self._is_stopped():
                 return
-            if self.halted or not self._wakes():
+            if self.halted or (self._sleep is not None and not self._wakes()):
                 self._pass_time(until_cycle)
                 continue
-            if self.exceptions.pending:
-                self._take_pending()
+            if self.exceptions.pending and self.unit.take_pending() and self._ended_by_lockup():
+                return
             next_due = timeline.next_due
             end = min(until_cycle, timeline.cycles + _SLICE_CYCLES)
             self._slice(end if next_due is None else min(end, next_due))
         timeline.run_due()
 
-    def _is_over(self) -> bool:
-        return self.locked_up or self.stop_requested
+    def _is_stopped(self) -> bool:
+        return self.stop_requested
 
     def step(self) -> None:
-        """Execute one instruction, or enter one exception."""
+        """Execute one instruction."""
         self.timeline.run_due()
-        if self.locked_up:
-            return
-        self._sleep = None
-        self._slice(self.timeline.cycles + 1)
+        if self.exceptions.pending:
+            self.unit.take_pending()
+        if not self.locked_up:
+            self._sleep = None
+            self._slice(self.timeline.cycles + 1)
 
     def _pass_time(self, until_cycle: int) -> None:
         next_due = self.timeline.next_due
         target = until_cycle if next_due is None else min(until_cycle, next_due)
         self.timeline.cycles = max(self.timeline.cycles, target)
 
-    def _wakes(self) -> bool:
-        if self._sleep is None:
-            return True
-        exceptions = self.exceptions
-        number = exceptions.candidate() if exceptions.pending else None
-        if self._sleep is Sleep.WFE:
-            awake = exceptions.event or (number is not None and exceptions.preempts(number, self._priority()))
-            if awake:
-                exceptions.event = False
-        else:
-            awake = number is not None and exceptions.preempts(number, self._priority(primask=False))
-        if awake:
-            self._sleep = None
-        return awake
-
     def _slice(self, end: int) -> None:
         """Execute until ``end``, or until something has to be decided."""
         shared, timeline = self._shared, self.timeline
-        if not self._thumb:
-            self._thumb = True
-            self._raise_fault(Fault(Cause.INVSTATE, self.program_counter))
+        if not self.unit.thumb:
+            self.unit.thumb = True
+            self._fault(Cause.INVSTATE, shared.pc)
             return
-        if self.bus.code_changed:
+        if self.bus.code_changed or shared.code_written:
             self._uc.ctl_flush_tb()
             self.bus.code_changed = False
-        self._end = end
+            shared.code_written = 0
+        self.end = end
         shared.cycles_left = end - timeline.cycles
-        shared.attention = 0
         shared.watch = self._watched()
-        error: unicorn.UcError | None = None
         self._running = True
         try:
-            self._uc.emu_start(self._uc.reg_read(arm.UC_ARM_REG_PC) | 1, _NOWHERE)
-        except unicorn.UcError as failed:
-            error = failed
+            self.native.run()
         finally:
             self._running = False
-            self._settle_stores()
-        address = self._uc.reg_read(arm.UC_ARM_REG_PC) & ~1
-        stopped = shared.attention != 0 or shared.cycles_left < 0
-        if stopped and address == shared.address:
-            shared.cycles_left += 1  # the hook stopped the core before this instruction
-        timeline.cycles = self._end - shared.cycles_left
-        self._handle(address, error, stopped)
+            timeline.cycles = self.end - shared.cycles_left
+            if self._raw_stores:
+                self._settle_stores()
+        if self._raised is not None:
+            raised, self._raised = self._raised, None
+            raise raised
+        self._handle(shared.pc)
 
     def _watched(self) -> int:
+        shared = self._shared
         watch = 0 if self.floating_point_on or self.cortex != 4 else WATCH_FLOATING_POINT
+        if shared.breakpoint_count:
+            watch |= WATCH_BREAKPOINTS
         return watch | WATCH_UNMASK if self.exceptions.pending else watch
 
-    def _handle(self, address: int, error: unicorn.UcError | None, stopped: bool) -> None:
+    def _handle(self, address: int) -> None:
         """Whatever ended the slice."""
-        if self._interrupt is not None:
-            number, self._interrupt = self._interrupt, None
-            self._on_exception(number, address)
-        elif self._unmapped is not None:
-            (accessed, kind), self._unmapped = self._unmapped, None
-            self._raise_fault(_fault_of_access(accessed, kind, address))
-        elif self._bus_fault is not None:
-            (accessed, by), self._bus_fault = self._bus_fault, None
-            self._uc.reg_write(arm.UC_ARM_REG_PC, by | 1)
-            self._raise_fault(Fault(Cause.PRECISERR, by, accessed))
-        elif error is not None:
-            self._on_invalid_instruction(address, error)
-        elif self._shared.attention == FLOATING_POINT:
-            self._raise_fault(Fault(Cause.NOCP, address))
-        elif not stopped:
+        shared, unit = self._shared, self.unit
+        if shared.interrupt != _NONE:
+            self._on_exception(shared.interrupt, address)
+        elif shared.unmapped_kind != _NONE:
+            unit.fault(_fault_of_access(shared.unmapped_address, shared.unmapped_kind, address))
+        elif self._refused is not None:
+            (accessed, by), self._refused = self._refused, None
+            self.set_register(15, by)
+            unit.fault(Fault(Cause.PRECISERR, by, accessed))
+        elif shared.error != unicorn.UC_ERR_OK:
+            self._on_error(address)
+        elif shared.attention == FLOATING_POINT:
+            self._fault(Cause.NOCP, address)
+        elif shared.attention == BREAKPOINT:
+            self._reach_breakpoint()
+        elif not shared.stopped:
             self._on_wait(address)
         if self._reset_wanted:
             self._do_reset()
+        self._ended_by_lockup()
 
     def _on_exception(self, number: int, address: int) -> None:
-        if number == UnicornNumber.SVC:
-            self._supervisor_call(address)
-        elif number == UnicornNumber.EXCEPTION_EXIT:
-            self._return(ExceptionReturn(address | 1))
-        elif number == UnicornNumber.BKPT:
-            if self.on_breakpoint is None or not self.on_breakpoint():
-                self._raise_fault(Fault(Cause.DEBUGEVT, address))
-        elif number == UnicornNumber.PREFETCH_ABORT:
-            self._raise_fault(_fault_of_access(address, unicorn.UC_MEM_FETCH_UNMAPPED, address))
-        elif number == UnicornNumber.DATA_ABORT:
-            self._raise_fault(Fault(Cause.UNALIGNED, address))
-        elif number == UnicornNumber.NOCP:
-            self._raise_fault(Fault(Cause.NOCP, address))
-        elif number == UnicornNumber.INVSTATE:
-            self._raise_fault(Fault(Cause.INVSTATE, address))
+        if number == _SVC:
+            self.unit.supervisor_call(address)
+        elif number == _EXCEPTION_EXIT:
+            if self.unit.exception_return(address | 1) and self.sleep_on_exit:
+                self._sleep = Sleep.WFI
+        elif number == _BKPT:
+            if not self._reach_breakpoint():
+                self._fault(Cause.DEBUGEVT, address)
+        elif number == _PREFETCH_ABORT:
+            self.unit.fault(_fault_of_access(address, unicorn.UC_MEM_FETCH_UNMAPPED, address))
         else:
-            self._raise_fault(Fault(Cause.UNDEFINSTR, address))
+            causes = {_DATA_ABORT: Cause.UNALIGNED, _NOCP: Cause.NOCP, _INVSTATE: Cause.INVSTATE}
+            self._fault(causes.get(number, Cause.UNDEFINSTR), address)
 
-    def _on_invalid_instruction(self, address: int, error: unicorn.UcError) -> None:
-        if error.errno != unicorn.UC_ERR_INSN_INVALID:
-            raise error
-        if not self._uc.reg_read(arm.UC_ARM_REG_XPSR) & THUMB:
-            self._raise_fault(Fault(Cause.INVSTATE, address))
+    def _on_error(self, address: int) -> None:
+        error = self._shared.error
+        if error != unicorn.UC_ERR_INSN_INVALID:
+            raise unicorn.UcError(error)
+        if not self._shared.xpsr & THUMB:
+            self._fault(Cause.INVSTATE, address)
         elif address != self._shared.address and self._wait_behind(address) == "WFE":
             self._on_wait(address)
         else:
-            self._raise_fault(Fault(Cause.UNDEFINSTR, address))
+            self._fault(Cause.UNDEFINSTR, address)
+
+    def _fault(self, cause: Cause, address: int) -> None:
+        self.unit.fault(Fault(cause, address))
+
+    def _reach_breakpoint(self) -> bool:
+        self._shared.passing = self._shared.pc
+        return self.on_breakpoint is not None and self.on_breakpoint()
+
+    def _ended_by_lockup(self) -> bool:
+        if self.unit.locked_up and self.on_lockup is not None:
+            self.on_lockup()
+        return self.unit.locked_up
 
     # ---- sleep ------------------------------------------------------------------------------------------------------
 
@@ -344,185 +338,49 @@ class Processor(Engine):
         else:
             self._sleep = Sleep.WFE
 
-    # ---- exceptions -------------------------------------------------------------------------------------------------
-
-    def _priority(self, *, primask: bool = True) -> int:
-        read = self._uc.reg_read
-        return self.exceptions.execution_priority(
-            primask and bool(read(arm.UC_ARM_REG_PRIMASK) & 1),
-            read(arm.UC_ARM_REG_BASEPRI),
-            bool(read(arm.UC_ARM_REG_FAULTMASK) & 1),
-        )
-
-    def _take_pending(self) -> None:
-        number = self.exceptions.candidate()
-        if number is not None and self.exceptions.preempts(number, self._priority()):
-            self._enter(number, self.program_counter)
-
-    def _supervisor_call(self, address: int) -> None:
-        if self.exceptions.preempts(SV_CALL, self._priority()):
-            self._enter(SV_CALL, address)
-        else:
-            self._raise_fault(Fault(Cause.SVC, address))
-
-    def _raise_fault(self, fault: Fault) -> None:
-        """Enter its handler, HardFault where that is disabled or not urgent enough, or lock up."""
-        exceptions, number, priority = self.exceptions, fault.cause.exception, self._priority()
-        escalated = number != HARD_FAULT and not (
-            exceptions.is_enabled(number) and exceptions.preempts(number, priority)
-        )
-        self.fault_status.note(fault, escalated=escalated)
-        number = HARD_FAULT if escalated else number
-        if self.on_fault is not None:
-            self.on_fault(fault, number)
-        if self.halted:
-            return
-        if priority < THREAD_PRIORITY and not exceptions.preempts(number, priority):
-            self._lock_up()
-        else:
-            self._enter(number, fault.return_address)
-
-    def _lock_up(self) -> None:
-        self.locked_up = True
-        if self.on_lockup is not None:
-            self.on_lockup()
-
-    def _enter(self, number: int, return_address: int) -> None:
-        value, stacked = self.frames.push(return_address, thread=not self.exceptions.active)
-        self._take(number if stacked else self._derived(number, Fault(Cause.STKERR, return_address)), value)
-
-    def _take(self, number: int, exception_return: int) -> None:
-        """Go to a handler; what it returns to is on the stack already."""
-        try:
-            handler = self.bus.read_word(self.vector_table + 4 * number)
-        except BusFaultError:
-            number = self._derived(number, Fault(Cause.VECTTBL, self.program_counter))
-            try:
-                handler = self.bus.read_word(self.vector_table + 4 * number)
-            except BusFaultError:
-                self._lock_up()
-                return
-        if self.locked_up:
-            return
-        self.exceptions.enter(number)
-        self.frames.enter_handler(number, exception_return, handler)
-        self._thumb = bool(handler & 1)
-
-    def _derived(self, number: int, fault: Fault) -> int:
-        """A fault while an exception is entered or left: the one of both that runs first. The other is pending."""
-        exceptions, priority = self.exceptions, self._priority()
-        wanted = fault.cause.exception
-        regular = exceptions.is_enabled(wanted) and exceptions.preempts(wanted, priority)
-        self.fault_status.note(fault, escalated=wanted != HARD_FAULT and not regular)
-        taken = wanted if regular else HARD_FAULT
-        if self.on_fault is not None:
-            self.on_fault(fault, taken)
-        if not exceptions.preempts(taken, priority):
-            self._lock_up()
-            return number
-        first = min(number, taken, key=lambda each: (exceptions.priority(each), each != taken))
-        exceptions.pend(taken if first == number else number)
-        exceptions.pending.discard(first)
-        return first
-
-    def _return(self, how: ExceptionReturn) -> None:
+    def _wakes(self) -> bool:
         exceptions = self.exceptions
-        if not exceptions.active:
-            # In Thread mode the value is an address like any other, one that nothing can be fetched from.
-            self._raise_fault(Fault(Cause.IACCVIOL, how.value & ~1))
-            return
-        number, nested = exceptions.active[-1], len(exceptions.active) > 1
-        valid = how.is_valid and (self.cortex == 4 or not how.floating_point)
-        valid = valid and (not nested or self.thread_from_any_level if how.to_thread else nested)
-        try:
-            frame = self.frames.read(how) if valid else ()
-        except BusFaultError:
-            exceptions.leave(number)
-            self._take(self._derived_alone(Fault(Cause.UNSTKERR, how.value)), how.value)
-            return
-        exceptions.leave(number)
-        if number != NMI:
-            self._uc.reg_write(arm.UC_ARM_REG_FAULTMASK, 0)
-        if not frame or bool(frame[7] & 0x1FF) == how.to_thread:
-            self._take(self._derived_alone(Fault(Cause.INVPC, how.value)), how.value)
-            return
-        self.frames.pop(how, frame)
-        self._thumb = bool(frame[7] & THUMB)
-        if how.to_thread and self.sleep_on_exit:
-            self._sleep = Sleep.WFI
+        number = exceptions.candidate() if exceptions.pending else None
+        if self._sleep is Sleep.WFE:
+            awake = exceptions.event or (number is not None and exceptions.preempts(number, self.unit.priority()))
+            exceptions.event = exceptions.event and not awake
+        else:
+            awake = number is not None and exceptions.preempts(number, self.unit.priority(primask=False))
+        if awake:
+            self._sleep = None
+        return awake
 
-    def _derived_alone(self, fault: Fault) -> int:
-        exceptions, priority = self.exceptions, self._priority()
-        wanted = fault.cause.exception
-        regular = exceptions.is_enabled(wanted) and exceptions.preempts(wanted, priority)
-        self.fault_status.note(fault, escalated=not regular)
-        taken = wanted if regular else HARD_FAULT
-        if self.on_fault is not None:
-            self.on_fault(fault, taken)
-        if not exceptions.preempts(taken, priority):
-            self._lock_up()
-        return taken
+    # ---- called back ------------------------------------------------------------------------------------------------
 
-    # ---- hooks of the engine ----------------------------------------------------------------------------------------
+    def raised(self, error: BaseException) -> None:
+        """A callback raised: the run ends, and raises it."""
+        self._raised = self._raised or error
+        self.attend()
 
-    def _on_interrupt(self, engine: Any, number: int, _user: Any) -> None:
-        self._interrupt = number
-        engine.emu_stop()
+    def refuse(self, address: int) -> None:
+        """A peripheral does not answer: BusFault at the instruction that is being executed."""
+        self._refused = (address, self._shared.address)
+        self.attend()
 
-    def _on_unmapped(self, _engine: Any, access: int, address: int, _size: int, _value: int, _user: Any) -> bool:
-        self._unmapped = (address, access)
-        return False
+    def settle(self) -> None:
+        """Put right what Unicorn stored past the rules of a memory."""
+        if self._raw_stores:
+            self._settle_stores()
 
-    def _on_guarded_store(self, engine: Any, access: int, address: int, size: int, value: int, user: Any) -> bool:
-        self.timeline.cycles = self._end - self._shared.cycles_left
-        taken = super()._on_guarded_store(engine, access, address, size, value, user)
-        if taken and int.from_bytes(self._raw_stores[-1][2], "little") != value & ((1 << 8 * size) - 1):
+    def store_guarded(self, address: int, data: bytes) -> bool:
+        """A store into a memory with rules of its own."""
+        self.timeline.cycles = self.end - self._shared.cycles_left
+        stored = self._store_by_rules(address, data)
+        if stored is not None and stored != data:
             # What the engine stores is not what the memory made of it: put right before the next instruction.
-            self._shared.attention = 1
-        return taken
+            self.attend()
+        return stored is not None
 
-    def _reader(self, peripheral: Peripheral, shift: int, mapped_at: int) -> Callable[[Any, int, int, Any], int]:
-        shared, timeline, read_register = self._shared, self.timeline, peripheral.read
+    def _hook_guarded_stores(self) -> None:
+        """The native core does."""
 
-        def read(_engine: Any, offset: int, size: int, _user: Any) -> int:
-            left = shared.cycles_left - ACCESS_CYCLES
-            shared.cycles_left = left
-            timeline.cycles = self._end - left
-            if self._raw_stores:
-                self._settle_stores()
-            try:
-                value = read_register(offset + shift, size) & _MASKS[size]
-            except BusFaultError as refused:
-                self._refuse(refused)
-                return 0
-            if self.trace is not None:
-                self.trace("R", mapped_at + offset, size, value, shared.address, timeline.cycles)
-            return value
-
-        return read
-
-    def _writer(self, peripheral: Peripheral, shift: int, mapped_at: int) -> Callable[[Any, int, int, int, Any], None]:
-        shared, timeline, write_register = self._shared, self.timeline, peripheral.write
-
-        def write(_engine: Any, offset: int, size: int, value: int, _user: Any) -> None:
-            left = shared.cycles_left - ACCESS_CYCLES
-            shared.cycles_left = left
-            timeline.cycles = self._end - left
-            if self._raw_stores:
-                self._settle_stores()
-            value &= _MASKS[size]
-            if self.trace is not None:
-                self.trace("W", mapped_at + offset, size, value, shared.address, timeline.cycles)
-            try:
-                write_register(offset + shift, size, value)
-            except BusFaultError as refused:
-                self._refuse(refused)
-
-        return write
-
-    def _refuse(self, refused: BusFaultError) -> None:
-        self._bus_fault = (refused.address, self._shared.address)
-        self._shared.attention = 1
+    def _map_peripheral(self, address: int, size_bytes: int, peripheral: Peripheral, shift: int) -> None:
+        self.native.add_door(address, size_bytes, PeripheralDoor(self, peripheral, address, shift))
 
 
 def _fault_of_access(accessed: int, kind: int, address: int) -> Fault:

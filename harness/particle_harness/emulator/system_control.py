@@ -237,10 +237,10 @@ class SystemControlSpace(RegisterBlock):
                 act(number)
 
     def read_vtor(self) -> int:
-        return self._processor.vector_table
+        return self._processor.unit.vector_table
 
     def write_vtor(self, value: int) -> None:
-        self._processor.vector_table = value & 0xFFFFFF80
+        self._processor.unit.vector_table = value & 0xFFFFFF80
 
     def read_aircr(self) -> int:
         return 0xFA050000 | self._exceptions.priority_grouping << 8
@@ -259,8 +259,8 @@ class SystemControlSpace(RegisterBlock):
 
     def write_ccr(self, value: int) -> None:
         self.stored[0xD14] = value & 0x31B
-        self._processor.frames.align_to_8 = bool(value & _STKALIGN)
-        self._processor.thread_from_any_level = bool(value & _NONBASETHRDENA)
+        self._processor.native.shared.align_to_8 = bool(value & _STKALIGN)
+        self._processor.unit.thread_from_any_level = bool(value & _NONBASETHRDENA)
 
     def read_shcsr(self) -> int:
         exceptions = self._exceptions
@@ -272,22 +272,22 @@ class SystemControlSpace(RegisterBlock):
         self._exceptions.faults_enabled = {number for bit, number in _FAULTS if value >> bit & 1}
 
     def read_cfsr(self) -> int:
-        return self._processor.fault_status.configurable
+        return self._processor.unit.status.configurable
 
     def write_cfsr(self, value: int) -> None:
-        self._processor.fault_status.configurable &= ~value
+        self._processor.unit.status.configurable &= ~value
 
     def read_hfsr(self) -> int:
-        return self._processor.fault_status.hard
+        return self._processor.unit.status.hard
 
     def write_hfsr(self, value: int) -> None:
-        self._processor.fault_status.hard &= ~value
+        self._processor.unit.status.hard &= ~value
 
     def read_mmfar(self) -> int:
-        return self._processor.fault_status.memory_address
+        return self._processor.unit.status.memory_address
 
     def read_bfar(self) -> int:
-        return self._processor.fault_status.bus_address
+        return self._processor.unit.status.bus_address
 
     def read_mpu_type(self) -> int:
         return 8 << 8
@@ -301,7 +301,7 @@ class SystemControlSpace(RegisterBlock):
 
     def write_fpccr(self, value: int) -> None:
         self.stored[0xF34] = value & (_ASPEN | _LSPEN)
-        self._processor.frames.automatic_state = bool(value & _ASPEN)
+        self._processor.native.shared.automatic_state = bool(value & _ASPEN)
 
     def read_mvfr0(self) -> int:
         return 0x10110021 if self._processor.cortex == 4 else 0

@@ -40,6 +40,9 @@ class Engine:
         self._uc: Any = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
         self._uc.ctl_set_cpu_model(_MODELS[cortex])
         self._raw_stores: list[tuple[Memory, int, bytes]] = []
+        self._hook_guarded_stores()
+
+    def _hook_guarded_stores(self) -> None:
         self._uc.hook_add(unicorn.UC_HOOK_MEM_WRITE_PROT, self._on_guarded_store)
 
     def map_bus(self) -> None:
@@ -52,9 +55,11 @@ class Engine:
                 )
         for first, pages, start, peripheral in self._runs_of_pages():
             address = first * PAGE_SIZE_BYTES
-            reader = self._reader(peripheral, address - start, address)
-            writer = self._writer(peripheral, address - start, address)
-            self._uc.mmio_map(address, pages * PAGE_SIZE_BYTES, reader, None, writer, None)
+            self._map_peripheral(address, pages * PAGE_SIZE_BYTES, peripheral, address - start)
+
+    def _map_peripheral(self, address: int, size_bytes: int, peripheral: Peripheral, shift: int) -> None:
+        reader, writer = self._reader(peripheral, shift), self._writer(peripheral, shift)
+        self._uc.mmio_map(address, size_bytes, reader, None, writer, None)
 
     def _runs_of_pages(self) -> list[tuple[int, int, int, Peripheral]]:
         """(first page, pages, start address, peripheral) of pages in a row that belong together."""
@@ -120,29 +125,34 @@ class Engine:
     # ---- stores and registers of peripherals ------------------------------------------------------------------------
 
     def _on_guarded_store(self, _uc: Any, _access: int, address: int, size: int, value: int, _user: Any) -> bool:
-        """Unicorn goes on to store the raw value, so what the memory made of it is put back afterwards."""
+        return self._store_by_rules(address, (value & ((1 << 8 * size) - 1)).to_bytes(size, "little")) is not None
+
+    def _store_by_rules(self, address: int, data: bytes) -> bytes | None:
+        """What is there then; None where no memory is. Unicorn goes on to store the raw value, so what the memory made
+        of it is put back afterwards."""
         found = self._bus.memory_at(address)
         if found is None:
-            return False
+            return None
         self._settle_stores()
         memory, offset = found
-        memory.write(offset, (value & ((1 << 8 * size) - 1)).to_bytes(size, "little"))
-        self._raw_stores.append((memory, offset, bytes(memory.view[offset : offset + size])))
-        return True
+        memory.write(offset, data)
+        stored = bytes(memory.view[offset : offset + len(data)])
+        self._raw_stores.append((memory, offset, stored))
+        return stored
 
     def _settle_stores(self) -> None:
         while self._raw_stores:
             memory, offset, data = self._raw_stores.pop()
             memory.view[offset : offset + len(data)] = data
 
-    def _reader(self, peripheral: Peripheral, shift: int, _mapped_at: int) -> Callable[[Any, int, int, Any], int]:
+    def _reader(self, peripheral: Peripheral, shift: int) -> Callable[[Any, int, int, Any], int]:
         def read(_uc: Any, offset: int, size: int, _user: Any) -> int:
             self._settle_stores()
             return int(peripheral.read(offset + shift, size)) & ((1 << 8 * size) - 1)
 
         return read
 
-    def _writer(self, peripheral: Peripheral, shift: int, _mapped_at: int) -> Callable[[Any, int, int, int, Any], None]:
+    def _writer(self, peripheral: Peripheral, shift: int) -> Callable[[Any, int, int, int, Any], None]:
         def write(_uc: Any, offset: int, size: int, value: int, _user: Any) -> None:
             self._settle_stores()
             peripheral.write(offset + shift, size, value & ((1 << 8 * size) - 1))

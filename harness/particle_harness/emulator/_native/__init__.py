@@ -1,6 +1,6 @@
 """Boundary to the C of this folder: exports ``ffi`` and ``lib``, nothing else. Only
-:mod:`particle_harness.emulator.pace` imports this."""
+:mod:`particle_harness.emulator.native_core` imports this."""
 
-from particle_harness.emulator._native._pace import ffi, lib
+from particle_harness.emulator._native._core import ffi, lib
 
 __all__ = ["ffi", "lib"]

@@ -1,0 +1,150 @@
+/* The part of an emulated Cortex-M core that is too frequent for Python: what happens before each instruction, at each
+ * access to a register of a peripheral, and at exception entry and return. It drives the Unicorn library through
+ * pointers to its functions and knows register numbers only from its owner, so it needs neither headers nor linking. */
+#ifndef PARTICLE_HARNESS_CORE_H
+#define PARTICLE_HARNESS_CORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* cdef */
+#define CORE_BRANCHES 64
+#define CORE_MEMORIES 16
+#define CORE_BREAKPOINTS 8
+#define CORE_CODE_PAGES 1048576
+
+/* Stop behind an instruction that may lift a mask: CPSIE, MSR to PRIMASK, FAULTMASK, BASEPRI. */
+#define CORE_WATCH_UNMASK 1
+/* Stop before an instruction of the floating-point unit. */
+#define CORE_WATCH_FLOATING_POINT 2
+/* Stop before the instructions in breakpoints. */
+#define CORE_WATCH_BREAKPOINTS 4
+
+/* Values of attention. */
+#define CORE_ASKED 1
+#define CORE_FLOATING_POINT 2
+#define CORE_BREAKPOINT 3
+
+/* Places in register_ids. */
+#define CORE_R0 0
+#define CORE_R12 12
+#define CORE_SP 13
+#define CORE_LR 14
+#define CORE_PC 15
+#define CORE_XPSR 16
+#define CORE_MSP 17
+#define CORE_PSP 18
+#define CORE_CONTROL 19
+#define CORE_PRIMASK 20
+#define CORE_BASEPRI 21
+#define CORE_FAULTMASK 22
+#define CORE_FPSCR 23
+#define CORE_S0 24
+#define CORE_REGISTERS 56
+
+/* A memory that code may run from, and that may hold a stack. */
+struct core_memory {
+    uint32_t start;
+    uint32_t size_bytes;
+    uint8_t *cells;
+    int32_t writable;
+};
+
+struct core;
+
+/* Registers of a peripheral: whose time passes, and what Python knows them by. */
+struct core_door {
+    struct core *core;
+    void *peripheral;
+};
+
+/* All of it may be read and written whenever the core stands still or is inside a callback. */
+struct core {
+    void *engine;
+    /* uc_emu_start, uc_emu_stop, uc_reg_read, uc_reg_write. */
+    int (*emu_start)(void *engine, uint64_t begin, uint64_t until, uint64_t timeout, size_t count);
+    int (*emu_stop)(void *engine);
+    int (*reg_read)(void *engine, int id, void *value);
+    int (*reg_write)(void *engine, int id, const void *value);
+    int32_t register_ids[CORE_REGISTERS];
+
+    /* Falls by one with each instruction and by access_cycles with each access to a register of a peripheral; the core
+     * stops when it is used up. */
+    int64_t cycles_left;
+    int32_t access_cycles;
+    /* Not 0: stop before the next instruction. Positive values say why. */
+    int32_t attention;
+    /* Look at opcodes: CORE_WATCH_... Each costs time. */
+    uint32_t watch;
+    /* The instruction that is being executed, and where the one after it would be. */
+    uint32_t address;
+    uint32_t next_address;
+    /* Targets of the last jumps; the newest before branches[branch_count % CORE_BRANCHES]. */
+    uint32_t branches[CORE_BRANCHES];
+    uint32_t branch_count;
+    uint32_t memory_count;
+    struct core_memory memories[CORE_MEMORIES];
+    /* Instructions before which the core stops, except the first one of a run where it is `passing`. */
+    uint32_t breakpoint_count;
+    uint32_t breakpoints[CORE_BREAKPOINTS];
+    uint32_t passing;
+
+    /* How the last run ended: the number from the interrupt hook or -1; kind (uc_mem_type) or -1 and address of an
+     * access to nothing; the library's error; whether this file stopped it. */
+    int32_t interrupt;
+    int32_t unmapped_kind;
+    uint32_t unmapped_address;
+    int32_t error;
+    int32_t stopped;
+    /* Registers after it. */
+    uint32_t pc;
+    uint32_t xpsr;
+    uint32_t control;
+    uint32_t primask;
+    uint32_t basepri;
+    uint32_t faultmask;
+
+    /* CCR.STKALIGN and FPCCR.ASPEN. */
+    int32_t align_to_8;
+    int32_t automatic_state;
+    /* A stack frame went where code has run. */
+    int32_t code_written;
+    uint32_t exception_return;
+    uint32_t frame[26];
+    /* Not 0 for each page that code has run from, by its number. */
+    uint8_t code_pages[CORE_CODE_PAGES];
+};
+
+/* Hooks, in the library's own types (uc_cb_hookcode_t, uc_cb_hookintr_t, uc_cb_eventmem_t). */
+void core_before_instruction(void *engine, uint64_t address, uint32_t size_bytes, void *core);
+void core_on_interrupt(void *engine, uint32_t number, void *core);
+_Bool core_on_unmapped(void *engine, int kind, uint64_t address, int size_bytes, int64_t value, void *core);
+
+/* Accesses to a door (uc_cb_mmio_read_t, uc_cb_mmio_write_t). */
+uint64_t core_read(void *engine, uint64_t offset, unsigned size_bytes, void *door);
+void core_write(void *engine, uint64_t offset, unsigned size_bytes, uint64_t value, void *door);
+
+/* Execute from pc until something stops it, and fill in how that was. */
+void core_run(struct core *core);
+/* Read pc, xpsr, control and the masks. */
+void core_sample(struct core *core);
+uint32_t core_register(struct core *core, int place);
+void core_set_register(struct core *core, int place, uint32_t value);
+
+/* Exception entry: the stack pointer moves and exception_return is set in any case; gives 1 when a memory took the
+ * frame, else 0. */
+int core_push_frame(struct core *core, uint32_t return_address, int from_thread);
+/* Handler mode on the main stack, at the handler's first instruction. */
+void core_enter_handler(struct core *core, uint32_t number, uint32_t exception_return, uint32_t handler);
+/* Exception return: put the frame of that EXC_RETURN into frame; gives 1 when a memory had it, else 0. */
+int core_read_frame(struct core *core, uint32_t exception_return);
+/* Registers as in frame, stack pointer behind it. */
+void core_pop_frame(struct core *core, uint32_t exception_return);
+/* end of cdef */
+
+/* Python's part of an access; cycles_left is what the core has after it. */
+uint32_t core_read_peripheral(int64_t cycles_left, uint32_t offset, uint32_t size_bytes, void *peripheral);
+void core_write_peripheral(
+    int64_t cycles_left, uint32_t offset, uint32_t size_bytes, uint32_t value, void *peripheral);
+
+#endif

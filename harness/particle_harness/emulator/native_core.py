@@ -1,0 +1,182 @@
+"""The boundary to ``_native/core.c``: virtual time of a core while it executes, the reasons for which it stops between
+two instructions, and its exception frames.
+
+Unicorn 2.1 offers no way to end a run from inside a register access: ``emu_stop`` there repeats the store, a time-out
+or another thread leaves a stale program counter, and ``count=`` cannot be changed while it runs. A code hook may stop
+it exactly, so a few lines of C are the hook: they count down, and look whether somebody wants attention.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from types import TracebackType
+from typing import Any, Protocol
+
+import unicorn
+from unicorn import arm_const as arm
+from unicorn.unicorn_py3.unicorn import uclib
+
+from particle_harness.emulator._native import ffi, lib
+from particle_harness.swd.bus import PAGE_SIZE_BYTES, Memory
+
+ASKED: int = lib.CORE_ASKED
+FLOATING_POINT: int = lib.CORE_FLOATING_POINT
+BREAKPOINT: int = lib.CORE_BREAKPOINT
+WATCH_UNMASK: int = lib.CORE_WATCH_UNMASK
+WATCH_FLOATING_POINT: int = lib.CORE_WATCH_FLOATING_POINT
+WATCH_BREAKPOINTS: int = lib.CORE_WATCH_BREAKPOINTS
+MAX_BREAKPOINTS: int = lib.CORE_BREAKPOINTS
+_PAGE_SHIFT = PAGE_SIZE_BYTES.bit_length() - 1
+_REGISTER_IDS = (
+    *(arm.UC_ARM_REG_R0 + n for n in range(13)), arm.UC_ARM_REG_SP, arm.UC_ARM_REG_LR, arm.UC_ARM_REG_PC,
+    arm.UC_ARM_REG_XPSR, arm.UC_ARM_REG_MSP, arm.UC_ARM_REG_PSP, arm.UC_ARM_REG_CONTROL, arm.UC_ARM_REG_PRIMASK,
+    arm.UC_ARM_REG_BASEPRI, arm.UC_ARM_REG_FAULTMASK, arm.UC_ARM_REG_FPSCR,
+    *(arm.UC_ARM_REG_S0 + n for n in range(32)),
+)  # fmt: skip
+
+
+class Door(Protocol):
+    """Registers of a peripheral, as the core reaches them. ``cycles_left``: of the core's run, after the access."""
+
+    def raised(self, error: BaseException) -> None:
+        """Keep what the other methods raised until the run has ended."""
+        ...
+
+    def read(self, cycles_left: int, offset: int, size_bytes: int) -> int:
+        """Value there."""
+        ...
+
+    def write(self, cycles_left: int, offset: int, size_bytes: int, value: int) -> None:
+        """Store there."""
+        ...
+
+
+class Owner(Protocol):
+    """Whose core it is."""
+
+    def raised(self, error: BaseException) -> None:
+        """Keep what a callback raised until the run has ended."""
+        ...
+
+    def store_guarded(self, address: int, data: bytes) -> bool:
+        """A store into a memory with rules of its own; whether there is one."""
+        ...
+
+
+class NativeCore:
+    """``shared`` is the structure ``core`` of ``_native/core.h``, whose fields the owner may read and write whenever
+    the engine stands or is in a callback."""
+
+    def __init__(self, engine: Any, owner: Owner, access_cycles: int) -> None:
+        self._engine = engine
+        self._kept: list[Any] = []
+        self.shared = core = ffi.new("struct core *")
+        core.engine = ffi.cast("void *", ctypes.cast(engine._uch, ctypes.c_void_p).value)  # its own handle
+        core.emu_start = ffi.cast("int (*)(void *, uint64_t, uint64_t, uint64_t, size_t)", _address(uclib.uc_emu_start))
+        core.emu_stop = ffi.cast("int (*)(void *)", _address(uclib.uc_emu_stop))
+        core.reg_read = ffi.cast("int (*)(void *, int, void *)", _address(uclib.uc_reg_read))
+        core.reg_write = ffi.cast("int (*)(void *, int, const void *)", _address(uclib.uc_reg_write))
+        core.register_ids = _REGISTER_IDS
+        core.access_cycles = access_cycles
+        core.align_to_8 = core.automatic_state = True
+        self._hook(unicorn.UC_HOOK_CODE, "core_before_instruction", core)
+        self._hook(unicorn.UC_HOOK_INTR, "core_on_interrupt", core)
+        self._hook(unicorn.UC_HOOK_MEM_UNMAPPED, "core_on_unmapped", core)
+        self._hook(unicorn.UC_HOOK_MEM_WRITE_PROT, "core_on_guarded_store", self._handle(owner))
+
+    def _handle(self, thing: object) -> Any:
+        handle = ffi.new_handle(thing)
+        self._kept.append(handle)
+        return handle
+
+    def _hook(self, kind: int, function: str, user: Any) -> None:
+        number = ctypes.c_size_t()
+        every_address = ctypes.c_uint64(1), ctypes.c_uint64(0)
+        _check(
+            uclib.uc_hook_add(
+                self._engine._uch,  # the package's own hook_add takes Python functions alone
+                ctypes.byref(number), kind, _pointer(ffi.addressof(lib, function)), _pointer(user), *every_address,
+            )
+        )  # fmt: skip
+
+    def add_memory(self, memory: Memory) -> None:
+        """Let code, stacks and frames be there."""
+        for start in (memory.start_address, *memory.aliases):
+            place = self.shared.memories[self.shared.memory_count]
+            place.start, place.size_bytes, place.writable = start, memory.size_bytes, memory.store is None
+            place.cells = ffi.cast("uint8_t *", ctypes.addressof(memory.buffer))
+            self.shared.memory_count += 1
+
+    def add_door(self, address: int, size_bytes: int, door: Door) -> None:
+        """Map registers."""
+        place = ffi.new("struct core_door *", {"core": self.shared, "peripheral": self._handle(door)})
+        self._kept.append(place)
+        read, write = ffi.addressof(lib, "core_read"), ffi.addressof(lib, "core_write")
+        _check(
+            uclib.uc_mmio_map(
+                self._engine._uch,  # as above
+                address, size_bytes, _pointer(read), _pointer(place), _pointer(write), _pointer(place),
+            )
+        )  # fmt: skip
+
+    def run(self) -> None:
+        """Execute from the program counter until something stops it; ``shared`` says what."""
+        lib.core_run(self.shared)
+
+    def sample(self) -> None:
+        """Read into ``shared`` the registers that a run leaves there."""
+        lib.core_sample(self.shared)
+
+    def set_breakpoints(self, addresses: set[int]) -> None:
+        """Stop before these instructions, while somebody watches for breakpoints."""
+        self.shared.breakpoint_count = len(addresses)
+        for n, address in enumerate(sorted(addresses)):
+            self.shared.breakpoints[n] = address
+
+    def code_ran_in(self, address: int, size_bytes: int) -> bool:
+        """Whether instructions from those bytes, or from the page before them, have been executed."""
+        pages = self.shared.code_pages
+        first, last = (address >> _PAGE_SHIFT) - 1, address + size_bytes - 1 >> _PAGE_SHIFT
+        return any(pages[page] for page in range(max(first, 0), last + 1))
+
+    def last_branches(self) -> list[int]:
+        """Targets of the last jumps, the newest last."""
+        count, kept = self.shared.branch_count, lib.CORE_BRANCHES
+        return [self.shared.branches[n % kept] for n in range(max(0, count - kept), count)]
+
+
+def _address(function: Any) -> int:
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
+def _pointer(place: Any) -> ctypes.c_void_p:
+    return ctypes.c_void_p(int(ffi.cast("uintptr_t", place)))
+
+
+def _check(status: int) -> None:
+    if status != unicorn.UC_ERR_OK:
+        raise unicorn.UcError(status)
+
+
+def _keep(_kind: type[BaseException], error: BaseException, traceback: TracebackType) -> None:
+    """No exception can pass through C: whoever runs the core raises it afterwards."""
+    ffi.from_handle(traceback.tb_frame.f_locals["handle"]).raised(error)
+
+
+@ffi.def_extern(onerror=_keep)  # type: ignore[untyped-decorator]
+def core_read_peripheral(cycles_left: int, offset: int, size_bytes: int, handle: Any) -> int:
+    """Python's part of a read."""
+    return int(ffi.from_handle(handle).read(cycles_left, offset, size_bytes))
+
+
+@ffi.def_extern(onerror=_keep)  # type: ignore[untyped-decorator]
+def core_write_peripheral(cycles_left: int, offset: int, size_bytes: int, value: int, handle: Any) -> None:
+    """Python's part of a write."""
+    ffi.from_handle(handle).write(cycles_left, offset, size_bytes, value)
+
+
+@ffi.def_extern(onerror=_keep)  # type: ignore[untyped-decorator]
+def core_on_guarded_store(_engine: Any, _kind: int, address: int, size_bytes: int, value: int, handle: Any) -> bool:
+    """Store into a memory that takes stores in its own way."""
+    data = (value & ((1 << 8 * size_bytes) - 1)).to_bytes(size_bytes, "little")
+    return bool(ffi.from_handle(handle).store_guarded(address, data))
