@@ -653,6 +653,16 @@ class StepTimeoutError(StationError):
         self.limit_s = limit_s
 
 
+class LabelMismatchError(StationError):
+    """The label that was scanned is not that of the unit, ``expected``; ``actual`` is the name that it says, None: it
+    says none, or only its secret differs."""
+
+    def __init__(self, message: str, *, expected: str, actual: str | None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.expected = expected
+        self.actual = actual
+
+
 class BillingUnprovenError(StationError):
     """The gate's ``verdict`` on a unit is not what its strategy promises: ``missing`` evidence, or what proves a start
     in ``started_by``."""

@@ -34,6 +34,7 @@ from particle_dev.station.bench import Bench
 from particle_dev.station.engine import Station
 from particle_dev.station.events import StationEvent
 from particle_dev.station.guard import StationGuard
+from particle_dev.station.label_scans import LabelScans
 from particle_dev.station.operator_lines import OperatorLines
 from particle_dev.station.recipe import Recipe, load_recipe
 from particle_dev.station.record_keeping import RecordKeeper, pending_folders, sync
@@ -114,7 +115,7 @@ def run(
 
     No board boots its new application, unless the recipe's strategy is A, with --may-connect. Exit status 0: every
     slot passed; 6: one was empty. --watch reads standard input: Enter begins in all slots, a slot's name there, a
-    label's text where its board is; "unlock SLOT", "end".
+    label's text where its board is; "unlock SLOT", "end". Recipes that scan labels back read the scans there, too.
     """
     if not watch and (start_by or most_units):
         raise click.UsageError("--start and --units go with --watch.")
@@ -148,7 +149,8 @@ def run(
             health = HealthFile(site, bench.name)
             by = StartBy(start_by or StartBy.INSERTION)
             arrivals = _arrivals(bench, by) if watch else None
-            _listen(OperatorLines(arrivals, [s.name for s in bench.slots], by, health), page)
+            scans = LabelScans() if recipe.label is not None and recipe.label.scan_back else None
+            _listen(OperatorLines(arrivals, [s.name for s in bench.slots], by, health, scans), page)
             work = Station(
                 recipe,
                 bench,
@@ -163,6 +165,7 @@ def run(
                 most_units=most_units,
                 health=health,
                 golden=table.golden,
+                scans=scans,
             )
             _catch_up(keeper, folder, None)
             try:
@@ -185,8 +188,8 @@ def _arrivals(bench: Bench, start_by: StartBy) -> Arrivals:
 
 
 def _listen(lines: OperatorLines, page: StationPage | None) -> None:
-    """Operators are heard on standard input, where there is one, of a continuous run; and on the page."""
-    if lines.begins_by_hand and sys.stdin is not None and not sys.stdin.closed:
+    """Operators are heard on standard input, where there is one and they have something to say; and on the page."""
+    if (lines.begins_by_hand or lines.takes_labels) and sys.stdin is not None and not sys.stdin.closed:
         lines.listen(sys.stdin, lambda answer: click.echo(answer, err=True))
     if page is not None:
         page.listen(lines)

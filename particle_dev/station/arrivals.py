@@ -63,11 +63,13 @@ class PollingByTheWall:
 
 @dataclass(slots=True)
 class _Port:
-    """What is known of one slot. ``left_as``: what stood in it when its last unit was finished."""
+    """What is known of one slot. ``begun_with``: what stood in it when its last unit began; ``left_as``: when that was
+    finished."""
 
     slot: Slot
     device: Device | None = None
     gone_since_s: float | None = None
+    begun_with: Device | None = None
     left_as: Device | None = None
     passed: bool = False
     is_idle: bool = False
@@ -137,18 +139,21 @@ class Arrivals:
                         return None
                     start = self._due(port)
                     if start is not None:
-                        port.wanted, port.expected = False, None
+                        port.wanted, port.expected, port.begun_with = False, None, start.device
                         return start
                     self._changed.wait()
             finally:
                 port.is_idle = False
 
-    def finished(self, slot: str, *, passed: bool) -> None:
-        """The slot's unit is done, and stands as it is now."""
+    def finished(self, slot: str, unit: str | None = None, *, passed: bool) -> None:
+        """The slot's unit is done, and stands as it is now. Another board than the one that began, or ``unit``, was put
+        in at its last steps, and is still to begin."""
         self._look()
         with self._changed:
             port = self._ports[slot]
-            port.left_as, port.passed = port.device, passed
+            began = port.begun_with.device_id if port.begun_with else None
+            is_another = port.device is not None and began is not None and port.device.device_id not in (began, unit)
+            port.left_as, port.passed = None if is_another else port.device, passed
 
     def device(self, slot: str) -> Device | None:
         """What the last look found in a slot."""

@@ -9,7 +9,7 @@ from particle_dev.cloud.device_state import DeviceEventType
 from particle_dev.cloud.strategies import Act, Strategy
 from particle_dev.connectivity.board import Board
 from particle_dev.connectivity.engine import ConnectivityTest, error_of
-from particle_dev.connectivity.outcome import ConnectivityVerdict, StageEvent, StageStatus
+from particle_dev.connectivity.outcome import ConnectivityVerdict, StageEvent, StageProgress, StageStatus
 from particle_dev.connectivity.plan import ConnectivityOptions, make_plan
 from particle_dev.connectivity.record import result_data
 from particle_dev.connectivity.stages import SPECS
@@ -58,7 +58,9 @@ def _test(
     if station.budget is not None:
         station.budget.spend(plan.cost, booked_at)
 
-    def on_event(_event: StageEvent) -> None:
+    def on_event(event: StageEvent) -> None:
+        if not isinstance(event, StageProgress):
+            run.log(STEP, event)
         run.check_stop(STEP, limit_s)
 
     with Board(run.slot.host, device, station.permissions) as board:
@@ -74,6 +76,8 @@ def _test(
         try:
             result = test.run()
         finally:
+            for message in board.log:
+                run.log(STEP, f"{message.at_s:.3f} s: {message.category} {message.level} {message.text}")
             if test.first_connected_at is not None:
                 statement = "connectivity test, strategy A"
                 run.guard.remember(DeviceEventType.CONNECTED, test.first_connected_at, statement=statement)

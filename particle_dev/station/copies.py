@@ -81,6 +81,7 @@ def copy_modules(run: Run, plan: FlashPlan, device: Device, evidence: JsonObject
         arrived = yield from copies(host, device, plan, installs)
 
     for event in events():
+        run.log("copy", event)
         run.erased |= isinstance(event, BrakeSet | SectorErased | BlockWritten)
         if isinstance(event, BlockWritten):
             run.progress("copy", event.file_name, event.done_bytes, event.total_bytes)

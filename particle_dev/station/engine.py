@@ -32,6 +32,7 @@ from particle_dev.station.events import EventType, JsonObject, StationEvent, Ver
 from particle_dev.station.fold import fold
 from particle_dev.station.guard import WITHOUT_CLOUD, StationGuard
 from particle_dev.station.journal import JOURNAL_NAME, Journal
+from particle_dev.station.label_scans import LabelScans
 from particle_dev.station.lease import Leases
 from particle_dev.station.recipe import Recipe
 from particle_dev.station.record_keeping import RecordKeeper
@@ -55,7 +56,7 @@ class Station:
 
     With ``arrivals`` the run is continuous: one unit after the other in each slot, until ``arrivals`` ends or
     ``most_units`` are finished. ``health`` keeps how the slots do, and which are locked; ``golden`` are Device IDs of
-    units that are known to be good.
+    units that are known to be good. ``scans`` is where scanned labels come in, for recipes that ask for them.
 
     ``show`` gets every event, in the order of the journal, from several threads but never at the same time. Raises
     JournalError when the folder cannot be written or belongs to a run with another recipe or bench, FirmwareStoreError
@@ -77,6 +78,7 @@ class Station:
         most_units: int | None = None,
         health: HealthFile | None = None,
         golden: frozenset[str] = frozenset(),
+        scans: LabelScans | None = None,
     ) -> None:
         self._keeper = keeper or RecordKeeper(StationKey(platformdirs.user_data_path("particle-dev")))
         self.records_away: RecordsAwayError | None = None
@@ -93,6 +95,7 @@ class Station:
         self._finished_units = 0
         self._health = health
         self._golden = golden
+        self._scans = scans or LabelScans()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._events: list[StationEvent] = []
@@ -150,6 +153,7 @@ class Station:
             self._stopping.is_set,
             self._guard,
             self._folder,
+            self._scans,
         )
         works = [
             SlotWork(s, context, self._emitter(s), self._events_until_now, self._run_id, self._health, self._golden)

@@ -66,10 +66,12 @@ class LabelLayout:
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """Whether a scan is what the label should say; ``message`` tells, without any secret."""
+    """Whether a scan is what the label should say; ``message`` tells, without any secret. ``scanned``: the name of a
+    device that it says, None: it says none."""
 
     matches: bool
     message: str
+    scanned: str | None = None
 
 
 def encode(text: Secret[str], symbology: Symbology) -> Grid:
@@ -183,7 +185,7 @@ def compare_scan(content: LabelContent, scanned: str) -> ScanResult:
     """Hold what a scanner read against what the label should say. Space around it, and line ends, do not count."""
     text = visible(scanned).strip()
     if Secret(text) == content.coded():
-        return ScanResult(True, f"the label says {content.identifier.value}")
+        return ScanResult(True, f"the label says {content.identifier.value}", content.identifier.value)
     if not text:
         return ScanResult(False, "nothing was scanned")
     found = _read(text)
@@ -191,10 +193,14 @@ def compare_scan(content: LabelContent, scanned: str) -> ScanResult:
         return ScanResult(False, f"this is another code, of {len(text)} characters")
     identifier, has_secret = found
     if identifier != content.identifier:
-        return ScanResult(False, f"the label says {identifier.value}, the unit is {content.identifier.value}")
+        message = f"the label says {identifier.value}, the unit is {content.identifier.value}"
+        return ScanResult(False, message, identifier.value)
+    name = identifier.value
     if content.mobile_secret is None:
-        return ScanResult(False, "the label holds more than it should")
-    return ScanResult(False, "the mobile secret differs" if has_secret else "the label lacks the mobile secret")
+        what = "and holds more than it should" if has_secret else "but spells it differently"
+        return ScanResult(False, f"the label says {name}, {what}", name)
+    what = "but its mobile secret differs" if has_secret else "but lacks the mobile secret"
+    return ScanResult(False, f"the label says {name}, {what}", name)
 
 
 def _read(text: str) -> tuple[Identifier, bool] | None:

@@ -12,6 +12,7 @@ from typing import TextIO
 from particle_dev.errors import StationError
 from particle_dev.station.arrivals import Arrivals, StartBy
 from particle_dev.station.instructions import N_
+from particle_dev.station.label_scans import LabelScans
 from particle_dev.station.slot_health import HealthFile, unlocked
 
 
@@ -30,6 +31,9 @@ class AnswerId(StrEnum):
     NO_SLOT = "no_slot"
     NOT_UNLOCKED = "not_unlocked"
     ONE_ROUND = "one_round"
+    SCAN_LABEL = "scan_label"
+    LABEL_READ = "label_read"
+    NONE_ASKED = "none_asked"
 
 
 ANSWER_TEXTS: Mapping[AnswerId, str] = MappingProxyType(
@@ -48,6 +52,9 @@ ANSWER_TEXTS: Mapping[AnswerId, str] = MappingProxyType(
         AnswerId.UNLOCKED: N_("slot {what} is back in use"),
         AnswerId.NO_SLOT: N_("there is no slot {what}"),
         AnswerId.NOT_UNLOCKED: "{what}",
+        AnswerId.SCAN_LABEL: N_("slot {what}: now scan its label"),
+        AnswerId.LABEL_READ: N_("the label of slot {what} was read"),
+        AnswerId.NONE_ASKED: N_("no label is asked for now"),
         AnswerId.ONE_ROUND: N_("this run takes the boards that are in the slots, once; it began by itself"),
     }
 )
@@ -60,6 +67,8 @@ _GOOD = frozenset(
         AnswerId.PUT_IN,
         AnswerId.ENDING,
         AnswerId.UNLOCKED,
+        AnswerId.SCAN_LABEL,
+        AnswerId.LABEL_READ,
     }
 )
 
@@ -85,6 +94,8 @@ class OperatorLines:
     """Carries out what operators say, whoever carries it here; from any thread.
 
     ``arrivals`` None: a run of one round, in which nothing is begun by hand. ``health`` None: no slot is ever locked.
+    ``scans`` None: no label is ever asked for. While one is, what is scanned is that label; a slot that is named before
+    begins by the label, or is asked for its label first.
     """
 
     def __init__(
@@ -93,11 +104,19 @@ class OperatorLines:
         slots: Iterable[str],
         start_by: StartBy,
         health: HealthFile | None,
+        scans: LabelScans | None = None,
     ) -> None:
         self._arrivals = arrivals
         self._slots = tuple(slots)
         self._start_by = start_by
         self._health = health
+        self._scans = scans
+        self._slot_is_named = False
+
+    @property
+    def takes_labels(self) -> bool:
+        """Whether labels of units are scanned back."""
+        return self._scans is not None
 
     @property
     def begins_by_hand(self) -> bool:
@@ -140,18 +159,34 @@ class OperatorLines:
 
     def scan(self, text: str) -> Answer:
         """The name of a slot, or the text of a label."""
+        if self._scans is not None and (answer := self._scan_back(self._scans, text)):
+            return answer
         if self._arrivals is None:
-            return Answer(AnswerId.ONE_ROUND)
+            return Answer(AnswerId.NONE_ASKED if self.takes_labels else AnswerId.ONE_ROUND)
+        return self._begin(self._arrivals, text)
+
+    def _scan_back(self, scans: LabelScans, text: str) -> Answer | None:
+        said = text.strip()
+        # A slot may be named "slot1": the whole text comes first.
+        named = next((n for n in (said, said.removeprefix("slot").strip(" :")) if n in self._slots), None)
+        if named is not None and scans.turn_to(named):
+            self._slot_is_named = False
+            return Answer(AnswerId.SCAN_LABEL, named)
+        asked = scans.offer(text) if named is None and not self._slot_is_named else None
+        return Answer(AnswerId.LABEL_READ, asked) if asked is not None else None
+
+    def _begin(self, arrivals: Arrivals, text: str) -> Answer:
         name = text.strip()
         if name in self._slots and self._start_by is not StartBy.SCAN:
-            return Answer(AnswerId.BEGINS if self._arrivals.start(name) else AnswerId.AT_WORK, name)
-        found = self._arrivals.scan(text)
+            return Answer(AnswerId.BEGINS if arrivals.start(name) else AnswerId.AT_WORK, name)
+        found = arrivals.scan(text)
+        self._slot_is_named = False
         if found is None:
             return Answer(AnswerId.NO_LABEL)
         if found not in self._slots:
             return Answer(AnswerId.PUT_IN, found)
-        is_name = name.rsplit(maxsplit=1)[-1] == found
-        return Answer(AnswerId.SCAN_BOARD if is_name else AnswerId.BEGINS, found)
+        self._slot_is_named = name.rsplit(maxsplit=1)[-1] == found
+        return Answer(AnswerId.SCAN_BOARD if self._slot_is_named else AnswerId.BEGINS, found)
 
     def unlock(self, name: str) -> Answer:
         """Put a locked slot back into use."""

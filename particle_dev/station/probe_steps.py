@@ -215,6 +215,7 @@ class ProbeWork:
         for event in carry_out_swd(
             self.session, plan, permissions=NOTHING, save_backup=self.backup.save, read_back=True
         ):
+            run.log("probe_flash", event)
             if isinstance(event, ChangesBegin):
                 run.erased = True
             elif isinstance(event, PieceProven):

@@ -15,11 +15,23 @@ from particle_dev.cloud.strategy_order import SAFE_ORDER, STATION_ACTS, STATION_
 from particle_dev.connectivity.measurements import MEASURED, Limit
 from particle_dev.connectivity.plan import ConnectivityOptions
 from particle_dev.connectivity.stages import Stage
+from particle_dev.station.label_choice import LabelChoice, read_label
 from particle_dev.station.policy import RetryPolicy, SlotRules, read_retries, read_slot_rules
 from particle_dev.toml_file import TomlFile, TomlTable, suggestion
 
 _IN_THE_CLOUD = (Act.TAKE_BASELINE, Act.IMPORT, Act.CONNECT, Act.DISCONNECT, Act.UNCLAIM, Act.GATE)
-_TABLES = ("recipe", "firmware", "limits", "cloud", "probe", "test_account", "connectivity", "retries", "slots")
+_TABLES = (
+    "recipe",
+    "firmware",
+    "limits",
+    "cloud",
+    "probe",
+    "test_account",
+    "connectivity",
+    "retries",
+    "slots",
+    "label",
+)
 _SHA256 = re.compile("[0-9A-Fa-f]{64}")
 
 
@@ -58,6 +70,8 @@ class Limits:
     """Strategy A with [connectivity]: all stages; a first registration takes up to 20 minutes."""
     gate_s: float = 600.0
     """Until somebody has unplugged the unit, where the bench cannot switch its power, and the record has settled."""
+    label_s: float = 300.0
+    """Recipes whose labels are scanned back: from the moment when the label is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +138,8 @@ class Recipe:
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     slot_rules: SlotRules | None = None
     """When a slot is taken out of use; None: never."""
+    label: LabelChoice | None = None
+    """The label that each unit gets; None: none."""
 
     @property
     def acts(self) -> tuple[Act, ...]:
@@ -196,6 +212,7 @@ def load_recipe(path: Path) -> Recipe:
         connectivity=_connectivity(root, strategy),
         retries=read_retries(root),
         slot_rules=read_slot_rules(root),
+        label=read_label(root),
     )
 
 

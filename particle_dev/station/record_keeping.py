@@ -18,6 +18,7 @@ from pathlib import Path
 import filelock
 
 from particle_dev.errors import JournalError, RecordsAwayError
+from particle_dev.station.attaching import ATTACHMENTS_NAME
 from particle_dev.station.fold import fold
 from particle_dev.station.journal import JOURNAL_NAME, LOCK_NAME, read_journal
 from particle_dev.station.record_rows import OF_THE_RUN, Attachment
@@ -27,7 +28,6 @@ from particle_dev.station.station_key import StationKey
 from particle_dev.whole_file import write_whole
 
 PENDING_NAME = "records-pending.json"
-ATTACHMENTS_NAME = "attachments"
 _JOURNAL_TYPE = "application/jsonl"
 
 

@@ -14,6 +14,7 @@ from particle_dev.flash.store import FirmwareStore
 from particle_dev.station.bench import Slot
 from particle_dev.station.events import JsonObject
 from particle_dev.station.guard import WITHOUT_CLOUD, StationGuard, UnitGuard
+from particle_dev.station.label_scans import LabelScans
 from particle_dev.station.observations import Observations
 from particle_dev.station.recipe import Limits, Recipe
 from particle_dev.station.run_record import UnitRecord
@@ -32,6 +33,8 @@ class UnitContext:
     guard: StationGuard = WITHOUT_CLOUD
     folder: Path = field(default_factory=Path)
     """Of the run."""
+    scans: LabelScans = field(default_factory=LabelScans)
+    """Of labels, for recipes that ask for them."""
 
 
 class Run(Protocol):
@@ -48,6 +51,8 @@ class Run(Protocol):
     parked: JsonObject | None
     probed_id: str | None
     """Device ID that a debug probe has read."""
+    serial_number: str | None
+    """As the unit told it."""
 
     @property
     def limits(self) -> Limits:
@@ -56,6 +61,14 @@ class Run(Protocol):
 
     def now(self) -> datetime:
         """UTC in this slot."""
+        ...
+
+    def check_stopped(self) -> None:
+        """Raise StationStoppedError when the station is to end."""
+        ...
+
+    def log(self, step: str, event: object) -> None:
+        """Keep an event, or a line of text, in the log of a step, which is attached to the unit."""
         ...
 
     def check_stop(self, step: str, limit_s: float) -> None:

@@ -118,7 +118,7 @@ class SlotWork:
                 arrivals.finished(self.slot.name, passed=False)
                 continue
             verdict = self._unit(context)
-            arrivals.finished(self.slot.name, passed=verdict is Verdict.PASS)
+            arrivals.finished(self.slot.name, self.end.unit, passed=verdict is Verdict.PASS)
             self._ask_for("removal" if arrivals.device(self.slot.name) else "board")
             if verdict is not None:
                 finished(verdict)

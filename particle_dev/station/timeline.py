@@ -45,6 +45,7 @@ _KINDS = {
     "disconnect": "connect",
     "unclaim": "look",
     "gate": "look",
+    "label": "look",
 }
 _KIND_LABELS = {
     "look": "identify, check, plan, ask the cloud",

@@ -41,7 +41,8 @@ from particle_dev.errors import (
 )
 from particle_dev.flash.board_modules import ModuleFile
 from particle_dev.flash.plan import FlashPlan
-from particle_dev.station import cloud_steps, connectivity_step, usb_steps
+from particle_dev.station import cloud_steps, connectivity_step, label_step, usb_steps
+from particle_dev.station.attaching import UnitLogs
 from particle_dev.station.bench import Slot
 from particle_dev.station.copies import copy_modules
 from particle_dev.station.events import EventType, JsonObject, Verdict, error_data
@@ -94,10 +95,14 @@ class UnitRun:
     parked_at: datetime | None = None
     probed_id: str | None = None
     """Device ID that a debug probe has read."""
+    serial_number: str | None = None
+    """As the unit told it."""
     _deadline_s: float = 0.0
+    _logs: UnitLogs = field(init=False)
 
     def __post_init__(self) -> None:
         self.observed = Observations(self.slot)
+        self._logs = UnitLogs(self.context.folder, self.now)
         self.guard = UnitGuard(self.context.guard)
 
     # ---- frame -------------------------------------------------------------------------------------------------
@@ -218,6 +223,7 @@ class UnitRun:
         self._say(EventType.STEP_STARTED, {}, name)
 
         def finish(status: str, error: ParticleDevError | None) -> None:
+            self._logs.end(error)
             evidence["observed"] = [evidence_data(e) for e in self.observed.new_since(known)]
             data = {
                 "status": status,
@@ -235,14 +241,21 @@ class UnitRun:
         except ParticleDevError as error:
             finish("failed", error)
             raise
-        finish("passed", None)
+        else:
+            finish("passed", None)
+        finally:
+            self._logs.drop()
 
-    def check_stop(self, step: str, limit_s: float) -> None:
-        """Raise StationStoppedError or StepTimeoutError when the step should end."""
+    def check_stopped(self) -> None:
+        """Raise StationStoppedError when the station is to end."""
         if self.context.stopping():
             raise StationStoppedError(
                 "stopped by the operator", hint="leave the board as it is and run again with the same --out"
             )
+
+    def check_stop(self, step: str, limit_s: float) -> None:
+        """Raise StationStoppedError or StepTimeoutError when the step should end."""
+        self.check_stopped()
         if self.slot.host.clock.monotonic_s() > self._deadline_s:
             raise StepTimeoutError(
                 f"{step} took longer than {limit_s:.0f} s",
@@ -260,6 +273,7 @@ class UnitRun:
         with self._step("check", limits.check_s) as evidence:
             inventory = usb_steps.check(self, device, evidence)
         with self._step("plan", limits.check_s) as evidence:
+            label_step.require_content(self)
             plan = usb_steps.plan_modules(self, inventory, device.mode, firmware, evidence)
         with self._step("enter_dfu", limits.enter_dfu_s) as evidence:
             device = usb_steps.into_dfu_mode(self, device, evidence)
@@ -269,6 +283,12 @@ class UnitRun:
         # The recipe's order is one that the strategy allows; identify is done.
         for act in self.context.recipe.acts:
             device = self._act(act, plan, device)
+        self._label()
+
+    def _label(self) -> None:
+        if self.context.recipe.label is not None:
+            with self._step(label_step.STEP, self.limits.label_s) as evidence:
+                label_step.label(self, evidence)
 
     def _ask_cloud(self, evidence: JsonObject, files: Iterable[ModuleFile], hold: Callable[[], None]) -> None:
         cloud_steps.ask_cloud(self, evidence, hold)
@@ -345,6 +365,8 @@ class UnitRun:
                 self.probed_id = self.device_id
                 self.guard.identified(self.device_id or "", work.platform)
             with self._step("probe_plan", limits.check_s) as evidence:
+                if not choice.then_usb:
+                    label_step.require_content(self)
                 files = work.plan(firmware, context.store, evidence)
             if self.guard.asks_cloud:
                 with self._step("cloud_before", limits.cloud_s) as evidence:
@@ -361,6 +383,8 @@ class UnitRun:
                     self.leave("halted", "it stands where the debug probe halted it")
         if choice.then_usb:
             self._steps(device)
+        else:
+            self._label()
 
     def _into_dfu(self, since: datetime) -> Device:
         """The board that the probe has sent there, as USB sees it. Raises DeviceNotFoundError, DeviceModeError."""
@@ -401,6 +425,11 @@ class UnitRun:
         self.parked, self.parked_at = {"mode": mode, "power": power}, parked_at
 
     # ---- help --------------------------------------------------------------------------------------------------
+
+    def log(self, step: str, event: object) -> None:
+        """Keep an event, or a line of text, in the log of a step, which is attached to the unit."""
+        prior = self.context.prior if not self._logs.is_open else {}
+        self._logs.take(self.device_id, prior.get(self.device_id or ""), step, event)
 
     def progress(self, step: str, activity: str, done_bytes: int, total_bytes: int) -> None:
         """Tell how far a step has come."""

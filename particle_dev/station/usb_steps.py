@@ -38,7 +38,7 @@ def identify(run: Run, device: Device, evidence: JsonObject) -> FirmwareChoice:
         with ControlSession(run.slot.host, device) as session:
             evidence["connecting_stopped"] = session.stop_connecting()
             links["control request 20"] = session.device_id()
-            evidence["serial_number"] = session.serial_number()
+            evidence["serial_number"] = run.serial_number = session.serial_number()
             evidence["device_os"] = session.system_version()
             evidence["mode"] = str(session.device_mode())
     # The unit keeps the name under which its steps began.
@@ -143,6 +143,7 @@ def flash(run: Run, plan: FlashPlan, device: Device, evidence: JsonObject) -> No
     limit_s = run.limits.flash_s
     with DfuSession(run.slot.host, device) as session:
         for event in execute.flash(plan, session, run.context.store.read):
+            run.log("flash", event)
             if isinstance(event, ModuleCompared):
                 work["right_bytes"] += event.right_bytes
             elif isinstance(event, SectorErased):
@@ -160,6 +161,7 @@ def verify(run: Run, plan: FlashPlan, device: Device, evidence: JsonObject) -> N
     """Read back every byte."""
     with DfuSession(run.slot.host, device) as session:
         for event in execute.verify(plan, session, run.context.store.read):
+            run.log("verify", event)
             for module in run.modules:
                 if module["file_name"] == event.file_name:
                     module["read_back_sha256"] = event.sha256

@@ -30,6 +30,7 @@ STEP_TEXTS = {
     "connect": "boots its application, until the cloud knows of the connection; billing starts",
     "connectivity": "boots its application and tests its whole way online, stage by stage; billing starts",
     "park": "end in DFU mode, without power where the bench can switch it",
+    "label": "its label is made, and scanned back where the recipe asks for that",
     "gate": "when it has no power and the cloud's record has settled: has its billing ever started?",
 }
 """What the steps of a unit do."""

@@ -456,6 +456,24 @@ def test_reader_that_goes_away_does_not_end_the_run(release_store, bench_file, t
     process.stdout.close()
 
 
+def test_a_label_is_scanned_back_on_standard_input(release_store, bench_file, tmp_path):
+    recipe = tmp_path / "label.toml"
+    recipe.write_text(RECIPE.read_text() + "\n[label]\nscan_back = true\n")
+    command = [sys.executable, "-m", "particle_dev", "station", "run", "--recipe", str(recipe), "--json"]
+    command += ["--bench", str(bench_file("boron")), "--store", str(release_store.root), "--out", str(tmp_path / "run")]
+    command += ["--site", str(tmp_path / "site")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process:
+        for line in process.stdout:
+            event = json.loads(line)
+            if event.get("type") == "operator_message" and "then scan it" in event["data"]["message"]:
+                process.stdin.write(event["unit"] + "\n")
+                process.stdin.flush()
+        assert "the label of slot 1 was read" in process.stderr.read()
+    assert process.returncode == 0
+    assert list((tmp_path / "run" / "attachments").glob("*/label.svg"))
+
+
 def test_unusable_recipe(run, tmp_path):
     path = tmp_path / "bad.toml"
     path.write_text('[recipe]\nname = "x"\nfinnish = "dfu"\n')

@@ -1,5 +1,6 @@
 """``station teach|status|lock|unlock`` and the lines of operators. The boards are our own models."""
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -13,11 +14,13 @@ from particle_dev.cli import station_teach
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.root import root
 from particle_dev.cli.station_board import SlotBoard
+from particle_dev.errors import StationStoppedError
 from particle_dev.station.arrivals import Arrivals, StartBy
 from particle_dev.station.bench import open_bench
 from particle_dev.station.bench_file import load_bench_file
 from particle_dev.station.events import EventType
 from particle_dev.station.journal import JOURNAL_NAME, Journal
+from particle_dev.station.label_scans import LabelScans
 from particle_dev.station.operator_lines import OperatorLines
 from particle_dev.station.slot_health import HealthFile
 from particle_dev.station.slot_states import RunStates
@@ -197,6 +200,73 @@ def test_end_and_unlock(lines):
     for thread in lines.threads:
         thread.join()
     assert lines.starts == {"1": None, "left": None}
+
+
+class Labels:
+    """Slots that wait for the scan of a label, each in a thread."""
+
+    def __init__(self, *slots):
+        self.scans, self.read, self.stop = LabelScans(), {}, False
+        self.asked = threading.Semaphore(0)
+        self.threads = [threading.Thread(target=self._wait, args=(slot,)) for slot in slots]
+        for thread, slot in zip(self.threads, slots, strict=True):
+            thread.start()
+            while slot not in self.scans._queue:
+                thread.join(0.01)
+        self.asked.acquire()
+
+    def _wait(self, slot):
+        def check():
+            if self.stop:
+                raise StationStoppedError("stopped", hint="again")
+
+        with contextlib.suppress(StationStoppedError):
+            self.read[slot] = self.scans.wait(slot, 60, self.asked.release, check).reveal()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop = True
+        for thread in self.threads:
+            thread.join()
+
+
+def test_a_scan_is_of_the_slot_that_is_asked_for():
+    with Labels("1", "2") as labels:
+        operator = OperatorLines(None, ["1", "2", "3"], StartBy.INSERTION, None, labels.scans)
+        assert str(operator.carry_out("secret of one\n")) == "the label of slot 1 was read"
+        labels.asked.acquire()
+        assert str(operator.carry_out("slot 3")).startswith("no label is asked for now")
+        assert str(operator.carry_out("of two\n")) == "the label of slot 2 was read"
+        for thread in labels.threads:
+            thread.join()
+    assert labels.read == {"1": "secret of one\n", "2": "of two\n"}
+    assert str(operator.carry_out("of two")).startswith("no label is asked for now")
+
+
+def test_a_slot_that_is_named_is_asked_first():
+    with Labels("1", "2") as labels:
+        operator = OperatorLines(None, ["1", "2"], StartBy.INSERTION, None, labels.scans)
+        assert str(operator.carry_out("slot: 2")) == "slot 2: now scan its label"
+        assert labels.scans.asking == "2"
+        operator.carry_out("two")
+        labels.threads[1].join()
+    assert labels.read == {"2": "two"}
+
+
+def test_a_label_of_a_named_slot_begins_there_also_while_another_is_asked_for_its_label(lines):
+    with Labels("left") as labels:
+        operator = OperatorLines(lines.arrivals, ["1", "left"], StartBy.SCAN, None, labels.scans)
+        assert str(operator.carry_out("1")) == "slot 1: now scan its board"
+        assert str(operator.carry_out(ID)) == "slot 1 begins"
+        assert str(operator.carry_out(ID)) == "the label of slot left was read"
+
+
+def test_a_run_of_one_round_needs_no_starts():
+    operator = OperatorLines(None, ["1"], StartBy.INSERTION, None)
+    assert str(operator.carry_out("\n")).startswith("this run takes the boards")
+    assert "once" in str(operator.carry_out("end"))
 
 
 # ---- the board of slots ----------------------------------------------------------------------------------------

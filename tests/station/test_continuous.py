@@ -21,6 +21,8 @@ from particle_dev.station.engine import Station
 from particle_dev.station.events import EventType
 from particle_dev.station.fold import fold
 from particle_dev.station.journal import JOURNAL_NAME, read_journal
+from particle_dev.station.label_choice import LabelChoice
+from particle_dev.station.label_scans import LabelScans
 from particle_dev.station.policy import RetryPolicy, SlotRules
 from particle_dev.station.slot_health import HealthFile, Lock
 
@@ -245,6 +247,20 @@ def test_the_operator_pulls_the_wrong_board(shift):
     assert (str(second.verdict), len(second.attempts)) == ("pass", 2)
     assert str(second.billing.verdict) == "not_started"
     assert pulled.truth.cloud_attempts == 0
+
+
+def test_the_next_board_is_put_in_while_the_label_of_the_last_one_is_scanned(shift, ship_recipe):
+    scans = LabelScans()
+    recipe = replace(ship_recipe, label=LabelChoice(scan_back=True))
+    with shift(BORON, recipe=recipe, scans=scans, most_units=2) as line:
+        first = line.wait_for(EventType.OPERATOR_MESSAGE, "1", message="then scan it").unit
+        line.driver.take_out("1")
+        line.put_in("1", BORON | {"device_id": device_id(5)})
+        scans.offer(first)
+        second = line.wait_for(EventType.OPERATOR_MESSAGE, "1", 2, message="then scan it").unit
+        scans.offer(second)
+        line.thread.join(60)
+    assert (line.record.verdict, second) == ("pass", device_id(5))
 
 
 def test_two_boards_that_were_swapped_at_work(shift):

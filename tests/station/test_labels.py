@@ -132,8 +132,9 @@ def test_a_scan_is_held_against_the_unit(scanned, matches, message):
 
 def test_a_label_that_says_too_much_does_not_match():
     result = compare_scan(LabelContent(SERIAL), "P046ABCDEF12345 aB3^~_x/\\<&>'\"9")
-    assert (result.matches, result.message) == (False, "the label holds more than it should")
-    assert compare_scan(LabelContent(DEVICE), "E00FCE68D3A1B2C4F5061728").matches is False
+    assert (result.matches, result.message) == (False, "the label says P046ABCDEF12345, and holds more than it should")
+    result = compare_scan(LabelContent(DEVICE), "E00FCE68D3A1B2C4F5061728")
+    assert (result.matches, result.message) == (False, f"the label says {DEVICE.value}, but spells it differently")
 
 
 def test_what_cannot_be_printed_is_an_error():

@@ -42,6 +42,7 @@ STEP_WORDS: Mapping[str, str] = MappingProxyType(
         "connectivity": N_("Test connectivity"),
         "park": N_("Park"),
         "gate": N_("Prove billing"),
+        "label": N_("Scan the label"),
     }
 )
 
