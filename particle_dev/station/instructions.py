@@ -292,6 +292,7 @@ ERRORS: Mapping[str, str] = MappingProxyType(
         "DeviceNotFoundError": "check_cable",
         "DeviceAmbiguousError": ENGINEER,
         "WrongDeviceError": "wrong_board",
+        "LabelMismatchError": "wrong_label",
         "DeviceModeError": "check_cable",
         "NoWayToModeError": "remove_reject",
         "ChipLockedError": "refused",

@@ -60,7 +60,9 @@ def label(run: Run, evidence: JsonObject) -> None:
 
 def _scan(run: Run, content: LabelContent, message: str, *, again: bool = False) -> ScanResult:
     scans = run.context.scans
-    scanned = scans.wait(run.slot.name, run.limits.label_s, lambda: run.say(message), run.check_stopped, again=again)
+    scanned = scans.wait(
+        run.slot.name, run.limits.label_s, lambda: run.say(message, "scan_label"), run.check_stopped, again=again
+    )
     return compare_scan(content, scanned.reveal())
 
 

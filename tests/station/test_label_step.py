@@ -242,7 +242,7 @@ def test_a_label_with_a_secret_lies_in_no_record_and_is_its_owners_alone(tmp_pat
         serial_number=None,
         slot=SimpleNamespace(name="1"),
         limits=ship_recipe.limits,
-        say=said.append,
+        say=lambda *words: said.append(words[0]),
         check_stopped=lambda: None,
     )
     evidence = {}
