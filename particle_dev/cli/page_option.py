@@ -32,6 +32,8 @@ class PageChoice:
     def __post_init__(self) -> None:
         if self.address is None and (self.users or self.tls or self.names):
             raise click.UsageError("--page-users, --page-tls and --page-name go with --page.")
+        if self.address is not None:
+            _host_and_port(self.address)
 
 
 def page_options(command: CommandT) -> CommandT:

@@ -13,7 +13,7 @@ from particle_dev.cli.page_option import PageChoice, opened_page, page_options, 
 from particle_dev.cli.records_option import site_folder, site_option
 from particle_dev.cli.station_view import JsonView, StationView, print_summary
 from particle_dev.errors import JournalError
-from particle_dev.station.events import StationEvent, parse_timestamp
+from particle_dev.station.events import EventType, StationEvent, parse_timestamp
 from particle_dev.station.fold import fold
 from particle_dev.station.journal import JOURNAL_NAME, read_journal
 from particle_dev.transport.clock import SystemClock
@@ -66,6 +66,8 @@ def replay(
         if not as_json:
             print_summary(record, None)
         if page is not None:
+            if events[-1].type != EventType.RUN_FINISHED:
+                page.cut_short()
             stay(page)
 
 

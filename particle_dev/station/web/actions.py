@@ -79,6 +79,6 @@ routes = [
     Route("/lines", line, methods=["POST"]),
     Route("/start", start_all, methods=["POST"]),
     Route("/end", end, methods=["POST"]),
-    Route("/slots/{slot}/start", start, methods=["POST"]),
-    Route("/slots/{slot}/unlock", unlock, methods=["POST"]),
+    Route("/slots/{slot:path}/start", start, methods=["POST"]),
+    Route("/slots/{slot:path}/unlock", unlock, methods=["POST"]),
 ]

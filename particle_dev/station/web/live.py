@@ -61,6 +61,14 @@ class LiveRun:
             slots = [s for s in self._states.slots.values() if self._slot_versions.get(s.name, 1) > since]
             return self._version, [read(slot) for slot in slots]
 
+    def cut_short(self) -> None:
+        """The events are over, and not because the run has ended: what was being done was cut short."""
+        with self._states_lock:
+            self._understand()
+            self._version += 1
+            self._states.end_work()
+            self._slot_versions = dict.fromkeys(self._states.slots, self._version)
+
     def close(self) -> None:
         """Nothing more will come: whoever follows may stop."""
         self._closed.set()

@@ -70,6 +70,10 @@ class StationPage:
         """Show one event; returns at once."""
         self._live.take(event)
 
+    def cut_short(self) -> None:
+        """No more events come, though the run did not end."""
+        self._live.cut_short()
+
     def listen(self, lines: OperatorLines | None) -> None:
         """From now on what operators say there is carried out by ``lines``; None: by nobody any more."""
         self._desk.lines = lines

@@ -32,27 +32,44 @@ async def events(request: Request) -> Response:
     def may_look() -> bool:
         return context.admission.visitor(key) == visitor
 
-    stream = _frames(context, translations(language_of(request)), may_look)
+    stream = _stream(context, translations(language_of(request)), may_look)
     return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
-async def _frames(context: PageContext, texts: NullTranslations, may_look: Callable[[], bool]) -> AsyncIterator[str]:
-    live = context.live
-    seen, ticks, by_hand = 0, 0, False
-    run: JsonObject = {}
+class Follower:
+    """What one browser does not know yet. Each frame holds the slots that changed since the one before, and the run
+    where that changed; the first one everything."""
+
+    def __init__(self, context: PageContext, texts: NullTranslations) -> None:
+        self._context = context
+        self._texts = texts
+        self._seen = 0
+        self._run: JsonObject = {}
+
+    def frame(self) -> JsonObject | None:
+        """The next frame; None: nothing has changed."""
+        live, lines = self._context.live, self._context.desk.lines
+        by_hand = lines is not None and lines.begins_by_hand
+        new_run = live.look(partial(run_view, texts=self._texts, by_hand=by_hand))
+        if self._run.get("by_hand") != by_hand:
+            self._seen = 0  # It is of every slot.
+        start_by = live.look(lambda states: states.start_by)
+        read = partial(slot_view, texts=self._texts, start_by=start_by, by_hand=by_hand)
+        version, slots = live.changed(self._seen, read)
+        is_same = new_run == self._run
+        if is_same and not slots:
+            return None
+        self._seen, self._run = version, new_run
+        return {"slots": slots} | ({} if is_same else {"run": new_run})
+
+
+async def _stream(context: PageContext, texts: NullTranslations, may_look: Callable[[], bool]) -> AsyncIterator[str]:
+    follower, ticks = Follower(context, texts), 0
     # How soon a browser asks again when the station is gone, in milliseconds.
     yield "retry: 1000\n\n"
-    while not live.closed:
-        could, by_hand = by_hand, context.desk.lines is not None and context.desk.lines.begins_by_hand
-        if could != by_hand:
-            seen = 0  # It is of every slot.
-        start_by = live.look(lambda states: states.start_by)
-        read = partial(slot_view, texts=texts, start_by=start_by, by_hand=by_hand)
-        version, slots = live.changed(seen, read)
-        if version != seen or not run:
-            new_run = live.look(partial(run_view, texts=texts, by_hand=by_hand))
-            frame: JsonObject = {"slots": slots} | ({"run": new_run} if new_run != run else {})
-            run, seen = new_run, version
+    while not context.live.closed:
+        frame = follower.frame()
+        if frame is not None:
             yield f"data: {json.dumps(frame, ensure_ascii=False)}\n\n"
         elif ticks % KEEP_ALIVE_TICKS == 0:
             yield ": still there\n\n"

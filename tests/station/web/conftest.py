@@ -1,15 +1,22 @@
 """A page without a station: a context with a run that tests tell of."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 from starlette.testclient import TestClient
 
+from particle_dev.station.arrivals import Arrivals, StartBy
+from particle_dev.station.bench import open_bench
+from particle_dev.station.operator_lines import OperatorLines
+from particle_dev.station.slot_health import HealthFile
+from particle_dev.station.web.access import Role
 from particle_dev.station.web.admission import Admission
 from particle_dev.station.web.app import make_app
 from particle_dev.station.web.audit import AUDIT_NAME, AuditLog
 from particle_dev.station.web.context import PageContext
 from particle_dev.station.web.live import LiveRun
+from particle_dev.station.web.users import USERS_NAME, UserFile
 
 ADDRESS = "http://127.0.0.1:8088"
 
@@ -21,10 +28,13 @@ class Browser(TestClient):
         super().__init__(make_app(context), base_url=address, follow_redirects=False)
 
     def token(self, path="/login"):
-        return re.search(r'name="form[-_]token" (?:content|value)="(\w+)"', self.get(path).text)[1]
+        return re.search(r'name="form-token" content="(\w+)"', self.get(path, follow_redirects=True).text)[1]
 
     def act(self, path, **fields):
-        return self.post(path, json=fields, headers={"x-form-token": self.token("/")})
+        return self.post(path, json=fields, headers={"x-form-token": self.token()})
+
+    def log_in(self, token):
+        return self.post("/login", data={"token": token, "form_token": self.token()})
 
 
 @pytest.fixture
@@ -52,3 +62,34 @@ def page(context):
     """A browser at the page, on loopback without users."""
     with Browser(context) as browser:
         yield browser
+
+
+@pytest.fixture
+def clock():
+    return SimpleNamespace(now_s=1000.0)
+
+
+@pytest.fixture
+def users(site):
+    return UserFile(site / USERS_NAME)
+
+
+@pytest.fixture
+def guarded(live, site, audit, users, clock):
+    """A page where people log in; ``tokens`` by role."""
+    tokens = {role: users.add(role.word, role) for role in (Role.OPERATOR, Role.ENGINEER, Role.ADMIN)}
+    admission = Admission(audit, users, now_s=lambda: clock.now_s)
+    context = PageContext(live, admission, site)
+    return SimpleNamespace(context=context, tokens=tokens, browser=lambda: Browser(context))
+
+
+@pytest.fixture
+def arrivals():
+    """Of two slots, ``1`` and ``left``, of a bench on which nothing is."""
+    bench = open_bench("usb", slots=[{"name": "1", "port": "9-1"}, {"name": "left", "port": "9-2"}])
+    return Arrivals(SimpleNamespace(usb=SimpleNamespace(enumerate=tuple)), bench.slots, StartBy.OPERATOR)
+
+
+@pytest.fixture
+def lines(arrivals, site):
+    return OperatorLines(arrivals, ["1", "left"], StartBy.OPERATOR, HealthFile(site, "line"))

@@ -1,0 +1,118 @@
+"""``--page`` of ``station run`` and ``station replay``, and ``station page-user``."""
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from particle_dev.cli.exit_codes import ExitCode
+from particle_dev.cli.main import main
+from particle_dev.cli.root import root
+from particle_dev.station.journal import JOURNAL_NAME
+from particle_dev.station.web.live import LiveRun
+from particle_dev.station.web.server import PageServer
+
+
+@pytest.fixture
+def folder(tmp_path, mixed_journal):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / JOURNAL_NAME).write_bytes(mixed_journal.read_bytes())
+    return run
+
+
+@pytest.fixture
+def replay(folder, tmp_path):
+    """``station replay RUN --page`` in a process of its own, and the address it says."""
+    words = ["-m", "particle_dev", "station", "replay", folder, "--page", "127.0.0.1:0", "--speed", "1e9"]
+    with subprocess.Popen(
+        [sys.executable, *words, "--site", tmp_path / "site"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        yield process, process.stderr.readline().removeprefix("page: ").strip()
+        process.kill()
+
+
+def states(address):
+    with urllib.request.urlopen(f"{address}events") as stream:
+        for line in stream:
+            if line.startswith(b"data: "):
+                yield json.loads(line.removeprefix(b"data: "))
+
+
+def test_a_run_is_shown_again_in_a_browser_until_it_is_ended(replay):
+    process, address = replay
+    seen = {}
+    for frame in states(address):
+        seen |= {slot["slot"]: slot["mode"] for slot in frame["slots"]}
+        if list(seen.values()) == ["pass", "refused", "fail", "interrupted", "empty"]:
+            break
+    with urllib.request.urlopen(address) as answer:
+        assert b"<main" in answer.read()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 0
+    assert "Ctrl-C ends" in process.stderr.read()
+
+
+@pytest.fixture
+def failed(capsys):
+    def failed(*words):
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        return ended.value.code, capsys.readouterr().err
+
+    return failed
+
+
+def run_words(tmp_path, recipe):
+    out = ("--out", tmp_path / "run", "--site", tmp_path / "site")
+    return ("station", "run", "--bench", "virtual", "--recipe", recipe, *out)
+
+
+@pytest.fixture
+def recipe():
+    return Path(__file__).parents[2] / "recipes" / "ship.toml"
+
+
+def test_a_page_that_cannot_be_served_ends_the_command_before_a_board_is_touched(failed, tmp_path, recipe):
+    server = PageServer(LiveRun(), "127.0.0.1", 0, lambda port: lambda scope, receive, send: None)
+    with server:
+        code, said = failed(*run_words(tmp_path, recipe), "--page", f"127.0.0.1:{server.port}")
+    assert code == ExitCode.BAD_INPUT
+    assert "Address already in use" in said
+    assert not (tmp_path / "run" / JOURNAL_NAME).exists()
+    code, said = failed(*run_words(tmp_path, recipe), "--page", "0.0.0.0:0")
+    assert (code, "page-user add" in said) == (ExitCode.BAD_INPUT, True)
+
+
+@pytest.mark.parametrize("address", ["8088", "localhost", ":1", "127.0.0.1:x", "127.0.0.1:70000"])
+def test_addresses_that_are_none(failed, tmp_path, recipe, address):
+    code, said = failed(*run_words(tmp_path, recipe), "--page", address)
+    assert code == ExitCode.USAGE
+    assert "HOST:PORT" in said
+
+
+@pytest.mark.parametrize("words", [["--page-users", "x"], ["--page-name", "x"], ["--page-tls", "x", "y"], ["--stay"]])
+def test_what_goes_with_a_page_alone(failed, tmp_path, recipe, words):
+    code, said = failed(*run_words(tmp_path, recipe), *words)
+    assert code == ExitCode.USAGE
+    assert "--page" in said
+
+
+def test_users_come_and_go(tmp_path):
+    def call(*words):
+        return CliRunner().invoke(
+            root, ["station", "page-user", *words, "--site", str(tmp_path)], standalone_mode=False
+        )
+
+    token = call("add", "anna").stdout.strip()
+    assert token.startswith("anna.")
+    assert json.loads(call("add", "bob", "--role", "engineer", "--json").stdout)["role"] == "engineer"
+    assert call("list").stdout.split() == ["anna", "operator", "bob", "engineer"]
+    assert call("remove", "anna").stdout == "anna is shut out\n"
+    assert [json.loads(line)["name"] for line in call("list", "--json").stdout.splitlines()] == ["bob"]
+    assert "no user 'anna'" in str(call("remove", "anna").exception)

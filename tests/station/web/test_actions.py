@@ -1,0 +1,160 @@
+"""What people do on the page is done by the lines that standard input has too, and written down."""
+
+import json
+
+import pytest
+
+from particle_dev.station.arrivals import StartBy
+from particle_dev.station.operator_lines import ANSWER_TEXTS, Answer, AnswerId, OperatorLines
+from particle_dev.station.slot_health import HealthFile, Lock, SlotHealth
+from particle_dev.station.web.access import Role
+from particle_dev.station.web.actions import MOST_LINE
+from particle_dev.station.web.audit import check_audit
+
+ID = "e00fce68" + "1" * 16
+
+
+@pytest.fixture
+def acts(page, context, lines, audit):
+    context.desk.lines = lines
+
+    def act(path, **fields):
+        return page.act(path, **fields).json()
+
+    act.log = lambda: [
+        (entry["what"], entry["target"], entry["result"])
+        for entry in map(json.loads, audit.path.read_text().splitlines())
+    ]
+    return act
+
+
+def test_a_label_is_heard_and_nothing_of_it_is_kept(acts, audit):
+    said = acts("/lines", line=f"{ID.upper()} SECRET9")
+    assert said == {"text": f"Put {ID} in", "good": True, "id": "put_in"}
+    assert acts.log() == [("line", ID, "put_in")]
+    assert "SECRET9" not in audit.path.read_text()
+
+
+def test_what_is_no_label_is_not_repeated(acts, audit):
+    said = acts("/lines", line="SECRET9")
+    assert said["id"] == "no_label"
+    assert "SECRET9" not in json.dumps(said) + audit.path.read_text()
+
+
+def test_slots_begin_and_end(acts, arrivals):
+    assert acts("/start")["id"] == "none_free"
+    assert acts("/slots/1/start")["id"] == "at_work"
+    assert acts("/slots/9/start")["id"] == "no_slot"
+    assert acts("/end") == {"text": "No more units are begun", "good": True, "id": "ending"}
+    assert arrivals.ending
+    assert [what for what, _, _ in acts.log()] == ["start", "start", "start", "end"]
+
+
+def test_a_slot_is_unlocked(acts, site):
+    health = HealthFile(site, "line")
+    health.change("left", lambda _: SlotHealth(lock=Lock("engineer", "bent pin", "2026-05-04T08:00:00.000Z")))
+    assert acts("/slots/left/unlock")["id"] == "unlocked"
+    assert health.read()["left"].lock is None
+    assert acts.log() == [("unlock", "left", "unlocked")]
+
+
+def test_slots_of_any_name_can_be_reached(page, context, arrivals, site):
+    name = "a/b ü?#%"
+    context.desk.lines = OperatorLines(None, [name], StartBy.OPERATOR, HealthFile(site, "line"))
+    assert page.act("/slots/a%2Fb%20%C3%BC%3F%23%25/unlock").json()["text"] == f"Slot {name} is back in use"
+
+
+def test_without_a_run_nothing_is_done(page):
+    answer = page.act("/start")
+    assert (answer.status_code, answer.json()["good"]) == (409, False)
+
+
+def test_a_line_longer_than_any_label_is_none(acts, page):
+    assert page.act("/lines", line="x" * (MOST_LINE + 1)).status_code == 400
+    assert acts("/lines", line="x" * MOST_LINE)["id"] == "no_label"
+
+
+def test_what_cannot_be_written_down_is_not_done(page, context, lines, arrivals, audit):
+    context.desk.lines = lines
+    audit.path.parent.parent.mkdir(exist_ok=True)
+    audit.path.parent.write_text("a file where the folder belongs")
+    answer = page.act("/end")
+    assert (answer.status_code, answer.json()["good"]) == (503, False)
+    assert not arrivals.ending
+
+
+def test_answers_are_in_the_visitors_language(page, context, lines):
+    context.desk.lines = lines
+    page.cookies.set("language", "de")
+    assert page.act("/start").json()["text"] == "Kein Platz ist frei"
+
+
+def test_a_round_is_begun_by_nobody(site):
+    lines = OperatorLines(None, ["1"], StartBy.INSERTION, HealthFile(site, "line"))
+    assert not lines.begins_by_hand
+    asked = [lines.start_all(), lines.start("1"), lines.scan(ID), lines.end(), lines.carry_out("")]
+    assert {answer.id for answer in asked} == {AnswerId.ONE_ROUND}
+    assert lines.unlock("1").id is AnswerId.UNLOCKED
+
+
+@pytest.mark.parametrize("answer", list(AnswerId))
+def test_every_answer_has_words(answer):
+    assert answer in ANSWER_TEXTS
+    assert "{" not in str(Answer(answer, "1"))
+
+
+# ---- the log -----------------------------------------------------------------------------------------------------
+
+
+def write(audit, count, visitor):
+    for n in range(count):
+        with audit.act(visitor, "127.0.0.1", "start", str(n)) as act:
+            act.result = "begins"
+
+
+def test_the_log_tells_who_did_what_and_from_where(guarded, audit, lines):
+    guarded.context.desk.lines = lines
+    browser = guarded.browser()
+    browser.log_in(guarded.tokens[Role.ENGINEER])
+    browser.act("/slots/1/unlock")
+    acts, wrong = check_audit(audit.path)
+    assert wrong == ()
+    assert [(a["who"], a["role"], a["what"], a["result"]) for a in acts] == [
+        (None, "nobody", "login", "welcome engineer"),
+        ("engineer", "engineer", "unlock", "unlocked"),
+    ]
+    assert acts[1]["from"] == "testclient"
+    assert acts[1]["at"].endswith("Z")
+    assert guarded.tokens[Role.ENGINEER].partition(".")[2] not in audit.path.read_text()
+
+
+@pytest.mark.parametrize("harm", ["changed", "deleted", "added", "exchanged"])
+def test_a_log_that_was_altered_is_found(audit, harm, guarded):
+    write(audit, 5, guarded.context.admission.visitor(""))
+    lines = audit.path.read_bytes().splitlines(keepends=True)
+    assert check_audit(audit.path)[1] == ()
+    if harm == "changed":
+        lines[2] = lines[2].replace(b"begins", b"at_work")
+    elif harm == "deleted":
+        del lines[2]
+    elif harm == "added":
+        lines.insert(2, lines[1])
+    else:
+        lines[1], lines[2] = lines[2], lines[1]
+    audit.path.write_bytes(b"".join(lines))
+    assert check_audit(audit.path)[1] != ()
+
+
+def test_a_line_that_was_cut_off_is_shown_and_the_log_goes_on(audit, guarded):
+    visitor = guarded.context.admission.visitor("")
+    write(audit, 2, visitor)
+    audit.path.write_bytes(audit.path.read_bytes()[:-10])
+    write(audit, 2, visitor)
+    acts, wrong = check_audit(audit.path)
+    assert (len(acts), wrong) == (3, (2,))
+
+
+def test_what_fails_is_written_down_as_failed(audit, guarded):
+    with pytest.raises(ZeroDivisionError), audit.act(guarded.context.admission.visitor(""), "", "start") as act:
+        act.result = str(1 / 0)
+    assert check_audit(audit.path)[0][0]["result"] == "failed"
