@@ -267,6 +267,32 @@ INSTRUCTIONS: Mapping[str, Instruction] = MappingProxyType(
 )
 """By id."""
 
+_BRIEF_BY_PICTURE: Mapping[Picture, str] = MappingProxyType(
+    {
+        Picture.INSERT: N_("Insert board"),
+        Picture.REMOVE_GOOD: N_("Good tray"),
+        Picture.REMOVE_REJECT: N_("Reject tray"),
+        Picture.UNPLUG: N_("Unplug now"),
+        Picture.PRESS: N_("Press Enter"),
+        Picture.SCAN: N_("Scan label"),
+        Picture.CABLE: N_("Check cable"),
+        Picture.ENGINEER: N_("Call engineer"),
+        Picture.WAIT: N_("Wait"),
+        Picture.GOLDEN: N_("Golden unit"),
+        Picture.DONE: N_("Finished"),
+    }
+)
+_BRIEF_BY_ID: Mapping[str, str] = MappingProxyType(
+    {
+        "unplug_good": N_("Unplug: good"),
+        "unplug_reject": N_("Unplug: reject"),
+        "keep_apart": N_("Keep apart"),
+        "wrong_board": N_("Wrong board"),
+        "check_seat": N_("Check seat"),
+        "interrupted": N_("Leave in"),
+        "wait_again": N_("Try {attempt} of {attempts}"),
+    }
+)
 ENGINEER = "engineer"
 ERRORS: Mapping[str, str] = MappingProxyType(
     {
@@ -355,6 +381,11 @@ _BY_VERDICT: Mapping[str, str] = MappingProxyType(
     {"pass": "run_pass", "fail": "run_fail", "incomplete": "run_incomplete"}
 )
 _UNPLUGGED: Mapping[str, str] = MappingProxyType({"remove_good": "unplug_good", "remove_reject": "unplug_reject"})
+
+
+def brief(found: Instruction) -> str:
+    """The same in two words, for where 32 slots share a screen."""
+    return _BRIEF_BY_ID.get(found.id) or _BRIEF_BY_PICTURE[found.picture]
 
 
 def instruction(slot: SlotState, start_by: str = "insertion") -> Instruction:

@@ -7,7 +7,7 @@ from gettext import NullTranslations
 from types import MappingProxyType
 
 from particle_dev.station.events import JsonObject
-from particle_dev.station.instructions import ALT_TEXTS, N_, Instruction, instruction, run_instruction
+from particle_dev.station.instructions import ALT_TEXTS, N_, Instruction, brief, instruction, run_instruction
 from particle_dev.station.slot_states import RunStates, SlotMode, SlotState
 from particle_dev.station.wording import duration_text, name_text, platform_text
 
@@ -50,11 +50,17 @@ STEP_WORDS: Mapping[str, str] = MappingProxyType(
 _AT_WORK = (SlotMode.WORKING, SlotMode.LOCKED)
 
 
+def sentence(text: str) -> str:
+    """With a capital letter and an end; what is written within a longer text has neither."""
+    return text[:1].upper() + text[1:] + ("" if text[-1:] in ".?!。？！" else "。" if text[-1:] > "\u2e80" else ".")
+
+
 def instruction_view(found: Instruction, texts: NullTranslations) -> JsonObject:
     """What to do, in words and as a picture; ``urgency`` and ``sound`` (or None) are for machines."""
     return {
         "id": found.id,
-        "text": texts.gettext(found.text).format(**found.values),
+        "text": sentence(texts.gettext(found.text).format(**found.values)),
+        "brief": texts.gettext(brief(found)).format(**found.values),
         "picture": f"/static/pictures/{found.picture}.svg",
         "alt": texts.gettext(ALT_TEXTS[found.picture]),
         "urgency": str(found.urgency),

@@ -1,6 +1,5 @@
 """The station's page in Debian's Chromium: real stations on virtual benches, each in a process of its own."""
 
-import json
 import os
 import queue
 import re
@@ -8,12 +7,15 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import sync_playwright
+
+from particle_dev.station.web.opening import PageSettings, StationPage
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -70,6 +72,39 @@ class Visit:
 
     def foreign_requests(self):
         return [url for url in self.requests if urlsplit(url).hostname not in LOOPBACK and not url.startswith("data:")]
+
+    def frames(self):
+        """How often the stream of the page has brought something."""
+        return int(self.page.evaluate("document.body.dataset.frames || 0"))
+
+    def await_slots(self, count):
+        """The page shows so many slots, with their states."""
+        self.until(
+            "(count) => document.querySelectorAll('[data-slot] .word').length === count"
+            " && [...document.querySelectorAll('[data-slot] .word')].every((word) => word.textContent)"
+            " && [...document.images].every((picture) => picture.hidden || picture.complete)",
+            count,
+        )
+
+    def until(self, expression, argument=None):
+        """Until this is true on the page. Asked from outside: the page's policy allows no evaluation within."""
+        deadline_s = time.monotonic() + PATIENCE_MS / 1000
+        while not (value := self.page.evaluate(expression, argument)):
+            assert time.monotonic() < deadline_s, f"never true: {expression}"
+            self.page.wait_for_timeout(50)
+        return value
+
+    def modes(self):
+        """What slots do, by name."""
+        return self.page.evaluate(
+            "Object.fromEntries([...document.querySelectorAll('[data-slot]')]"
+            ".map(node => [node.dataset.slot, node.dataset.mode]))"
+        )
+
+    def await_modes(self, **wanted):
+        """Until slots, by ``s`` and their name, are in these modes."""
+        for name, mode in wanted.items():
+            self.page.wait_for_selector(f'[data-slot="{name.removeprefix("s")}"][data-mode="{mode}"]')
 
     def shot(self, name, **options):
         """A picture for people to look at."""
@@ -196,25 +231,18 @@ def station(tmp_path, particle_dev, release_store):
     return start
 
 
-@contextmanager
-def journal(folder, events):
-    """A folder with a journal of these events."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "journal.jsonl").write_text("".join(f"{event.to_json()}\n" for event in events))
-    yield folder
+@pytest.fixture
+def shown(tmp_path):
+    """Serves the page of events, from this process; more can be given to its ``handle``."""
+    with ExitStack() as opened:
 
+        def show(scene, users=None, name="run"):
+            (tmp_path / "site").mkdir(exist_ok=True)
+            (tmp_path / name).mkdir(exist_ok=True)
+            settings = PageSettings("127.0.0.1", 0, users)
+            page = opened.enter_context(StationPage(settings, tmp_path / "site", None, tmp_path / name))
+            for event in scene.events:
+                page.handle(event)
+            return page
 
-def frames(page):
-    """How often the stream of the page has brought something."""
-    return int(page.evaluate("document.body.dataset.frames || 0"))
-
-
-def slots(page):
-    """What the page shows of each slot: name, mode, word."""
-    return json.loads(
-        page.evaluate(
-            """() => JSON.stringify([...document.querySelectorAll("[data-slot]")].map((node) => ({
-            slot: node.dataset.slot, mode: node.dataset.mode,
-            word: node.querySelector(".word").textContent.trim()})))"""
-        )
-    )
+        yield show

@@ -1,24 +1,14 @@
 """The page in four languages: catalogues hold every text of the sources, whole."""
 
-import importlib.util
 import string
-import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from particle_dev.station.web.formats import duration_text, number_text, percent_text, speed_text, time_text
 from particle_dev.station.web.language import accepted
 from particle_dev.station.web.texts import LANGUAGES, LOCALES, catalogue_path, language_tag, translations
-
-NAME = "page_catalogues"
-spec = importlib.util.spec_from_file_location(NAME, Path(__file__).with_name("catalogues.py"))
-catalogues = importlib.util.module_from_spec(spec)
-sys.modules[NAME] = catalogues
-spec.loader.exec_module(catalogues)
-SAME_WORD = {"{seconds} s", "{minutes} min {seconds} s", "{hours} h {minutes} min"}
-"""What a translation may leave as it is."""
+from tests.station.web import catalogues
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +52,15 @@ def test_placeholders_are_those_of_the_source(locale):
         ids = message.id if isinstance(message.id, tuple | list) else (message.id,)
         for text in strings(message):
             assert placeholders(text) == placeholders(ids[-1]), message.id
+
+
+def test_no_language_has_the_words_of_another():
+    german, spanish, chinese = (
+        {m.id: strings(m) for m in messages(locale) if strings(m)[0] != m.id} for locale in catalogues.TRANSLATED
+    )
+    for one, other in ((german, spanish), (german, chinese), (spanish, chinese)):
+        same = {key for key in one if one[key] == other.get(key) and len(one[key][0]) > 12}
+        assert same == set()
 
 
 @pytest.mark.parametrize("locale", catalogues.TRANSLATED)

@@ -78,36 +78,40 @@
     node.querySelector(".begin").addEventListener("click", () => act(path + "start"));
     const unlock = node.querySelector(".unlock");
     if (unlock) unlock.addEventListener("click", () => act(path + "unlock"));
-    return { node, texts, progress: node.querySelector(".progress"), picture: node.querySelector("img"), mode: null, said: null };
+    return { node, texts, progress: node.querySelector(".progress"), picture: node.querySelector("img"), mode: null, said: null, room: null };
   }
 
   function showSlot(view) {
     const card = cards.get(view.slot);
     if (!card) return;
     for (const [name, field] of card.texts) {
-      let text = name === "next" ? view.do.text : view[name];
+      let text = name === "next" ? view.do.text : name === "brief" ? view.do.brief : view[name];
       if (name === "percent") text = view.percent === null ? "" : `${view.percent} %`;
       if (name === "unit" && view.unit.length > 12) {
         field.title = view.unit;
-        text = `…${view.unit.slice(-8)}`;
+        text = `…${view.unit.slice(-6)}`;
       }
       setText(field, String(text ?? ""));
     }
     const { node, progress, picture } = card;
     // So that the longest words of a language fit beside number and symbol.
-    node.style.setProperty("--fit", Math.min(1, 5.4 / Math.max(1, width(view.word))));
+    node.style.setProperty("--fit", Math.min(1, 4.9 / Math.max(1, width(view.word))));
     progress.hidden = view.percent === null;
     if (view.percent !== null) {
       progress.style.setProperty("--share", view.percent);
       progress.setAttribute("aria-valuenow", String(view.percent));
     }
     showPicture(picture, view.do);
-    card.texts.get("next").title = view.message;
     node.dataset.do = view.do.id;
     node.classList.toggle("calls", view.do.urgency === "now");
     const unlock = node.querySelector(".unlock");
     if (unlock) unlock.hidden = !view.locked;
     node.querySelector(".begin").hidden = !view.may_begin;
+    const room = [view.do.text, view.message, view.percent === null, view.step === "", view.mode].join("\n");
+    if (room !== card.room) {
+      card.room = room;
+      fit(card);
+    }
     if (card.mode !== view.mode || card.said !== view.do.id) {
       if (card.mode !== view.mode) {
         node.dataset.mode = view.mode;
@@ -118,6 +122,20 @@
       card.said = view.do.id;
       if (!first) play(view.do.sound);
     }
+  }
+
+  // The whole text as large as it fits; where it would be too small to read, two words of it.
+  function fit(card) {
+    const { node, texts } = card;
+    const text = texts.get("next");
+    const isTight = node.clientHeight < 170 || node.clientWidth < 150;
+    node.classList.toggle("tight", isTight);
+    if (isTight) return;
+    for (const size of [1, 0.9, 0.8, 0.7, 0.6]) {
+      node.style.setProperty("--size", size);
+      if (text.scrollHeight <= text.clientHeight + 1 && text.scrollWidth <= text.clientWidth + 1) return;
+    }
+    node.classList.add("tight");
   }
 
   let spoken = [];
@@ -174,6 +192,7 @@
     list.style.setProperty("--columns", best[1]);
   }
   window.addEventListener("resize", lay);
+  new ResizeObserver(() => cards.forEach(fit)).observe(list);
 
   // ---- the stream -------------------------------------------------------------------------------------------------
   let source = null;
