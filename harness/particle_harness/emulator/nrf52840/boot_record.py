@@ -31,7 +31,7 @@ _FIRST_STUB, _FORWARD, _SUPERVISOR_CALL, _RESET = 0x100, 0x200, 0x210, 0x250
 _SVC_VECTOR, _RESET_VECTOR = 11, 1
 
 _FORWARD_CODE = (
-    0x4902,  # ldr   r1, =FORWARD_ADDRESS
+    0x4901,  # ldr   r1, =FORWARD_ADDRESS
     0x6809,  # ldr   r1, [r1]
     0x5809,  # ldr   r1, [r1, r0]
     0x4708,  # bx    r1
@@ -56,7 +56,7 @@ _SUPERVISOR_CALL_CODE = (
     0xD1FC,  # bne   wait
     0x4770,  # bx    lr
     0x202C,  # not_ours: movs r0, #44
-    0xE7E0,  # b     forward
+    0xE7E2,  # b     forward
     0xBF00,  # nop
 )  # fmt: skip
 _RESET_CODE = (

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from particle_harness.emulator.interrupt_line import InterruptLine
 from particle_harness.emulator.nrf52840 import power
 from particle_harness.emulator.nrf52840.analog import AnalogInputs, EcbCipher, RandomNumbers, Temperature
 from particle_harness.emulator.nrf52840.boot_record import SERVICES_ADDRESS, BootRecordServices
+from particle_harness.emulator.nrf52840.bystanders import BYSTANDERS, Bystander
 from particle_harness.emulator.nrf52840.counters import Rtc, Timer
 from particle_harness.emulator.nrf52840.cryptocell import CryptoCellEngine, CryptoCellSwitch
 from particle_harness.emulator.nrf52840.factory_information import RevisionPage, factory_information
 from particle_harness.emulator.nrf52840.light import Pwm
 from particle_harness.emulator.nrf52840.memory_controller import MemoryController
-from particle_harness.emulator.nrf52840.peripheral import CORE_HZ
+from particle_harness.emulator.nrf52840.peripheral import CORE_HZ, NrfPeripheral
 from particle_harness.emulator.nrf52840.pins import Gpio, Gpiote
 from particle_harness.emulator.nrf52840.ppi import EventGenerator, Interconnect
 from particle_harness.emulator.nrf52840.qspi import OTP_SIZE_BYTES, SerialFlashController
@@ -27,7 +29,7 @@ from particle_harness.emulator.processor import Processor
 from particle_harness.emulator.registers import RegisterBlock
 from particle_harness.emulator.timeline import Timeline
 from particle_harness.nor_flash import NorFlash
-from particle_harness.swd.bus import PAGE_SIZE_BYTES, Bus, Memory
+from particle_harness.swd.bus import Bus, Memory
 from particle_harness.swd.nrf52840 import Silicon
 from particle_harness.user_information import Uicr, reset_pin_is_selected
 
@@ -40,6 +42,7 @@ _PWMS = {0x4001C000: 28, 0x40021000: 33, 0x40022000: 34, 0x4002D000: 45}
 _SERIAL = {0x40003000: 3, 0x40004000: 4, 0x40023000: 35, 0x4002F000: 47}
 _UARTS = {0x40002000: 2, 0x40028000: 40}
 _EGUS = {0x40014000 + 0x1000 * n: 20 + n for n in range(6)}
+_Block = TypeVar("_Block", bound=RegisterBlock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class EmulatedNrf52840:
         self.processor.on_lockup = self._locked_up
         self.blocks: list[RegisterBlock] = []
         self.wires = self._add(0x4001F000, Interconnect())
+        self.wires.peripherals[0x4001F000] = self.wires
         self._add_memories()
         self._add_system()
         self._add_counters()
@@ -89,18 +93,12 @@ class EmulatedNrf52840:
 
     # ---- building ---------------------------------------------------------------------------------------------------
 
-    def _add[Block: RegisterBlock](self, address: int, block: Block) -> Block:
+    def _add(self, address: int, block: _Block) -> _Block:
         self.bus.add_peripheral(address, block)
         self.blocks.append(block)
-        run_task = getattr(block, "run_task", None)
-        if run_task is not None:
-            self.wires_of(block, address)
+        if isinstance(block, NrfPeripheral):
+            self.wires.peripherals[address] = block
         return block
-
-    def wires_of(self, block: RegisterBlock, address: int) -> None:
-        """Let the interconnect trigger a block's tasks."""
-        wires = block if isinstance(block, Interconnect) else self.wires
-        wires.peripherals[address] = block  # type: ignore[assignment]
 
     def _line(self, number: int) -> InterruptLine:
         return self.processor.interrupt_line(number)
@@ -115,9 +113,7 @@ class EmulatedNrf52840:
             self.bus.add_memory(Memory(_XIP_ADDRESS, self.external.cells, _refuse))
             self.serial_flash = self._add(
                 0x40029000,
-                SerialFlashController(
-                    self.timeline, self._line(41), self.wires, self.bus, self.external, self.secured
-                ),
+                SerialFlashController(self.timeline, self._line(41), self.wires, self.bus, self.external, self.secured),
             )
 
     def _add_system(self) -> None:
@@ -128,9 +124,11 @@ class EmulatedNrf52840:
             SERVICES_ADDRESS,
             BootRecordServices(self.bus, self.internal, self.uicr, self.processor.request_reset),
         )
+        for address, name in BYSTANDERS.items():
+            self._add(address, Bystander(name))
         self._add(0xF0000000, RevisionPage())
         self._add(0x5002A000, CryptoCellSwitch())
-        self.cryptocell = self._add(0x5002B000, CryptoCellEngine(self._line(42), self._seed))
+        self.cryptocell = self._add(0x5002B000, CryptoCellEngine(self._line(42), self.bus, self._seed))
         self.usb = self._add(0x40027000, UsbDevice(timeline, self._line(39), wires, self.bus))
 
     def _add_counters(self) -> None:
@@ -170,9 +168,7 @@ class EmulatedNrf52840:
         self.radio = self._add(0x40001000, Radio(self.timeline, self._line(1), self.wires))
         self._add(0x4000F000, AddressResolver(0x4000F000, self.timeline, self._line(15), self.wires))
         for number, (address, line) in enumerate(_EGUS.items()):
-            self._add(
-                address, EventGenerator(address, self.timeline, self._line(line), self.wires, f"EGU{number}")
-            )
+            self._add(address, EventGenerator(address, self.timeline, self._line(line), self.wires, f"EGU{number}"))
 
     @property
     def _seed(self) -> int:

@@ -159,7 +159,7 @@ class UsbDevice(NrfPeripheral):
         """Whether the control transfer has an IN data stage."""
         return bool(self.setup_packet[0] & _IN) and self.setup_packet[6:8] != b"\0\0"
 
-    def in_token(self, endpoint: int) -> bytes | None | Stalled:
+    def in_token(self, endpoint: int) -> bytes | Stalled | None:
         """The host asks for a packet."""
         if endpoint == 0:
             return self._control_in()
@@ -171,7 +171,7 @@ class UsbDevice(NrfPeripheral):
         self._note_data(endpoint)
         return packet
 
-    def _control_in(self) -> bytes | None | Stalled:
+    def _control_in(self) -> bytes | Stalled | None:
         if self.refuses and self.setup_packet[:2] != bytes((0, _SET_ADDRESS)):
             return STALLED
         if not self._reads:
