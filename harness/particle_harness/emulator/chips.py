@@ -5,12 +5,32 @@ from __future__ import annotations
 from particle_dev.errors import BenchError
 from particle_harness.boards import Hardware
 from particle_harness.emulator.chip import EmulatedChip
+from particle_harness.emulator.nrf52840.chip import BoardPins, EmulatedNrf52840
 from particle_harness.nor_flash import NorFlash
+from particle_harness.swd.nrf52840 import Silicon
 from particle_harness.user_information import Uicr
+
+# Source: device-os v1.5.2 and v2.1.0 hal/src/{argon,boron,b5som,tracker,xenon}/pinmap_hal.c.
+_FEATHER, _B5SOM, _TRACKER = BoardPins(11, 13, 14, 15), BoardPins(25, 16, 15, 14), BoardPins(45, 38, 37, 35)
+_ASOM = BoardPins(25, 47, 46, 45)
+_PINS = {
+    "argon": _FEATHER,
+    "boron": _FEATHER,
+    "xenon": _FEATHER,
+    "bsom": _FEATHER,
+    "asom": _ASOM,
+    "b5som": _B5SOM,
+    "tracker": _TRACKER,
+}
+_FICR_AFTER_PREFIX = 4
+"""The Device ID of an nRF52840 board is a fixed prefix and FICR.DEVICEID."""
 
 
 def emulated_chip(
-    hardware: Hardware, _identity: bytes, _internal: NorFlash, _external: NorFlash | None, _uicr: Uicr | None
+    hardware: Hardware, identity: bytes, internal: NorFlash, external: NorFlash | None, uicr: Uicr | None
 ) -> EmulatedChip:
     """The chip of such a board around memories that others share. BenchError where none is emulated."""
-    raise BenchError(f"no chip of a {hardware.name} is emulated", hint="`--bench virtual` models it")
+    pins = _PINS.get(hardware.name)
+    if pins is None or uicr is None:
+        raise BenchError(f"no chip of a {hardware.name} is emulated", hint="`--bench virtual` models it")
+    return EmulatedNrf52840(Silicon(identity[_FICR_AFTER_PREFIX:]), internal, uicr, external, pins)

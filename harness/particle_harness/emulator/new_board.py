@@ -16,6 +16,7 @@ from particle_harness.clock import Clock, VirtualClock
 from particle_harness.emulator.board import EmulatedBoard
 from particle_harness.emulator.chip import EmulatedChip
 from particle_harness.emulator.images import BoardImages
+from particle_harness.emulator.nrf52840.boot_record import boot_record
 from particle_harness.faults import Fault, FaultScript
 from particle_harness.nor_flash import NorFlash
 from particle_harness.state import SlotStore
@@ -66,6 +67,7 @@ def furnish(memories: BoardMemories, images: BoardImages) -> None:
     for image in images.all:
         memories.internal.load(image.prefix.start_address, image.payload)
     if memories.uicr is not None:
+        memories.internal.load(0, boot_record())
         struct.pack_into("<I", memories.uicr, BOOTLOADER_ADDRESS, images.bootloader.prefix.start_address)
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 from typing import ClassVar
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
+from particle_harness.emulator.aes import encrypt
 from particle_harness.emulator.interrupt_line import InterruptLine
 from particle_harness.emulator.nrf52840.peripheral import INTERRUPTS, SHORTS, NrfPeripheral, Wires, event, task
 from particle_harness.emulator.registers import Register, RegisterMap
@@ -180,7 +179,5 @@ class EcbCipher(NrfPeripheral):
         """Encrypts."""
         pointer = self.word(0x504)
         data = self.bus.read(pointer, 32)
-        # The chip's block cipher by itself: what firmware does with it is not ours to judge.
-        encryptor = Cipher(algorithms.AES(data[:16]), modes.ECB()).encryptor()
-        self.bus.write(pointer + 32, encryptor.update(data[16:]) + encryptor.finalize())
+        self.bus.write(pointer + 32, encrypt(data[:16], data[16:]))
         self.raise_event(0x100)

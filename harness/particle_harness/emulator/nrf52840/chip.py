@@ -237,6 +237,14 @@ class EmulatedNrf52840:
         self.usb.vbus = False
         self.power.detach_vbus()
 
+    def snapshot(self) -> bytes:
+        """Nothing yet: whoever has only this boots the board."""
+        return b""
+
+    def restore(self, snapshot: bytes) -> None:
+        """ValueError: there is nothing to go on from."""
+        raise ValueError(f"{len(snapshot)} bytes hold no state of an nRF52840")
+
     # ---- what a person sees and does --------------------------------------------------------------------------------
 
     def hold_mode_button(self, pressed: bool) -> None:

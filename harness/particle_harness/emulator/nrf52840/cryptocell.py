@@ -9,8 +9,7 @@ from __future__ import annotations
 import random
 from typing import ClassVar
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
+from particle_harness.emulator.aes import BLOCK_SIZE_BYTES, decrypt, encrypt
 from particle_harness.emulator.interrupt_line import InterruptLine
 from particle_harness.emulator.registers import Register, RegisterBlock, RegisterMap
 from particle_harness.swd.bus import Bus
@@ -22,7 +21,6 @@ _SOURCE, _DESTINATION = 0xC28, 0xD28
 _LENGTH_MASK = 0x3FFFFFFF
 _BYPASS, _AES = 0, 1
 _ECB, _CBC, _COUNTER, _CBC_MAC, _CMAC = 0, 1, 2, 3, 7
-_BLOCK = 16
 
 
 class CryptoCellSwitch(RegisterBlock):
@@ -197,21 +195,19 @@ class CryptoCellEngine(RegisterBlock):
         """AES_CONTROL: bit 0 decrypts, bits 2 to 4 are the mode, bits 12 and 13 the length of the key."""
         control = self.stored[_AES_CONTROL]
         decrypts, mode, key_words = control & 1, control >> 2 & 7, 4 + 2 * (control >> 12 & 3)
-        # One block at a time: chaining is the engine's own, in its registers.
-        cipher = Cipher(algorithms.AES(self._words(_KEY, key_words)), modes.ECB())
-        encrypt, decrypt = cipher.encryptor(), cipher.decryptor()
-        blocks = [data[at : at + _BLOCK] for at in range(0, len(data), _BLOCK)]
+        key = self._words(_KEY, key_words)
+        blocks = [data[at : at + BLOCK_SIZE_BYTES] for at in range(0, len(data), BLOCK_SIZE_BYTES)]
         if mode == _ECB:
-            return b"".join((decrypt if decrypts else encrypt).update(block) for block in blocks)
+            return b"".join((decrypt if decrypts else encrypt)(key, block) for block in blocks)
         if mode == _COUNTER:
-            return b"".join(_xor(block, encrypt.update(self._count())) for block in blocks)
-        if mode in (_CBC, _CBC_MAC, _CMAC) and len(data) % _BLOCK == 0:
+            return b"".join(_xor(block, encrypt(key, self._count())) for block in blocks)
+        if mode in (_CBC, _CBC_MAC, _CMAC) and len(data) % BLOCK_SIZE_BYTES == 0:
             chain, result = self._words(_IV, 4), b""
             for block in blocks:
                 if decrypts and mode == _CBC:
-                    result, chain = result + _xor(decrypt.update(block), chain), block
+                    result, chain = result + _xor(decrypt(key, block), chain), block
                 else:
-                    chain = encrypt.update(_xor(block, chain))
+                    chain = encrypt(key, _xor(block, chain))
                     result += chain
             self._set_words(_IV, chain)
             return result
@@ -220,8 +216,8 @@ class CryptoCellEngine(RegisterBlock):
 
     def _count(self) -> bytes:
         count = self._words(_CTR, 4)
-        following = int.from_bytes(count, "big") + 1 & (1 << 8 * _BLOCK) - 1
-        self._set_words(_CTR, following.to_bytes(_BLOCK, "big"))
+        following = int.from_bytes(count, "big") + 1 & (1 << 8 * BLOCK_SIZE_BYTES) - 1
+        self._set_words(_CTR, following.to_bytes(BLOCK_SIZE_BYTES, "big"))
         return count
 
     # ---- public keys ------------------------------------------------------------------------------------------------
