@@ -1,4 +1,4 @@
-"""The block cipher AES, for chips that have it in hardware: one block at a time, chaining is the chip's own business."""
+"""The block cipher AES, for chips that have it in hardware: one block at a time, chaining is the chip's business."""
 
 from __future__ import annotations
 
