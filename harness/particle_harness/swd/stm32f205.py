@@ -5,141 +5,58 @@ Source: ST PM0059 (flash programming), RM0033 (memory map, DBGMCU), DS6329.
 
 from __future__ import annotations
 
-import struct
 import threading
 
 from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.bus import Bus, Memory
 from particle_harness.swd.core import Core
 from particle_harness.swd.debug_port import AccessPort, DebugPort, MemoryAccessPort
+from particle_harness.swd.stm32f205_flash import (
+    FLASH_START,
+    OPTION_BYTES,
+    SYSTEM_MEMORY,
+    FlashController,
+    option_bytes,
+    sector_address,
+    sector_number,
+    system_memory,
+)
 from particle_harness.swd.wire_time import WireTime
 
-FLASH_START = 0x08000000
-_SYSTEM_MEMORY, _OPTION_BYTES = 0x1FFF0000, 0x1FFFC000
-_OTP = 0x7800
-"""Offset in system memory. Source: device-os v3.3.1 hal/src/stm32f2xx/deviceid_hal.cpp (serial number at its start)."""
-_UNIQUE_ID, _FLASH_SIZE = 0x7A10, 0x7A22
 _ST_F205 = (0x020, 0x411)
 _DBGMCU_IDCODE = 0x20036411
-_KEYS = (0x45670123, 0xCDEF89AB)
-_OPTION_KEYS = (0x08192A3B, 0x4C5D6E7F)
-_ACR, _KEYR, _OPTKEYR, _SR, _CR, _OPTCR = 0x00, 0x04, 0x08, 0x0C, 0x10, 0x14
-_PG, _SER, _MER, _STRT, _EOPIE, _LOCK = 1 << 0, 1 << 1, 1 << 2, 1 << 16, 1 << 24, 1 << 31
-_EOP, _WRPERR, _PGPERR, _PGSERR, _BSY = 1 << 0, 1 << 4, 1 << 6, 1 << 7, 1 << 16
-_OPTLOCK = 1
 BACKUP_REGISTER_1 = 0x854
 """Of RTC_BKP1R in the page of the RTC."""
-OPTION_DEFAULT = 0x0FFFAAED
-"""Read protection level 0 (0xAA), no sector write-protected."""
 
 
-class FlashInterface:
+class FlashInterface(FlashController):
     """The page 0x40023000: RCC as far as OpenOCD and algorithms look at it, and the flash registers at 0xC00."""
 
     _RCC_RESET = (0x00, 0x83), (0x04, 0x24003010), (0x74, 0x0E000000)
 
-    def __init__(self, chip: Stm32f205) -> None:
-        self._chip = chip
-        self.option_control = OPTION_DEFAULT
-        self.reset()
-
     def reset(self) -> None:
         """Registers as after a reset: locked."""
+        super().reset()
         self._clock_control = dict(self._RCC_RESET)
-        self.access_control, self.status, self.control = 0, 0, _LOCK
-        self.option_control |= _OPTLOCK
-        self._keys_given = self._option_keys_given = 0
 
-    def allows_store(self, sector: int, size_bytes: int) -> bool:
-        """Whether a store of that width into that sector is programmed; sets the error flag when not."""
-        if self.control & (_LOCK | _PG) != _PG:
-            self.status |= _PGSERR
-            return False
-        if not self.option_control >> 16 + sector & 1:
-            self.status |= _WRPERR
-            return False
-        if size_bytes != 1 << (self.control >> 8 & 3):
-            self.status |= _PGPERR
-            return False
-        if self.control & _EOPIE:
-            self.status |= _EOP
-        return True
-
-    def read(self, offset: int, _size_bytes: int) -> int:
+    def read(self, offset: int, size_bytes: int) -> int:
         """Flash and clock registers; clocks are ready as soon as they are on."""
-        word, shift = offset & ~3, 8 * (offset & 3)
         if offset >= 0xC00:
-            status = self.status | (_BSY if self._chip.core.halted and self._chip.erasing else 0)
-            registers = {_ACR: self.access_control, _SR: status, _CR: self.control, _OPTCR: self.option_control}
-            return registers.get(word - 0xC00, 0) >> shift
+            return super().read(offset - 0xC00, size_bytes)
+        word = offset & ~3
         value = self._clock_control.get(word - 0x800, 0) if offset >= 0x800 else 0
         if word == 0x800:
             value |= (value & 0x01010001) << 1
         elif word == 0x808:
             value = value & ~0xC | (value & 3) << 2
-        return value >> shift
+        return value >> 8 * (offset & 3)
 
-    def write(self, offset: int, _size_bytes: int, value: int) -> None:
+    def write(self, offset: int, size_bytes: int, value: int) -> None:
         """Flash and clock registers."""
-        register = offset - 0xC00
-        if register < 0:
+        if offset >= 0xC00:
+            super().write(offset - 0xC00, size_bytes, value)
+        else:
             self._clock_control[offset - 0x800 & ~3] = value
-        elif register == _ACR:
-            self.access_control = value
-        elif register == _KEYR:
-            self._give_key(value)
-        elif register == _OPTKEYR:
-            self._give_option_key(value)
-        elif register == _SR:
-            self.status &= ~(value & 0xF3)
-        elif register == _CR:
-            self._write_control(value)
-        elif register == _OPTCR and not self.option_control & _OPTLOCK:
-            self.option_control = value & 0x0FFFFFFF
-
-    def _give_key(self, value: int) -> None:
-        if self._keys_given < 2 and value == _KEYS[self._keys_given]:
-            self._keys_given += 1
-            if self._keys_given == 2:
-                self.control &= ~_LOCK
-                self._keys_given = 0
-        else:
-            # A wrong key locks the register until the next reset.
-            self._keys_given = 2
-
-    def _give_option_key(self, value: int) -> None:
-        if value == _OPTION_KEYS[self._option_keys_given]:
-            self._option_keys_given += 1
-            if self._option_keys_given == 2:
-                self.option_control &= ~_OPTLOCK
-                self._option_keys_given = 0
-        else:
-            self._option_keys_given = 0
-
-    def _write_control(self, value: int) -> None:
-        if self.control & _LOCK:
-            return
-        if value & _LOCK:
-            self.control |= _LOCK
-            return
-        self.control = value & 0x0300037F
-        if not value & _STRT:
-            return
-        if value & _MER:
-            self._erase(range(12))
-        elif value & _SER:
-            self._erase([value >> 3 & 0xF])
-        if self.control & _EOPIE:
-            self.status |= _EOP
-
-    def _erase(self, sectors: range | list[int]) -> None:
-        """A mass erase with one protected sector erases nothing."""
-        if any(sector > 11 or not self.option_control >> 16 + sector & 1 for sector in sectors):
-            self.status |= _WRPERR
-            return
-        if self._chip.time is not None and self._chip.core.halted:
-            self._chip.time.core_starts()
-        self._chip.erase_sectors(list(sectors))
 
 
 class DebugUnit:
@@ -237,12 +154,12 @@ class Stm32f205:
         self.ram = bytearray(0x20000)
         self.lock = threading.RLock()
         self.bus = Bus()
-        self.interface = FlashInterface(self)
+        self.interface = FlashInterface(self._erase_by_registers, lambda: self.core.halted and self.erasing)
         self.bus.add_memory(Memory(FLASH_START, flash.cells, self._store_flash, aliases=(0,)))
         self.bus.add_memory(
-            Memory(_SYSTEM_MEMORY, self._system_memory(unique_id, serial_number), lambda _offset, _data: False)
+            Memory(SYSTEM_MEMORY, system_memory(unique_id, serial_number), lambda _offset, _data: False)
         )
-        self.bus.add_memory(Memory(_OPTION_BYTES, self._option_bytes(), lambda _offset, _data: False))
+        self.bus.add_memory(Memory(OPTION_BYTES, option_bytes(), lambda _offset, _data: False))
         self.bus.add_memory(Memory(0x20000000, self.ram))
         self.bus.add_peripheral(0x40023000, self.interface)
         self.power_control = PowerControl(self.interface)
@@ -301,27 +218,17 @@ class Stm32f205:
     def erase_sectors(self, sectors: list[int]) -> None:
         """Erase by sector number."""
         for sector in sectors:
-            self.flash.erase_sector(self._sector_address(sector))
+            self.flash.erase_sector(sector_address(self.flash, sector))
         self.bus.code_changed = True
 
-    def _sector_address(self, wanted: int) -> int:
-        address = FLASH_START
-        for _ in range(wanted):
-            start, size_bytes, _erase_s = self.flash.sector(address)
-            address = start + size_bytes
-        return address
-
-    def _sector_of(self, address: int) -> int:
-        number, start = 0, FLASH_START
-        while True:
-            start, size_bytes, _erase_s = self.flash.sector(start)
-            if address < start + size_bytes:
-                return number
-            number, start = number + 1, start + size_bytes
+    def _erase_by_registers(self, sectors: list[int]) -> None:
+        if self.time is not None and self.core.halted:
+            self.time.core_starts()
+        self.erase_sectors(sectors)
 
     def _store_flash(self, offset: int, data: bytes) -> bool:
         address = FLASH_START + offset
-        if not self.interface.allows_store(self._sector_of(address), len(data)):
+        if not self.interface.allows_store(sector_number(self.flash, address), len(data)):
             return False
         self.flash.program(address, data)
         return True
@@ -329,15 +236,3 @@ class Stm32f205:
     def _on_reset(self) -> None:
         self.interface.reset()
         self.power_control.control = 0
-
-    def _system_memory(self, unique_id: bytes, serial_number: str) -> bytearray:
-        memory = bytearray(b"\xff" * 0x8000)
-        memory[_OTP : _OTP + len(serial_number)] = serial_number.encode()
-        memory[_UNIQUE_ID : _UNIQUE_ID + 12] = unique_id
-        struct.pack_into("<H", memory, _FLASH_SIZE, 1024)
-        return memory
-
-    def _option_bytes(self) -> bytearray:
-        page = bytearray(b"\xff" * 0x1000)
-        struct.pack_into("<I", page, 0, OPTION_DEFAULT & 0xFFFF)
-        return page

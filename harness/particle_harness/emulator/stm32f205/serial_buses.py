@@ -1,0 +1,299 @@
+"""SPI, USART, I2C, SDIO and ADC: enough for firmware to find what the board has, and nothing where it has nothing."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from particle_harness.emulator.interrupt_line import InterruptLine
+from particle_harness.emulator.registers import Register, RegisterBlock, RegisterMap
+
+
+class SpiDevice(Protocol):
+    """What hangs on an SPI bus while its chip select is low."""
+
+    def exchange(self, byte: int) -> int:
+        """A byte goes in, one comes out."""
+        ...
+
+
+class Spi(RegisterBlock):
+    """Master with eight or sixteen bits per frame; each frame is over at once. Without a device, MISO reads high."""
+
+    registers = RegisterMap(
+        "SPI",
+        "ST RM0033, Serial peripheral interface (SPI), SPI and I2S registers",
+        Register("CR1", 0x00),
+        Register("CR2", 0x04),
+        Register("SR", 0x08, reset=0x02),
+        Register("DR", 0x0C),
+        Register("CRCPR", 0x10, reset=0x07),
+        Register("RXCRCR", 0x14),
+        Register("TXCRCR", 0x18),
+        Register("I2SCFGR", 0x1C),
+        Register("I2SPR", 0x20, reset=0x02),
+    )
+
+    def __init__(self, name: str, line: InterruptLine) -> None:
+        self._line = line
+        self.device: SpiDevice | None = None
+        super().__init__(name)
+
+    def reset(self) -> None:
+        """Off."""
+        super().reset()
+        self.received: int | None = None
+        self._line.set(False)
+
+    def read_sr(self) -> int:
+        """Always ready to send; RXNE when a frame is there."""
+        return 0x02 | (self.received is not None)
+
+    def write_sr(self, value: int) -> None:
+        """Error flags are never set."""
+
+    def write_cr2(self, value: int) -> None:
+        """Interrupts on or off."""
+        self.stored[0x04] = value
+        self._update()
+
+    def write_dr(self, value: int) -> None:
+        """Send a frame, receive one."""
+        if self.stored[0x00] >> 11 & 1:
+            high, low = self._exchange(value >> 8 & 0xFF), self._exchange(value & 0xFF)
+            self.received = high << 8 | low
+        else:
+            self.received = self._exchange(value & 0xFF)
+        self._update()
+
+    def read_dr(self) -> int:
+        """The frame that came in."""
+        value, self.received = self.received or 0, None
+        self._update()
+        return value
+
+    def _exchange(self, byte: int) -> int:
+        return self.device.exchange(byte) if self.device is not None else 0xFF
+
+    def _update(self) -> None:
+        enabled = self.stored[0x04]
+        self._line.set(bool(enabled >> 7 & 1 or (enabled >> 6 & 1 and self.received is not None)))
+
+
+class Usart(RegisterBlock):
+    """Sends at once to ``on_byte``; ``feed()`` is what a peer sends."""
+
+    registers = RegisterMap(
+        "USART",
+        "ST RM0033, Universal synchronous asynchronous receiver transmitter (USART), USART registers",
+        Register("SR", 0x00, reset=0xC0),
+        Register("DR", 0x04),
+        Register("BRR", 0x08),
+        Register("CR1", 0x0C),
+        Register("CR2", 0x10),
+        Register("CR3", 0x14),
+        Register("GTPR", 0x18),
+    )
+    _TXE, _TC, _RXNE = 1 << 7, 1 << 6, 1 << 5
+
+    def __init__(self, name: str, line: InterruptLine) -> None:
+        self._line = line
+        self.on_byte: Callable[[int], None] | None = None
+        self.incoming: deque[int] = deque()
+        super().__init__(name)
+
+    def reset(self) -> None:
+        """Off; what a peer has sent is lost."""
+        super().reset()
+        self.incoming.clear()
+        self._line.set(False)
+
+    def feed(self, data: bytes) -> None:
+        """A peer sends."""
+        self.incoming.extend(data)
+        self._update()
+
+    def read_sr(self) -> int:
+        """Always ready to send."""
+        return self._TXE | self._TC | (self._RXNE if self.incoming else 0)
+
+    def write_sr(self, value: int) -> None:
+        """TC and RXNE are levels here."""
+
+    def read_dr(self) -> int:
+        """The oldest byte that came in."""
+        value = self.incoming.popleft() if self.incoming else 0
+        self._update()
+        return value
+
+    def write_dr(self, value: int) -> None:
+        """Send a byte."""
+        if self.on_byte is not None:
+            self.on_byte(value & 0xFF)
+
+    def write_cr1(self, value: int) -> None:
+        """Interrupts on or off."""
+        self.stored[0x0C] = value
+        self._update()
+
+    def _update(self) -> None:
+        self._line.set(bool(self.read_sr() & self.stored[0x0C] & 0xE0))
+
+
+class I2c(RegisterBlock):
+    """A bus with nobody on it: every address is refused (AF)."""
+
+    registers = RegisterMap(
+        "I2C",
+        "ST RM0033, Inter-integrated circuit (I2C) interface, I2C registers",
+        Register("CR1", 0x00),
+        Register("CR2", 0x04),
+        Register("OAR1", 0x08),
+        Register("OAR2", 0x0C),
+        Register("DR", 0x10),
+        Register("SR1", 0x14),
+        Register("SR2", 0x18),
+        Register("CCR", 0x1C),
+        Register("TRISE", 0x20, reset=0x02),
+    )
+    _START, _STOP, _SB, _AF = 1 << 8, 1 << 9, 1 << 0, 1 << 10
+
+    def __init__(self, name: str, event: InterruptLine, error: InterruptLine) -> None:
+        self._event, self._error = event, error
+        super().__init__(name)
+
+    def reset(self) -> None:
+        """Idle."""
+        super().reset()
+        self.status = 0
+        self._update()
+
+    def write_cr1(self, value: int) -> None:
+        """START is sent at once, STOP too."""
+        if value & self._START:
+            self.status |= self._SB
+        self.stored[0x00] = value & ~(self._START | self._STOP)
+        self._update()
+
+    def write_cr2(self, value: int) -> None:
+        """Interrupts on or off."""
+        self.stored[0x04] = value
+        self._update()
+
+    def write_dr(self, value: int) -> None:  # noqa: ARG002
+        """The address goes out, and nobody acknowledges."""
+        if self.status & self._SB:
+            self.status = self.status & ~self._SB | self._AF
+            self._update()
+
+    def read_sr1(self) -> int:
+        """Events and errors."""
+        return self.status
+
+    def write_sr1(self, value: int) -> None:
+        """Zeros clear errors."""
+        self.status &= value | 0xFF
+        self._update()
+
+    def read_sr2(self) -> int:
+        """The bus is free."""
+        return 0
+
+    def _update(self) -> None:
+        self._event.set(bool(self.status & self._SB and self.stored[0x04] >> 9 & 1))
+        self._error.set(bool(self.status & self._AF and self.stored[0x04] >> 8 & 1))
+
+
+class Sdio(RegisterBlock):
+    """A bus with no card: each command that wants a reply times out. That is how far the Wi-Fi chip is there."""
+
+    registers = RegisterMap(
+        "SDIO",
+        "ST RM0033, Secure digital input/output interface (SDIO), SDIO registers",
+        Register("POWER", 0x00),
+        Register("CLKCR", 0x04),
+        Register("ARG", 0x08),
+        Register("CMD", 0x0C),
+        Register("RESPCMD", 0x10, access="r"),
+        Register("RESP", 0x14, count=4, access="r"),
+        Register("DTIMER", 0x24),
+        Register("DLEN", 0x28),
+        Register("DCTRL", 0x2C),
+        Register("DCOUNT", 0x30, access="r"),
+        Register("STA", 0x34, access="r"),
+        Register("ICR", 0x38, access="w"),
+        Register("MASK", 0x3C),
+        Register("FIFOCNT", 0x48, access="r"),
+        Register("FIFO", 0x80),
+    )
+    _ENABLED, _WAITS_FOR_REPLY, _TIMED_OUT, _SENT = 1 << 10, 0xC0, 1 << 2, 1 << 7
+
+    def __init__(self, line: InterruptLine) -> None:
+        self._line = line
+        self.commands: list[int] = []
+        super().__init__()
+
+    def reset(self) -> None:
+        """Off."""
+        super().reset()
+        self.status = 0
+        self._line.set(False)
+
+    def write_cmd(self, value: int) -> None:
+        """Send a command. ``commands`` keeps the first 64, for whoever asks what the firmware tried."""
+        self.stored[0x0C] = value
+        if value & self._ENABLED:
+            if len(self.commands) < 64:
+                self.commands.append(value & 0x3F)
+            self.status |= self._TIMED_OUT if value & self._WAITS_FOR_REPLY else self._SENT
+            self._update()
+
+    def read_sta(self) -> int:
+        """How the last command ended."""
+        return self.status
+
+    def write_icr(self, value: int) -> None:
+        """Ones clear."""
+        self.status &= ~value
+        self._update()
+
+    def write_mask(self, value: int) -> None:
+        """Interrupts on or off."""
+        self.stored[0x3C] = value
+        self._update()
+
+    def _update(self) -> None:
+        self._line.set(bool(self.status & self.stored[0x3C]))
+
+
+class Adc(RegisterBlock):
+    """Every conversion is over at once and reads half of the range."""
+
+    registers = RegisterMap(
+        "ADC",
+        "ST RM0033, Analog-to-digital converter (ADC), ADC registers",
+        Register("SR", 0x00),
+        Register("CR1", 0x04),
+        Register("CR2", 0x08),
+        Register("SMPR", 0x0C, count=2),
+        Register("JOFR", 0x14, count=4),
+        Register("HTR", 0x24, reset=0xFFF),
+        Register("LTR", 0x28),
+        Register("SQR", 0x2C, count=3),
+        Register("JSQR", 0x38),
+        Register("JDR", 0x3C, count=4, access="r"),
+        Register("DR", 0x4C, access="r"),
+    )
+    _EOC, _SWSTART, _HALF = 1 << 1, 1 << 30, 0x800
+
+    def write_cr2(self, value: int) -> None:
+        """SWSTART converts."""
+        if value & self._SWSTART:
+            self.stored[0x00] |= self._EOC
+        self.stored[0x08] = value & ~self._SWSTART
+
+    def read_dr(self) -> int:
+        """The result; reading it clears EOC."""
+        self.stored[0x00] &= ~self._EOC
+        return self._HALF
