@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from particle_harness.emulator.interrupt_line import InterruptLine
 from particle_harness.emulator.registers import Register, RegisterBlock, RegisterMap
@@ -31,7 +31,8 @@ class GpioPort(RegisterBlock):
         self.reset_modes = reset_modes
         self.interrupts = interrupts
         self.levels = 0xFFFF
-        self.modes = reset_modes
+        self.on_output: Callable[[int], None] | None = None
+        """Told what the chip puts on all pins, whenever firmware writes it."""
         super().__init__(name)
 
     def reset(self) -> None:
@@ -62,7 +63,16 @@ class GpioPort(RegisterBlock):
 
     def write_bsrr(self, value: int) -> None:
         """Set bits, clear bits; setting wins."""
-        self.stored[0x14] = self.stored[0x14] & ~(value >> 16) & 0xFFFF | value & 0xFFFF
+        self._drive(self.stored[0x14] & ~(value >> 16) & 0xFFFF | value & 0xFFFF)
+
+    def write_odr(self, value: int) -> None:
+        """Drive all pins."""
+        self._drive(value & 0xFFFF)
+
+    def _drive(self, value: int) -> None:
+        self.stored[0x14] = value
+        if self.on_output is not None:
+            self.on_output(value)
 
 
 class SystemConfiguration(RegisterBlock):
