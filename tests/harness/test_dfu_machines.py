@@ -83,11 +83,17 @@ def test_boron_erases_one_page(dfu):
     assert host.board.internal.read(0x31000, 16) != b"\xff" * 16
 
 
-def test_photon_does_not_report_a_refused_write(dfu):
+def test_photon_refuses_a_write_by_a_stalled_status_and_then_all_is_well(dfu):
     host = dfu("photon")
     bootloader = host.board.internal.read(0x08000000, 4096)
-    assert host.write(0x08000000, bytes(4096)) == ((0, State.DNBUSY), (0, State.DNLOAD_IDLE))
-    host.command(0x41, 0x08000000)
+    host.command(0x21, 0x08000000)
+    host.out(Request.DNLOAD, 2, bytes(4096))
+    with pytest.raises(StallError):
+        host.status()
+    assert host.status() == (0, State.DNLOAD_IDLE)
+    host.out(Request.DNLOAD, 0, b"\x41" + (0x08000000).to_bytes(4, "little"))
+    with pytest.raises(StallError):
+        host.status()
     assert host.board.internal.read(0x08000000, 4096) == bootloader
 
 

@@ -52,6 +52,8 @@ class UsbHost:
         processor: Runner,
         timeline: Timeline,
         alive: Callable[[], bool] = lambda: True,
+        *,
+        limit_s: float = TRANSFER_LIMIT_S,
     ) -> None:
         self.controller = controller
         self.packets = 0
@@ -59,7 +61,7 @@ class UsbHost:
         self._processor = processor
         self._timeline = timeline
         self._alive = alive
-        self._limit = timeline.cycles_of(TRANSFER_LIMIT_S)
+        self._limit = timeline.cycles_of(limit_s)
 
     # ---- transfers --------------------------------------------------------------------------------------------------
 

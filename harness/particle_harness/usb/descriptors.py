@@ -75,10 +75,13 @@ def ms_os_compat_id(interface: int) -> bytes:
 
 
 def ms_os_properties(guid: str) -> bytes:
-    """Microsoft OS 1.0 Extended Properties: one DeviceInterfaceGUID."""
-    name = "DeviceInterfaceGUID\0".encode("utf-16-le")
-    value = (guid + "\0").encode("utf-16-le")
-    prop = struct.pack("<IIH", 14 + len(name) + len(value), 1, len(name)) + name
+    """Microsoft OS 1.0 Extended Properties: one list of DeviceInterfaceGUIDs (REG_MULTI_SZ).
+
+    Source: device-os v2.1.0 hal/src/nRF52840/usbd_wcid.h, the same file of the STM32F2xx and v6.2.0's of RTL872x.
+    """
+    name = "DeviceInterfaceGUIDs\0".encode("utf-16-le")
+    value = (guid + "\0\0").encode("utf-16-le")
+    prop = struct.pack("<IIH", 14 + len(name) + len(value), 7, len(name)) + name
     prop += struct.pack("<I", len(value)) + value
     return struct.pack("<IHHH", 10 + len(prop), 0x0100, 5, 1) + prop
 

@@ -16,6 +16,7 @@ from particle_harness.usb.transfer import (
     TYPE_CLASS,
     TYPE_STANDARD,
     Setup,
+    SilentError,
     StallError,
 )
 
@@ -69,6 +70,19 @@ class UsbDevice:
         reply = self._answer(setup, data)[: setup.w_length] if setup.is_in else self._answer(setup, data)
         self.data_stage_done(setup)
         return reply
+
+    def abandon(self, setup: Setup) -> None:
+        """A SETUP packet arrives, and the host never finishes its transfer: what the firmware does at once is done."""
+        try:
+            if setup.is_in or not setup.w_length:
+                self._answer(setup, b"")
+            else:
+                self.data_announced(setup)
+        except (StallError, SilentError):
+            return
+
+    def data_announced(self, setup: Setup) -> None:
+        """The host means to send data, and has sent none yet."""
 
     def class_request(self, setup: Setup, data: bytes) -> bytes:  # noqa: ARG002
         """A class request to an interface."""

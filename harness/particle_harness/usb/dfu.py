@@ -7,6 +7,7 @@ platform/MCU/STM32F2xx/STM32_USB_Device_Driver/src/usbd_dfu_core.c, usbd_dfu_mal
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from particle_harness.protection import Protection
 from particle_harness.usb.descriptors import (
@@ -26,7 +27,8 @@ from particle_harness.usb.dfu_protection import (
     state_text,
 )
 from particle_harness.usb.dfu_terms import Command, DfuMemory, DfuRegisters, Request, State, Status
-from particle_harness.usb.transfer import Setup, StallError
+from particle_harness.usb.stm32_requests import Stm32UsbDevice
+from particle_harness.usb.transfer import TYPE_CLASS, Setup, StallError
 
 __all__ = [
     "Command",
@@ -260,27 +262,42 @@ class Gen3Dfu(DfuDevice):
             r.status = status
 
 
-class Gen2Dfu(DfuDevice):
-    """STM32F2: failures of erase and write are not reported, a wrong CLRSTATUS does not stall."""
+class Gen2Dfu(DfuDevice, Stm32UsbDevice):
+    """STM32F2: what fails when its work is due stalls the status stage of that GETSTATUS, and the next one says that
+    all is well. A wrong CLRSTATUS does not stall."""
 
-    short_first_descriptor = True
     first_address = 0x08020000
+    _buffer: bytearray
     _IDLE_AGAIN = (State.IDLE, State.DNLOAD_SYNC, State.DNLOAD_IDLE, State.MANIFEST_SYNC, State.UPLOAD_IDLE)
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._buffer = bytearray(TRANSFER_SIZE_BYTES)
 
     def on_configured(self) -> None:
         """Only the state starts anew; the address pointer stays."""
         self._enter(State.IDLE)
+
+    def on_deconfigured(self) -> None:
+        """The state starts anew, and what was to be written is forgotten."""
+        self._enter(State.IDLE)
+        self._forget()
+
+    def class_descriptor(self, kind: int) -> bytes:
+        """The functional descriptor by itself; nothing, and no stall, of others."""
+        return dfu_functional() if kind == DFU_FUNCTIONAL else b""
+
+    def data_announced(self, setup: Setup) -> None:
+        """The state changes at SETUP; the buffer still holds what came before."""
+        if setup.kind == TYPE_CLASS and setup.b_request == Request.DNLOAD:
+            self._accept(setup, bytes(self._buffer[: setup.w_length]))
 
     def class_request(self, setup: Setup, data: bytes) -> bytes:
         """DFU requests."""
         r = self.registers
         match setup.b_request:
             case Request.DNLOAD:
-                if r.state not in (State.IDLE, State.DNLOAD_IDLE):
-                    raise StallError
-                if setup.w_length:
-                    r.block, r.data = setup.w_value, data
-                self._enter(State.DNLOAD_SYNC if setup.w_length else State.MANIFEST_SYNC)
+                self._accept(setup, data)
                 return b""
             case Request.UPLOAD:
                 return self._upload(setup)
@@ -295,7 +312,8 @@ class Gen2Dfu(DfuDevice):
                 return bytes([r.state])
             case Request.ABORT | Request.DETACH:
                 if r.state in self._IDLE_AGAIN:
-                    r.status, r.block, r.data = Status.OK, 0, b""
+                    r.status = Status.OK
+                    self._forget()
                     self._enter(State.IDLE)
                 if setup.b_request == Request.DETACH:
                     self._detach()
@@ -307,9 +325,11 @@ class Gen2Dfu(DfuDevice):
         if not setup.is_in:
             return
         if self.registers.state == State.DNBUSY:
-            self._work()
-            self.registers.block, self.registers.data = 0, b""
+            done = self._work()
+            self._forget()
             self._enter(State.DNLOAD_SYNC)
+            if not done:
+                raise StallError
         elif self.registers.state == State.MANIFEST:
             self._enter(State.MANIFEST_WAIT_RESET)
             self._leave(False)
@@ -320,15 +340,19 @@ class Gen2Dfu(DfuDevice):
             self._enter(State.IDLE)
             return b""
         if r.state not in (State.IDLE, State.UPLOAD_IDLE):
+            self._forget()
             raise StallError
         if setup.w_value == 0:
             self._enter(State.IDLE if setup.w_length > 3 else State.UPLOAD_IDLE)
+            self._buffer[: len(self.era.commands)] = self.era.commands
             return self.era.commands
         if setup.w_value == 1:
             r.state = r.reported_state = Status.STALLED_PACKET  # sic: a status where a state belongs
             raise StallError
         self._enter(State.UPLOAD_IDLE)
         data = self.memory.read(self._block_address(setup.w_value), setup.w_length)
+        if data is None:
+            self._buffer[:] = bytes(TRANSFER_SIZE_BYTES)
         return bytes(setup.w_length) if data is None else data
 
     def _get_status(self) -> bytes:
@@ -361,14 +385,31 @@ class Gen2Dfu(DfuDevice):
                 return 50 if number == 0 else poll_ms
         return None
 
-    def _work(self) -> None:
+    def _accept(self, setup: Setup, data: bytes) -> None:
         r = self.registers
-        if r.block == 0 and len(r.data) == 5 and r.data[0] in (Command.SET_ADDRESS, Command.ERASE):
-            r.address = int.from_bytes(r.data[1:5], "little")
-            if r.data[0] == Command.ERASE:
-                self.memory.erase(r.address)
-        elif r.block > 1:
-            self.memory.write(self._block_address(r.block), r.data)
+        if r.state not in (State.IDLE, State.DNLOAD_IDLE):
+            raise StallError
+        if setup.w_length:
+            r.block, r.data = setup.w_value, data
+            self._buffer[: len(data)] = data
+        self._enter(State.DNLOAD_SYNC if setup.w_length else State.MANIFEST_SYNC)
+
+    def _forget(self) -> None:
+        self.registers.block, self.registers.data = 0, b""
+
+    def _work(self) -> bool:
+        """Whether it was done. Nobody is told of a block 1, which is not a command and has no address."""
+        r = self.registers
+        # The first library ignores what becomes of erases and writes.
+        tells = not self.era.gen2_first_library
+        if r.block > 1:
+            return self.memory.write(self._block_address(r.block), r.data) or not tells
+        if r.block == 1 or r.data == bytes([Command.GET_COMMANDS]):
+            return True
+        if len(r.data) != 5 or r.data[0] not in (Command.SET_ADDRESS, Command.ERASE):
+            return False
+        r.address = int.from_bytes(r.data[1:], "little")
+        return r.data[0] == Command.SET_ADDRESS or self.memory.erase(r.address) or not tells
 
     def _enter(self, state: State) -> None:
         self.registers.state = self.registers.reported_state = state

@@ -64,6 +64,7 @@ class EmulatedStm32f205:
     """``flash`` (1 MiB from 0x08000000) and ``external`` (a P1's serial flash, else None) are the board's own.
 
     ``on_full_speed_port``: USB is on OTG_FS (P1, Electron) instead of OTG_HS (Photon). ``serial_number`` lies in OTP.
+    Without ``flash_takes_time``, programming and erasing are over at once.
     """
 
     name = "stm32f205"
@@ -76,7 +77,9 @@ class EmulatedStm32f205:
         *,
         on_full_speed_port: bool = False,
         serial_number: str = "",
+        flash_takes_time: bool = True,
     ) -> None:
+        self._flash_takes_time = flash_takes_time
         self.flash = flash
         self.external = external
         self.timeline = Timeline(CORE_HZ)
@@ -116,8 +119,7 @@ class EmulatedStm32f205:
         self.timers = {number: self._timer(number) for number in _TIMER_LINES}
         self.spis = {n: Spi(f"SPI{n}", line(number)) for n, number in ((1, 35), (2, 36), (3, 51))}
         self.uarts = {
-            n: Usart(f"USART{n}", line(number))
-            for n, number in ((1, 37), (2, 38), (3, 39), (4, 52), (5, 53), (6, 71))
+            n: Usart(f"USART{n}", line(number)) for n, number in ((1, 37), (2, 38), (3, 39), (4, 52), (5, 53), (6, 71))
         }
         self.i2cs = {n: I2c(f"I2C{n}", line(e), line(e + 1)) for n, e in ((1, 31), (2, 33), (3, 72))}
         self.sdio = Sdio(line(49))
@@ -198,7 +200,8 @@ class EmulatedStm32f205:
 
     def _wait(self, duration_s: float) -> None:
         """The core stands still meanwhile: it executes from the flash that is busy."""
-        self.timeline.cycles += self.timeline.cycles_of(duration_s)
+        if self._flash_takes_time:
+            self.timeline.cycles += self.timeline.cycles_of(duration_s)
 
     def _select_serial_flash(self, pins: int) -> None:
         if self.serial_flash is not None:

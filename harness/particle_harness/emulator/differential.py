@@ -1,0 +1,182 @@
+"""The same requests to a virtual board and to the firmware itself: what each answers, and what is in its memories
+afterwards.
+
+A sequence of :class:`Act` is carried out on two sides that start from equal memories. The first difference ends it;
+:func:`shrink` finds a shorter sequence that shows it, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from particle_harness.usb.dfu_terms import Request
+from particle_harness.usb.transfer import TYPE_CLASS, TYPE_STANDARD, Setup
+
+STALL, SILENT, GONE, DONE = "stall", "silent", "gone", "done"
+"""Outcomes beside ``in:`` with the bytes in hex. Silent: neither data nor handshake until the host gives up."""
+_STANDARD_REQUESTS = {
+    0: "GET_STATUS", 1: "CLEAR_FEATURE", 3: "SET_FEATURE", 5: "SET_ADDRESS", 6: "GET_DESCRIPTOR",
+    8: "GET_CONFIGURATION", 9: "SET_CONFIGURATION", 10: "GET_INTERFACE", 11: "SET_INTERFACE",
+}  # fmt: skip
+_SHOWN_BYTES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A whole control transfer; ``data`` is what an OUT transfer carries, and may be shorter than wLength says only
+    where the host lies."""
+
+    setup: Setup
+    data: bytes = b""
+
+    def __str__(self) -> str:
+        setup = self.setup
+        name = _name(setup)
+        fields = f"wValue 0x{setup.w_value:04X} wIndex 0x{setup.w_index:04X} wLength {setup.w_length}"
+        return f"{name} {fields}" + (f" <- {_shown(self.data)}" if self.data else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """A SETUP packet whose transfer the host does not finish: no data stage, no status stage."""
+
+    setup: Setup
+
+    def __str__(self) -> str:
+        return f"{Transfer(self.setup)}, given up after SETUP"
+
+
+@dataclass(frozen=True, slots=True)
+class Enumerate:
+    """Bus reset, an address, the first configuration."""
+
+    def __str__(self) -> str:
+        return "bus reset, SET_ADDRESS, SET_CONFIGURATION 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nobody asks for that long."""
+
+    duration_s: float
+
+    def __str__(self) -> str:
+        return f"wait {self.duration_s:g} s"
+
+
+Act = Transfer | Abandoned | Enumerate | Wait
+
+
+class Side(Protocol):
+    """One of the two: a virtual board or an emulated one, in the state that every sequence starts from."""
+
+    def act(self, act: Act) -> str:
+        """Carry it out; the outcome. After ``gone`` nothing is asked any more."""
+        ...
+
+    def memories(self) -> Mapping[str, bytes | bytearray | memoryview]:
+        """What is compared at the end, by name; as they are now, not copies."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where two sides part. ``number`` is the act's place in the sequence, its length for the memories afterwards."""
+
+    acts: tuple[Act, ...]
+    number: int
+    modelled: str
+    emulated: str
+
+    @property
+    def act(self) -> Act | None:
+        """The act that they answer differently, None where a memory differs."""
+        return self.acts[self.number] if self.number < len(self.acts) else None
+
+    def __str__(self) -> str:
+        lines = [f"{number:3d}  {act}" for number, act in enumerate(self.acts[: self.number + 1])]
+        if self.number >= len(self.acts):
+            lines.append("afterwards, in memory:")
+        return "\n".join([*lines, f"     modelled: {_cut(self.modelled)}", f"     emulated: {_cut(self.emulated)}"])
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDifference:
+    """A difference that stays, and why. ``applies`` looks at the act and the two outcomes."""
+
+    reason: str
+    applies: Callable[[Act, str, str], bool]
+
+
+def compare(
+    modelled: Side, emulated: Side, acts: Sequence[Act], known: Sequence[KnownDifference] = ()
+) -> tuple[Difference | None, int]:
+    """Carry out ``acts`` on both. The first difference that is not known, and the transfers that were compared."""
+    transfers = 0
+    for number, act in enumerate(acts):
+        outcomes = modelled.act(act), emulated.act(act)
+        transfers += isinstance(act, (Transfer, Abandoned))
+        if outcomes[0] != outcomes[1]:
+            if not any(difference.applies(act, *outcomes) for difference in known):
+                return Difference(tuple(acts), number, *outcomes), transfers
+            if GONE in outcomes or SILENT in outcomes:
+                return None, transfers
+        if outcomes[1] == GONE:
+            break
+    ours, theirs = modelled.memories(), emulated.memories()
+    for name, cells in ours.items():
+        if cells != theirs[name]:
+            first = next(n for n, (a, b) in enumerate(zip(cells, theirs[name], strict=True)) if a != b)
+            shown = [
+                f"{name} 0x{first:06X}: {_shown(bytes(side[first : first + 16]))}" for side in (cells, theirs[name])
+            ]
+            return Difference(tuple(acts), len(acts), shown[0], shown[1]), transfers
+    return None, transfers
+
+
+def shrink(difference: Difference, again: Callable[[Sequence[Act]], Difference | None], tries: int = 150) -> Difference:
+    """A shorter sequence with a difference in the same request or memory, found by leaving out acts.
+
+    ``again`` carries a sequence out from the start. The first act stays: it enumerates.
+    """
+    best = difference
+    size = max(1, best.number // 2)
+    while size and tries > 0:
+        start = 1
+        while start < best.number and tries > 0:
+            candidate = (*best.acts[:start], *best.acts[min(start + size, best.number) : best.number + 1])
+            tries -= 1
+            found = again(candidate)
+            if found is not None and _alike(found, best):
+                best = found
+            else:
+                start += size
+        size //= 2
+    return best
+
+
+def _alike(one: Difference, other: Difference) -> bool:
+    if one.act is None or other.act is None:
+        return one.act is other.act
+    return isinstance(one.act, type(other.act)) and str(one.act) == str(other.act)
+
+
+def _name(setup: Setup) -> str:
+    if setup.kind == TYPE_CLASS and setup.b_request in Request:
+        name = f"DFU {Request(setup.b_request).name}"
+    elif setup.kind == TYPE_STANDARD and setup.b_request in _STANDARD_REQUESTS:
+        name = _STANDARD_REQUESTS[setup.b_request]
+    else:
+        name = f"request 0x{setup.b_request:02X}"
+    return f"{name} (0x{setup.bm_request_type:02X})"
+
+
+def _shown(data: bytes) -> str:
+    more = f" … {len(data)} bytes" if len(data) > _SHOWN_BYTES else ""
+    return data[:_SHOWN_BYTES].hex(" ") + more
+
+
+def _cut(outcome: str) -> str:
+    return outcome if len(outcome) <= 160 else f"{outcome[:120]}… {(len(outcome) - 3) // 2} bytes"
