@@ -169,6 +169,12 @@ class Processor(Engine):
             self._shared.cycles_left -= self.end - cycle
             self.end = cycle
 
+    def stand_still(self, cycles: int) -> None:
+        """An access takes that much longer: the core waits for it, and peripherals go on."""
+        if self._running:
+            self._shared.cycles_left -= cycles
+        self.timeline.cycles += cycles
+
     # ---- running ----------------------------------------------------------------------------------------------------
 
     @property

@@ -128,8 +128,12 @@ class InternalFlashGen2:
         return self._flash.read(address, size_bytes)
 
     def write(self, address: int, data: bytes) -> bool:
-        """Whole words, verified and tried again as the bootloader does; it tells nobody."""
-        if not self._inside(address) or address < self.PROTECTED_END:
+        """Whole words, verified and tried again as the bootloader does.
+
+        At an address that is not a multiple of four, the core splits its stores, and the flash interface, set up for
+        words, refuses the pieces.
+        """
+        if not self._inside(address) or address < self.PROTECTED_END or address % _WORD:
             return False
         padded = data + b"\xff" * (-len(data) % _WORD)
         if address + len(padded) > self._flash.end_address:

@@ -95,6 +95,8 @@ class EmulatedStm32f205:
         self.usb = self.otg_fs if on_full_speed_port else self.otg_hs
         self.bus.add_peripheral(0x40040000, self.otg_hs, pages=_OTG_PAGES)
         self.bus.add_peripheral(0x50000000, self.otg_fs, pages=_OTG_PAGES)
+        self.processor.map_bus()
+        self.processor.on_reset_request = self._software_reset
 
     # ---- parts ------------------------------------------------------------------------------------------------------
 
@@ -185,7 +187,9 @@ class EmulatedStm32f205:
 
     def _store_flash(self, offset: int, data: bytes) -> bool:
         address = FLASH_START + offset
-        if not self.controller.allows_store(sector_number(self.flash, address), len(data)):
+        # The core splits a store that is not aligned.
+        width = 1 if address % len(data) else len(data)
+        if not self.controller.allows_store(sector_number(self.flash, address), width):
             return False
         self.flash.program(address, data)
         self._wait(self.flash.chip.program_s)
@@ -201,7 +205,7 @@ class EmulatedStm32f205:
     def _wait(self, duration_s: float) -> None:
         """The core stands still meanwhile: it executes from the flash that is busy."""
         if self._flash_takes_time:
-            self.timeline.cycles += self.timeline.cycles_of(duration_s)
+            self.processor.stand_still(self.timeline.cycles_of(duration_s))
 
     def _select_serial_flash(self, pins: int) -> None:
         if self.serial_flash is not None:
