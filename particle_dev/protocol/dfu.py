@@ -119,10 +119,23 @@ def _in(request: DfuRequest, w_value: int, interface: int, length: int, timeout_
 
 def get_status(interface: int = 0) -> Machine[DfuStatus]:
     """GETSTATUS. Raises DfuProtocolError when it is stalled."""
-    reply = yield _in(DfuRequest.GETSTATUS, 0, interface, 6, BUSY_TIMEOUT_S)
-    if not isinstance(reply, bytes):
+    status = yield from _status_or_stall(interface)
+    if status is None:
         raise DfuProtocolError("GETSTATUS was answered by a stall", hint=_RESUME)
-    return decode_status(reply)
+    return status
+
+
+def _status_or_stall(interface: int) -> Machine[DfuStatus | None]:
+    reply = yield _in(DfuRequest.GETSTATUS, 0, interface, 6, BUSY_TIMEOUT_S)
+    return decode_status(reply) if isinstance(reply, bytes) else None
+
+
+def _refused(what: str, address: int) -> DfuProtocolError:
+    """A bootloader of an STM32F2 tells that an erase, a write or its verification failed by a stall, and by that
+    alone. Source: run on an emulated chip (particle_harness.emulator.differential)."""
+    return DfuProtocolError(
+        f"{what} at 0x{address:08x} failed: GETSTATUS was answered by a stall", address=address, hint=_RESUME
+    )
 
 
 def go_idle(interface: int = 0) -> Machine[None]:
@@ -152,7 +165,10 @@ def _download(w_value: int, data: bytes, interface: int, what: str, address: int
         raise _failed(what, address, status)
     at_once, number = True, 0
     while True:
-        status = yield from get_status(interface)
+        answer = yield from _status_or_stall(interface)
+        if answer is None:
+            raise _refused(what, address)
+        status = answer
         if status.state is DfuState.DFU_DNLOAD_IDLE:
             return at_once and number < 2
         number += 1
@@ -204,7 +220,7 @@ def download_all(steps: Sequence[Download], interface: int = 0) -> Machine[None]
         statuses = [decode_status(answer) if isinstance(answer, bytes) else None for answer in answers]
         started, ended = statuses
         if started is None or ended is None:
-            raise DfuProtocolError("GETSTATUS was answered by a stall", address=step.address, hint=_RESUME)
+            raise _refused(step.what, step.address)
         is_busy = started.state in (DfuState.DFU_DNBUSY, DfuState.DFU_DNLOAD_SYNC, DfuState.DFU_DNLOAD_IDLE)
         if isinstance(accepted, Stall) or not is_busy:
             raise _failed(step.what, step.address, started)

@@ -149,6 +149,6 @@ def test_serial_data_by_endpoint(bench):
 def test_microsoft_descriptors(bench):
     boron = find(bench, idProduct=0xC00D)
     properties = bytes(boron.ctrl_transfer(0xC1, 0xEE, 2, 5, 255))
-    assert len(properties) == int.from_bytes(properties[:4], "little") == 142
+    assert len(properties) == int.from_bytes(properties[:4], "little") == 146
     assert "{20b6cfa4-6dc7-468a-a8db-faa7c23ddea5}".encode("utf-16-le") in properties
     assert bytes(boron.ctrl_transfer(0xC1, 0xEE, 0, 5, 255)) == bytes(10)

@@ -164,7 +164,7 @@ def _alike(one: Difference, other: Difference) -> bool:
 
 
 def _name(setup: Setup) -> str:
-    if setup.kind == TYPE_CLASS and setup.b_request in Request:
+    if setup.kind == TYPE_CLASS and setup.b_request in list(Request):
         name = f"DFU {Request(setup.b_request).name}"
     elif setup.kind == TYPE_STANDARD and setup.b_request in _STANDARD_REQUESTS:
         name = _STANDARD_REQUESTS[setup.b_request]

@@ -246,9 +246,9 @@ class Conversation:
         setups = (
             Setup(0xC0, 0xEE, 0, 4, 40),
             Setup(0xC0, 0xEE, 0, 4, 16),
-            Setup(0xC1, 0xEE, 0, 5, 142),
+            Setup(0xC1, 0xEE, 0, 5, 146),
             Setup(0xC1, 0xEE, 0, 5, 10),
-            Setup(0xC0, 0xEE, 0, 5, 142),
+            Setup(0xC0, 0xEE, 0, 5, 146),
             Setup(0xC0, 0xEE, 0, 7, 16),
             Setup(0xC0, 0x50, 0, 20, 24),
             Setup(0x40, 0x50, 0, 3, 0),

@@ -26,9 +26,9 @@ from particle_harness.usb.dfu_protection import (
     closed_name,
     state_text,
 )
-from particle_harness.usb.dfu_terms import Command, DfuMemory, DfuRegisters, Request, State, Status
+from particle_harness.usb.dfu_terms import Command, CrashError, DfuMemory, DfuRegisters, Request, State, Status
 from particle_harness.usb.stm32_requests import Stm32UsbDevice
-from particle_harness.usb.transfer import TYPE_CLASS, Setup, StallError
+from particle_harness.usb.transfer import TYPE_CLASS, Setup, SilentError, StallError
 
 __all__ = [
     "Command",
@@ -270,9 +270,22 @@ class Gen2Dfu(DfuDevice, Stm32UsbDevice):
     _buffer: bytearray
     _IDLE_AGAIN = (State.IDLE, State.DNLOAD_SYNC, State.DNLOAD_IDLE, State.MANIFEST_SYNC, State.UPLOAD_IDLE)
 
+    crashed = False
+    """It has faulted and answers nothing any more."""
+
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self._buffer = bytearray(TRANSFER_SIZE_BYTES)
+
+    def control(self, setup: Setup, data: bytes = b"") -> bytes:
+        """As any device; SilentError once it has crashed."""
+        if self.crashed:
+            raise SilentError
+        try:
+            return super().control(setup, data)
+        except CrashError:
+            self.crashed = True
+            raise SilentError(during=True) from None
 
     def on_configured(self) -> None:
         """Only the state starts anew; the address pointer stays."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from particle_harness.dct import DCT_SIZE_BYTES, Dct
 from particle_harness.nor_flash import NorFlash
+from particle_harness.usb.dfu_terms import CrashError
 
 _WORD = 4
 _MBR_END = 0x1000
@@ -122,22 +123,26 @@ class InternalFlashGen2:
         self._flash = flash
 
     def read(self, address: int, size_bytes: int) -> bytes | None:
-        """Bytes, also of the bootloader."""
-        if not self._inside(address) or address + size_bytes > self._flash.end_address:
+        """Bytes, also of the bootloader. Only the first address is checked: CrashError behind the end."""
+        if not self._inside(address):
             return None
+        if address + size_bytes > self._flash.end_address:
+            raise CrashError
         return self._flash.read(address, size_bytes)
 
     def write(self, address: int, data: bytes) -> bool:
         """Whole words, verified and tried again as the bootloader does.
 
         At an address that is not a multiple of four, the core splits its stores, and the flash interface, set up for
-        words, refuses the pieces.
+        words, refuses the pieces. CrashError when it runs over the end of the flash.
         """
         if not self._inside(address) or address < self.PROTECTED_END or address % _WORD:
             return False
         padded = data + b"\xff" * (-len(data) % _WORD)
-        if address + len(padded) > self._flash.end_address:
-            return False
+        room = self._flash.end_address - address
+        if len(padded) > room:
+            self._flash.program(address, padded[:room])
+            raise CrashError
         for _ in range(3):
             self._flash.program(address, padded)
             if self._flash.read(address, len(padded)) == padded:

@@ -57,8 +57,13 @@ class Command(IntEnum):
     CLEAR_SECURITY_MODE_OVERRIDE = 0xFB
 
 
+class CrashError(Exception):
+    """The bootloader reached for an address where nothing answers, and hangs until its power is switched off."""
+
+
 class DfuMemory(Protocol):
-    """What lies behind one alternate setting. ``read`` returns None, the others False, when they refuse."""
+    """What lies behind one alternate setting. ``read`` returns None, the others False, when they refuse. CrashError
+    where the firmware does not survive."""
 
     def read(self, address: int, size_bytes: int) -> bytes | None:
         """Bytes at a DFU address."""

@@ -12,8 +12,8 @@ def _table() -> tuple[int, ...]:
     for byte in range(256):
         value = byte << 24
         for _ in range(8):
-            value = (value << 1) ^ (_POLYNOMIAL if value >> 31 else 0)
-        rows.append(value & 0xFFFFFFFF)
+            value = (value << 1 & 0xFFFFFFFF) ^ (_POLYNOMIAL if value >> 31 else 0)
+        rows.append(value)
     return tuple(rows)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from particle_harness.emulator.processor import Processor
+from particle_harness.emulator.registers import RegisterBlock
 from particle_harness.emulator.stm32f205 import board_pins
 from particle_harness.emulator.stm32f205.arithmetic import CrcUnit, RandomNumbers
 from particle_harness.emulator.stm32f205.clocks import (
@@ -252,7 +253,7 @@ class EmulatedStm32f205:
         self.processor.reset()
 
     def _reset_peripherals(self) -> None:
-        blocks = (
+        blocks: tuple[RegisterBlock | FlashController, ...] = (
             self.clocks, self.power, self.rtc, self.watchdog, self.controller, self.syscfg, self.exti, self.sdio,
             self.adc, self.crc, self.rng, self.otg_fs, self.otg_hs, *self.ports, *self.timers.values(),
             *self.spis.values(), *self.uarts.values(), *self.i2cs.values(), *self.dma,

@@ -1,0 +1,252 @@
+"""Peripherals of the STM32F205, by their registers."""
+
+import zlib
+
+import pytest
+from particle_harness.clock import VirtualClock
+from particle_harness.emulator.interrupt_line import InterruptLine
+from particle_harness.emulator.stm32f205.arithmetic import CrcUnit, RandomNumbers
+from particle_harness.emulator.stm32f205.chip import CORE_HZ, EmulatedStm32f205
+from particle_harness.emulator.stm32f205.clocks import (
+    PIN_RESET,
+    POWER_ON_RESET,
+    SOFTWARE_RESET,
+    WATCHDOG_RESET,
+)
+from particle_harness.emulator.stm32f205.serial_flash import SerialFlash
+from particle_harness.emulator.stm32f205.timers import Timer
+from particle_harness.emulator.timeline import Timeline
+from particle_harness.nor_flash import NorFlash
+
+from particle_dev.catalog.flash_chips import STM32F205_FLASH, qspi_flash
+
+UNIQUE_ID = bytes.fromhex("3a0037000f47343638323034")
+RCC, PWR, RTC, IWDG, FLASH, CRC = 0x40023800, 0x40007000, 0x40002800, 0x40003000, 0x40023C00, 0x40023000
+TIM2, GPIOC, SYSCFG, EXTI = 0x40000000, 0x40020800, 0x40013800, 0x40013C00
+
+
+@pytest.fixture
+def external():
+    return NorFlash(qspi_flash(0x100000), VirtualClock(), delays=False)
+
+
+@pytest.fixture
+def chip(external):
+    flash = NorFlash(STM32F205_FLASH, VirtualClock(), delays=False)
+    # A loop at its reset vector, with the stack at the end of RAM.
+    flash.load(0x08000000, bytes.fromhex("00000220 09000008 fee7"))
+    chip = EmulatedStm32f205(UNIQUE_ID, flash, external, on_full_speed_port=True, serial_number="P1X")
+    chip.power_on()
+    return chip
+
+
+def write(chip, address, value, size=4):
+    chip.bus.write(address, value.to_bytes(size, "little"))
+
+
+def let_pass(chip, duration_s):
+    chip.processor.run(chip.timeline.cycles + chip.timeline.cycles_of(duration_s))
+
+
+def test_identity_and_aliases(chip):
+    assert chip.bus.read(0x1FFF7A10, 12) == UNIQUE_ID
+    assert chip.bus.read(0x1FFF7800, 3) == b"P1X"
+    assert chip.bus.read(0, 16) == chip.bus.read(0x08000000, 16)
+
+
+def test_clocks_are_ready_as_soon_as_they_are_on(chip):
+    write(chip, RCC, 0x01010083)
+    assert chip.bus.read_word(RCC) == 0x03030083
+    write(chip, RCC + 0x08, 2)
+    assert chip.bus.read_word(RCC + 0x08) >> 2 & 3 == 2
+    # The alias of bit 24 of RCC_CR: PLLON.
+    write(chip, 0x42000000 + (RCC - 0x40000000) * 32 + 24 * 4, 0)
+    assert chip.bus.read_word(RCC) == 0x00030083
+
+
+def test_why_it_was_reset(chip):
+    assert chip.clocks.reset_flags & POWER_ON_RESET
+    write(chip, RCC + 0x74, 1 << 24)
+    chip.pin_reset()
+    assert chip.bus.read_word(RCC + 0x74) & 0xFE000000 == PIN_RESET
+    chip.processor.request_reset()
+    assert chip.bus.read_word(RCC + 0x74) & SOFTWARE_RESET
+
+
+def open_backup_domain(chip):
+    write(chip, RCC + 0x40, 1 << 28)
+    write(chip, PWR, 1 << 8)
+
+
+def test_backup_registers_survive_resets_and_not_the_loss_of_power(chip):
+    write(chip, RTC + 0x54, 0xEDFA)
+    assert chip.bus.read_word(RTC + 0x54) == 0
+    open_backup_domain(chip)
+    write(chip, RTC + 0x54, 0xEDFA)
+    chip.pin_reset()
+    assert chip.bus.read_word(RTC + 0x54) == 0xEDFA
+    chip.power_off()
+    chip.power_on()
+    assert chip.bus.read_word(RTC + 0x54) == 0
+
+
+def test_the_calendar_counts_seconds(chip):
+    open_backup_domain(chip)
+    write(chip, RTC, 0x235958)
+    chip.timeline.cycles += 3 * CORE_HZ
+    assert chip.bus.read_word(RTC) == 0x000001
+
+
+def test_a_watchdog_that_nobody_feeds_resets_the_chip(chip):
+    for register, value in ((0x00, 0x5555), (0x04, 0), (0x08, 32), (0x00, 0xCCCC)):
+        write(chip, IWDG + register, value)
+    # 33 counts of 4 periods of 32 kHz: 4.125 ms.
+    let_pass(chip, 0.004)
+    write(chip, IWDG, 0xAAAA)
+    let_pass(chip, 0.004)
+    assert not chip.clocks.reset_flags & WATCHDOG_RESET
+    let_pass(chip, 0.0002)
+    assert chip.clocks.reset_flags & WATCHDOG_RESET
+    assert chip.watchdog.alarm is None
+
+
+def test_flash_needs_keys_width_and_alignment(chip):
+    write(chip, 0x08020000, 0)
+    assert chip.flash.programs == 0
+    write(chip, FLASH + 0x04, 0x45670123)
+    write(chip, FLASH + 0x04, 0xCDEF89AB)
+    write(chip, FLASH + 0x10, 0x201)
+    before = chip.timeline.cycles
+    write(chip, 0x08020000, 0x12345678)
+    assert chip.bus.read_word(0x08020000) == 0x12345678
+    assert chip.timeline.cycles - before == round(16e-6 * CORE_HZ)
+    write(chip, 0x08020005, 0)
+    assert chip.bus.read_word(FLASH + 0x0C) & 1 << 6
+    assert chip.bus.read(0x08020004, 8) == b"\xff" * 8
+    write(chip, FLASH + 0x10, 0x2 | 5 << 3 | 1 << 16)
+    assert chip.bus.read_word(0x08020000) == 0xFFFFFFFF
+
+
+def test_the_button_is_a_pin_and_an_interrupt(chip):
+    assert chip.bus.read_word(GPIOC + 0x10) >> 7 & 1
+    write(chip, SYSCFG + 0x0C, 2 << 12)
+    write(chip, EXTI + 0x0C, 1 << 7)
+    write(chip, EXTI, 1 << 7)
+    line = chip.processor.interrupt_line(23)
+    chip.hold_mode_button(True)
+    assert not chip.bus.read_word(GPIOC + 0x10) >> 7 & 1
+    assert line.level
+    write(chip, EXTI + 0x14, 1 << 7)
+    assert not line.level
+    chip.hold_mode_button(False)
+    assert not line.level
+
+
+def test_what_the_light_shows(chip):
+    write(chip, TIM2 + 0x2C, 9999)
+    for register, value in ((0x38, 10000), (0x3C, 5000), (0x40, 0)):
+        write(chip, TIM2 + register, value)
+    assert chip.lights == (255, 127, 0)
+
+
+@pytest.fixture
+def timer():
+    timeline = Timeline(CORE_HZ)
+    rises = []
+    line = InterruptLine(28, rises.append)
+    return timeline, Timer("TIM2", timeline, 60_000_000, {"update": line, "compare": line}, bits=32), rises
+
+
+def advance(timeline, duration_s):
+    timeline.pass_until(timeline.cycles + timeline.cycles_of(duration_s))
+
+
+def test_a_timer_counts_wraps_and_interrupts(timer):
+    timeline, timer, rises = timer
+    timer.write(0x28, 4, 59)
+    timer.write(0x2C, 4, 9999)
+    timer.write(0x0C, 4, 1)
+    timer.write(0x00, 4, 1)
+    advance(timeline, 0.005)
+    assert timer.read(0x24, 4) == 5000
+    assert rises == []
+    advance(timeline, 0.0051)
+    assert timer.read(0x10, 4) & 1
+    assert rises == [28]
+    timer.write(0x10, 4, 0)
+    advance(timeline, 0.01)
+    assert rises == [28, 28]
+
+
+def test_a_timer_compares(timer):
+    timeline, timer, rises = timer
+    timer.write(0x28, 4, 59)
+    timer.write(0x2C, 4, 9999)
+    timer.write(0x34, 4, 2500)
+    timer.write(0x0C, 4, 2)
+    timer.write(0x00, 4, 1)
+    advance(timeline, 0.0024)
+    assert rises == []
+    advance(timeline, 0.0002)
+    assert timer.read(0x10, 4) == 2
+    assert rises == [28]
+    timer.write(0x00, 4, 0)
+    count = timer.read(0x24, 4)
+    advance(timeline, 0.01)
+    assert timer.read(0x24, 4) == count
+
+
+def test_crc_is_the_one_of_zlib_turned_around():
+    unit = CrcUnit()
+    data = bytes(range(64))
+    for start in range(0, len(data), 4):
+        word = int.from_bytes(data[start : start + 4], "little")
+        unit.write(0, 4, int(f"{word:032b}"[::-1], 2))
+    assert int(f"{unit.read(0, 4):032b}"[::-1], 2) ^ 0xFFFFFFFF == zlib.crc32(data)
+    unit.write(8, 4, 1)
+    assert unit.read(0, 4) == 0xFFFFFFFF
+
+
+def test_random_numbers_differ_and_repeat():
+    first, second = RandomNumbers(), RandomNumbers()
+    numbers = [first.read(8, 4) for _ in range(100)]
+    assert len(set(numbers)) == 100
+    assert numbers == [second.read(8, 4) for _ in range(100)]
+
+
+def talk(flash, *message):
+    flash.select(low=True)
+    reply = bytes(flash.exchange(byte) for byte in message)
+    flash.select(low=False)
+    return reply
+
+
+def test_serial_flash_programs_when_enabled_and_wraps_in_its_page(external):
+    flash = SerialFlash(external)
+    assert talk(flash, 0x9F, 0, 0, 0)[1:] == b"\xc2\x20\x14"
+    talk(flash, 0x02, 0, 0, 0xFE, 1, 2, 3)
+    assert external.programs == 0
+    talk(flash, 0x06)
+    assert talk(flash, 0x05, 0)[1] == 2
+    talk(flash, 0x02, 0, 0, 0xFE, 1, 2, 3)
+    assert external.read(0xFE, 4) == b"\x01\x02\xff\xff"
+    assert external.read(0, 2) == b"\x03\xff"
+    assert talk(flash, 0x05, 0)[1] == 0
+    assert talk(flash, 0x03, 0, 0, 0xFD, 0, 0, 0)[4:] == b"\xff\x01\x02"
+    talk(flash, 0x06)
+    talk(flash, 0x20, 0, 0, 0x80)
+    assert external.read(0xFE, 2) == b"\xff\xff"
+
+
+def test_the_p1_reaches_its_serial_flash_by_spi(chip):
+    spi, gpio_b = 0x40003800, 0x40020400
+    write(chip, gpio_b + 0x18, 1 << (12 + 16))
+    write(chip, spi + 0x0C, 0x9F)
+    reply = []
+    for _ in range(4):
+        assert chip.bus.read_word(spi + 0x08) & 3 == 3
+        reply.append(chip.bus.read_word(spi + 0x0C))
+        write(chip, spi + 0x0C, 0)
+    assert bytes(reply[1:]) == b"\xc2\x20\x14"
+    write(chip, gpio_b + 0x18, 1 << 12)
+    assert not chip.serial_flash.selected
