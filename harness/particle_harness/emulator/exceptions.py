@@ -36,6 +36,8 @@ class Exceptions:
     def __init__(self, priority_bits: int, external: int = 240) -> None:
         self.priority_mask = 0xFF << 8 - priority_bits & 0xFF
         self.external = external
+        self.interrupts_masked = False
+        """A debugger keeps PendSV, SysTick and external interrupts away (C_MASKINTS)."""
         self.lines = [InterruptLine(number, self._on_rise) for number in range(external)]
         self.reset()
 
@@ -111,6 +113,8 @@ class Exceptions:
         """The pending and enabled exception that comes first: by priority, then by number."""
         best, best_key = None, (THREAD_PRIORITY, 0)
         for number in self.pending:
+            if self.interrupts_masked and number >= PEND_SV:
+                continue
             if self.is_enabled(number) and (key := (self.priority(number), number)) < best_key:
                 best, best_key = number, key
         return best

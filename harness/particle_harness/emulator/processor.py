@@ -61,8 +61,8 @@ class Processor(Engine):
 
     ``halted``: a debugger holds it; time goes on. ``stop_requested`` ends :meth:`run` before the next instruction and
     stays set until somebody clears it. Hooks: ``on_reset_request`` (AIRCR; without one the core alone is reset),
-    ``on_lockup``, ``on_breakpoint`` (a BKPT, or an address in the breakpoints, is reached; whether a debugger takes
-    it), ``trace``; ``unit.on_fault``.
+    ``on_reset`` (after each reset of the core), ``on_lockup``, ``on_breakpoint`` (BKPT, or the address of a breakpoint;
+    gives whether a debugger takes it), ``trace``; ``unit.on_fault``.
     """
 
     def __init__(self, bus: Bus, cortex: int, timeline: Timeline, priority_bits: int) -> None:
@@ -78,6 +78,7 @@ class Processor(Engine):
         self.sleep_on_exit = self.floating_point_on = False
         self.halted = self.stop_requested = False
         self.on_reset_request: Callable[[], None] | None = None
+        self.on_reset: Callable[[], None] | None = None
         self.on_lockup: Callable[[], None] | None = None
         self.on_breakpoint: Callable[[], bool] | None = None
         self.trace: Trace | None = None
@@ -127,6 +128,8 @@ class Processor(Engine):
         self.reset_registers(stack_pointer, entry)
         self.native.sample()
         self.unit.thumb = bool(entry & 1)
+        if self.on_reset is not None:
+            self.on_reset()
 
     def request_reset(self) -> None:
         """Firmware asked for a reset; it comes before the next instruction, or at once while nothing runs."""
@@ -176,6 +179,11 @@ class Processor(Engine):
         self.timeline.cycles += cycles
 
     # ---- running ----------------------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether it is executing: who asks is called back from there."""
+        return self._running
 
     @property
     def sleeping(self) -> bool:
@@ -311,8 +319,12 @@ class Processor(Engine):
     def _fault(self, cause: Cause, address: int) -> None:
         self.unit.fault(Fault(cause, address))
 
-    def _reach_breakpoint(self) -> bool:
+    def pass_breakpoint(self) -> None:
+        """The next run does not stop at its first instruction."""
         self._shared.passing = self._shared.pc
+
+    def _reach_breakpoint(self) -> bool:
+        self.pass_breakpoint()
         return self.on_breakpoint is not None and self.on_breakpoint()
 
     def _ended_by_lockup(self) -> bool:

@@ -9,17 +9,26 @@ from particle_harness.swd.core import Core
 from particle_harness.swd.debug_port import DebugPort
 
 
-class Chip(Protocol):
+class ProbedChip(Protocol):
     """A chip with a debug port. ``lock`` is held while a probe acts on it."""
 
     name: str
     debug_port: DebugPort
-    core: Core
     lock: threading.RLock
 
     def pin_reset(self) -> None:
         """The reset line is pulled and let go."""
         ...
+
+    def set_wire_clock(self, frequency_hz: float) -> None:
+        """The probe chooses the clock of the wire."""
+        ...
+
+
+class Chip(ProbedChip, Protocol):
+    """The chip of a virtual board."""
+
+    core: Core
 
     def power_on(self) -> None:
         """Power comes; the core starts."""
@@ -50,7 +59,3 @@ class Chip(Protocol):
 
     @retained_word.setter
     def retained_word(self, value: int) -> None: ...
-
-    def set_wire_clock(self, frequency_hz: float) -> None:
-        """The probe chooses the clock of the wire."""
-        ...

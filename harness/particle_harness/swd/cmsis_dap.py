@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from particle_harness.swd.chip import Chip
+from particle_harness.swd.chip import ProbedChip
 from particle_harness.swd.claim import Claim
 from particle_harness.swd.debug_port import DapFaultError, ProbeGoneError, WireError
 from particle_harness.swd.wire_time import WireTime
@@ -30,7 +30,7 @@ _EXECUTE, _QUEUE = 0x7F, 0x7E
 class CmsisDap:
     """One probe on ``chip``. ``packets`` counts. With ``time``, packets and transfers take it."""
 
-    chip: Chip
+    chip: ProbedChip
     serial_number: str = "V0000001"
     time: WireTime | None = None
     packets: int = 0

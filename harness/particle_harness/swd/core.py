@@ -1,7 +1,4 @@
-"""The debug unit of a Cortex-M core: halting, stepping, core registers, breakpoints, resets.
-
-Source: Armv7-M Architecture Reference Manual, C1.6 (debug registers), C1.11 (flash patch and breakpoint unit).
-"""
+"""A Cortex-M core whose firmware is a model and whose flash algorithms are executed."""
 
 from __future__ import annotations
 
@@ -10,22 +7,18 @@ from collections.abc import Callable
 from typing import Protocol
 
 from particle_harness.swd.bus import Bus
-from particle_harness.swd.coresight import CLASS_DEBUG, CLASS_GENERIC, ROM_TABLE_ADDRESS, ComponentPage, rom_table
+from particle_harness.swd.coresight import CLASS_GENERIC, ComponentPage
 from particle_harness.swd.cpu import Cpu, Stop
+from particle_harness.swd.debug_unit import C_DEBUGEN, C_HALT, DFSR_BKPT, DFSR_HALTED, DFSR_VCATCH, DebugUnit
 
 CPUID = {3: 0x412FC230, 4: 0x410FC241, 23: 0x411CD200, 33: 0x410FD213}
 """Cortex-M3 r2p0, Cortex-M4 r0p1, Cortex-M23 r1p0, Cortex-M33 r0p3."""
-_AIRCR, _ICSR, _VTOR, _DFSR, _CPUID = 0xD0C, 0xD04, 0xD08, 0xD30, 0xD00
-_DHCSR, _DCRSR, _DCRDR, _DEMCR = 0xDF0, 0xDF4, 0xDF8, 0xDFC
+_AIRCR, _ICSR, _VTOR, _CPUID = 0xD0C, 0xD04, 0xD08, 0xD00
 _MVFR0, _MVFR1 = 0xF40, 0xF44
-_C_DEBUGEN, _C_HALT, _C_STEP, _C_MASKINTS = 1, 2, 4, 8
-_DBGKEY, _VECTKEY = 0xA05F, 0x5FA
-_VC_CORERESET = 1
-_DFSR_HALTED, _DFSR_BKPT, _DFSR_VCATCH = 1, 2, 8
+_VECTKEY = 0x5FA
 _SLICE_INSTRUCTIONS = 4_000
 _POLL_SLICES = 25
 """How much a core may run while the debugger asks whether it has halted, where no time is modelled."""
-_BREAKPOINTS = 6
 _RAM = range(0x20000000, 0x40000000)
 
 
@@ -57,7 +50,7 @@ class CoreTime(Protocol):
         ...
 
 
-class Core:
+class Core(DebugUnit):
     """One core with its debug registers on ``bus``.
 
     Code that a debugger starts in RAM is executed. From flash runs ``firmware``, where there is one, as a model;
@@ -65,37 +58,38 @@ class Core:
     """
 
     def __init__(self, bus: Bus, cortex: int, on_reset: Callable[[], None]) -> None:
-        self.bus = bus
         self.cpu = Cpu(bus, cortex)
-        self.cortex = cortex
+        super().__init__(bus, cortex, self.cpu)
         self.firmware: Firmware | None = None
         self.time: CoreTime | None = None
         self.after_reset: Callable[[], None] | None = None
         """Told at each reset, before the firmware runs or the core halts."""
         self.hangs: Callable[[], bool] | None = None
         """Whether the code in RAM that starts now never ends: a fault put in."""
-        self.rom_table = rom_table(0x43B, 0x4C4 if cortex == 4 else 0x4C3)
         self._on_reset = on_reset
-        self.halted = False
         self.lockup = False
         self._sleeping = self._hung = False
-        self._was_reset = True
         self._firmware_runs = False
         self._running_slice = False
         self._reset_wanted = False
         self._entry = 0
-        self.dhcsr = 0
-        self._demcr = 0
-        self._dfsr = 0
-        self._dcrdr = 0
         self._vtor = 0
         bus.add_peripheral(0xE000E000, SystemControlSpace(self))
-        bus.add_peripheral(0xE0002000, BreakpointUnit(self))
         bus.add_peripheral(0xE0001000, ComponentPage(0x002, CLASS_GENERIC))
-        bus.add_peripheral(0xE0000000, ComponentPage(0x001, CLASS_GENERIC))
-        bus.add_peripheral(0xE0040000, ComponentPage(0x9A1 if cortex == 4 else 0x923, CLASS_DEBUG, device_type=0x11))
-        bus.add_peripheral(0xE0041000, ComponentPage(0x925 if cortex == 4 else 0x924, CLASS_DEBUG, device_type=0x13))
-        bus.add_peripheral(ROM_TABLE_ADDRESS, self.rom_table)
+
+    @property
+    def is_locked_up(self) -> bool:
+        """S_LOCKUP."""
+        return self.lockup
+
+    @property
+    def is_sleeping(self) -> bool:
+        """S_SLEEP."""
+        return self._sleeping
+
+    def set_breakpoints(self, addresses: set[int]) -> None:
+        """Halt before the instructions at these addresses."""
+        self.cpu.set_breakpoints(addresses)
 
     # ---- resets and running -----------------------------------------------------------------------------------------
 
@@ -106,13 +100,13 @@ class Core:
 
     def power_off(self) -> None:
         """Nothing runs, and nobody is told."""
-        self.dhcsr = self._demcr = self._dfsr = self._dcrdr = 0
+        self._lose_debug_registers()
         self._firmware_runs = self.halted = False
 
     def adopt(self, firmware: Firmware, *, runs: bool, halted: bool) -> None:
         """Take over a board whose firmware is at work already, or that a debugger left halted."""
         self.firmware, self._firmware_runs, self.halted = firmware, runs and not halted, halted
-        self.dhcsr = _C_DEBUGEN | _C_HALT if halted else 0
+        self.dhcsr = C_DEBUGEN | C_HALT if halted else 0
         if halted:
             self.lockup = False
 
@@ -135,8 +129,8 @@ class Core:
         # An erased chip has no Thumb entry point: the first fetch faults, and so does its handler's.
         self.lockup = not entry & 1 or entry >= 0xF0000000
         self.halted = False
-        if self.dhcsr & _C_DEBUGEN and self._demcr & _VC_CORERESET:
-            self._halt(_DFSR_VCATCH)
+        if self._catches_reset:
+            self._halt(DFSR_VCATCH)
         else:
             self._resume()
 
@@ -165,7 +159,7 @@ class Core:
     def step(self) -> None:
         """One instruction, then halt."""
         self._after(self.cpu.run(1))
-        self._halt(_DFSR_HALTED)
+        self._halt(DFSR_HALTED)
 
     def catch_up(self, *, polled: bool) -> None:
         """Let the core run as long as the debugger's last access took. ``polled``: it asked whether the core halted."""
@@ -197,55 +191,25 @@ class Core:
         if self._reset_wanted:
             self._reset_wanted = False
             self.reset()
-        elif stop is Stop.BREAKPOINT and self.dhcsr & _C_DEBUGEN:
-            self._halt(_DFSR_BKPT)
+        elif stop is Stop.BREAKPOINT and self.dhcsr & C_DEBUGEN:
+            self._halt(DFSR_BKPT)
         elif stop is Stop.SLEEP:
             self._sleeping = True
         elif stop in (Stop.FAULT, Stop.BREAKPOINT):
             # Faults are not modelled: a debugger that catches them sees a halted core, anybody else a locked one.
-            if self.dhcsr & _C_DEBUGEN and self._demcr & 0x7F0:
-                self._halt(_DFSR_VCATCH)
+            if self.dhcsr & C_DEBUGEN and self._demcr & 0x7F0:
+                self._halt(DFSR_VCATCH)
             else:
                 self.lockup = True
 
     # ---- registers --------------------------------------------------------------------------------------------------
 
-    def read_dhcsr(self) -> int:
-        """Debug halting control and status; reading it lets the core run and clears S_RESET_ST."""
-        self.catch_up(polled=True)
-        value = self.dhcsr & (_C_DEBUGEN | _C_STEP | _C_MASKINTS) | (_C_HALT if self.halted else 0) | 1 << 16
-        value |= self.halted << 17 | self._sleeping << 18 | self.lockup << 19
-        value |= (not self.halted) << 24 | self._was_reset << 25
-        self._was_reset = False
-        return value
-
-    def write_dhcsr(self, value: int) -> None:
-        """As the debugger orders; without the key nothing happens."""
-        if value >> 16 != _DBGKEY:
-            return
-        self.dhcsr = value & 0x2F
-        if not value & _C_DEBUGEN:
-            self.dhcsr = 0
-            if self.halted:
-                self._resume()
-        elif value & _C_HALT:
-            if not self.halted:
-                self._halt(_DFSR_HALTED)
-        elif self.halted:
-            if value & _C_STEP:
-                self.halted = False
-                self.step()
-            else:
-                self._resume()
-
     def read_control(self, offset: int) -> int | None:
         """A register of the system control space that lives here, None for another."""
-        if offset == _DHCSR:
-            return self.read_dhcsr()
+        debug = self.read_debug(offset)
+        if debug is not None:
+            return debug
         return {
-            _DCRDR: self._dcrdr,
-            _DEMCR: self._demcr,
-            _DFSR: self._dfsr,
             _CPUID: CPUID[self.cortex],
             _VTOR: self._vtor,
             _AIRCR: 0xFA050000,
@@ -256,21 +220,9 @@ class Core:
 
     def write_control(self, offset: int, value: int) -> bool:
         """Write such a register; False for another."""
-        if offset == _DHCSR:
-            self.write_dhcsr(value)
-        elif offset == _DCRSR:
-            number = value & 0x7F
-            if value & 0x10000:
-                self.cpu.set_register(number, self._dcrdr)
-            else:
-                self._dcrdr = self.cpu.register(number)
-        elif offset == _DCRDR:
-            self._dcrdr = value
-        elif offset == _DEMCR:
-            self._demcr = value
-        elif offset == _DFSR:
-            self._dfsr &= ~value
-        elif offset == _VTOR:
+        if self.write_debug(offset, value):
+            return True
+        if offset == _VTOR:
             self._vtor = value & ~0x7F
         elif offset == _AIRCR:
             if value >> 16 == _VECTKEY and value & 5:
@@ -302,32 +254,3 @@ class SystemControlSpace(ComponentPage):
         """To the core, or stored."""
         if not self._core.write_control(offset, value):
             super().write_word(offset, value)
-
-
-class BreakpointUnit(ComponentPage):
-    """Flash patch and breakpoint unit, version 1: six comparators for code below 0x20000000."""
-
-    def __init__(self, core: Core) -> None:
-        super().__init__(0x003, CLASS_GENERIC)
-        self._core = core
-        self._enabled = False
-
-    def read_word(self, offset: int) -> int:
-        """FP_CTRL tells the number of comparators."""
-        return 0x200 | _BREAKPOINTS << 4 | self._enabled if offset == 0 else super().read_word(offset)
-
-    def write_word(self, offset: int, value: int) -> None:
-        """Arm or disarm; FP_CTRL needs its key bit."""
-        if offset == 0:
-            if value & 2:
-                self._enabled = bool(value & 1)
-        else:
-            super().write_word(offset, value)
-        addresses: set[int] = set()
-        for n in range(_BREAKPOINTS if self._enabled else 0):
-            comparator = super().read_word(8 + 4 * n)
-            if comparator & 1:
-                word = comparator & 0x1FFFFFFC
-                addresses |= {word} if comparator >> 30 & 1 else set()
-                addresses |= {word + 2} if comparator >> 31 & 1 else set()
-        self._core.cpu.set_breakpoints(addresses)

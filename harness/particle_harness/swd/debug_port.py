@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from particle_harness.swd.bus import BusFaultError
-from particle_harness.swd.core import Core
+from particle_harness.swd.debug_unit import DebugUnit
 
 DPIDR = 0x2BA01477
 """SW-DP of Cortex-M3 and M4 parts."""
@@ -66,7 +66,7 @@ class MemoryAccessPort:
 
     IDR = 0x24770011
 
-    def __init__(self, core: Core, locked: Callable[[], bool]) -> None:
+    def __init__(self, core: DebugUnit, locked: Callable[[], bool]) -> None:
         self._core = core
         self._bus = core.bus
         self._locked = locked

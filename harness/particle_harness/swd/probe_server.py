@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from particle_harness.swd.chip import Chip
+from particle_harness.swd.chip import ProbedChip
 from particle_harness.swd.claim import Claim
 from particle_harness.swd.debug_port import Acknowledge, DapFaultError, ProbeGoneError, WireError
 
@@ -63,7 +63,9 @@ class ProbeServer(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
 
-    def __init__(self, chip: Chip, port: int = 0, *, unique_id: str = "virtual", claim: Claim | None = None) -> None:
+    def __init__(
+        self, chip: ProbedChip, port: int = 0, *, unique_id: str = "virtual", claim: Claim | None = None
+    ) -> None:
         super().__init__((LOOPBACK, port), _Handler)
         self.chip = chip
         self.claim = claim or Claim()

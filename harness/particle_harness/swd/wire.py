@@ -9,7 +9,7 @@ import socketserver
 import threading
 from enum import Enum, auto
 
-from particle_harness.swd.chip import Chip
+from particle_harness.swd.chip import ProbedChip
 from particle_harness.swd.debug_port import DapFaultError, DebugPort
 
 _ACK_OK, _ACK_FAULT = 1, 4
@@ -273,7 +273,7 @@ class BitbangPins:
     remote_bitbang.txt.
     """
 
-    def __init__(self, chip: Chip) -> None:
+    def __init__(self, chip: ProbedChip) -> None:
         self._chip = chip
         self._swd = SwdWire(chip.debug_port)
         self._jtag = JtagWire(chip.debug_port)
@@ -326,7 +326,7 @@ class BitbangServer(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
 
-    def __init__(self, chip: Chip, port: int = 0) -> None:
+    def __init__(self, chip: ProbedChip, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.chip = chip
         self.port = int(self.server_address[1])

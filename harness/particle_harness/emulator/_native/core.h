@@ -10,7 +10,7 @@
 /* cdef */
 #define CORE_BRANCHES 64
 #define CORE_MEMORIES 16
-#define CORE_BREAKPOINTS 8
+#define CORE_BREAKPOINTS 12
 #define CORE_CODE_PAGES 1048576
 
 /* Stop behind an instruction that may lift a mask: CPSIE, MSR to PRIMASK, FAULTMASK, BASEPRI. */
