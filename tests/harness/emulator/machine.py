@@ -129,8 +129,12 @@ class Machine:
         self.processor = Processor(self.bus, cortex, self.timeline, priority_bits)
         self.port = Port(self)
         self.bus.add_peripheral(PORT, self.port)
+        self.before_mapping()
         self.processor.map_bus()
         self.processor.reset()
+
+    def before_mapping(self):
+        pass
 
     @property
     def said(self):
