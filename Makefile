@@ -18,7 +18,7 @@ PEERS := binary-version-reader@3.1.3 @particle/device-constants@4.2.1 @particle/
 
 .PHONY: help demo demo-damaged test check lint types imports generated unit bench firmware-for-tests setup clean
 help:
-	@echo "make demo    four virtual boards get real Device OS firmware; ends with a report"
+	@echo "make demo    eight virtual boards get real Device OS firmware, shown in a browser; ends with a report"
 	echo "make test    everything that CI runs"
 	echo "make hil     the contracts that real boards are held to, on virtual ones; a minute"
 	echo "make judges  dfu-util, particle-cli and others, unmodified, and a Linux kernel in QEMU, on virtual boards"
@@ -84,9 +84,12 @@ $(STORE)/.ready: $(VENV)/.ready
 	@$(BIN)/particle-dev firmware add npm:particle-cli@2.12.0 --store $(STORE)
 	touch $@
 
+# `make demo OUT=build/demo/mine` again goes on where that run was cut short. With a terminal the page stays to be looked at.
 demo: $(VENV)/.ready $(STORE)/.ready
-	@out=$(DEMO)/$$(date -u +%Y%m%d-%H%M%S)
-	$(BIN)/particle-dev station run --bench virtual --recipe recipes/ship.toml --store $(STORE) --out $$out
+	@out=$(or $(OUT),$(DEMO)/$$(date -u +%Y%m%d-%H%M%S))
+	page=(--page $(or $(PAGE),127.0.0.1:0))
+	[ ! -t 0 ] || page=(--page $(or $(PAGE),127.0.0.1:8088) --stay)
+	$(BIN)/particle-dev station run --bench benches/demo.toml --recipe recipes/ship.toml --store $(STORE) --out $$out "$${page[@]}"
 
 # The same with one byte of the Photon's system part 2 flipped: that slot must be refused before anything is erased.
 demo-damaged: $(VENV)/.ready $(STORE)/.ready

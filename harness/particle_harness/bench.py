@@ -25,6 +25,7 @@ from particle_harness.usb.bus_device import BusDevice
 from particle_harness.usb.pyusb_backend import VirtualBackend
 
 if TYPE_CHECKING:
+    from particle_harness.hands import Hands
     from particle_harness.probes import SlotProbe
 
 DEFAULT_SLOTS: tuple[Mapping[str, Any], ...] = tuple(
@@ -32,7 +33,8 @@ DEFAULT_SLOTS: tuple[Mapping[str, Any], ...] = tuple(
     for number, name in enumerate(("boron", "bsom", "tracker", "photon"), start=1)
 )
 _CLOUD, _NETWORK_SCALE = "cloud", "network_scale"
-_OTHER_OPTIONS = (_CLOUD, _NETWORK_SCALE)
+_HANDS = "hands"
+_OTHER_OPTIONS = (_CLOUD, _NETWORK_SCALE, _HANDS)
 _OPTIONS = {"clock": ("virtual", "real"), "delays": ("realistic", "none"), "power_control": (True, False)}
 _SLOT_KEYS = frozenset(
     {
@@ -126,6 +128,7 @@ class VirtualBench:
         self.slots = tuple(slots)
         self._cloud = cloud
         self._lock = lock
+        self.hands: Hands | None = None
         self.boards = tuple(slot.board for slot in self.slots if slot.board)
         probes = tuple(slot.probe.usb for slot in self.slots if slot.probe)
         self.bus_devices: tuple[BusDevice, ...] = (*self.boards, *probes)
@@ -184,6 +187,8 @@ class VirtualBench:
 
     def close(self) -> None:
         """Take serial ports and probes away. Boards keep their state in the state folder, if there is one."""
+        if self.hands is not None:
+            self.hands.close()
         serial_port.unregister(self.boards)
         for slot in self.slots:
             if slot.probe is not None:
@@ -207,7 +212,8 @@ def open_bench(
 
     ``options``: ``clock`` "real" (default) or "virtual"; ``delays`` "realistic" (default) or "none"; ``power_control``
     true or false; ``network_scale``: a number, by which the assumed times of radio and network are multiplied (1);
-    ``cloud``: the simulated cloud that boards reach, a ``SimCloud`` or what ``particle-dev sim cloud`` prints.
+    ``cloud``: the simulated cloud that boards reach, a ``SimCloud`` or what ``particle-dev sim cloud`` prints;
+    ``hands``: a port of loopback at which ``particle-dev sim unplug``, ``plug``, ``reset``, ``next`` reach the boards.
 
     ``slots``: tables with ``name``, ``platform`` and optionally ``device_id``, ``bootloader`` ("release",
     "old"), ``device_os`` (a release whose stand-ins new boards have), ``faults``, ``connected``, ``factory`` ("new",
@@ -228,7 +234,9 @@ def open_bench(
     cloud = None
     try:
         cloud = _cloud_link(options)
-        return VirtualBench(_build(options, slots, state_dir, factory_modules, cloud), lock, cloud)
+        bench = VirtualBench(_build(options, slots, state_dir, factory_modules, cloud), lock, cloud)
+        bench.hands = _hands(bench, options)
+        return bench
     except BaseException:
         if cloud is not None:
             cloud.close()
@@ -279,6 +287,18 @@ def _network_scale(options: Mapping[str, Any]) -> float:
             f"option network_scale = {scale!r} is no number above 0 and not above 1", hint="correct it, or leave it out"
         )
     return float(scale)
+
+
+def _hands(bench: VirtualBench, options: Mapping[str, Any]) -> Hands | None:
+    port = options.get(_HANDS)
+    if port is None:
+        return None
+    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port < 1 << 16:
+        raise BenchError(f"option hands = {port!r} is no port", hint="give a number such as 3240, or leave it out")
+    # It brings the command line along, which most benches do without.
+    from particle_harness.hands import Hands  # noqa: PLC0415
+
+    return Hands(bench, port)
 
 
 def _cloud_link(options: Mapping[str, Any]) -> CloudLink | None:

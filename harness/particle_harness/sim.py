@@ -60,7 +60,8 @@ def sim() -> None:
 
     In one terminal `particle-dev sim serve`; in another `sudo particle-dev sim attach`, or on any Linux machine
     `usbip attach -r HOST -b 1-1`. Then they lie on the desk: for particle-dev, dfu-util, particle, a terminal program.
-    `sim unplug` and `sim plug` pull and return their cables. `sim cloud` runs a cloud for boards and programs.
+    `sim unplug` and `sim plug` pull and return their cables, also at the bench of a station whose option `hands` is a
+    port. `sim cloud` runs a cloud for boards and programs.
     """
 
 
@@ -194,6 +195,7 @@ def _cable_command(name: str, text: str) -> None:
 _cable_command("unplug", "Pull the cable of the board in SLOT: it loses power.")
 _cable_command("plug", "Plug the board in SLOT in again.")
 _cable_command("reset", "Press the reset button of the board in SLOT.")
+_cable_command("next", "Put a new board in SLOT in place of the one that is there. At a station's bench alone.")
 
 
 def _plug(board: ServedBoard) -> None:
