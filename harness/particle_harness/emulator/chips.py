@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from particle_dev.errors import BenchError
-from particle_harness.boards import Hardware
+from particle_harness.boards import Hardware, serial_number_of
 from particle_harness.emulator.chip import EmulatedChip
 from particle_harness.emulator.nrf52840.chip import BoardPins, EmulatedNrf52840
+from particle_harness.emulator.stm32f205.chip import EmulatedStm32f205
 from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.nrf52840 import Silicon
 from particle_harness.user_information import Uicr
@@ -30,6 +31,11 @@ def emulated_chip(
     hardware: Hardware, identity: bytes, internal: NorFlash, external: NorFlash | None, uicr: Uicr | None
 ) -> EmulatedChip:
     """The chip of such a board around memories that others share. BenchError where none is emulated."""
+    if hardware.is_gen2:
+        serial_number = serial_number_of(hardware, identity.hex())
+        return EmulatedStm32f205(
+            identity, internal, external, on_full_speed_port=hardware.name != "photon", serial_number=serial_number
+        )
     pins = _PINS.get(hardware.name)
     if pins is None or uicr is None:
         raise BenchError(f"no chip of a {hardware.name} is emulated", hint="`--bench virtual` models it")

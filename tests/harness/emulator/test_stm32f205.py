@@ -146,7 +146,7 @@ def test_what_the_light_shows(chip):
     write(chip, TIM2 + 0x2C, 9999)
     for register, value in ((0x38, 10000), (0x3C, 5000), (0x40, 0)):
         write(chip, TIM2 + register, value)
-    assert chip.lights == (255, 127, 0)
+    assert chip.lights == (1.0, 0.5, 0.0)
 
 
 @pytest.fixture

@@ -220,6 +220,8 @@ class EmulatedStm32f205:
         return self.powered and not self.processor.locked_up
 
     powered = False
+    resets = 0
+    """By firmware and watchdog since the power came."""
 
     def power_on(self) -> None:
         """Power comes: RAM and backup domain have lost their contents."""
@@ -228,6 +230,7 @@ class EmulatedStm32f205:
         self.rtc.power_on()
         self.clocks.backup_control = 0
         self.powered = True
+        self.resets = 0
         self._reset(POWER_ON_RESET | PIN_RESET)
 
     def power_off(self) -> None:
@@ -241,9 +244,11 @@ class EmulatedStm32f205:
         self._reset(PIN_RESET)
 
     def _watchdog_bites(self) -> None:
+        self.resets += 1
         self._reset(WATCHDOG_RESET | PIN_RESET)
 
     def _software_reset(self) -> None:
+        self.resets += 1
         self._reset(SOFTWARE_RESET | PIN_RESET)
 
     def _reset(self, reason: int) -> None:
@@ -274,12 +279,20 @@ class EmulatedStm32f205:
         self.ports[board_pins.MODE_BUTTON_PORT].set_level(board_pins.MODE_BUTTON_PIN, high=not pressed)
 
     @property
-    def lights(self) -> tuple[int, int, int]:
-        """Brightness of red, green and blue, 0 to 255."""
+    def lights(self) -> tuple[float, float, float]:
+        """Red, green, blue: 0 dark, 1 full."""
         timer = self.timers[2]
         top = timer.stored[0x2C] + 1
-        red, green, blue = (min(255, timer.stored[0x34 + 4 * n] * 255 // top) for n in board_pins.LIGHT_CHANNELS)
+        red, green, blue = (min(1.0, timer.stored[0x34 + 4 * n] / top) for n in board_pins.LIGHT_CHANNELS)
         return red, green, blue
+
+    def snapshot(self) -> bytes:
+        """Nothing yet: whoever has only this boots the board."""
+        return b""
+
+    def restore(self, snapshot: bytes) -> None:
+        """ValueError: there is nothing to go on from."""
+        raise ValueError(f"{len(snapshot)} bytes hold no state of an STM32F205")
 
 
 def _refuse(_offset: int, _data: bytes) -> bool:
