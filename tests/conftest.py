@@ -30,6 +30,15 @@ def _users_own_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_leases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Boards of this test run are no boards of a station, or of another test run, on the same computer."""
+    folder = tmp_path_factory.mktemp("leases")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("particle_dev.station.lease.lease_folder", lambda: folder)
+        yield
+
+
 @pytest.fixture(scope="session")
 def test_firmware() -> Path:
     """The folder that `make firmware-for-tests` fills. Its absence is an error: a test that is left out proves

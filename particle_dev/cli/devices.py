@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
@@ -15,6 +16,7 @@ from particle_dev.device.selectors import is_possible_name, select_device
 from particle_dev.errors import ProtocolError, RequestRefusedError, TransportError
 from particle_dev.protocol.identifiers import is_device_id
 from particle_dev.station.bench import Bench
+from particle_dev.station.lease import board_leases
 from particle_dev.toml_file import TomlFile
 from particle_dev.transport.base import Host, WakeUp
 from particle_dev.transport.hotplug import PollingWakeUp, open_wake_up
@@ -59,6 +61,15 @@ def choose_device(bench: Bench, selector: str | None) -> Device:
     host, names = bench.host, device_names() if selector else {}
     slots = {slot.name: slot.port_path for slot in bench.slots}
     return select_device(list_devices(host), selector, names, lambda device: _label_of(host, device), slots=slots)
+
+
+@contextmanager
+def taken_device(bench: Bench, selector: str | None, command: str) -> Iterator[Device]:
+    """The device that ``--device`` means, for ``command``, which changes it: meanwhile no station, test run or other
+    such command of this computer can have it. Raises as :func:`choose_device`; SlotBusyError when one has it now."""
+    device = choose_device(bench, selector)
+    with board_leases(bench, device.usb.port_path, f"`particle-dev {command}`"):
+        yield device
 
 
 def _label_of(host: Host, device: Device) -> str | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from particle_dev.cli.devices import choose_device
+from particle_dev.cli.devices import taken_device
 from particle_dev.cli.flash_view import FlashView
 from particle_dev.cli.options import (
     bench_for,
@@ -68,8 +68,7 @@ def flash(
     if leave and not dry_run:
         permissions.require_connect("--leave, which boots the application,")
     store = open_store(store_dir)
-    with bench_for(bench_spec, store_dir) as bench:
-        chosen = choose_device(bench, device)
+    with bench_for(bench_spec, store_dir) as bench, taken_device(bench, device, "flash") as chosen:
         platform = chosen.platform
         offer = Offer()
         offer.add_paths(files, platform)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from particle_dev.cli.devices import choose_device
+from particle_dev.cli.devices import taken_device
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.json_objects import device_object
 from particle_dev.cli.options import (
@@ -97,10 +97,10 @@ def mode(
     normal, safe and reset can bring the device online and are refused without --may-connect before anything is sent.
     Exit status 6: the change was made, and nothing on the device proves the mode.
     """
-    with bench_for(bench_spec, store_dir) as bench:
+    with bench_for(bench_spec, store_dir) as bench, taken_device(bench, device, "mode") as chosen:
         change = change_mode(
             bench.host,
-            choose_device(bench, device),
+            chosen,
             Target(target),
             Permissions(may_connect=may_connect),
             way=Way(by) if by else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -16,6 +17,7 @@ from particle_dev.device.power_cycle import OFF_S, RETURN_TIMEOUT_S, PowerCycle,
 from particle_dev.errors import BenchError, DeviceNotFoundError
 from particle_dev.permissions import Permissions
 from particle_dev.station.bench import Bench, Slot
+from particle_dev.station.lease import board_leases
 from particle_dev.transport.power import OperatorPower
 
 
@@ -73,12 +75,13 @@ def power(
     if bench_spec == "usb":
         raise click.UsageError(f"which bench has slot {slot_name}? Name its bench file: --bench FILE")
     permissions = Permissions(may_connect=may_connect)
-    with bench_for(bench_spec, store_dir) as bench:
+    with bench_for(bench_spec, store_dir) as bench, ExitStack() as taken:
         slot = _slot(bench, slot_name)
         if slot.power is None:
             raise BenchError(
                 f"slot {slot.name} has no power switch", slot=slot.name, hint="add its key power to the bench file"
             )
+        taken.enter_context(board_leases(bench, slot.port_path, "`particle-dev power`"))
         device: Device | None = None
         cycle: PowerCycle | None = None
         seen = True

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from particle_dev.cli.command_type import CommandT
-from particle_dev.cli.devices import choose_device
+from particle_dev.cli.devices import taken_device
 from particle_dev.cli.options import bench_for, bench_option, device_option, store_option
 from particle_dev.device.control import ControlSession
 from particle_dev.device.selftest import ControlSelfTestLink, SelfTestSession, SerialSelfTestLink
@@ -108,9 +108,9 @@ def selftest_session(
             ):
                 yield session, clock
             return
-        chosen = choose_device(bench, device)
         clock = bench.host.clock
         with (
+            taken_device(bench, device, "selftest") as chosen,
             ControlSession(bench.host, chosen, permissions) as control,
             SelfTestSession(ControlSelfTestLink(control), clock, permissions) as session,
         ):

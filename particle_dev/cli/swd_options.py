@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import platformdirs
@@ -18,6 +18,7 @@ from particle_dev.device.rtl872x_swd import FAMILY, refuse_to_write
 from particle_dev.device.swd import Park, SwdSession, require_pyocd, swd_session
 from particle_dev.errors import DeviceAmbiguousError, DeviceNotFoundError
 from particle_dev.station.act_journal import ActJournal
+from particle_dev.station.lease import probe_leases
 
 DEFAULT_FREQUENCY_HZ = 4_000_000
 _PARKS = [str(Park.HALTED), str(Park.DFU)]
@@ -117,21 +118,27 @@ def platform_named(name: str | None) -> Platform | None:
 def settled(board: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Options of a board with the one probe that they mean, which a bench keeps open meanwhile: for acts that open the
     board more than once. Raises as :func:`chosen_probe`, BenchError."""
-    with _probe_of_bench(board["bench_spec"], board["probe_id"]) as named:
-        yield {**board, "probe_id": chosen_probe(named), "bench_spec": None}
+    with _probe_of_bench(board["bench_spec"], board["probe_id"]) as found:
+        yield {**board, "probe_id": chosen_probe(found.probe_id), "bench_spec": None, "leases": found.leases}
+
+
+class _Probe(NamedTuple):
+    """``leases`` None: as any probe of this computer."""
+
+    probe_id: str | None
+    leases: tuple[str, ...] | None
 
 
 @contextmanager
-def _probe_of_bench(bench_spec: str | None, probe_id: str | None) -> Iterator[str | None]:
+def _probe_of_bench(bench_spec: str | None, probe_id: str | None) -> Iterator[_Probe]:
     """The probe of a bench while that is open; without a bench the one that was named. Raises BenchError, ConfigError,
     DeviceNotFoundError, DeviceAmbiguousError."""
     if bench_spec is None:
-        yield probe_id
+        yield _Probe(probe_id, None)
         return
     with bench_for(bench_spec, None) as bench:
-        probes = [
-            slot.probe_id for slot in bench.slots if slot.probe_id and probe_id in (None, slot.probe_id, slot.name)
-        ]
+        slots = [slot for slot in bench.slots if slot.probe_id and probe_id in (None, slot.probe_id, slot.name)]
+        probes = [slot.probe_id for slot in slots if slot.probe_id]
         if not probes:
             raise DeviceNotFoundError(
                 f"{bench.name} has no such probe", selector=probe_id, hint="check its slots: probe, or ParticleProbe"
@@ -142,7 +149,7 @@ def _probe_of_bench(bench_spec: str | None, probe_id: str | None) -> Iterator[st
                 candidates=probes,
                 hint="name one: --probe " + " or --probe ".join(probes),
             )
-        yield probes[0]
+        yield _Probe(probes[0], slots[0].leases)
 
 
 def chosen_probe(probe_id: str | None) -> str:
@@ -172,9 +179,11 @@ def opened_board(
     under_reset: bool,
     attach: bool = False,
     bench_spec: str | None = None,
+    leases: tuple[str, ...] | None = None,
     **options: Any,
 ) -> Iterator[SwdSession]:
-    """A session with the board behind the probe, as the options say. ``attach``: the core goes on running."""
+    """A session with the board behind the probe, as the options say. ``attach``: the core goes on running. No station
+    or other command of this computer has the probe meanwhile. Raises SlotBusyError when one has it now."""
     platform = platform_named(platform_name)
     if platform is not None:
         refuse_to_write(platform)
@@ -182,8 +191,9 @@ def opened_board(
         from particle_dev.transport.swd import ConnectMode  # noqa: PLC0415
 
         options["connect"] = ConnectMode.ATTACH if attach else ConnectMode.UNDER_RESET
-    with (
-        _probe_of_bench(bench_spec, probe_id) as named,
-        swd_session(chosen_probe(named), platform, frequency_hz=frequency_hz, **options) as session,
-    ):
-        yield session
+    with ExitStack() as opened:
+        found = opened.enter_context(_probe_of_bench(bench_spec, probe_id))
+        chosen = chosen_probe(found.probe_id)
+        taken = leases if leases is not None else found.leases
+        opened.enter_context(probe_leases(chosen, "`particle-dev swd`", taken))
+        yield opened.enter_context(swd_session(chosen, platform, frequency_hz=frequency_hz, **options))

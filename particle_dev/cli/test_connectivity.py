@@ -49,6 +49,7 @@ from particle_dev.permissions import Permissions
 from particle_dev.station.connectivity_events import ConnectivityEvents
 from particle_dev.station.events import StationEvent
 from particle_dev.station.guard_setup import DEVICES_NAME
+from particle_dev.station.lease import board_leases
 
 EVENTS_NAME = "connectivity.jsonl"
 _EXIT_CODES = {
@@ -166,6 +167,7 @@ def test_connectivity(
                 # What it costs goes by the size of the file.
                 size_bytes = len(ProductFirmwares(scope.api, scope.product_ref or "").binary(ota_version))
                 plan = make_plan(found.platform, chosen, replace(options, ota_size_bytes=size_bytes))
+            opened.enter_context(board_leases(bench, found.usb.port_path, "`particle-dev test connectivity`"))
             board = opened.enter_context(Board(bench.host, found, permissions))
             output = opened.enter_context(_Output(plan, found, bench.name, board, folder, site, as_json))
             books = _books(site, plan, scope, plan_name)

@@ -1,4 +1,4 @@
-"""Who works on which port: two stations or test runs of one computer never have the same board in hand.
+"""Who works on which port: two stations, test runs or commands of one computer never have the same board in hand.
 
 A lease is a lock of the operating system on a file, so it ends with its process, however that ends.
 """
@@ -12,14 +12,15 @@ import re
 import stat
 import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import filelock
 
 from particle_dev.errors import BenchError, SlotBusyError
-from particle_dev.station.bench import Slot
+from particle_dev.station.bench import Bench
 
 FOLDER_NAME = "particle-dev-leases"
 
@@ -27,6 +28,59 @@ FOLDER_NAME = "particle-dev-leases"
 def lease_folder() -> Path:
     """One for all users of this computer."""
     return Path(tempfile.gettempdir()) / FOLDER_NAME
+
+
+class Place(Protocol):
+    """What leases are of. A slot of a bench is one."""
+
+    @property
+    def name(self) -> str:
+        """Of the slot; "": of none."""
+        ...
+
+    @property
+    def port_path(self) -> str:
+        """Where it is."""
+        ...
+
+    @property
+    def leases(self) -> tuple[str, ...]:
+        """Names of what one at a time may use."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Board:
+    port_path: str
+    leases: tuple[str, ...]
+    name: str = ""
+
+
+def usb_lease(port_path: str) -> str:
+    """The name of a USB port of this computer."""
+    return f"usb-{port_path}"
+
+
+def probe_lease(probe_id: str) -> str:
+    """The name of a debug probe that is plugged into this computer."""
+    return f"probe-{probe_id}"
+
+
+def board_leases(bench: Bench, port_path: str, holder: str) -> Leases:
+    """The leases of the board at a port of a bench, for a command that changes it. Raises as :class:`Leases`."""
+    for slot in bench.slots:
+        if slot.port_path == port_path:
+            return Leases([slot], holder)
+    # Boards of a bench that brings its own bus can be reached by nobody else.
+    own = bench.driver.usb_backend is not None
+    return Leases([] if own else [_Board(port_path, (usb_lease(port_path),))], holder)
+
+
+def probe_leases(probe_id: str, holder: str, leases: tuple[str, ...] | None = None) -> Leases:
+    """The leases of a debug probe, for a command that works through it; ``leases``: as its bench names them. Raises as
+    :class:`Leases`."""
+    names = leases if leases is not None else (probe_lease(probe_id),)
+    return Leases([_Board(f"probe {probe_id}", names)], holder)
 
 
 class Leases:
@@ -37,7 +91,7 @@ class Leases:
     when users other than its owner could remove what lies in it. Then none is held.
     """
 
-    def __init__(self, slots: Iterable[Slot], holder: str, folder: Path | None = None) -> None:
+    def __init__(self, slots: Iterable[Place], holder: str, folder: Path | None = None) -> None:
         self._held: list[filelock.FileLock] = []
         folder = folder or lease_folder()
         try:
@@ -48,7 +102,7 @@ class Leases:
             self.release()
             raise
 
-    def _take(self, slot: Slot, path: Path, holder: str) -> None:
+    def _take(self, slot: Place, path: Path, holder: str) -> None:
         told = path.with_suffix(path.suffix + ".json")
         try:
             if not path.parent.is_dir():
@@ -59,15 +113,15 @@ class Leases:
             lock.acquire()
         except filelock.Timeout as error:
             raise SlotBusyError(
-                f"slot {slot.name}: another station or test run works on {slot.port_path}{_holder(told)}",
-                slot=slot.name,
-                hint="end that run, or take the slot out of one of the bench files",
+                f"{_title(slot)}another run or command works on {slot.port_path}{_holder(told)}",
+                slot=slot.name or None,
+                hint="wait until it ends, or end it; of two stations, take the slot out of one of the bench files",
             ) from error
         except OSError as error:
             raise BenchError(
-                f"slot {slot.name}: cannot tell whether another station works on {slot.port_path}: "
+                f"{_title(slot)}cannot tell whether another run works on {slot.port_path}: "
                 f"{path.parent}: {error.strerror}",
-                slot=slot.name,
+                slot=slot.name or None,
                 hint="another user's station may have it; else remove that folder",
             ) from error
         self._held.append(lock)
@@ -90,7 +144,11 @@ class Leases:
         self.release()
 
 
-def _require_safe(folder: Path, slot: Slot) -> None:
+def _title(place: Place) -> str:
+    return f"slot {place.name}: " if place.name else ""
+
+
+def _require_safe(folder: Path, slot: Place) -> None:
     """Whoever could remove a lock's file, or lead us to other files, could have the board at the same time."""
     if os.name != "posix":
         return
@@ -104,8 +162,8 @@ def _require_safe(folder: Path, slot: Slot) -> None:
     else:
         return
     raise BenchError(
-        f"slot {slot.name}: cannot tell whether another station works on {slot.port_path}: {folder}: {why}",
-        slot=slot.name,
+        f"{_title(slot)}cannot tell whether another run works on {slot.port_path}: {folder}: {why}",
+        slot=slot.name or None,
         hint=f"its owner or root: chmod 1777 {folder}; or remove it when no station runs",
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from particle_dev.errors import ConfigError
 from particle_dev.station.bench_power import slot_power
+from particle_dev.station.lease import probe_lease, usb_lease
 from particle_dev.transport.base import Clock
 from particle_dev.transport.clock import SystemClock
 from particle_dev.transport.power import PowerControl
@@ -34,7 +35,7 @@ class UsbSlot:
     @property
     def leases(self) -> tuple[str, ...]:
         """The port, and the probe."""
-        return (f"usb-{self.port_path}", *([f"probe-{self.probe_id}"] if self.probe_id else []))
+        return (usb_lease(str(self.port_path)), *([probe_lease(self.probe_id)] if self.probe_id else []))
 
 
 @dataclass(slots=True)

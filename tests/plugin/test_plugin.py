@@ -319,7 +319,7 @@ def test_all_boards_or_none(tmp_path):
     path.write_text(two(state='state_dir = "boards"'))
     bench = HilBench(str(path), lease_timeout_s=0)
     other = bench.take(Wanted(), only="B")
-    with pytest.raises(BenchError, match="slot B: another station or test run works"):
+    with pytest.raises(BenchError, match="slot B: another run or command works"):
         bench.take(Wanted(), every=True)
     assert bench.take(Wanted()).boards[0].name == "A", "A was given back"
     other.give_back()

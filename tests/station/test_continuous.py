@@ -462,7 +462,7 @@ def test_a_second_station_at_the_same_ports_touches_nothing(shift, monkeypatch, 
     with line:
         line.wait_for(EventType.STEP_PROGRESS, "1")
         second = Station(ship_recipe, line.bench, release_store, tmp_path / "second", lambda _: None)
-        with pytest.raises(BenchError, match="another station or test run works on 1-1"):
+        with pytest.raises(BenchError, match="another run or command works on 1-1"):
             second.run()
         line.wait_for(EventType.UNIT_FINISHED, "1")
         line.arrivals.end()
