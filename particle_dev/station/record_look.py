@@ -61,6 +61,18 @@ def read_go(database: RecordDatabase, run_id: str, unit: str) -> Go:
     return Go(record, record.units[0], run["station_id"], names, files)
 
 
+def read_run_record(database: RecordDatabase, run_id: str) -> RunRecord:
+    """The record of a run, without reading what is attached to it. RecordNotFoundError: it is not there."""
+    with database.transaction(writing=False) as connection:
+        rows: RunRows = {
+            table.name: tables.read_rows(connection, table, table.c.run_id == run_id)
+            for table in (tables.runs, tables.units, *tables.UNIT_PARTS)
+        }
+    if not rows["runs"]:
+        raise not_found(run_id)
+    return run_of_rows(rows)
+
+
 def files_of(database: RecordDatabase, run_id: str) -> tuple[AttachedFile, ...]:
     """All files that are attached to a run and its units. JournalError."""
     with database.transaction(writing=False) as connection:

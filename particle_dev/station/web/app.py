@@ -17,14 +17,14 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from particle_dev.errors import ParticleDevError
-from particle_dev.station.web import actions, login, pages, stream
+from particle_dev.errors import ParticleDevError, RecordNotFoundError
+from particle_dev.station.web import actions, downloads, login, pages, statistics, stream, units
 from particle_dev.station.web.access import Role, role_for
 from particle_dev.station.web.context import PageContext, address_of, context_of, visitor_of
 from particle_dev.station.web.door import Door
 from particle_dev.station.web.rendering import render
 
-VIEWS = (pages, stream, actions, login)
+VIEWS = (pages, stream, actions, login, units, downloads, statistics)
 """Modules with ``routes: list[Route]``; each route needs its entry in :data:`particle_dev.station.web.access.ROLES`."""
 STATIC = Path(__file__).parent / "static"
 
@@ -99,4 +99,5 @@ def _http_error(request: Request, error: Exception) -> Response:
 def _station_error(request: Request, error: Exception) -> Response:
     """What a view could not do, with what to do about it: the database is away, a file is damaged."""
     assert isinstance(error, ParticleDevError)
-    return render(request, "error.html", status_code=503, problem=error.message, detail=error.hint)
+    status_code = 404 if isinstance(error, RecordNotFoundError) else 503
+    return render(request, "error.html", status_code=status_code, problem=error.message, detail=error.hint)

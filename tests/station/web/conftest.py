@@ -1,6 +1,8 @@
 """A page without a station: a context with a run that tests tell of."""
 
 import re
+from dataclasses import replace
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -8,8 +10,12 @@ from starlette.testclient import TestClient
 
 from particle_dev.station.arrivals import Arrivals, StartBy
 from particle_dev.station.bench import open_bench
+from particle_dev.station.fold import fold
 from particle_dev.station.operator_lines import OperatorLines
+from particle_dev.station.record_rows import Attachment
+from particle_dev.station.records import RecordDatabase
 from particle_dev.station.slot_health import HealthFile
+from particle_dev.station.station_key import StationKey
 from particle_dev.station.web.access import Role
 from particle_dev.station.web.admission import Admission
 from particle_dev.station.web.app import make_app
@@ -93,3 +99,75 @@ def arrivals():
 @pytest.fixture
 def lines(arrivals, site):
     return OperatorLines(arrivals, ["1", "left"], StartBy.OPERATOR, HealthFile(site, "line"))
+
+
+UNIT, BAD, OTHER = "e00fce68d3a1b2c4f5061728", "e00fce6871b6a9d03c52e814", "3c001f000947343432313031"
+SERIAL, SECRET = "P046ABCDEF12345", "S3CRET0MOBILE42"
+LOG = b"serial log of the unit\n" * 9000
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory, run_script):
+    """A site whose records hold three runs: UNIT fails, then passes; BAD fails, with text that would break a page."""
+    site = tmp_path_factory.mktemp("recorded")
+    key = StationKey(site, "line one")
+    database = RecordDatabase(site / "records.sqlite")
+    for number, good in enumerate((False, True)):
+        script = run_script(("1", "2", "10"), run_id=f"run-{number}")
+        script.began += timedelta(days=number)
+        script.unit("1", UNIT)
+        evidence = {"serial_number": SERIAL, "measurements": [{"name": "rssi", "value": -71, "lower": -100}]}
+        script.step("1", UNIT, "identify", evidence=evidence)
+        error = None if good else script.error("the device left the bus")
+        script.step("1", UNIT, "flash", duration_s=20, error=error, evidence={"work": {"written_bytes": 800_000}})
+        script.finish("1", UNIT, "pass" if good else "fail")
+        script.unit("2", BAD, "bsom")
+        script.step("2", BAD, "check", error=script.error("<script>alert(1)</script> & \u202e \"'"))
+        script.finish("2", BAD, "refused")
+        script.unit("10", None if good else OTHER)
+        script.step("10", None if good else OTHER, "identify", error=script.error("no answer"))
+        script.finish("10", None if good else OTHER, "fail")
+        script.run_finished()
+        files = [
+            Attachment("", "journal.jsonl", "application/jsonl", b"{}\n"),
+            Attachment(UNIT, "serial.log", "text/plain", LOG),
+            Attachment(UNIT, "page.html", "text/html", b"<script>alert(1)</script>"),
+            Attachment(BAD, '..\u202e"; x=<b>.svg', "image/svg+xml", b"<svg onload='alert(1)'/>"),
+        ]
+        database.write_run(fold(script.build()), key, files)
+    database.close()
+    return site
+
+
+@pytest.fixture
+def records_page(live, audit, recorded):
+    """A browser at a page of the station that made :func:`recorded`."""
+    context = PageContext(live, Admission(audit), recorded, records=recorded / "records.sqlite")
+    with Browser(context) as browser:
+        yield browser
+
+
+@pytest.fixture
+def records_of(live, context, tmp_path):
+    """A browser at a page whose records are a file that ``make`` makes, or a server."""
+
+    def browser(make, site=None):
+        place = make if isinstance(make, str) else tmp_path / "other.sqlite"
+        if not isinstance(make, str):
+            make(place)
+        return Browser(PageContext(live, context.admission, site or tmp_path / "site", records=place))
+
+    return browser
+
+
+@pytest.fixture
+def guarded_records(guarded, recorded):
+    """The same where people log in: a browser by role."""
+
+    def browser(role):
+        context = replace(guarded.context, records=recorded / "records.sqlite")
+        browser = Browser(context)
+        browser.log_in(guarded.tokens[role])
+        return browser
+
+    return browser
