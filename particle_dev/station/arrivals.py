@@ -40,10 +40,10 @@ class StartBy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A slot is to begin. ``expected``: the Device ID that was scanned. ``device``: what is in it, where USB shows
-    that."""
+    """A slot is to begin; ``by`` None: not yet, but what is known of it has changed. ``expected``: the Device ID that
+    was scanned. ``device``: what is in it, where USB shows that."""
 
-    by: StartBy
+    by: StartBy | None
     device: Device | None = None
     expected: str | None = None
 
@@ -74,6 +74,7 @@ class _Port:
     passed: bool = False
     is_idle: bool = False
     wanted: bool = False
+    is_news: bool = False
     expected: str | None = None
 
 
@@ -137,6 +138,9 @@ class Arrivals:
                 while True:
                     if self._ending:
                         return None
+                    if port.is_news:
+                        port.is_news = False
+                        return Start(None)
                     start = self._due(port)
                     if start is not None:
                         port.wanted, port.expected, port.begun_with = False, None, start.device
@@ -181,6 +185,12 @@ class Arrivals:
             port.wanted, port.left_as = True, None
             self._changed.notify_all()
             return True
+
+    def tell_news(self, slot: str) -> None:
+        """What is known of a slot has changed: it was locked or unlocked."""
+        with self._changed:
+            self._ports[slot].is_news = True
+            self._changed.notify_all()
 
     def idle(self) -> tuple[str, ...]:
         """Names of slots that wait for a start."""

@@ -196,6 +196,8 @@ class OperatorLines:
             self._health.change(name, unlocked)
         except StationError as error:
             return Answer(AnswerId.NOT_UNLOCKED, str(error))
+        if self._arrivals is not None:
+            self._arrivals.tell_news(name)
         return Answer(AnswerId.UNLOCKED, name)
 
     def end(self) -> Answer:

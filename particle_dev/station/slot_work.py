@@ -113,6 +113,9 @@ class SlotWork:
         """One unit after the other, until ``arrivals`` ends. ``finished`` is told of each."""
         self._ask_for("board")
         while (start := arrivals.wait(self.slot.name)) is not None:
+            if start.by is None:
+                self._ask_for("removal" if arrivals.device(self.slot.name) else "board")
+                continue
             context = self._allowed(start)
             if context is None:
                 arrivals.finished(self.slot.name, passed=False)

@@ -408,8 +408,15 @@ def run_here(line, **station):
 
 @pytest.fixture
 def ctrl_c():
-    """Presses Ctrl-C at the first event that a condition holds for, so many times."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Presses Ctrl-C at the first event that a condition holds for, so many times. The slot goes on when this thread
+    has felt it: on a busy machine the unit would be done before."""
+    felt = threading.Semaphore(0)
+
+    def feel(number, frame):
+        felt.release()
+        signal.default_int_handler(number, frame)
+
+    before = signal.signal(signal.SIGINT, feel)
 
     def at(line, condition, times=1):
         show, left = line.show, [times]
@@ -419,6 +426,7 @@ def ctrl_c():
             if left[0] and condition(event):
                 left[0] -= 1
                 os.kill(os.getpid(), signal.SIGINT)
+                felt.acquire()
 
         line.show = watch
 

@@ -96,13 +96,14 @@ def slot_view(slot: SlotState, texts: NullTranslations, start_by: str = "", *, b
     }
 
 
-def run_view(run: RunStates, texts: NullTranslations, *, by_hand: bool) -> JsonObject:
+def run_view(run: RunStates, texts: NullTranslations, *, by_hand: bool, hears: bool) -> JsonObject:
     """The run itself, with the names of its slots in the order of the bench."""
     _ = texts.gettext
     about = [run.bench, run.operator, run.release or (_("strategy {word}").format(word=run.strategy))]
     return {
         "run_id": run.run_id,
         "by_hand": by_hand,
+        "hears": hears,
         "title": run.recipe,
         "about": " · ".join(part for part in about if part) if run.run_id else "",
         "verdict": run.verdict,

@@ -50,7 +50,8 @@ class Follower:
         """The next frame; None: nothing has changed."""
         live, lines = self._context.live, self._context.desk.lines
         by_hand = lines is not None and lines.begins_by_hand
-        new_run = live.look(partial(run_view, texts=self._texts, by_hand=by_hand))
+        hears = lines is not None and (by_hand or lines.takes_labels)
+        new_run = live.look(partial(run_view, texts=self._texts, by_hand=by_hand, hears=hears))
         if self._run.get("by_hand") != by_hand:
             self._seen = 0  # It is of every slot.
         start_by = live.look(lambda states: states.start_by)

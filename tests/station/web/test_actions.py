@@ -1,6 +1,7 @@
 """What people do on the page is done by the lines that standard input has too, and written down."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -158,3 +159,13 @@ def test_what_fails_is_written_down_as_failed(audit, guarded):
     with pytest.raises(ZeroDivisionError), audit.act(guarded.context.admission.visitor(""), "", "start") as act:
         act.result = str(1 / 0)
     assert check_audit(audit.path)[0][0]["result"] == "failed"
+
+
+def test_who_waits_at_a_slot_hears_that_it_is_unlocked(lines, arrivals):
+    with arrivals:
+        with ThreadPoolExecutor(1) as pool:
+            waits = pool.submit(arrivals.wait, "1")
+            assert lines.unlock("1").id is AnswerId.UNLOCKED
+            assert waits.result().by is None
+        arrivals.end()
+        assert arrivals.wait("1") is None

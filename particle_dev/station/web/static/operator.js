@@ -155,10 +155,12 @@
     }
     run = view;
     for (const field of document.querySelectorAll("[data-run]")) setText(field, String(view[field.dataset.run] ?? ""));
-    if ($("lines").hidden === view.by_hand) {
-      $("lines").hidden = !view.by_hand;
-      if (view.by_hand) line.focus();
+    if ($("lines").hidden === view.hears) {
+      $("lines").hidden = !view.hears;
+      if (view.hears) line.focus();
     }
+    if (end) end.hidden = !view.by_hand;
+    showButton();
     $("nothing").hidden = names.length > 0;
     showTodo(view);
     lay();
@@ -232,7 +234,7 @@
   // ---- what operators say ------------------------------------------------------------------------------------------
   const line = $("line");
   const button = $("start-all");
-  function showButton() { setText(button, line.value ? button.dataset.send : button.dataset.begin); }
+  function showButton() { setText(button, line.value || !(run && run.by_hand) ? button.dataset.send : button.dataset.begin); }
 
   async function act(path, fields = {}) {
     const answer = $("answer");
