@@ -6,6 +6,8 @@ Source: Armv7-M Architecture Reference Manual, B1.5 (exception model), B3.4 (NVI
 
 from __future__ import annotations
 
+from typing import Any
+
 from particle_harness.emulator.interrupt_line import InterruptLine
 
 NMI, HARD_FAULT, MEM_MANAGE, BUS_FAULT, USAGE_FAULT, SV_CALL, DEBUG_MONITOR, PEND_SV, SYS_TICK = (
@@ -53,6 +55,17 @@ class Exceptions:
         self.priority_grouping = 0
         self.event = False
         self.send_event_on_pend = False
+
+    def saved_state(self) -> dict[str, object]:
+        """For a snapshot."""
+        state = {name: value for name, value in vars(self).items() if name != "lines"}
+        return state | {"levels": [line.level for line in self.lines]}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """From a snapshot."""
+        for line, level in zip(self.lines, state["levels"], strict=True):
+            line.level = level
+        vars(self).update({name: value for name, value in state.items() if name != "levels"})
 
     # ---- pending ----------------------------------------------------------------------------------------------------
 

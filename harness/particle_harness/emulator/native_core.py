@@ -26,6 +26,7 @@ WATCH_UNMASK: int = lib.CORE_WATCH_UNMASK
 WATCH_FLOATING_POINT: int = lib.CORE_WATCH_FLOATING_POINT
 WATCH_BREAKPOINTS: int = lib.CORE_WATCH_BREAKPOINTS
 MAX_BREAKPOINTS: int = lib.CORE_BREAKPOINTS
+_SAVED = ("align_to_8", "automatic_state", "cycles_left", "address", "next_address", "passing")
 _PAGE_SHIFT = PAGE_SIZE_BYTES.bit_length() - 1
 _REGISTER_IDS = (
     *(arm.UC_ARM_REG_R0 + n for n in range(13)), arm.UC_ARM_REG_SP, arm.UC_ARM_REG_LR, arm.UC_ARM_REG_PC,
@@ -122,6 +123,18 @@ class NativeCore:
     def run(self) -> None:
         """Execute from the program counter until something stops it; ``shared`` says what."""
         lib.core_run(self.shared)
+
+    def saved_state(self) -> dict[str, Any]:
+        """For a snapshot: registers, whatever the core's mode."""
+        values = ffi.new("uint32_t[]", lib.CORE_REGISTERS)
+        lib.core_save_registers(self.shared, values)
+        return {"registers": list(values)} | {name: getattr(self.shared, name) for name in _SAVED}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """From a snapshot."""
+        for name in _SAVED:
+            setattr(self.shared, name, state[name])
+        lib.core_load_registers(self.shared, ffi.new("uint32_t[]", state["registers"]))
 
     def sample(self) -> None:
         """Read into ``shared`` the registers that a run leaves there."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum, auto
+from typing import ClassVar
 
 import unicorn
 
@@ -64,6 +65,9 @@ class Processor(Engine):
     ``on_reset`` (after each reset of the core), ``on_lockup``, ``on_breakpoint`` (BKPT, or the address of a breakpoint;
     gives whether a debugger takes it), ``trace``; ``unit.on_fault``.
     """
+
+    unsaved: ClassVar[frozenset[str]] = frozenset({"_uc", "_shared", "trace", "_running", "_raised", "_raw_stores"})
+    """No part of a snapshot."""
 
     def __init__(self, bus: Bus, cortex: int, timeline: Timeline, priority_bits: int) -> None:
         super().__init__(bus, cortex)

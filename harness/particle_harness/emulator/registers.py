@@ -73,6 +73,8 @@ class RegisterBlock:
     """
 
     registers: ClassVar[RegisterMap]
+    unsaved: ClassVar[frozenset[str]] = frozenset({"_readers", "_writers", "_access"})
+    """Attributes that are the same for the life of the object: no part of a snapshot."""
     on_unlisted: Unlisted | None = None
 
     def __init__(self, name: str | None = None) -> None:

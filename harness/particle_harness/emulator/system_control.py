@@ -101,6 +101,8 @@ class SystemControlSpace(RegisterBlock):
         Register("MVFR1", 0xF44, access="r"),
     )
 
+    unsaved = RegisterBlock.unsaved | {"debug", "_identification"}
+
     def __init__(self, processor: Processor) -> None:
         self._processor = processor
         self._exceptions = processor.exceptions
@@ -298,6 +300,7 @@ class SystemControlSpace(RegisterBlock):
         has_fpu = self._processor.cortex == 4
         self.stored[0xD88] = value & _FPU_ON if has_fpu else 0
         self._processor.floating_point_on = has_fpu and value & _FPU_ON == _FPU_ON
+        self._processor.attend()
 
     def write_fpccr(self, value: int) -> None:
         self.stored[0xF34] = value & (_ASPEN | _LSPEN)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -31,7 +30,7 @@ class Timeline:
         self.on_nearer: Callable[[int], None] | None = None
         """Told the cycle of each alarm as it is set, by a core that has been let run until a later one."""
         self._alarms: list[Alarm] = []
-        self._orders = itertools.count()
+        self._order = 0
 
     @property
     def now_s(self) -> float:
@@ -44,7 +43,8 @@ class Timeline:
 
     def after(self, cycles: int, call: Callable[[], None]) -> Alarm:
         """Have ``call`` called when so many cycles have passed; at once is the next time the core is between slices."""
-        alarm = Alarm(self.cycles + max(0, cycles), next(self._orders), call)
+        self._order += 1
+        alarm = Alarm(self.cycles + max(0, cycles), self._order, call)
         heapq.heappush(self._alarms, alarm)
         if self.on_nearer is not None:
             self.on_nearer(alarm.cycle)

@@ -61,6 +61,45 @@ void core_sample(struct core *core)
     }
 }
 
+void core_save_registers(struct core *core, uint32_t *values)
+{
+    uint32_t xpsr = core_register(core, CORE_XPSR);
+    values[CORE_SP] = core_register(core, CORE_SP);
+    /* Privileged code reads them all. */
+    core_set_register(core, CORE_XPSR, xpsr | 3);
+    for (int place = 0; place < CORE_REGISTERS; place++) {
+        if (place != CORE_SP) {
+            values[place] = core_register(core, place);
+        }
+    }
+    core_set_register(core, CORE_XPSR, xpsr);
+    values[CORE_XPSR] = xpsr;
+    values[CORE_CONTROL] &= N_PRIV | SPSEL | FPCA;
+}
+
+void core_load_registers(struct core *core, const uint32_t *values)
+{
+    /* Handler mode, then privileged Thread mode on the main stack: there everything may be written. */
+    core_set_register(core, CORE_XPSR, THUMB | 3);
+    core_set_register(core, CORE_CONTROL, 0);
+    core_set_register(core, CORE_XPSR, THUMB);
+    core_set_register(core, CORE_CONTROL, 0);
+    for (int place = 0; place < CORE_REGISTERS; place++) {
+        if (place != CORE_SP && place != CORE_PC && place != CORE_XPSR && place != CORE_CONTROL) {
+            core_set_register(core, place, values[place]);
+        }
+    }
+    if (values[CORE_XPSR] & EXCEPTION_NUMBER) {
+        core_set_register(core, CORE_CONTROL, values[CORE_CONTROL] & ~SPSEL);
+        core_set_register(core, CORE_XPSR, values[CORE_XPSR]);
+    } else {
+        core_set_register(core, CORE_XPSR, values[CORE_XPSR]);
+        core_set_register(core, CORE_CONTROL, values[CORE_CONTROL]);
+    }
+    core_set_register(core, CORE_PC, values[CORE_PC] | 1);
+    core_sample(core);
+}
+
 /* ---- instructions ---- */
 
 /* Source: Armv7-M Architecture Reference Manual, B5.2.1 CPS, B5.2.3 MSR. */

@@ -131,6 +131,10 @@ void core_sample(struct core *core);
 uint32_t core_register(struct core *core, int place);
 void core_set_register(struct core *core, int place, uint32_t value);
 
+/* All CORE_REGISTERS of them, whatever the core's mode and privilege. */
+void core_save_registers(struct core *core, uint32_t *values);
+void core_load_registers(struct core *core, const uint32_t *values);
+
 /* Exception entry: the stack pointer moves and exception_return is set in any case; gives 1 when a memory took the
  * frame, else 0. */
 int core_push_frame(struct core *core, uint32_t return_address, int from_thread);
