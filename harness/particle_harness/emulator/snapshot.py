@@ -1,12 +1,13 @@
 """Everything that a chip is at one moment, as bytes: to go on from there later, again and again.
 
-Objects of a chip are of three kinds. *Parts* have state, which is what their attributes hold: values, containers of
-them, alarms, and references to other named objects. *Wiring* has none worth keeping and is only referred to. *Kept*
-memories outlive the chip's power by themselves (flash, UICR): a snapshot holds no copy of them, only what tells whether
-they are still what they were. Hooks (attributes that begin with ``on_``) and what a class lists as ``unsaved`` stay as
-they are. A part with methods ``saved_state`` and ``load_state`` says itself what to keep.
+What belongs to a chip is found by following the attributes of its object. *Parts* are the emulator's own objects; their
+state is what their attributes hold: values, containers of them, alarms, references to parts and wiring. *Wiring* is
+only referred to: the bus, flash objects, interrupt lines, whatever else the harness lends. RAM is part of a snapshot;
+memories with rules of their own (flash, UICR, FICR) outlive the chip's power by themselves, and a snapshot only tells
+whether they are still what they were. Hooks (attributes that begin with ``on_``) and what a class lists as ``unsaved``
+stay as they are. A part with methods ``saved_state`` and ``load_state`` says itself what to keep.
 
-A snapshot is data: reading one builds values of the emulator's own classes and calls nothing else.
+A snapshot is data: reading one builds values of the harness's own classes and calls nothing else.
 """
 
 from __future__ import annotations
@@ -20,19 +21,23 @@ import pickle
 import random
 import zlib
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from mmap import mmap
 from types import MethodType
-from typing import Any
+from typing import Any, Protocol
 
 from particle_harness.emulator.processor import Processor
+from particle_harness.emulator.registers import RegisterBlock
+from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.bus import Bus, Memory
 
 MAGIC = b"particle-dev emulator snapshot\n"
 FORMAT = 1
 _DIGEST_BYTES = 32
-_PACKAGE = "particle_harness.emulator."
+_PACKAGE = "particle_harness."
+_EMULATOR = "particle_harness.emulator."
+_ATOMS = (int, float, str, bytes, bytearray, mmap, Enum, type, type(None))
 _FOREIGN = {
     ("collections", "deque"): deque,
     ("functools", "partial"): functools.partial,
@@ -45,25 +50,36 @@ class SnapshotError(ValueError):
     """The snapshot does not fit this chip, or something of it cannot be kept."""
 
 
-class Snapshots:
-    """Takes and restores snapshots of one chip. ``kind`` tells chips apart; ``memories`` are restored in place."""
+class EmulatedChip(Protocol):
+    """What has snapshots."""
 
-    def __init__(
-        self,
-        kind: str,
-        bus: Bus,
-        parts: Mapping[str, object],
-        wiring: Mapping[str, object],
-        memories: Mapping[str, Memory],
-        kept: Mapping[str, bytearray | mmap],
-    ) -> None:
+    @property
+    def processor(self) -> Processor:
+        """Its core."""
+        ...
+
+    @property
+    def bus(self) -> Bus:
+        """Its bus."""
+        ...
+
+
+class Snapshots:
+    """Takes and restores snapshots of ``chip``, whose firmware must stand still. ``kind`` tells chips apart.
+
+    What is found then must not change: a chip to which something is attached later gets new Snapshots.
+    """
+
+    def __init__(self, kind: str, chip: EmulatedChip) -> None:
         self.kind = kind
-        self._bus = bus
-        self._parts = parts
-        self._memories = memories
-        self._kept = kept
-        buffers = {name: memory.cells for name, memory in memories.items()} | dict(kept)
-        self._named = {**wiring, **buffers, **parts}
+        self._bus = chip.bus
+        found = _Search(chip)
+        self._parts = found.parts
+        self._memories = {_name_of(memory): memory for memory in chip.bus.memories if memory.store is None}
+        kept = {_name_of(memory): memory.cells for memory in chip.bus.memories if memory.store is not None}
+        self._kept = kept | {f"flash {path}": flash.cells for path, flash in found.flashes.items()}
+        buffers = {name: memory.cells for name, memory in self._memories.items()} | self._kept
+        self._named = {**found.wiring, **buffers, **found.parts}
         self._names = {id(thing): name for name, thing in self._named.items()}
 
     def take(self) -> bytes:
@@ -133,25 +149,56 @@ class Snapshots:
                 raise SnapshotError(f"the snapshot is of another version of the emulator: {name} differs in {other}")
 
 
-def parts_of(processor: Processor) -> dict[str, object]:
-    """The parts of a core, and of what it needs to run."""
-    return {
-        "processor": processor,
-        "core": processor.native,
-        "exception unit": processor.unit,
-        "exceptions": processor.exceptions,
-        "fault status": processor.unit.status,
-        "SysTick": processor.systick,
-        "system control space": processor.control_space,
-        "cycle counter": processor.cycle_counter,
-        "timeline": processor.timeline,
-    }
+class _Search:
+    """Parts, wiring and flash reachable from a chip, each by the path to it."""
+
+    def __init__(self, chip: EmulatedChip) -> None:
+        self.parts: dict[str, object] = {}
+        self.wiring: dict[str, object] = {"bus": chip.bus}
+        self.flashes: dict[str, NorFlash] = {}
+        for line in chip.processor.exceptions.lines:
+            self.wiring[f"interrupt line {line.number}"] = line
+        cells = {id(memory.cells) for memory in chip.bus.memories}
+        self._seen = cells | {id(thing) for thing in self.wiring.values()}
+        self._kept_alive: list[object] = []
+        self._add_part("chip", chip)
+
+    def _add_part(self, path: str, part: object) -> None:
+        self.parts[path] = part
+        if not hasattr(part, "saved_state"):
+            for name, value in _state_of(part).items():
+                self._visit(f"{path}.{name}", value)
+
+    def _visit(self, path: str, thing: Any) -> None:
+        if id(thing) in self._seen or isinstance(thing, _ATOMS):
+            return
+        self._seen.add(id(thing))
+        self._kept_alive.append(thing)
+        kind = type(thing)
+        if isinstance(thing, MethodType):
+            self._visit(path, thing.__self__)
+        elif isinstance(thing, functools.partial):
+            self._visit_all(path, (thing.func, *thing.args, *thing.keywords.values()))
+        elif isinstance(thing, Mapping):
+            self._visit_all(path, thing.values())
+        elif isinstance(thing, (list, tuple, set, frozenset, deque)):
+            self._visit_all(path, thing)
+        elif isinstance(thing, NorFlash):
+            self.wiring[path] = self.flashes[path] = thing
+        elif isinstance(thing, RegisterBlock) or (kind.__module__.startswith(_EMULATOR) and not _is_value(kind)):
+            self._add_part(path, thing)
+        elif kind.__module__.startswith(_EMULATOR) and dataclasses.is_dataclass(thing):
+            self._visit_all(path, (getattr(thing, field.name) for field in dataclasses.fields(thing)))
+        elif kind.__module__.startswith(_PACKAGE) and not _is_value(kind):
+            self.wiring[path] = thing
+
+    def _visit_all(self, path: str, things: Iterable[object]) -> None:
+        for number, thing in enumerate(things):
+            self._visit(f"{path}[{number}]", thing)
 
 
-def wiring_of(processor: Processor) -> dict[str, object]:
-    """What the parts refer to: the bus and its interrupt lines."""
-    lines = {f"interrupt line {line.number}": line for line in processor.exceptions.lines}
-    return {"bus": processor.bus, **lines}
+def _name_of(memory: Memory) -> str:
+    return f"memory at 0x{memory.start_address:08X}"
 
 
 def _state_of(part: object) -> dict[str, Any]:
@@ -230,4 +277,6 @@ class _Unpickler(pickle.Unpickler):
 def _is_value(kind: type) -> bool:
     if kind in _FOREIGN.values():
         return True
-    return kind.__module__.startswith(_PACKAGE) and (dataclasses.is_dataclass(kind) or issubclass(kind, Enum))
+    if not kind.__module__.startswith(_PACKAGE) or kind is Memory:
+        return False
+    return dataclasses.is_dataclass(kind) or issubclass(kind, Enum)

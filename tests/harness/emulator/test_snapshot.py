@@ -7,7 +7,7 @@ import pickle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from particle_harness.emulator.snapshot import MAGIC, SnapshotError, Snapshots, parts_of, wiring_of
+from particle_harness.emulator.snapshot import MAGIC, SnapshotError, Snapshots
 
 from .machine import Machine, assemble
 
@@ -79,16 +79,11 @@ BUSY = """
 
 
 class SnapshotMachine(Machine):
+    unsaved = frozenset({"snapshots"})
+
     def __init__(self, image=None, kind="test machine"):
         super().__init__(assemble(BUSY) if image is None else image)
-        self.snapshots = Snapshots(
-            kind,
-            self.bus,
-            {**parts_of(self.processor), "port": self.port},
-            {**wiring_of(self.processor), "machine": self},
-            {"RAM": self.bus.memories[1]},
-            {"flash": self.flash},
-        )
+        self.snapshots = Snapshots(kind, self)
 
     def go_on(self, cycles):
         """What is seen in that time."""
@@ -144,7 +139,7 @@ def test_another_chip_other_flash_another_format_and_damage_are_refused_and_chan
     snapshot = machine.snapshots.take()
     cases = {
         "of a test machine, and this is a other": (SnapshotMachine(kind="other"), snapshot),
-        "other contents of the flash": (SnapshotMachine(assemble(BUSY + "\n.word 1\n")), snapshot),
+        "other contents of the memory at 0x00000000": (SnapshotMachine(assemble(BUSY + "\n.word 1\n")), snapshot),
         "damaged": (SnapshotMachine(), snapshot[:-1] + bytes([snapshot[-1] ^ 1])),
         "no snapshot": (SnapshotMachine(), b"hello"),
     }
@@ -159,14 +154,14 @@ def test_a_part_that_has_changed_since_is_refused_by_name():
     machine = SnapshotMachine()
     snapshot = machine.snapshots.take()
     machine.port.temperature = 20
-    with pytest.raises(SnapshotError, match="port differs in temperature"):
+    with pytest.raises(SnapshotError, match=r"chip\.port differs in temperature"):
         machine.snapshots.restore(snapshot)
 
 
 def test_state_that_cannot_be_kept_is_named():
     machine = SnapshotMachine()
     machine.port.peer = lambda: None
-    with pytest.raises(SnapshotError, match=r"port\.peer cannot be kept"):
+    with pytest.raises(SnapshotError, match=r"chip\.port\.peer cannot be kept"):
         machine.snapshots.take()
 
 
@@ -185,7 +180,7 @@ def test_a_snapshot_calls_nothing(thing, capsys):
     assert sealed.startswith(MAGIC)
     import zlib  # noqa: PLC0415
 
-    forged = machine.snapshots._sealed(zlib.compress(pickle.dumps(({"timeline": thing}, {}))))
+    forged = machine.snapshots._sealed(zlib.compress(pickle.dumps(({"chip": thing}, {}))))
     with pytest.raises(SnapshotError, match="no value of the emulator"):
         machine.snapshots.restore(forged)
     assert capsys.readouterr().out == ""
