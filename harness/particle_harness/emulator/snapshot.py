@@ -150,7 +150,8 @@ class Snapshots:
 
 
 class _Search:
-    """Parts, wiring and flash reachable from a chip, each by the path to it."""
+    """Parts, wiring and flash reachable from a chip, each by the path to it. Alarms and callbacks are no paths: they
+    come and go."""
 
     def __init__(self, chip: EmulatedChip) -> None:
         self.parts: dict[str, object] = {}
@@ -175,11 +176,7 @@ class _Search:
         self._seen.add(id(thing))
         self._kept_alive.append(thing)
         kind = type(thing)
-        if isinstance(thing, MethodType):
-            self._visit(path, thing.__self__)
-        elif isinstance(thing, functools.partial):
-            self._visit_all(path, (thing.func, *thing.args, *thing.keywords.values()))
-        elif isinstance(thing, Mapping):
+        if isinstance(thing, Mapping):
             self._visit_all(path, thing.values())
         elif isinstance(thing, (list, tuple, set, frozenset, deque)):
             self._visit_all(path, thing)
@@ -187,8 +184,6 @@ class _Search:
             self.wiring[path] = self.flashes[path] = thing
         elif isinstance(thing, RegisterBlock) or (kind.__module__.startswith(_EMULATOR) and not _is_value(kind)):
             self._add_part(path, thing)
-        elif kind.__module__.startswith(_EMULATOR) and dataclasses.is_dataclass(thing):
-            self._visit_all(path, (getattr(thing, field.name) for field in dataclasses.fields(thing)))
         elif kind.__module__.startswith(_PACKAGE) and not _is_value(kind):
             self.wiring[path] = thing
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+_FEW = 64
 
 
-@dataclass(order=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Alarm:
-    """Something that is due at ``cycle``; of two at the same cycle, the one that was set first comes first."""
+    """Something that is due at ``cycle``."""
 
     cycle: int
-    order: int
-    call: Callable[[], None] | None = field(compare=False)
+    call: Callable[[], None] | None
 
     def cancel(self) -> None:
         """Nothing happens then."""
@@ -29,8 +30,10 @@ class Timeline:
         self.cycles = 0
         self.on_nearer: Callable[[int], None] | None = None
         """Told the cycle of each alarm as it is set, by a core that has been let run until a later one."""
-        self._alarms: list[Alarm] = []
+        self._alarms: list[tuple[int, int, Alarm]] = []
+        """A heap; of two alarms at the same cycle, the one that was set first comes first."""
         self._order = 0
+        self._room = _FEW
 
     @property
     def now_s(self) -> float:
@@ -43,33 +46,35 @@ class Timeline:
 
     def after(self, cycles: int, call: Callable[[], None]) -> Alarm:
         """Have ``call`` called when so many cycles have passed; at once is the next time the core is between slices."""
+        alarm = Alarm(self.cycles + max(0, cycles), call)
         self._order += 1
-        alarm = Alarm(self.cycles + max(0, cycles), self._order, call)
-        heapq.heappush(self._alarms, alarm)
+        if len(self._alarms) >= self._room:
+            self._forget_cancelled()
+        heapq.heappush(self._alarms, (alarm.cycle, self._order, alarm))
         if self.on_nearer is not None:
             self.on_nearer(alarm.cycle)
         return alarm
 
+    def _forget_cancelled(self) -> None:
+        """Firmware that sets a far time-out and cancels it, again and again, must not fill the heap."""
+        self._alarms = [entry for entry in self._alarms if entry[2].call is not None]
+        heapq.heapify(self._alarms)
+        self._room = max(_FEW, 2 * len(self._alarms))
+
     @property
     def next_due(self) -> int | None:
         """Cycle of the next alarm."""
-        while self._alarms and self._alarms[0].call is None:
-            heapq.heappop(self._alarms)
-        return self._alarms[0].cycle if self._alarms else None
+        alarms = self._alarms
+        while alarms and alarms[0][2].call is None:
+            heapq.heappop(alarms)
+        return alarms[0][0] if alarms else None
 
     def run_due(self) -> None:
         """Call what is due by now. What that sets for now is called, too."""
         while (due := self.next_due) is not None and due <= self.cycles:
-            call = heapq.heappop(self._alarms).call
+            call = heapq.heappop(self._alarms)[2].call
             if call is not None:
                 call()
-
-    def pass_until(self, cycle: int) -> None:
-        """Let time pass without a core that runs; what is due by then is called at its time."""
-        while (due := self.next_due) is not None and due <= cycle:
-            self.cycles = max(self.cycles, due)
-            self.run_due()
-        self.cycles = max(self.cycles, cycle)
 
     def clear(self) -> None:
         """Power is off: nothing that was set happens."""

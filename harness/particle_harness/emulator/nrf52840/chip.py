@@ -27,6 +27,7 @@ from particle_harness.emulator.nrf52840.usbd import UsbDevice
 from particle_harness.emulator.nrf52840.watchdog import Watchdog
 from particle_harness.emulator.processor import Processor
 from particle_harness.emulator.registers import RegisterBlock
+from particle_harness.emulator.snapshot import Snapshots
 from particle_harness.emulator.timeline import Timeline
 from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.bus import Bus, Memory
@@ -238,12 +239,12 @@ class EmulatedNrf52840:
         self.power.detach_vbus()
 
     def snapshot(self) -> bytes:
-        """Nothing yet: whoever has only this boots the board."""
-        return b""
+        """Everything but the contents of flash and UICR. Raises SnapshotError."""
+        return Snapshots("nRF52840", self).take()
 
     def restore(self, snapshot: bytes) -> None:
-        """ValueError: there is nothing to go on from."""
-        raise ValueError(f"{len(snapshot)} bytes hold no state of an nRF52840")
+        """Go on from a snapshot of such a chip with the same contents of flash. Raises SnapshotError."""
+        Snapshots("nRF52840", self).restore(snapshot)
 
     # ---- what a person sees and does --------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from particle_harness.emulator.processor import Processor
 from particle_harness.emulator.registers import RegisterBlock
+from particle_harness.emulator.snapshot import Snapshots
 from particle_harness.emulator.stm32f205 import board_pins
 from particle_harness.emulator.stm32f205.arithmetic import CrcUnit, RandomNumbers
 from particle_harness.emulator.stm32f205.clocks import (
@@ -287,12 +288,12 @@ class EmulatedStm32f205:
         return red, green, blue
 
     def snapshot(self) -> bytes:
-        """Nothing yet: whoever has only this boots the board."""
-        return b""
+        """Everything but the contents of flash and UICR. Raises SnapshotError."""
+        return Snapshots("STM32F205", self).take()
 
     def restore(self, snapshot: bytes) -> None:
-        """ValueError: there is nothing to go on from."""
-        raise ValueError(f"{len(snapshot)} bytes hold no state of an STM32F205")
+        """Go on from a snapshot of such a chip with the same contents of flash. Raises SnapshotError."""
+        Snapshots("STM32F205", self).restore(snapshot)
 
 
 def _refuse(_offset: int, _data: bytes) -> bool:
