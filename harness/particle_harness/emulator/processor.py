@@ -162,8 +162,9 @@ class Processor(Engine):
 
     def pend(self, number: int) -> None:
         """An exception wants to be taken, by its exception number."""
-        self.exceptions.pend(number)
-        self._shared.attention = ASKED
+        if number not in self.exceptions.pending:
+            self.exceptions.pend(number)
+            self._shared.attention = ASKED
 
     def _on_rise(self, number: int) -> None:
         self.pend(FIRST_EXTERNAL + number)
