@@ -22,6 +22,7 @@ help:
 	echo "make test    everything that CI runs"
 	echo "make hil     the contracts that real boards are held to, on virtual ones; a minute"
 	echo "make judges  dfu-util, particle-cli and others, unmodified, and a Linux kernel in QEMU, on virtual boards"
+	echo "make emulated  firmware images of yours in PARTICLE_DEV_FIRMWARE_DIR, executed on emulated chips"
 	echo "make soak    every power cut and every lost transfer, where make test takes samples; hours"
 	echo "make texts   texts of the page that are to be translated"
 	echo "make bench   speed, as ratios against peers"
@@ -148,6 +149,15 @@ hil: $(VENV)/.ready $(TEST_FIRMWARE)/.ready
 soak: $(VENV)/.ready $(TEST_FIRMWARE)/.ready
 	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) $(BIN)/python -m pytest -m soak --ignore=$(USB_JUDGES) --deselect=tests/station/test_guard_mutants.py
 	GUARD_STEPS=$${GUARD_STEPS:-100000} $(BIN)/python -m pytest tests/station/test_guard_proof.py
+
+# Firmware images that you hold, executed on emulated chips: docs/emulator.md says what to check first. Nobody else runs
+# these tests, CI neither. CUTS=all for every power cut, not a sample.
+.PHONY: emulated
+emulated: $(VENV)/.ready
+	@[ -n "$${PARTICLE_DEV_FIRMWARE_DIR:-}" ] || {
+	  echo "emulated boards run firmware images of yours: name a folder of them in PARTICLE_DEV_FIRMWARE_DIR (docs/emulator.md)" >&2
+	  exit 1; }
+	EMULATED_CUTS=$${CUTS:-sample} $(BIN)/python -m pytest -m images tests/emulated $(wildcard tests/harness/emulator)
 
 # Whether the guard's proof would notice if the guard ignored something: about an hour.
 .PHONY: guard-mutants

@@ -94,6 +94,7 @@ class EmulatedBoard:
         self.lock = threading.RLock()
         self.clock: Clock = clock or ChipClock(self)
         self.host = UsbHost(chip.usb, chip.processor, chip.timeline, self._alive)
+        self.debounce_s = DEBOUNCE_S
         self.last_touched_s = self.clock.monotonic_s()
         """When the host or a hand last did something."""
         self.keep_in: Callable[[], None] | None = None
@@ -288,6 +289,7 @@ class EmulatedBoard:
         return self.state.powered and self.chip.runs
 
     def _touch(self) -> None:
+        self.debounce_s = DEBOUNCE_S
         self.last_touched_s = self.clock.monotonic_s()
 
     def _present(self, address: int) -> _Enumeration:
@@ -315,7 +317,7 @@ class EmulatedBoard:
         if self._enumeration is None:
             self._enumeration = _Enumeration(now_s)
         enumeration = self._enumeration
-        if enumeration.found is None and now_s - enumeration.seen_at_s >= DEBOUNCE_S and self._alive():
+        if enumeration.found is None and now_s - enumeration.seen_at_s >= self.debounce_s and self._alive():
             self._enumerate(enumeration)
 
     def _enumerate(self, enumeration: _Enumeration) -> None:

@@ -87,7 +87,7 @@ class ImagesFolder:
         """All of emulated boards; read once. BenchError when the folder cannot be read."""
         if self._images is None:
             try:
-                files = sorted(file for file in self.folder.rglob("*.bin") if file.is_file())
+                files = sorted(_module_files(self.folder))
                 self._images = [image for file in files if (image := _read(file))]
             except OSError as error:
                 raise BenchError(
@@ -178,8 +178,22 @@ def image_of(data: bytes, file: Path | None = None) -> Image | None:
     return None
 
 
+def _module_files(folder: Path) -> Iterator[Path]:
+    """Files that may be modules, in folders that are linked to, too; each folder once."""
+    seen: set[str] = set()
+    for path, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(path)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        yield from (Path(path, name) for name in names if name.endswith(".bin"))
+
+
 def _read(file: Path) -> Image | None:
-    return image_of(file.read_bytes(), file) if file.stat().st_size <= _LARGEST_IMAGE_BYTES else None
+    if not file.is_file() or file.stat().st_size > _LARGEST_IMAGE_BYTES:
+        return None
+    return image_of(file.read_bytes(), file)
 
 
 def _none_at_hand(why: str) -> BenchError:

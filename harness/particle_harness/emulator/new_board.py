@@ -63,7 +63,8 @@ def make_memories(kind: Hardware, folder: Path | None = None) -> BoardMemories:
 
 
 def furnish(memories: BoardMemories, images: BoardImages) -> None:
-    """Put images where their prefixes say, as a factory's gang programmer would."""
+    """Put images where their prefixes say, as a factory's gang programmer would; into an nRF52840 a stand-in for
+    Nordic's boot record, too, which no package carries."""
     for image in images.all:
         memories.internal.load(image.prefix.start_address, image.payload)
     if memories.uicr is not None:

@@ -108,3 +108,12 @@ def test_modules_at_hand_make_a_board_when_a_bootloader_is_among_them():
     assert of_modules([softdevice_stand_in(BORON)]) is None
     images = of_modules([softdevice_stand_in(BORON), bootloader_stand_in(BORON, 1005)])
     assert versions(images) == [(2, 0, 1005), (8, 0, 202)]
+
+
+def test_folders_that_are_linked_to_are_looked_into_once(folder, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "link").symlink_to(folder)
+    (other / "circle").symlink_to(other)
+    assert ImagesFolder(other).platforms() == ("boron", "photon")
+    assert len(ImagesFolder(other).images()) == 7

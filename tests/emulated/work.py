@@ -1,0 +1,111 @@
+"""Pieces of the host library's work on one emulated board, in virtual time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from particle_harness.boards import hardware
+from particle_harness.emulator.board import EmulatedBoard
+from particle_harness.emulator.images import ImagesFolder
+from particle_harness.factory import install, softdevice_stand_in
+
+from particle_dev.catalog.modules import ModuleFunction
+from particle_dev.catalog.platforms import UsbMode
+from particle_dev.device.dfu import DfuSession
+from particle_dev.device.discovery import wait_for_device
+from particle_dev.device.model import Device
+from particle_dev.flash.board_modules import ModuleFile
+from particle_dev.flash.carry_out import carry_out
+from particle_dev.flash.inventory import inventory_by_dfu
+from particle_dev.flash.update_area import Install
+from particle_dev.flash.update_plan import UpdatePlan, make_update_plan
+from particle_dev.protocol.module import parse
+from particle_dev.station.bench import Bench, open_bench
+from particle_dev.transport.base import Host
+
+OLD, NEW = "2.1.0", "2.2.0"
+BUTTON_S = 4.5
+"""Held for so long at a start: DFU mode. Source: device-os v2.1.0 bootloader/src/main.c."""
+
+
+@dataclass
+class Desk:
+    """One emulated board with a host at its cable."""
+
+    bench: Bench
+    board: EmulatedBoard
+
+    @property
+    def host(self) -> Host:
+        return self.bench.slots[0].host
+
+    def device(self, timeout_s: float = 10) -> Device:
+        """The board, in DFU mode."""
+        device = wait_for_device(self.host, self.bench.slots[0].port_path, timeout_s)
+        assert device.mode is UsbMode.DFU, f"it is in {device.mode}"
+        return device
+
+    def session(self) -> DfuSession:
+        return DfuSession(self.host, self.device())
+
+    def enter_dfu_by_button(self) -> None:
+        """As an operator does: MODE held while power comes."""
+        self.board.power_off()
+        self.board.hold_mode_button(True)
+        self.board.power_on()
+        self.board.clock.sleep(BUTTON_S)
+        self.board.hold_mode_button(False)
+        assert self.board.run_until(lambda: self.board.state.runs == "dfu", 5)
+
+    def close(self) -> None:
+        self.bench.close()
+
+
+def desk_with(images: Path, platform: str, device_os: str | None = None, **slot: object) -> Desk:
+    """A new board of that kind."""
+    bench = open_bench(
+        "emulated",
+        options={"clock": "virtual", "images": str(images)},
+        slots=[{"name": "1", "platform": platform, **({"device_os": device_os} if device_os else {}), **slot}],
+    )
+    return Desk(bench, bench.driver.board("1"))  # type: ignore[attr-defined]
+
+
+def old_softdevice(desk: Desk) -> None:
+    """Another SoftDevice than the release has, and of no known number, so that there is one to copy. Nothing but the
+    bootloader runs beside it."""
+    install(desk.board.internal, desk.board.hardware, softdevice_stand_in(desk.board.hardware))
+    desk.board.internal.load(0x3000, b"\xff" * 0x1000)
+
+
+def modules_of(images: Path, platform: str, release: str, user: Path | None = None) -> list[Install]:
+    """The files of a release, and an application."""
+    found = ImagesFolder(images).for_board(hardware(platform), release)
+    data = [image.data for image in found.all] + ([user.read_bytes()] if user else [])
+    return [Install(ModuleFile(parse(d), hashlib.sha256(d).hexdigest(), f"{n}.bin"), d) for n, d in enumerate(data)]
+
+
+def plan_for(desk: Desk, installs: Sequence[Install]) -> UpdatePlan:
+    with desk.session() as session:
+        inventory = inventory_by_dfu(session)
+    return make_update_plan(inventory, [i.file for i in installs], mode=UsbMode.DFU)
+
+
+def whole_run(desk: Desk, installs: Sequence[Install]) -> list[object]:
+    """Everything that `particle-dev flash` does on a board in DFU mode."""
+    contents = {i.file.sha256: i.data for i in installs}
+    return list(carry_out(desk.host, desk.device(), plan_for(desk, installs), contents.__getitem__))
+
+
+def lies_in_flash(board: EmulatedBoard, installs: Sequence[Install]) -> bool:
+    """Whether every byte is in its place."""
+    return all(board.internal.read(i.file.module.start_address, len(i.image)) == i.image for i in installs)
+
+
+def split(installs: Sequence[Install]) -> tuple[list[Install], list[Install]]:
+    """What the bootloader copies, and what is written over DFU."""
+    copied = [i for i in installs if i.file.module.function in (ModuleFunction.BOOTLOADER, ModuleFunction.RADIO_STACK)]
+    return copied, [i for i in installs if i not in copied]
