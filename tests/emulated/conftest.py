@@ -8,10 +8,9 @@ import pytest
 from particle_harness.boards import hardware
 from particle_harness.emulator.images import ImagesFolder, images_folder
 
+from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.errors import BenchError
 from tests.emulated.work import Desk, desk_with
-
-APPLICATIONS = {"boron": "tinker-0.8.0-rc.27-boron.bin", "argon": "tinker-0.8.0-rc.27-argon.bin"}
 
 
 @pytest.fixture(scope="session")
@@ -25,11 +24,17 @@ def images() -> Path:
 
 @pytest.fixture
 def application(images: Path):
-    """An application for a platform out of the folder, or none."""
+    """The smallest application for a platform in the folder, as a file."""
 
     def find(platform: str) -> Path:
-        found = next(iter(sorted(images.rglob(APPLICATIONS[platform]))), None)
-        return found or pytest.skip(f"{images} has no {APPLICATIONS[platform]}")
+        number = hardware(platform).platform_id
+        modules = [i for i in ImagesFolder(images).images() if i.prefix.platform_id == number]
+        users = [i for i in modules if i.prefix.function == ModuleFunction.USER_PART and i.file]
+        if not users:
+            pytest.skip(f"{images} has no application for {platform}, such as Tinker")
+        smallest = min(users, key=lambda image: len(image.data))
+        assert smallest.file is not None
+        return smallest.file
 
     return find
 
