@@ -367,7 +367,7 @@ def _probe(name: str, board: VirtualBoard, number: int) -> SlotProbe:
         # Boards without a probe need no emulator.
         from particle_harness.probes import SlotProbe  # noqa: PLC0415
 
-        return SlotProbe(board, number)
+        return SlotProbe(board.chip, board.state.device_id, number)
     except ImportError as error:
         raise BenchError(
             f"slot {name!r} has a debug probe, and the emulator is not installed: {error}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from particle_harness.board import VirtualBoard
+from particle_harness.swd.chip import ProbedChip
 from particle_harness.swd.claim import Claim
 from particle_harness.swd.cmsis_dap import CmsisDap, CmsisDapServer
 from particle_harness.swd.plugged import plugged
@@ -23,10 +23,9 @@ class SlotProbe:
     bus of probes.
     """
 
-    def __init__(self, board: VirtualBoard, number: int) -> None:
-        chip = board.chip
+    def __init__(self, chip: ProbedChip, device_id: str, number: int) -> None:
         self._open = ExitStack()
-        self.serial_number = f"V{board.state.device_id}"
+        self.serial_number = f"V{device_id}"
         probe = CmsisDap(chip, self.serial_number)
         claim = Claim()
         server = ProbeServer(chip, unique_id=self.serial_number, claim=claim)

@@ -305,10 +305,8 @@ def _emulated_bench(
 ) -> ServedBench:
     if file:
         raise click.UsageError('a bench file says itself that its boards are emulated: driver = "emulated"')
-    if probe:
-        raise click.UsageError("--probe is not for emulated boards")
     slots = [
-        {"name": str(number), "platform": platform, "blank": blank}
+        {"name": str(number), "platform": platform, "blank": blank, "probe": probe}
         for number, platform in enumerate(platforms, start=1)
     ]
     return open_emulated(

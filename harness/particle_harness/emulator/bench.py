@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 _DEFAULT_PLATFORMS = ("boron", "tracker", "argon", "photon")
 _OPTIONS: Mapping[str, tuple[Any, ...]] = {"clock": ("real", "virtual"), "power_control": (True, False)}
 _IMAGES = "images"
-_SLOT_KEYS = frozenset({"name", "platform", "device_id", "device_os", "faults", "connected", "blank", "battery"})
-_SLOT_SWITCHES = ("connected", "blank", "battery")
+_SLOT_KEYS = frozenset(
+    {"name", "platform", "device_id", "device_os", "faults", "connected", "probe", "blank", "battery"}
+)
+_SLOT_SWITCHES = ("connected", "probe", "blank", "battery")
 _ARRIVAL_LIMIT_S = 6.0
 """Of a board's time, within which it is expected on the bus when the bench is opened."""
 _ARRIVAL_WALL_LIMIT_S = 20.0
@@ -147,9 +149,10 @@ def open_bench(
 
     ``slots``: tables with ``name``, ``platform`` and optionally ``device_id``; ``device_os``, a release whose system
     parts a new board has (without, it has bootloader and SoftDevice alone and is in DFU mode); ``faults`` (see
-    particle_harness.faults: transfers and flash operations); ``connected``; ``blank`` (true: nothing was ever
-    programmed); ``battery``. Default: up to four of the boards that have images. Raises BenchError: no images, an
-    unknown key, option or board, and when another process has the boards of ``state_dir`` open.
+    particle_harness.faults: transfers and flash operations); ``connected``; ``probe`` (true: a debug probe is
+    connected); ``blank`` (true: nothing was ever programmed); ``battery``. Default: up to four of the boards that have
+    images. Raises BenchError: no images, an unknown key, option or board, and when another process has the boards of
+    ``state_dir`` open.
     """
     _check_options(options)
     source = _Source(options.get(_IMAGES), factory_modules)
@@ -223,7 +226,8 @@ def _build(
         if table.get("connected", True):
             board = _board(name, table, source, state_dir, addresses, port_path, is_real=is_real)
         switch = EmulatedPowerSwitch(board) if board and power else None
-        built.append(EmulatedSlot(name, port_path, board, switch, None, table.get("battery")))
+        probe = _probe(board, number) if board and table.get("probe") else None
+        built.append(EmulatedSlot(name, port_path, board, switch, probe, table.get("battery")))
     _arrive([slot.board for slot in built if slot.board])
     return built
 
@@ -269,6 +273,14 @@ def _arrive(boards: Sequence[EmulatedBoard]) -> None:
     end_s = time.monotonic() + _ARRIVAL_WALL_LIMIT_S
     for board in boards:
         board.run_until(lambda b=board: b.on_bus() is not None or time.monotonic() > end_s, _ARRIVAL_LIMIT_S)  # type: ignore[misc]
+
+
+def _probe(board: EmulatedBoard, number: int) -> SlotProbe:
+    # Boards without a probe need none of its servers.
+    from particle_harness.emulator.probed_chip import probed_chip  # noqa: PLC0415
+    from particle_harness.probes import SlotProbe  # noqa: PLC0415
+
+    return SlotProbe(probed_chip(board.chip, board.lock), board.state.device_id, number)
 
 
 def _check_options(options: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from particle_harness.emulator.debug_unit import ProcessorDebug
 from particle_harness.emulator.interrupt_line import InterruptLine
 from particle_harness.emulator.nrf52840 import power
 from particle_harness.emulator.nrf52840.analog import AnalogInputs, EcbCipher, RandomNumbers, Temperature
@@ -90,6 +91,7 @@ class EmulatedNrf52840:
         self._add_serial()
         self._add_radio()
         self.gpio.on_change = self.gpiote.pin_changed
+        self.debug = ProcessorDebug(self.processor)
         self.processor.map_bus()
 
     # ---- building ---------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from particle_harness.emulator.debug_unit import ProcessorDebug
 from particle_harness.emulator.processor import Processor
 from particle_harness.emulator.registers import RegisterBlock
 from particle_harness.emulator.snapshot import Snapshots
@@ -97,6 +98,7 @@ class EmulatedStm32f205:
         self.usb = self.otg_fs if on_full_speed_port else self.otg_hs
         self.bus.add_peripheral(0x40040000, self.otg_hs, pages=_OTG_PAGES)
         self.bus.add_peripheral(0x50000000, self.otg_fs, pages=_OTG_PAGES)
+        self.debug = ProcessorDebug(self.processor)
         self.processor.map_bus()
         self.processor.on_reset_request = self._software_reset
 
@@ -218,7 +220,7 @@ class EmulatedStm32f205:
     @property
     def runs(self) -> bool:
         """Whether the core executes or sleeps."""
-        return self.powered and not self.processor.locked_up
+        return self.powered and not self.processor.locked_up and not self.processor.halted
 
     powered = False
     resets = 0
