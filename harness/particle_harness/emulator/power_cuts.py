@@ -25,7 +25,7 @@ class Outcome(StrEnum):
     ALONE = "recovers alone"
     """All is in its place once its own bootloader has run."""
     NEXT_RUN = "needs our next run"
-    """It comes back in DFU mode; a further run of the same work completes it."""
+    """It comes back; a further run of the same work completes it."""
     UNBRAKED = "starts a system"
     """Something other than the bootloader runs on it, which may connect."""
     LOST = "lost"
@@ -109,6 +109,7 @@ def cut_everywhere(
     is_done: Callable[[], bool],
     next_run: Callable[[], None],
     may_start: Callable[[], bool] = lambda: False,
+    settle_s: float = 0.0,
     every_next_run: int = 1,
     tell: Callable[[Cut], None] = lambda _cut: None,
 ) -> CutReport:
@@ -116,7 +117,8 @@ def cut_everywhere(
 
     ``is_done()``: whether flash holds what the work was for; ``next_run()`` does the work again as an operator would,
     and raises when it cannot; it is tried for each ``every_next_run``-th board that needs it, and taken for good in the
-    others. ``may_start()``: whether flash holds a whole system, which then rightly runs.
+    others. ``may_start()``: whether flash holds a whole system, which then rightly runs; ``settle_s``: how long that
+    may go on to work once the board is on the bus.
     """
     # Whether the host waits longer or not is nothing to the firmware.
     board.debounce_s = _SHORT_DEBOUNCE_S
@@ -130,13 +132,15 @@ def cut_everywhere(
         operation = journal.operations[n] if n < len(journal.operations) else None
         starts_rightly = may_start()
         board.power_on()
-        came = board.run_until(lambda: board.on_bus() is not None, SETTLE_LIMIT_S)
+        board.run_until(lambda: board.on_bus() is not None, SETTLE_LIMIT_S)
+        if settle_s:
+            board.run(settle_s)
         detail = ""
-        if not came:
+        if board.on_bus() is None:
             outcome = Outcome.LOST
             detail = "it does not come onto the bus"
-        elif board.state.runs != "dfu":
-            outcome = Outcome.ALONE if starts_rightly else Outcome.UNBRAKED
+        elif board.state.runs != "dfu" and not starts_rightly:
+            outcome = Outcome.UNBRAKED
         elif is_done():
             outcome = Outcome.ALONE
         else:
