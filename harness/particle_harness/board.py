@@ -87,6 +87,7 @@ class VirtualBoard(BootSide, HostSide):
         memories = self._memories = Memories(hardware, clock, store, delays=delays)
         memories.count_on_from(self.truth)
         self.internal, self.external, self.dct = memories.internal, memories.external, memories.dct
+        self.uicr = memories.uicr
         faults = self._faults = FaultScript(settings.faults, self.state.fired_faults)
         self.internal.on_program = lambda address, data: faults.spoil(self.internal.read, address, data)
         self.internal.on_erase = faults.spoil_erase

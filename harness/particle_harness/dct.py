@@ -43,6 +43,10 @@ class ModuleSlot:
 class Dct:
     """Read and write by offset; no erase is needed."""
 
+    file_size_bytes = 8391
+    """Of the file that holds it on an nRF52840, as the bootloader makes it; it grows when something is written behind
+    its end. Not kept beyond the process."""
+
     def __init__(self, backing: bytearray | mmap | None = None) -> None:
         self._cells = bytearray(b"\xff" * DCT_SIZE_BYTES) if backing is None else backing
 

@@ -130,9 +130,12 @@ def _status_or_stall(interface: int) -> Machine[DfuStatus | None]:
     return decode_status(reply) if isinstance(reply, bytes) else None
 
 
-def _refused(what: str, address: int) -> DfuProtocolError:
-    """A bootloader of an STM32F2 tells that an erase, a write or its verification failed by a stall, and by that
-    alone. Source: run on an emulated chip (particle_harness.emulator.differential)."""
+def _refused(what: str, address: int, interface: int) -> Machine[DfuProtocolError]:
+    """Why a GETSTATUS was stalled: its work failed. nRF52840 boards tell the reason when they are asked again, those
+    with an STM32F2 do not. Source: run on emulated chips (particle_harness.emulator.differential)."""
+    status = yield from _status_or_stall(interface)
+    if status is not None and status.state is DfuState.DFU_ERROR:
+        return _failed(what, address, status)
     return DfuProtocolError(
         f"{what} at 0x{address:08x} failed: GETSTATUS was answered by a stall", address=address, hint=_RESUME
     )
@@ -167,7 +170,7 @@ def _download(w_value: int, data: bytes, interface: int, what: str, address: int
     while True:
         answer = yield from _status_or_stall(interface)
         if answer is None:
-            raise _refused(what, address)
+            raise (yield from _refused(what, address, interface))
         status = answer
         if status.state is DfuState.DFU_DNLOAD_IDLE:
             return at_once and number < 2
@@ -220,7 +223,7 @@ def download_all(steps: Sequence[Download], interface: int = 0) -> Machine[None]
         statuses = [decode_status(answer) if isinstance(answer, bytes) else None for answer in answers]
         started, ended = statuses
         if started is None or ended is None:
-            raise _refused(step.what, step.address)
+            raise (yield from _refused(step.what, step.address, interface))
         is_busy = started.state in (DfuState.DFU_DNBUSY, DfuState.DFU_DNLOAD_SYNC, DfuState.DFU_DNLOAD_IDLE)
         if isinstance(accepted, Stall) or not is_busy:
             raise _failed(step.what, step.address, started)

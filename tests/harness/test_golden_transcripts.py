@@ -38,6 +38,8 @@ EXEMPT = {
         "GET_NCP_FIRMWARE_VERSION": "never answered, as MODULE_INFO before it blocks the system",
     },
 }
+WITHOUT_STATUS_STAGE = {"golden-dfu-tracker560.json", "golden-dfu-xenon080.json", "golden-dfu-photon-rc4.json"}
+"""Their recorder did not look at the last handshake of a transfer: whether it stalled after its data is not known."""
 PREFIX_ONLY = {"MS OS vendor ee index 4", "config"}
 
 
@@ -79,11 +81,11 @@ def sent(entry):
     return bytes(n & 0xFF for n in range(entry["wLength"])) if not entry["bmRequestType"] & 0x80 else b""
 
 
-def answer(device, setup, data=b""):
+def answer(device, setup, data=b"", *, status_stage=True):
     try:
         return device.control(setup, data)
-    except StallError:
-        return "stall"
+    except StallError as stall:
+        return stall.data if stall.data and not status_stage else "stall"
 
 
 def assert_same(entry, got, exempt):
@@ -115,7 +117,8 @@ def test_dfu_conversation_is_the_recorded_one(recording):
         if entry["note"] in exempt and entry["note"] not in PREFIX_ONLY:
             continue
         setup = Setup(*(entry[k] for k in ("bmRequestType", "bRequest", "wValue", "wIndex", "wLength")))
-        assert_same(entry, answer(device, setup, sent(entry)), exempt)
+        got = answer(device, setup, sent(entry), status_stage=recording not in WITHOUT_STATUS_STAGE)
+        assert_same(entry, got, exempt)
         compared += 1
     assert compared >= len(entries(recording)) - len(exempt)
 

@@ -49,7 +49,11 @@ class Host:
 
     def download(self, block, data):
         self.control(0x21, 1, block, 0, len(data), data=data)
-        return self.status()
+        try:
+            return self.status()
+        except StallError as stall:
+            # What fails stalls the status stage; the next status tells.
+            return stall.data[0], stall.data[4], stall.data[5]
 
     def status(self):
         reply = self.control(0xA1, 3, 0, 0, 6)

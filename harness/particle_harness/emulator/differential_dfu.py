@@ -19,6 +19,8 @@ TRANSFER_BYTES = 4096
 LEFT_OUT = (
     "DNLOAD and UPLOAD of more than 4096 bytes: the firmware does not check the length and overruns its buffer",
     "erasing or writing the bootloader's own pages: on Gen 3 it carries the order out and dies",
+    "DETACH: the bootloader leaves the bus and returns, which is the host's to notice",
+    "the file system in a Gen 3 board's serial flash: a virtual board keeps its configuration elsewhere",
 )
 
 
@@ -34,12 +36,12 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Terrain:
-    """What a family's bootloader offers. ``odd_addresses`` lie at or behind edges, or nowhere."""
+    """What a family's bootloader offers: ``odd_addresses`` lie at or behind edges, or nowhere, as (alternate setting,
+    address); those of ``only_read`` nobody may write."""
 
     regions: tuple[Region, ...]
     odd_addresses: tuple[tuple[int, int], ...]
-    """(alternate setting, address)."""
-    alternates: int
+    only_read: tuple[tuple[int, int], ...] = ()
 
 
 def get_status() -> Transfer:
@@ -205,7 +207,7 @@ class Conversation:
 
     def _odd_upload(self) -> Iterator[Act]:
         if self._random.random() < 0.5:
-            alternate, address = self._random.choice(self._terrain.odd_addresses)
+            alternate, address = self._random.choice(self._terrain.odd_addresses + self._terrain.only_read)
             yield set_alternate(alternate)
             yield command(Command.SET_ADDRESS, address)
             yield get_status()
@@ -271,7 +273,7 @@ class Conversation:
         yield get_status()
 
 
-def gen2_terrain(*, serial_flash_bytes: int = 0) -> Terrain:
+def gen2_terrain(serial_flash_bytes: int = 0) -> Terrain:
     """STM32F205: sectors of 128 KiB from 0x08020000; the configuration in 16 KiB; a P1's serial flash."""
     internal = Region(0, 0x08020000, 0x08100000, tuple(range(0x08020000, 0x08100000, 0x20000)))
     regions = [internal, Region(1, 0, 0x3000, tuple(range(0, 0x3000, 0x1000)))]
@@ -282,4 +284,20 @@ def gen2_terrain(*, serial_flash_bytes: int = 0) -> Terrain:
     if serial_flash_bytes:
         regions.append(Region(2, 0, serial_flash_bytes, tuple(range(0, serial_flash_bytes, 0x1000))))
         odd += [(2, serial_flash_bytes - 16), (2, serial_flash_bytes), (2, 0x08020000)]
-    return Terrain(tuple(regions), tuple(odd), 3 if serial_flash_bytes else 2)
+    return Terrain(tuple(regions), tuple(odd))
+
+
+def gen3_terrain(serial_flash_bytes: int) -> Terrain:
+    """nRF52840: pages of 4 KiB below the bootloader; the configuration, a file in the serial flash; what lies behind
+    that file system."""
+    start, end = 0x80000000 + serial_flash_bytes // 2, 0x80000000 + serial_flash_bytes
+    regions = (
+        Region(0, 0x30000, 0xF4000, tuple(range(0x30000, 0xF4000, 0x1000))),
+        Region(1, 0, 0x3000, tuple(range(0, 0x3000, 0x1000))),
+        Region(2, start, end, tuple(range(start, end, 0x1000))),
+    )
+    odd = (
+        (0, 0), (0, 0xFFC), (0, 0x100000), (0, 0x08020000), (0, 0x80000000), (0, 0xFFFFFFF0), (1, 0x3FF0), (1, 0x4000),
+        (1, 0x10000), (2, 0), (2, 0x7FFFFFF0), (2, end - 16), (2, end), (2, end + 0x1000), (2, 0xFFFFFFF0),
+    )  # fmt: skip
+    return Terrain(regions, odd, ((0, 0xF4000), (0, 0xFFFF0), (0, 0x1000)))

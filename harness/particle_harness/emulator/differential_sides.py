@@ -16,14 +16,15 @@ from particle_harness.usb.transfer import GoneError, Setup, SilentError, StallEr
 Cells = Mapping[str, bytes | bytearray | memoryview]
 _ADDRESS = 5
 _ENUMERATION = (Setup(0x00, 5, _ADDRESS, 0, 0), Setup(0x00, 9, 1, 0, 0))
-PATIENCE_S = 0.03
-"""Virtual time for one transfer. Flash takes no time here, so whoever has not answered by then never does."""
-_SETTLE_S = 0.0005
+PATIENCE_S, PATIENCE_WITH_FILES_S = 0.03, 0.5
+"""Virtual time for one transfer: whoever has not answered by then never does. The second where a transfer may write a
+file in serial flash."""
+_SETTLE_S = 0.00005
 
 
 class ModelledSide:
-    """A virtual board with the contents of ``memories`` (``internal``, and where there are such ``external`` and
-    ``dct``), asked for DFU mode. ``compared``: ranges of each memory, by name."""
+    """A virtual board with the contents of ``memories`` (``internal``, and where there are such ``external``,
+    ``uicr`` and ``dct``), asked for DFU mode. ``compared``: ranges of each memory, by name."""
 
     def __init__(self, hardware: Hardware, device_id: str, memories: Cells, compared: Mapping[str, range]) -> None:
         self.board = VirtualBoard(
@@ -39,6 +40,8 @@ class ModelledSide:
         self.board.internal.load(self.board.internal.base_address, bytes(memories["internal"]))
         if self.board.external is not None and "external" in memories:
             self.board.external.load(self.board.external.base_address, bytes(memories["external"]))
+        if self.board.uicr is not None and "uicr" in memories:
+            self.board.uicr[:] = bytes(memories["uicr"])
         if "dct" in memories:
             self.board.dct.write(0, bytes(memories["dct"]))
         self.board.state.dfu_requested = True
@@ -85,14 +88,23 @@ class ModelledSide:
 class EmulatedSide:
     """A bootloader that is in DFU mode already, on ``chip``; ``cells``: the same names as the other side's."""
 
-    def __init__(self, chip: EmulatedChip, cells: Cells, compared: Mapping[str, range]) -> None:
+    def __init__(
+        self, chip: EmulatedChip, cells: Cells, compared: Mapping[str, range], *, patience_s: float = PATIENCE_S
+    ) -> None:
         self.chip = chip
         self._cells = cells
         self._compared = compared
-        self.host = UsbHost(chip.usb, chip.processor, chip.timeline, limit_s=PATIENCE_S)
+        self.host = UsbHost(chip.usb, chip.processor, chip.timeline, limit_s=patience_s)
+        self.is_over = False
+        """It has left DFU mode or the bus, or answers nothing: nothing more can be compared."""
 
     def act(self, act: Act) -> str:
         """As the protocol says."""
+        outcome = self._outcome(act)
+        self.is_over = self.is_over or outcome == GONE
+        return outcome
+
+    def _outcome(self, act: Act) -> str:
         try:
             return self._act(act)
         except StallError:

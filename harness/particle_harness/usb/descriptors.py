@@ -116,7 +116,7 @@ class DfuEra:
     dct_name: str = "@DCD Flash"
     external_8_mib: str = "2048*004Kg"
     ms_os_compat: bool = True
-    ms_os_string_twice: bool = True
+    ms_os_string_twice: bool = False
     manufacturer: str = "Particle"
     gen2_strings: tuple[str, str] = ("DFU", "DFU")
     gen2_first_library: bool = False
@@ -125,10 +125,10 @@ class DfuEra:
 
 _GEN3_2X = DfuEra(0x0251, external_8_mib="1024*008Kg")
 _GEN3_4X = DfuEra(0x0251)
-_GEN3_56 = DfuEra(0x0251, dct_name="@DCT Flash", ms_os_string_twice=False)
-_GEN3_611 = DfuEra(0x0251, b"\x00\x21\x41\xfa", "@DCT Flash", ms_os_string_twice=False)
-_GEN3_62 = DfuEra(0x0251, b"\x00\x21\x41\xfa\xfb", "@DCT Flash", ms_os_string_twice=False)
-_GEN3_08 = DfuEra(0x0250, ms_os_compat=False)
+_GEN3_56 = DfuEra(0x0251, dct_name="@DCT Flash")
+_GEN3_611 = DfuEra(0x0251, b"\x00\x21\x41\xfa", "@DCT Flash")
+_GEN3_62 = DfuEra(0x0251, b"\x00\x21\x41\xfa\xfb", "@DCT Flash")
+_GEN3_08 = DfuEra(0x0250, ms_os_compat=False, ms_os_string_twice=True)
 _GEN2_2X = DfuEra(0x0250)
 _GEN2_FIRST = DfuEra(
     0x0200,

@@ -68,7 +68,10 @@ class UsbDevice:
     def control(self, setup: Setup, data: bytes = b"") -> bytes:
         """Carry out one control transfer up to its status stage; data for IN, else empty. Raises StallError."""
         reply = self._answer(setup, data)[: setup.w_length] if setup.is_in else self._answer(setup, data)
-        self.data_stage_done(setup)
+        try:
+            self.data_stage_done(setup)
+        except StallError:
+            raise StallError(reply) from None
         return reply
 
     def abandon(self, setup: Setup) -> None:
@@ -93,7 +96,7 @@ class UsbDevice:
         raise StallError
 
     def data_stage_done(self, setup: Setup) -> None:
-        """The host has the data of this transfer."""
+        """The host has the data of this transfer. StallError stalls the status stage that follows."""
 
     def on_configured(self) -> None:
         """SET_CONFIGURATION arrived."""

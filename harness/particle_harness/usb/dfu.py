@@ -27,6 +27,7 @@ from particle_harness.usb.dfu_protection import (
     state_text,
 )
 from particle_harness.usb.dfu_terms import Command, CrashError, DfuMemory, DfuRegisters, Request, State, Status
+from particle_harness.usb.nrf52840_requests import NrfUsbDevice
 from particle_harness.usb.stm32_requests import Stm32UsbDevice
 from particle_harness.usb.transfer import TYPE_CLASS, Setup, SilentError, StallError
 
@@ -90,14 +91,26 @@ class DfuDevice(UsbDevice):
         return self.registers.address + (block - 2) * TRANSFER_SIZE_BYTES
 
 
-class Gen3Dfu(DfuDevice):
-    """nRF52840: every request in the wrong state stalls and ends in dfuERROR; work follows the DNBUSY reply."""
+class Gen3Dfu(DfuDevice, NrfUsbDevice):
+    """nRF52840: every request in the wrong state stalls and ends in dfuERROR; work follows the DNBUSY reply, and what
+    fails stalls the status stage of that GETSTATUS.
+
+    (The firmware first allows the status stage, then stalls it: a host that asks for it within those microseconds is
+    told nothing yet.)
+    """
 
     configuration_when_addressed = 1
     configuration_when_set = 0
     error_string_index = 10
+    stalls_failed_work = True
     protection: Protection | None = None
     """Set by who builds the device for a bootloader that knows device protection."""
+
+    _buffer: bytearray
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._buffer = bytearray(TRANSFER_SIZE_BYTES)
 
     @property
     def locked(self) -> bool:
@@ -159,18 +172,36 @@ class Gen3Dfu(DfuDevice):
             return
         if self.registers.state == State.DNBUSY:
             self._work()
+            r = self.registers
+            # Refusals of a protected device do not stall.
+            if self.stalls_failed_work and r.state == State.ERROR and r.status != Status.VENDOR:
+                raise StallError
         elif self.registers.state == State.MANIFEST:
             self._enter(State.MANIFEST_WAIT_RESET)
             # The host was told dfuMANIFEST; the last status block is not sent again.
             self._leave(self.registers.data[:1] == bytes([Command.ENTER_SAFE_MODE]))
 
+    def class_descriptor(self, kind: int) -> bytes:
+        """The functional descriptor by itself; others are neither sent nor refused."""
+        if kind != DFU_FUNCTIONAL:
+            raise SilentError
+        return dfu_functional()
+
+    def data_announced(self, setup: Setup) -> None:
+        """The state changes at SETUP; the buffer still holds what came before."""
+        if setup.kind == TYPE_CLASS and setup.b_request == Request.DNLOAD:
+            self._require(self.registers.state in (State.IDLE, State.DNLOAD_IDLE))
+            self._accept_block(setup, bytes(self._buffer[: setup.w_length]))
+
     def _accept_block(self, setup: Setup, data: bytes) -> None:
         self.registers.block, self.registers.data = setup.w_value, data
+        self._buffer[: len(data)] = data
         self._enter(State.DNLOAD_SYNC if setup.w_length else State.MANIFEST_SYNC)
 
     def _upload(self, setup: Setup) -> bytes:
         if setup.w_value == 0:
             self._enter(State.IDLE)
+            self._buffer[: len(self.era.commands)] = self.era.commands
             return self.era.commands
         self._require(setup.w_value > 1)
         if self.locked:
@@ -181,7 +212,9 @@ class Gen3Dfu(DfuDevice):
             self._fail(Status.UNKNOWN)
             raise StallError
         self._enter(State.UPLOAD_IDLE)
-        return data
+        # What a memory does not give is what the buffer held.
+        self._buffer[: len(data)] = data
+        return bytes(self._buffer[: setup.w_length])
 
     def _get_status(self) -> bytes:
         state = self.registers.state

@@ -95,14 +95,20 @@ class DctGen3:
         self._dct = dct
 
     def read(self, address: int, size_bytes: int) -> bytes | None:
-        """Bytes of the configuration."""
-        return self._dct.read(address, size_bytes) if address + size_bytes <= DCT_SIZE_BYTES else None
+        """Bytes of the configuration, up to the end of its file."""
+        if address + size_bytes > DCT_SIZE_BYTES:
+            return None
+        return self._dct.read(address, max(0, min(size_bytes, self._dct.file_size_bytes - address)))
 
     def write(self, address: int, data: bytes) -> bool:
-        """Replace bytes."""
+        """Replace bytes. The file grows as far as it must, and what lies between is 0 then."""
         if address + len(data) > DCT_SIZE_BYTES:
             return False
+        end = self._dct.file_size_bytes
+        if address > end:
+            self._dct.write(end, bytes(address - end))
         self._dct.write(address, data)
+        self._dct.file_size_bytes = max(end, address + len(data))
         return True
 
     def erase(self, address: int) -> bool:  # noqa: ARG002

@@ -7,6 +7,7 @@ hal/src/rtl872x/usbd_driver.cpp setupError() and setupCb().
 from __future__ import annotations
 
 from particle_harness.nor_flash import NorFlash
+from particle_harness.usb.device import UsbDevice
 from particle_harness.usb.dfu import Gen3Dfu, State, Status
 from particle_harness.usb.transfer import Setup, StallError
 
@@ -19,8 +20,13 @@ class Rtl872xDfu(Gen3Dfu):
     """
 
     error_string_index = 7
+    stalls_failed_work = False
     configuration_when_addressed = 0
     configuration_when_set = 1
+
+    def _answer(self, setup: Setup, data: bytes) -> bytes:
+        """Its USB driver is another one."""
+        return UsbDevice._answer(self, setup, data)
 
     def on_configured(self) -> None:
         """The class driver starts anew; the USB driver does not."""

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 
 class StallError(Exception):
-    """The device answers with a STALL handshake."""
+    """The device answers with a STALL handshake. ``data``: what it had sent before, where the status stage stalls; a
+    host gives it to nobody."""
+
+    def __init__(self, data: bytes = b"") -> None:
+        super().__init__("STALL")
+        self.data = data
 
 
 class GoneError(Exception):

@@ -67,7 +67,6 @@ class EmulatedStm32f205:
     """``flash`` (1 MiB from 0x08000000) and ``external`` (a P1's serial flash, else None) are the board's own.
 
     ``on_full_speed_port``: USB is on OTG_FS (P1, Electron) instead of OTG_HS (Photon). ``serial_number`` lies in OTP.
-    Without ``flash_takes_time``, programming and erasing are over at once.
     """
 
     name = "stm32f205"
@@ -80,9 +79,9 @@ class EmulatedStm32f205:
         *,
         on_full_speed_port: bool = False,
         serial_number: str = "",
-        flash_takes_time: bool = True,
     ) -> None:
-        self._flash_takes_time = flash_takes_time
+        self.flash_takes_time = True
+        """Otherwise programming and erasing are over at once."""
         self.flash = flash
         self.external = external
         self.timeline = Timeline(CORE_HZ)
@@ -208,7 +207,7 @@ class EmulatedStm32f205:
 
     def _wait(self, duration_s: float) -> None:
         """The core stands still meanwhile: it executes from the flash that is busy."""
-        if self._flash_takes_time:
+        if self.flash_takes_time:
             self.processor.stand_still(self.timeline.cycles_of(duration_s))
 
     def _select_serial_flash(self, pins: int) -> None:

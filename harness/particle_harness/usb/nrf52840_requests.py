@@ -1,0 +1,97 @@
+"""Standard requests as the bootloaders of nRF52840 boards handle them.
+
+Source: device-os v2.1.0 bootloader/src/nRF52840/usbd_device.cpp, usbd_dfu.cpp; run on an emulated chip
+(particle_harness.emulator.differential).
+"""
+
+from __future__ import annotations
+
+from particle_harness.usb.descriptors import CONFIGURATION, DEVICE, MS_OS_VENDOR_CODE, STRING
+from particle_harness.usb.device import UsbDevice
+from particle_harness.usb.transfer import (
+    TO_DEVICE,
+    TO_ENDPOINT,
+    TO_INTERFACE,
+    TYPE_CLASS,
+    TYPE_STANDARD,
+    Setup,
+    StallError,
+)
+
+_GET_STATUS, _CLEAR_FEATURE, _SET_FEATURE, _SET_ADDRESS, _GET_DESCRIPTOR = 0, 1, 3, 5, 6
+_GET_CONFIGURATION, _SET_CONFIGURATION, _GET_INTERFACE, _SET_INTERFACE = 8, 9, 10, 11
+_REMOTE_WAKEUP = 1
+
+
+class NrfUsbDevice(UsbDevice):
+    """Endpoint 0 of an nRF52840 in a bootloader. It takes itself for addressed from the bus reset on."""
+
+    configuration_when_addressed = 1
+    configuration_when_set = 0
+
+    def _answer(self, setup: Setup, data: bytes) -> bytes:
+        if setup.recipient == TO_ENDPOINT:
+            return self._to_endpoint(setup)
+        if setup.recipient == TO_INTERFACE and not self.configured:
+            raise StallError
+        if setup.recipient not in (TO_DEVICE, TO_INTERFACE):
+            raise StallError
+        if setup.recipient == TO_DEVICE and setup.kind == TYPE_STANDARD:
+            return self._to_device(setup)
+        return self._to_driver(setup, data)
+
+    def _to_device(self, setup: Setup) -> bytes:
+        match setup.b_request:
+            case n if n == _GET_STATUS:
+                return self.identity.self_powered_status.to_bytes(2, "little")
+            case n if n in (_CLEAR_FEATURE, _SET_FEATURE) and setup.w_value == _REMOTE_WAKEUP:
+                return b""
+            case n if n == _SET_ADDRESS:
+                self.addressed, self.configured = True, False
+                return b""
+            case n if n == _GET_DESCRIPTOR:
+                return self._descriptor(setup)
+            case n if n == _GET_CONFIGURATION:
+                return bytes([self.configuration_when_set if self.configured else self.configuration_when_addressed])
+            case n if n == _SET_CONFIGURATION:
+                self.configured = setup.w_value != 0
+                if self.configured:
+                    self.on_configured()
+                return b""
+        raise StallError
+
+    def _descriptor(self, setup: Setup) -> bytes:
+        kind, found = setup.w_value >> 8, None
+        if kind == DEVICE:
+            found = self.identity.device
+        elif kind == CONFIGURATION:
+            found = self.identity.configuration
+        elif kind == STRING:
+            found = self.string(setup.w_value & 0xFF)
+        if not found or not setup.w_length:
+            raise StallError
+        return found
+
+    def _to_driver(self, setup: Setup, data: bytes) -> bytes:
+        """What the class driver is asked, by the device or by its interface."""
+        if setup.b_request == MS_OS_VENDOR_CODE and (setup.bm_request_type, setup.w_index) in ((0xC0, 4), (0xC1, 5)):
+            return self._microsoft(setup)
+        if setup.kind == TYPE_CLASS:
+            return self.class_request(setup, data)
+        match setup.b_request if setup.kind == TYPE_STANDARD else None:
+            case n if n == _GET_DESCRIPTOR:
+                return self.class_descriptor(setup.w_value >> 8)
+            case n if n == _GET_INTERFACE:
+                return bytes([self.alternate])
+            case n if n == _SET_INTERFACE and setup.w_value < self.alternate_settings:
+                self.alternate = setup.w_value
+                return b""
+        raise StallError
+
+    def _to_endpoint(self, setup: Setup) -> bytes:
+        match setup.b_request:
+            case n if n == _GET_STATUS:
+                return b"\x00\x00"
+            case n if n in (_CLEAR_FEATURE, _SET_FEATURE):
+                return b""
+        raise StallError
