@@ -131,11 +131,16 @@ def _status_or_stall(interface: int) -> Machine[DfuStatus | None]:
 
 
 def _refused(what: str, address: int, interface: int) -> Machine[DfuProtocolError]:
-    """Why a GETSTATUS was stalled: its work failed. nRF52840 boards tell the reason when they are asked again, those
-    with an STM32F2 do not. Source: run on emulated chips (particle_harness.emulator.differential)."""
-    status = yield from _status_or_stall(interface)
-    if status is not None and status.state is DfuState.DFU_ERROR:
-        return _failed(what, address, status)
+    """Why a GETSTATUS was stalled: see :func:`_stalled`."""
+    return _stalled(what, address, (yield from _status_or_stall(interface)))
+
+
+def _stalled(what: str, address: int, next_status: DfuStatus | None) -> DfuProtocolError:
+    """The work behind a GETSTATUS that was stalled has failed. nRF52840 boards tell the reason when they are asked
+    again, those with an STM32F2 say then that all is well. Source: both run on emulated chips
+    (particle_harness.emulator.differential)."""
+    if next_status is not None and next_status.state is DfuState.DFU_ERROR:
+        return _failed(what, address, next_status)
     return DfuProtocolError(
         f"{what} at 0x{address:08x} failed: GETSTATUS was answered by a stall", address=address, hint=_RESUME
     )
@@ -212,8 +217,9 @@ def writing(block: int, data: bytes, address: int) -> Download:
 
 def download_all(steps: Sequence[Download], interface: int = 0) -> Machine[None]:
     """Several DNLOADs, each with the two GETSTATUS that start its work and tell its end, in one queue. **For devices
-    whose single downloads need no time in between**, as the results of those have told. One that fails leaves the
-    device in dfuERROR, where it accepts none of those behind it. Raises DfuProtocolError for the first that failed."""
+    whose single downloads need no time in between**, as the results of those have told. One that fails leaves an
+    nRF52840 in dfuERROR, where it accepts none of those behind it; an STM32F2 goes on with them. Raises
+    DfuProtocolError for the first that failed."""
     status = _in(DfuRequest.GETSTATUS, 0, interface, 6, BUSY_TIMEOUT_S)
     replies = yield from _queue(
         action for s in steps for action in (_out(DfuRequest.DNLOAD, s.w_value, interface, s.data), status, status)
@@ -222,6 +228,8 @@ def download_all(steps: Sequence[Download], interface: int = 0) -> Machine[None]
         accepted, *answers = replies[3 * number : 3 * number + 3]
         statuses = [decode_status(answer) if isinstance(answer, bytes) else None for answer in answers]
         started, ended = statuses
+        if started is None and ended is not None:
+            raise _stalled(step.what, step.address, ended)
         if started is None or ended is None:
             raise (yield from _refused(step.what, step.address, interface))
         is_busy = started.state in (DfuState.DFU_DNBUSY, DfuState.DFU_DNLOAD_SYNC, DfuState.DFU_DNLOAD_IDLE)

@@ -86,6 +86,20 @@ def test_protected_device_is_named():
         converse(dfu.erase_sector(0x30000), [None, BUSY, status(10, code=0x0B)])
 
 
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        (status(10, code=0x0E), "ERASE at 0x00030000 failed: ERR_UNKNOWN in DFU_ERROR"),
+        (DN_IDLE, "ERASE at 0x00030000 failed: GETSTATUS was answered by a stall"),
+        (Stall(), "ERASE at 0x00030000 failed: GETSTATUS was answered by a stall"),
+    ],
+)
+def test_failed_work_stalls_its_status(answer, what):
+    with pytest.raises(DfuProtocolError, match=what) as caught:
+        converse(dfu.erase_sector(0x30000), [None, Stall(), answer])
+    assert caught.value.address == 0x30000
+
+
 def test_stalled_download():
     with pytest.raises(DfuProtocolError) as e:
         converse(dfu.set_address(0), [Stall(), status(10, code=0x0F)])
@@ -143,7 +157,9 @@ def test_queued_downloads_are_those_of_single_ones():
         ([*DONE, Stall(), ERROR, ERROR, Stall(), ERROR, ERROR], "SET_ADDRESS"),
         ([*DONE, *DONE, None, BUSY, ERROR], "DNLOAD at"),
         ([*DONE, *DONE, None, BUSY, BUSY], "DNLOAD at"),
-        ([*DONE, *DONE, None, Stall(), Stall()], "stall"),
+        ([*DONE, *DONE, None, Stall(), Stall(), Stall()], "stall"),
+        ([*DONE, *DONE, None, Stall(), ERROR], "DNLOAD at 0x[0-9a-f]+ failed: .* in DFU_ERROR"),
+        ([*DONE, *DONE, None, Stall(), DN_IDLE], "DNLOAD at 0x[0-9a-f]+ failed: GETSTATUS was answered by"),
     ],
 )
 def test_first_queued_download_that_fails_is_named(replies, what):
