@@ -5,6 +5,7 @@ from __future__ import annotations
 from particle_dev.cli.lazy_group import lazy_group
 
 _COMMANDS = {
+    "audit": "particle_dev.cli.station_audit:audit",
     "lock": "particle_dev.cli.station_look:lock",
     "page-user": "particle_dev.cli.station_page_user:page_user",
     "replay": "particle_dev.cli.station_replay:replay",

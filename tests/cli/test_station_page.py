@@ -14,6 +14,8 @@ from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.main import main
 from particle_dev.cli.root import root
 from particle_dev.station.journal import JOURNAL_NAME
+from particle_dev.station.web.access import LOCAL
+from particle_dev.station.web.audit import AUDIT_NAME, AuditLog
 from particle_dev.station.web.live import LiveRun
 from particle_dev.station.web.server import PageServer
 
@@ -116,3 +118,23 @@ def test_users_come_and_go(tmp_path):
     assert call("remove", "anna").stdout == "anna is shut out\n"
     assert [json.loads(line)["name"] for line in call("list", "--json").stdout.splitlines()] == ["bob"]
     assert "no user 'anna'" in str(call("remove", "anna").exception)
+
+
+def test_the_audit_log_is_read_and_checked(tmp_path):
+    def call(*words):
+        return CliRunner().invoke(root, ["station", "audit", "--site", str(tmp_path), *words], standalone_mode=False)
+
+    log = AuditLog(tmp_path / AUDIT_NAME)
+    for slot in ("1", "2", "\x1b[2J"):
+        with log.act(LOCAL, "127.0.0.1", "start", slot) as act:
+            act.result = "begins"
+    result = call()
+    assert result.return_value == ExitCode.OK
+    assert result.stdout.splitlines()[1].endswith("Z  admin  127.0.0.1  start  2  begins")
+    assert "\x1b" not in result.stdout
+    assert [json.loads(line)["target"] for line in call("--json").stdout.splitlines()] == ["1", "2", "\x1b[2J"]
+    log.path.write_bytes(b"".join(log.path.read_bytes().splitlines(keepends=True)[1:]))
+    result = call()
+    assert (result.return_value, "altered at line 1" in result.stderr) == (ExitCode.FAILED, True)
+    log.path.unlink()
+    assert "cannot read" in str(call().exception)

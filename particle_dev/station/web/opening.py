@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,7 @@ from particle_dev.station.web.app import make_app
 from particle_dev.station.web.audit import AUDIT_NAME, AuditLog
 from particle_dev.station.web.context import Desk, PageContext
 from particle_dev.station.web.live import LiveRun
+from particle_dev.station.web.rendering import warm_up
 from particle_dev.station.web.server import Certificate, PageServer, is_loopback
 from particle_dev.station.web.users import USERS_NAME, UserFile
 
@@ -80,6 +82,7 @@ class StationPage:
 
     def __enter__(self) -> Self:
         self._server.__enter__()
+        threading.Thread(target=warm_up, name="page texts", daemon=True).start()
         return self
 
     def __exit__(

@@ -40,6 +40,12 @@ def render(request: Request, template: str, *, status_code: int = 200, **values:
     return HTMLResponse(text, status_code=status_code)
 
 
+def warm_up() -> None:
+    """Read catalogues and compile the operators' page, so that the first visitor need not wait for that."""
+    for language in LANGUAGES:
+        _environment(language).get_template("operator.html")
+
+
 @cache
 def _environment(language: str) -> jinja2.Environment:
     environment = jinja2.Environment(

@@ -68,9 +68,11 @@ def instruction_view(found: Instruction, texts: NullTranslations) -> JsonObject:
     }
 
 
-def slot_view(slot: SlotState, texts: NullTranslations, start_by: str = "", *, by_hand: bool) -> JsonObject:
+def slot_view(
+    slot: SlotState, texts: NullTranslations, start_by: str = "", *, by_hand: bool, hears: bool
+) -> JsonObject:
     """One slot. ``do``: what to do next. ``mode`` and ``percent`` are for machines, the rest is shown as it is; "" is
-    nothing to show. ``by_hand``: operators may begin work in slots."""
+    nothing to show. ``by_hand``: operators may begin work in slots; ``hears``: somebody carries out what they say."""
     _ = texts.gettext
     share, speed, left_s = slot.share_done, slot.bytes_per_s, slot.left_s
     step = ""
@@ -91,13 +93,14 @@ def slot_view(slot: SlotState, texts: NullTranslations, start_by: str = "", *, b
         "do": instruction_view(instruction(slot, start_by), texts),
         "passed": slot.passed,
         "not_passed": slot.not_passed,
-        "locked": slot.mode is SlotMode.LOCKED,
+        "locked": slot.mode is SlotMode.LOCKED and hears,
         "may_begin": by_hand and slot.mode not in _AT_WORK,
     }
 
 
 def run_view(run: RunStates, texts: NullTranslations, *, by_hand: bool, hears: bool) -> JsonObject:
-    """The run itself, with the names of its slots in the order of the bench."""
+    """The run itself, with the names of its slots in the order of the bench. ``hears``: there is something that
+    operators may say."""
     _ = texts.gettext
     about = [run.bench, run.operator, run.release or (_("strategy {word}").format(word=run.strategy))]
     return {

@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from particle_dev.station.events import JsonObject
+from particle_dev.station.operator_lines import OperatorLines
 from particle_dev.station.web.context import PageContext, context_of, visitor_of
 from particle_dev.station.web.language import language_of, translations
 from particle_dev.station.web.slot_view import run_view, slot_view
@@ -45,17 +46,18 @@ class Follower:
         self._texts = texts
         self._seen = 0
         self._run: JsonObject = {}
+        self._lines: OperatorLines | None = None
 
     def frame(self) -> JsonObject | None:
         """The next frame; None: nothing has changed."""
         live, lines = self._context.live, self._context.desk.lines
         by_hand = lines is not None and lines.begins_by_hand
-        hears = lines is not None and (by_hand or lines.takes_labels)
-        new_run = live.look(partial(run_view, texts=self._texts, by_hand=by_hand, hears=hears))
-        if self._run.get("by_hand") != by_hand:
-            self._seen = 0  # It is of every slot.
+        speaks = lines is not None and (by_hand or lines.takes_labels)
+        new_run = live.look(partial(run_view, texts=self._texts, by_hand=by_hand, hears=speaks))
+        if self._lines is not lines:
+            self._seen, self._lines = 0, lines  # It is of every slot.
         start_by = live.look(lambda states: states.start_by)
-        read = partial(slot_view, texts=self._texts, start_by=start_by, by_hand=by_hand)
+        read = partial(slot_view, texts=self._texts, start_by=start_by, by_hand=by_hand, hears=lines is not None)
         version, slots = live.changed(self._seen, read)
         is_same = new_run == self._run
         if is_same and not slots:
