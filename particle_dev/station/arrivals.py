@@ -138,11 +138,13 @@ class Arrivals:
                 while True:
                     if self._ending:
                         return None
-                    if port.is_news:
-                        port.is_news = False
-                        return Start(None)
                     start = self._due(port)
+                    if start is None and port.is_news:
+                        start = Start(None)
                     if start is not None:
+                        port.is_news = False
+                        if start.by is None:
+                            return start
                         port.wanted, port.expected, port.begun_with = False, None, start.device
                         return start
                     self._changed.wait()
@@ -187,7 +189,7 @@ class Arrivals:
             return True
 
     def tell_news(self, slot: str) -> None:
-        """What is known of a slot has changed: it was locked or unlocked."""
+        """What is known of a slot has changed: it was locked or unlocked. That its board was taken out is news, too."""
         with self._changed:
             self._ports[slot].is_news = True
             self._changed.notify_all()
@@ -263,8 +265,8 @@ class Arrivals:
                     port.gone_since_s = None
                 elif port.gone_since_s is None:
                     port.gone_since_s = now_s
-                elif now_s - port.gone_since_s >= GONE_S:
-                    port.left_as = None
+                elif now_s - port.gone_since_s >= GONE_S and port.left_as is not None:
+                    port.left_as, port.is_news = None, True
             self._changed.notify_all()
 
 

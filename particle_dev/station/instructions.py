@@ -409,9 +409,16 @@ def instruction(slot: SlotState, start_by: str = "insertion") -> Instruction:
         case SlotMode.INTERRUPTED:
             return INSTRUCTIONS["interrupted"]
         case SlotMode.PASS:
-            return _unplugged(slot, INSTRUCTIONS["remove_good"])
+            return _taken_out(slot, _unplugged(slot, INSTRUCTIONS["remove_good"]), start_by)
         case SlotMode.FAIL | SlotMode.REFUSED:
-            return _unplugged(slot, _after_error(slot))
+            return _taken_out(slot, _unplugged(slot, _after_error(slot)), start_by)
+
+
+def _taken_out(slot: SlotState, found: Instruction, start_by: str) -> Instruction:
+    """What is left to do once the board has gone: nothing, where that was all that was asked for."""
+    if not slot.is_taken_out or found.picture not in (Picture.REMOVE_GOOD, Picture.REMOVE_REJECT, Picture.UNPLUG):
+        return found
+    return INSTRUCTIONS[_BY_START.get(start_by, "insert")]
 
 
 def _after_error(slot: SlotState) -> Instruction:

@@ -33,7 +33,8 @@ class SlotState:
     """One slot. ``activity``: what is being written or read, with ``done_bytes`` of ``total_bytes``; ``message``: what
     a person has to do or know, ``ask`` its id where that is an instruction; ``error``: name of the error that the unit
     ended by, ``error_code`` its code where it has one; ``waits_for``: board, removal or unlock; ``lock_code``: why it
-    is locked; ``must_unplug``: only a person can take the unit's power; ``health``: as in its last slot_health event.
+    is locked; ``must_unplug``: only a person can take the unit's power; ``is_taken_out``: the unit was seen to go
+    after its end; ``health``: as in its last slot_health event.
     """
 
     name: str
@@ -54,6 +55,7 @@ class SlotState:
     waits_for: str = ""
     lock_code: str = ""
     must_unplug: bool = False
+    is_taken_out: bool = False
     passed: int = 0
     not_passed: int = 0
     health: JsonObject | None = None
@@ -105,7 +107,8 @@ class SlotState:
                 if self.mode is not SlotMode.WORKING:
                     self.attempt = self.attempts = 1
                 self.unit, self.platform, self.message = event.unit, data.get("platform"), ""
-                self.error, self.error_code, self.waits_for, self.must_unplug = None, "", "", False
+                self.error, self.error_code, self.waits_for = None, "", ""
+                self.must_unplug = self.is_taken_out = False
                 self._now(event, SlotMode.WORKING)
             case EventType.UNIT_RETRIED:
                 self.attempt, self.attempts = data["attempt"], data["attempts"]
@@ -125,6 +128,7 @@ class SlotState:
                 self.message, self.lock_code = str(data["reason"]), str(data.get("lock") or "")
                 self._now(event, SlotMode.LOCKED if self.lock_code else SlotMode.EMPTY)
             case EventType.SLOT_WAITING:
+                self.is_taken_out |= self.waits_for == "removal" and data["for"] == "board"
                 self.waits_for, self.lock_code = str(data["for"]), str(data.get("lock") or "")
                 if data["for"] == "unlock":
                     self.message = str(data["reason"])

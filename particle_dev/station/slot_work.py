@@ -119,6 +119,7 @@ class SlotWork:
             context = self._allowed(start)
             if context is None:
                 arrivals.finished(self.slot.name, passed=False)
+                self._ask_for("removal" if arrivals.device(self.slot.name) else "board")
                 continue
             verdict = self._unit(context)
             arrivals.finished(self.slot.name, self.end.unit, passed=verdict is Verdict.PASS)

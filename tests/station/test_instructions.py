@@ -96,6 +96,28 @@ def test_the_next_unit_forgets_what_the_last_one_asked_for():
     assert instruction(slot).id == "remove_reject"
 
 
+def waiting(slot, what):
+    slot.take(event(EventType.SLOT_WAITING, **{"for": what, "reason": None}))
+    return instruction(slot).id
+
+
+def test_once_the_board_was_seen_to_go_the_next_one_is_asked_for():
+    slot = finished(SlotState("1"), "pass", parked={"power": "on_operator_must_unplug"})
+    assert [waiting(slot, what) for what in ("removal", "board")] == ["unplug_good", "insert"]
+    assert slot.mode is SlotMode.PASS
+    assert waiting(finished(slot, "fail"), "removal") == "remove_reject"
+
+
+def test_a_board_whose_power_the_bench_took_may_still_be_there():
+    slot = finished(SlotState("1"), "pass", parked={"power": "off"})
+    assert waiting(slot, "board") == "remove_good"
+
+
+def test_what_is_more_than_taking_it_out_stays_asked_for():
+    slot = finished(SlotState("1"), "fail", error=error("LinkDisconnectedError"))
+    assert [waiting(slot, what) for what in ("removal", "board")] == ["check_cable", "check_cable"]
+
+
 def test_a_second_go_is_counted():
     slot = finished(SlotState("1"), "fail")
     slot.take(event(EventType.UNIT_RETRIED, attempt=2, attempts=3, error=error("LinkTimeoutError")))

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Error, sync_playwright
 
 from particle_dev.station.web.opening import PageSettings, StationPage
 
@@ -89,10 +89,15 @@ class Visit:
     def until(self, expression, argument=None):
         """Until this is true on the page. Asked from outside: the page's policy allows no evaluation within."""
         deadline_s = time.monotonic() + PATIENCE_MS / 1000
-        while not (value := self.page.evaluate(expression, argument)):
-            assert time.monotonic() < deadline_s, f"never true: {expression}"
+        while time.monotonic() < deadline_s:
+            try:
+                if value := self.page.evaluate(expression, argument):
+                    return value
+            except Error as error:
+                if "context was destroyed" not in error.message:  # the page is being replaced
+                    raise
             self.page.wait_for_timeout(50)
-        return value
+        raise AssertionError(f"never true: {expression}")
 
     def modes(self):
         """What slots do, by name."""
@@ -113,7 +118,7 @@ class Visit:
 
 
 @pytest.fixture
-def visit(chromium):
+def visit(chromium, particle_dev, shown):
     """Makes visits. At the end no request has left this machine, and no console has complained, but of
     ``may_complain``."""
     visits = []
@@ -193,7 +198,10 @@ def particle_dev(tmp_path):
     env = os.environ | {"XDG_DATA_HOME": str(tmp_path / "data"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     processes = []
 
-    def start(*words):
+    def start(*words, page=True):
+        if not page:
+            subprocess.run([sys.executable, "-m", "particle_dev", *map(str, words)], env=env, cwd=ROOT, check=True)
+            return None
         process = Process([str(word) for word in words], env)
         processes.append(process)
         return process
