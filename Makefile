@@ -25,6 +25,7 @@ help:
 	echo "make emulated  firmware images of yours in PARTICLE_DEV_FIRMWARE_DIR, executed on emulated chips"
 	echo "make soak    every power cut and every lost transfer, where make test takes samples; hours"
 	echo "make texts   texts of the page that are to be translated"
+	echo "make lock    requirements.lock anew: what a station in production installs, by hash"
 	echo "make bench   speed, as ratios against peers"
 	echo "make clean   remove build output and the virtual environment"
 
@@ -107,7 +108,7 @@ demo-damaged: $(VENV)/.ready $(STORE)/.ready
 # ---- checks -----------------------------------------------------------------------------------------------------
 test: firmware-check check unit hil judges
 
-check: lint types imports generated
+check: lint types imports generated lock-check
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check $(SOURCES)
@@ -124,6 +125,25 @@ generated: $(VENV)/.ready
 	@out=$$(mktemp -d); trap 'rm -r "$$out"' EXIT
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out="$$out" --pyi_out="$$out" particle_dev/protocol/messages.proto
 	for f in messages_pb2.py messages_pb2.pyi; do cmp "$$out/particle_dev/protocol/$$f" particle_dev/protocol/$$f; done
+
+# What a station in production installs: every package that the core and these extras need, by version and hash.
+LOCK := requirements.lock
+LOCK_EXTRAS := labels postgres swd web
+LOCK_VENV := build/lock-venv
+.PHONY: lock lock-check
+lock:
+	@[ -x $(LOCK_VENV)/bin/uv ] || { "$(PYTHON)" -m venv $(LOCK_VENV) && $(LOCK_VENV)/bin/pip install --quiet uv; }
+	@{ echo "# Made by \`make lock\`, held to pyproject.toml by \`make lock-check\`. To install by it:"
+	echo "# pip install --require-hashes -r $(LOCK) && pip install --no-deps particle-dev"
+	$(LOCK_VENV)/bin/uv pip compile --quiet --native-tls --universal --python-version 3.11 --generate-hashes --no-header \
+	  $(LOCK_EXTRAS:%=--extra %) pyproject.toml; } > build/$(LOCK)
+	@mv build/$(LOCK) $(LOCK)
+
+# pip refuses a package without a hash, one whose hash differs, and one that the file lacks.
+lock-check: $(VENV)/.ready
+	$(BIN)/python -m pytest -q tests/test_lock.py
+	@"$(PYTHON)" -m venv build/lock-check
+	build/lock-check/bin/pip install --quiet --dry-run --require-hashes -r $(LOCK)
 
 # `make judges` runs what needs a mocked bus or QEMU.
 USB_JUDGES := tests/judges/usb
