@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -58,7 +59,9 @@ def render_unit_report(unit: str, records: Sequence[RunRecord], read_module: Rea
     return _render([record for record in own if record.units], f"Unit {unit}", unit, read_module)
 
 
-def _render(records: Sequence[RunRecord], title: str, unit_name: str | None, read_module: ReadModule) -> str:
+@functools.cache
+def _template() -> jinja2.Template:
+    # To compile it takes longer than all the rest of a report.
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters.update(
         duration=duration_text,
@@ -73,12 +76,16 @@ def _render(records: Sequence[RunRecord], title: str, unit_name: str | None, rea
         json=_json,
         measured=_measured,
     )
+    source = resources.files("particle_dev.station").joinpath("templates/report.html").read_text("utf-8")
+    return environment.from_string(source)
+
+
+def _render(records: Sequence[RunRecord], title: str, unit_name: str | None, read_module: ReadModule) -> str:
     pages = [
         {"run": record, "timeline": layout(record), "prefix": "" if number == 1 else f"{number}-"}
         for number, record in enumerate(records, start=1)
     ]
-    source = resources.files("particle_dev.station").joinpath("templates/report.html").read_text("utf-8")
-    return environment.from_string(source).render(
+    return _template().render(
         pages=pages,
         title=title,
         unit_name=unit_name,
