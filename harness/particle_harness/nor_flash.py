@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import functools
+import mmap
+import os
+import tempfile
 from collections.abc import Callable
-from mmap import mmap
+from pathlib import Path
 
 from particle_dev.catalog.flash_chips import FlashChip
 from particle_harness.clock import Clock
 
 ERASED = 0xFF
+
+
+@functools.cache
+def _erased_file(size_bytes: int) -> int:
+    descriptor, name = tempfile.mkstemp(prefix="particle-erased-")
+    try:
+        os.write(descriptor, bytes([ERASED]) * size_bytes)
+        if os.fstat(descriptor).st_size != size_bytes:
+            raise OSError(errno.ENOSPC, f"no room for {size_bytes} bytes of erased flash in {Path(name).parent}")
+    finally:
+        with contextlib.suppress(OSError):  # An open file stays on Windows.
+            Path(name).unlink()
+    return descriptor
+
+
+def _erased(size_bytes: int) -> mmap.mmap:
+    """Memory that takes room only where somebody has read or written: many chips are mostly erased."""
+    return mmap.mmap(_erased_file(size_bytes), size_bytes, access=mmap.ACCESS_COPY)
 
 
 class NorFlash:
@@ -22,7 +46,7 @@ class NorFlash:
     """
 
     def __init__(
-        self, chip: FlashChip, clock: Clock, *, backing: bytearray | mmap | None = None, delays: bool = True
+        self, chip: FlashChip, clock: Clock, *, backing: bytearray | mmap.mmap | None = None, delays: bool = True
     ) -> None:
         self.chip = chip
         self.base_address = chip.base_address
@@ -33,7 +57,7 @@ class NorFlash:
         self.on_erase: Callable[[int, bytes, bytes], bytes] | None = None
         self._clock = clock
         self._delays = delays
-        self._cells = bytearray([ERASED]) * chip.size_bytes if backing is None else backing
+        self._cells = _erased(chip.size_bytes) if backing is None else backing
         if len(self._cells) != chip.size_bytes:
             raise ValueError(f"{chip.name} holds {chip.size_bytes} bytes, its backing store {len(self._cells)}")
 
@@ -71,7 +95,7 @@ class NorFlash:
         self._busy(self.chip.mass_erase_s)
 
     @property
-    def cells(self) -> bytearray | mmap:
+    def cells(self) -> bytearray | mmap.mmap:
         """The memory itself, for a CPU that executes from it. Whoever writes here bypasses the rules above."""
         return self._cells
 
