@@ -25,6 +25,7 @@ help:
 	echo "make emulated  firmware images of yours in PARTICLE_DEV_FIRMWARE_DIR, executed on emulated chips"
 	echo "make soak    every power cut and every lost transfer, where make test takes samples; hours"
 	echo "make texts   texts of the page that are to be translated"
+	echo "make shift   200 boards through eight virtual slots, unattended; the records are held against the truth"
 	echo "make lock    requirements.lock anew: what a station in production installs, by hash"
 	echo "make bench   speed, as ratios against peers"
 	echo "make clean   remove build output and the virtual environment"
@@ -178,6 +179,11 @@ emulated: $(VENV)/.ready
 	  echo "emulated boards run firmware images of yours: name a folder of them in PARTICLE_DEV_FIRMWARE_DIR (docs/emulator.md)" >&2
 	  exit 1; }
 	EMULATED_CUTS=$${CUTS:-sample} $(BIN)/python -m pytest -m images tests/emulated $(wildcard tests/harness/emulator)
+
+# 200 boards, good and bad, through eight virtual slots without anybody; records against the truth. Minutes.
+.PHONY: shift
+shift: $(VENV)/.ready $(TEST_FIRMWARE)/.ready
+	PARTICLE_DEV_TEST_FIRMWARE=$(TEST_FIRMWARE) $(BIN)/python -m pytest -m soak tests/station/test_shift.py
 
 # Whether the guard's proof would notice if the guard ignored something: about an hour.
 .PHONY: guard-mutants

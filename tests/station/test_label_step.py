@@ -3,6 +3,7 @@
 The boards are our own models, so this proves our side.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -12,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from particle_dev.errors import ConfigError, PlanRefusedError
+from particle_dev.errors import ConfigError, JournalError, PlanRefusedError
 from particle_dev.protocol.identifiers import Identifier, IdentifierKind
 from particle_dev.protocol.secret import Secret
 from particle_dev.station import label_step
@@ -200,6 +201,20 @@ def test_a_mismatch_of_before_the_kill_does_not_stand_for_a_scan(line):
     record = line.run(right)
     assert len(line.asked) == 1
     assert record.verdict == "pass"
+
+
+def test_a_disk_that_is_full_when_the_label_is_made_stops_the_station(line, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    line = line()
+    with monkeypatch.context() as patch:
+        patch.setattr("particle_dev.station.attaching.write_whole", full)
+        with pytest.raises(JournalError, match="No space left"):
+            line.run(right)
+    record = line.run(right)
+    assert record.verdict == "pass"
+    assert len(record.units) == 1
 
 
 def test_a_serial_number_that_nobody_knows_refuses_before_anything_is_erased(line):
