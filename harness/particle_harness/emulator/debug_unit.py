@@ -23,7 +23,7 @@ class ProcessorDebug(DebugUnit):
         self.runs_with_debugger = True
         processor.control_space.debug = self
         processor.on_breakpoint = self._on_breakpoint
-        processor.unit.on_fault = self._on_fault
+        processor.unit.on_fault.append(self._on_fault)
         processor.on_reset = self._on_reset
 
     @property

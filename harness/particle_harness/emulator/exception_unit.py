@@ -45,7 +45,7 @@ class ExceptionUnit:
     """``core.shared`` must be sampled whenever a method is called: after a run it is.
 
     ``thumb`` falls when code is to be executed that cannot be; ``locked_up`` rises when a fault has no handler that may
-    run. ``on_fault`` is told of each fault and the exception that handles it, before anything changes.
+    run. ``on_fault`` are told of each fault and the exception that handles it, before anything changes.
     """
 
     def __init__(self, core: NativeCore, bus: Bus, exceptions: Exceptions, *, has_fpu: bool) -> None:
@@ -53,7 +53,7 @@ class ExceptionUnit:
         self._bus = bus
         self.exceptions = exceptions
         self.status = FaultStatus()
-        self.on_fault: Callable[[Fault, int], None] | None = None
+        self.on_fault: list[Callable[[Fault, int], None]] = []
         self._has_fpu = has_fpu
         self.reset()
 
@@ -104,8 +104,8 @@ class ExceptionUnit:
         regular = exceptions.is_enabled(wanted) and exceptions.preempts(wanted, priority)
         number = wanted if regular or wanted == HARD_FAULT else HARD_FAULT
         self.status.note(fault, escalated=number != wanted)
-        if self.on_fault is not None:
-            self.on_fault(fault, number)
+        for tell in self.on_fault:
+            tell(fault, number)
         return number, priority
 
     def _enter(self, number: int, return_address: int) -> None:

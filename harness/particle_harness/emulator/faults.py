@@ -10,6 +10,8 @@ from enum import Enum
 
 from particle_harness.emulator.exceptions import BUS_FAULT, HARD_FAULT, MEM_MANAGE, USAGE_FAULT
 
+_NEVER_EXECUTED = (range(0x40000000, 0x60000000), range(0xA0000000, 1 << 32))
+"""Source: Armv7-M Architecture Reference Manual, B3.1, table B3-1 (XN)."""
 _MMARVALID, _BFARVALID = 1 << 7, 1 << 15
 HFSR_VECTTBL, HFSR_FORCED, HFSR_DEBUGEVT = 1 << 1, 1 << 30, 1 << 31
 
@@ -49,6 +51,14 @@ class Fault:
     address: int | None = None
 
 
+def fault_of_access(accessed: int, by: int | None) -> Fault:
+    """Nothing answers there. ``by``: the instruction, None where the access is its fetch."""
+    if by is not None:
+        return Fault(Cause.PRECISERR, by, accessed)
+    never = any(accessed in region for region in _NEVER_EXECUTED)
+    return Fault(Cause.IACCVIOL if never else Cause.IBUSERR, accessed)
+
+
 class FaultStatus:
     """CFSR, HFSR, MMFAR, BFAR."""
 
@@ -81,7 +91,7 @@ class FaultStatus:
     def words(self) -> list[str]:
         """Names of the bits that are set."""
         names = [cause.name for cause in Cause if cause.exception != HARD_FAULT and self.configurable >> cause.bit & 1]
-        names += ["FORCED"] if self.hard & HFSR_FORCED else []
-        names += ["VECTTBL"] if self.hard & HFSR_VECTTBL else []
-        names += ["DEBUGEVT"] if self.hard & HFSR_DEBUGEVT else []
-        return names
+        names += ["MMARVALID"] if self.configurable & _MMARVALID else []
+        names += ["BFARVALID"] if self.configurable & _BFARVALID else []
+        hard = ((HFSR_FORCED, "FORCED"), (HFSR_VECTTBL, "VECTTBL"), (HFSR_DEBUGEVT, "DEBUGEVT"))
+        return names + [name for bit, name in hard if self.hard & bit]

@@ -9,6 +9,7 @@ it exactly, so a few lines of C are the hook: they count down, and look whether 
 from __future__ import annotations
 
 import ctypes
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -34,6 +35,16 @@ _REGISTER_IDS = (
     arm.UC_ARM_REG_BASEPRI, arm.UC_ARM_REG_FAULTMASK, arm.UC_ARM_REG_FPSCR,
     *(arm.UC_ARM_REG_S0 + n for n in range(32)),
 )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """An access to a register: by the instruction at ``by``, and what was read or written."""
+
+    is_write: bool
+    address: int
+    value: int
+    by: int
 
 
 class Door(Protocol):
@@ -110,7 +121,9 @@ class NativeCore:
 
     def add_door(self, address: int, size_bytes: int, door: Door) -> None:
         """Map registers."""
-        place = ffi.new("struct core_door *", {"core": self.shared, "peripheral": self._handle(door)})
+        place = ffi.new(
+            "struct core_door *", {"core": self.shared, "address": address, "peripheral": self._handle(door)}
+        )
         self._kept.append(place)
         read, write = ffi.addressof(lib, "core_read"), ffi.addressof(lib, "core_write")
         _check(
@@ -151,6 +164,12 @@ class NativeCore:
         pages = self.shared.code_pages
         first, last = (address >> _PAGE_SHIFT) - 1, address + size_bytes - 1 >> _PAGE_SHIFT
         return any(pages[page] for page in range(max(first, 0), last + 1))
+
+    def last_accesses(self) -> list[Access]:
+        """The last accesses to registers of peripherals, the newest last."""
+        count, kept = self.shared.access_count, lib.CORE_ACCESSES
+        places = (self.shared.accesses[n % kept] for n in range(max(0, count - kept), count))
+        return [Access(bool(place.is_write), place.address, place.value, place.by) for place in places]
 
     def last_branches(self) -> list[int]:
         """Targets of the last jumps, the newest last."""

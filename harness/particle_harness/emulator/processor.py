@@ -10,7 +10,6 @@ succeeds if the word is unchanged), UNALIGN_TRP and DIV_0_TRP, LDM and LDRD at u
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum, auto
 from typing import ClassVar
 
 import unicorn
@@ -18,7 +17,8 @@ import unicorn
 from particle_harness.emulator.cycle_counter import DATA_WATCHPOINT_AND_TRACE, CycleCounter
 from particle_harness.emulator.exception_unit import THUMB, ExceptionUnit
 from particle_harness.emulator.exceptions import FIRST_EXTERNAL, SYS_TICK, Exceptions
-from particle_harness.emulator.faults import Cause, Fault
+from particle_harness.emulator.fault_report import FaultRecorder
+from particle_harness.emulator.faults import Cause, Fault, fault_of_access
 from particle_harness.emulator.interrupt_line import InterruptLine
 from particle_harness.emulator.native_core import (
     ASKED,
@@ -33,27 +33,16 @@ from particle_harness.emulator.peripheral_door import PeripheralDoor, Trace
 from particle_harness.emulator.system_control import SYSTEM_CONTROL_SPACE, SystemControlSpace
 from particle_harness.emulator.systick import SysTick
 from particle_harness.emulator.timeline import Timeline
-from particle_harness.swd.bus import Bus, BusFaultError, Peripheral
+from particle_harness.emulator.waits import SEV, Sleep, code_at, wait_instruction
+from particle_harness.swd.bus import Bus, Peripheral
 from particle_harness.swd.engine import Engine
 
 ACCESS_CYCLES = 8
 _SLICE_CYCLES = 200_000
 """Longest run without a look at Python's signals."""
-_NEVER_EXECUTED = (range(0x40000000, 0x60000000), range(0xA0000000, 1 << 32))
-"""Source: Armv7-M Architecture Reference Manual, B3.1, table B3-1 (XN)."""
-_SEV = b"\x40\xbf"
-_WAITS = {b"\x20\xbf": "WFE", b"\x30\xbf": "WFI"}
-_WIDE_WAITS = {b"\xaf\xf3\x02\x80": "WFE", b"\xaf\xf3\x03\x80": "WFI"}
 _SVC, _PREFETCH_ABORT, _DATA_ABORT, _BKPT, _EXCEPTION_EXIT, _NOCP, _INVSTATE = 2, 3, 4, 7, 8, 17, 18
 """Numbers of Unicorn's interrupt hook. Source: unicorn 2.1 qemu/target/arm/cpu.h."""
 _NONE = -1
-
-
-class Sleep(Enum):
-    """What a core waits for."""
-
-    WFI = auto()
-    WFE = auto()
 
 
 class Processor(Engine):
@@ -66,7 +55,9 @@ class Processor(Engine):
     gives whether a debugger takes it), ``trace``; ``unit.on_fault``.
     """
 
-    unsaved: ClassVar[frozenset[str]] = frozenset({"_uc", "_shared", "trace", "_running", "_raised", "_raw_stores"})
+    unsaved: ClassVar[frozenset[str]] = frozenset(
+        {"_uc", "_shared", "trace", "_running", "_raised", "_raw_stores", "faults"}
+    )
     """No part of a snapshot."""
 
     def __init__(self, bus: Bus, cortex: int, timeline: Timeline, priority_bits: int) -> None:
@@ -78,6 +69,8 @@ class Processor(Engine):
         self._shared = self.native.shared
         self.exceptions = Exceptions(priority_bits)
         self.unit = ExceptionUnit(self.native, bus, self.exceptions, has_fpu=cortex == 4)
+        self.faults = FaultRecorder(self)
+        """What went wrong in the firmware."""
         self.systick = SysTick(timeline, self._on_systick)
         self.sleep_on_exit = self.floating_point_on = False
         self.halted = self.stop_requested = False
@@ -278,7 +271,8 @@ class Processor(Engine):
         if shared.interrupt != _NONE:
             self._on_exception(shared.interrupt, address)
         elif shared.unmapped_kind != _NONE:
-            unit.fault(_fault_of_access(shared.unmapped_address, shared.unmapped_kind, address))
+            fetched = shared.unmapped_kind == unicorn.UC_MEM_FETCH_UNMAPPED
+            unit.fault(fault_of_access(shared.unmapped_address, None if fetched else address))
         elif self._refused is not None:
             (accessed, by), self._refused = self._refused, None
             self.set_register(15, by)
@@ -305,7 +299,7 @@ class Processor(Engine):
             if not self._reach_breakpoint():
                 self._fault(Cause.DEBUGEVT, address)
         elif number == _PREFETCH_ABORT:
-            self.unit.fault(_fault_of_access(address, unicorn.UC_MEM_FETCH_UNMAPPED, address))
+            self.unit.fault(fault_of_access(address, None))
         else:
             causes = {_DATA_ABORT: Cause.UNALIGNED, _NOCP: Cause.NOCP, _INVSTATE: Cause.INVSTATE}
             self._fault(causes.get(number, Cause.UNDEFINSTR), address)
@@ -316,7 +310,7 @@ class Processor(Engine):
             raise unicorn.UcError(error)
         if not self._shared.xpsr & THUMB:
             self._fault(Cause.INVSTATE, address)
-        elif address != self._shared.address and self._wait_behind(address) == "WFE":
+        elif address != self._shared.address and self._wait_behind(address) is Sleep.WFE:
             self._on_wait(address)
         else:
             self._fault(Cause.UNDEFINSTR, address)
@@ -339,23 +333,17 @@ class Processor(Engine):
 
     # ---- sleep ------------------------------------------------------------------------------------------------------
 
-    def _code(self, address: int, size_bytes: int) -> bytes:
-        try:
-            return self.bus.read(address & 0xFFFFFFFF, size_bytes)
-        except BusFaultError:
-            return b""
-
-    def _wait_behind(self, address: int) -> str | None:
+    def _wait_behind(self, address: int) -> Sleep | None:
         by = self._shared.address
-        return (_WAITS if address - by == 2 else _WIDE_WAITS).get(self._code(by, address - by))
+        return wait_instruction(code_at(self.bus, by, address - by))
 
     def _on_wait(self, address: int) -> None:
         kind = self._wait_behind(address)
         if kind is None:
             raise RuntimeError(f"Unicorn stopped at 0x{address:08X} for no reason that is known here")
-        if kind == "WFI":
+        if kind is Sleep.WFI:
             self._sleep = Sleep.WFI
-        elif self.exceptions.event or self._code(self._shared.address - 2, 2) == _SEV:
+        elif self.exceptions.event or code_at(self.bus, self._shared.address - 2, 2) == SEV:
             # Unicorn takes SEV for a NOP; where it stands before the WFE, as is the custom, it is seen here.
             self.exceptions.event = False
         else:
@@ -404,10 +392,3 @@ class Processor(Engine):
 
     def _map_peripheral(self, address: int, size_bytes: int, peripheral: Peripheral, shift: int) -> None:
         self.native.add_door(address, size_bytes, PeripheralDoor(self, peripheral, address, shift))
-
-
-def _fault_of_access(accessed: int, kind: int, address: int) -> Fault:
-    if kind != unicorn.UC_MEM_FETCH_UNMAPPED:
-        return Fault(Cause.PRECISERR, address, accessed)
-    never = any(accessed in region for region in _NEVER_EXECUTED)
-    return Fault(Cause.IACCVIOL if never else Cause.IBUSERR, accessed)

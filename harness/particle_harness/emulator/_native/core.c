@@ -189,12 +189,24 @@ _Bool core_on_unmapped(void *engine, int kind, uint64_t address, int size_bytes,
     return 0;
 }
 
+static void note_access(const struct core_door *door, uint64_t offset, uint32_t value, int is_write)
+{
+    struct core *core = door->core;
+    struct core_access *access = &core->accesses[core->access_count++ % CORE_ACCESSES];
+    access->address = door->address + (uint32_t)offset;
+    access->value = value;
+    access->by = core->address;
+    access->is_write = is_write;
+}
+
 uint64_t core_read(void *engine, uint64_t offset, unsigned size_bytes, void *user)
 {
     const struct core_door *door = user;
     (void)engine;
     door->core->cycles_left -= door->core->access_cycles;
-    return core_read_peripheral(door->core->cycles_left, (uint32_t)offset, size_bytes, door->peripheral);
+    uint32_t value = core_read_peripheral(door->core->cycles_left, (uint32_t)offset, size_bytes, door->peripheral);
+    note_access(door, offset, value, 0);
+    return value;
 }
 
 void core_write(void *engine, uint64_t offset, unsigned size_bytes, uint64_t value, void *user)
@@ -202,6 +214,7 @@ void core_write(void *engine, uint64_t offset, unsigned size_bytes, uint64_t val
     const struct core_door *door = user;
     (void)engine;
     door->core->cycles_left -= door->core->access_cycles;
+    note_access(door, offset, (uint32_t)value, 1);
     core_write_peripheral(door->core->cycles_left, (uint32_t)offset, size_bytes, (uint32_t)value, door->peripheral);
 }
 

@@ -9,6 +9,7 @@
 
 /* cdef */
 #define CORE_BRANCHES 64
+#define CORE_ACCESSES 32
 #define CORE_MEMORIES 16
 #define CORE_BREAKPOINTS 12
 #define CORE_CODE_PAGES 1048576
@@ -50,11 +51,20 @@ struct core_memory {
     int32_t writable;
 };
 
+/* An access to a register of a peripheral: by which instruction, and what was read or written. */
+struct core_access {
+    uint32_t address;
+    uint32_t value;
+    uint32_t by;
+    int32_t is_write;
+};
+
 struct core;
 
-/* Registers of a peripheral: whose time passes, and what Python knows them by. */
+/* Registers of a peripheral: where they are, whose time passes, and what Python knows them by. */
 struct core_door {
     struct core *core;
+    uint32_t address;
     void *peripheral;
 };
 
@@ -82,6 +92,9 @@ struct core {
     /* Targets of the last jumps; the newest before branches[branch_count % CORE_BRANCHES]. */
     uint32_t branches[CORE_BRANCHES];
     uint32_t branch_count;
+    /* The last accesses, likewise. */
+    struct core_access accesses[CORE_ACCESSES];
+    uint32_t access_count;
     uint32_t memory_count;
     struct core_memory memories[CORE_MEMORIES];
     /* Instructions before which the core stops, except the first one of a run where it is `passing`. */

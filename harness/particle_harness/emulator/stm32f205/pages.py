@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from particle_harness.emulator.registers import RegisterBlock
 from particle_harness.swd.bus import Peripheral
 
 _BLOCK_BYTES = 0x400
@@ -24,6 +25,11 @@ class SharedPage:
     def __init__(self, *blocks: Peripheral | None) -> None:
         gap = Reserved()
         self.blocks: list[Peripheral] = [block or gap for block in (*blocks, None, None, None, None)[:4]]
+
+    def register_name(self, offset: int) -> str | None:
+        """For traces."""
+        block = self.blocks[offset >> 10]
+        return f"{block.name}.{block.registers.name_at(offset & 0x3FF)}" if isinstance(block, RegisterBlock) else None
 
     def read(self, offset: int, size_bytes: int) -> int:
         """As the bus asks."""
