@@ -56,7 +56,7 @@ def read_go(database: RecordDatabase, run_id: str, unit: str) -> Go:
     slot = rows["units"][0]["slot"]
     messages = [item for item in run["messages"] or () if item["unit"] == unit]
     rows["runs"] = [run | {"slots": [slot], "empty_slots": [], "messages": messages}]
-    record = run_of_rows(rows)
+    record = _record(rows)
     names = {row["kind"]: row["value"] for row in rows["unit_names"]}
     return Go(record, record.units[0], run["station_id"], names, files)
 
@@ -70,7 +70,25 @@ def read_run_record(database: RecordDatabase, run_id: str) -> RunRecord:
         }
     if not rows["runs"]:
         raise not_found(run_id)
-    return run_of_rows(rows)
+    return _record(rows)
+
+
+def _record(rows: RunRows) -> RunRecord:
+    """The record of rows that somebody may have changed."""
+    try:
+        record = run_of_rows(rows)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise _damaged(rows) from error
+    if any(not unit.attempts for unit in record.units):
+        raise _damaged(rows)
+    return record
+
+
+def _damaged(rows: RunRows) -> JournalError:
+    return JournalError(
+        f"what is recorded of run {rows['runs'][0]['run_id']} is damaged",
+        hint="find out what else is: particle-dev records verify; the run's folder still has its journal",
+    )
 
 
 def files_of(database: RecordDatabase, run_id: str) -> tuple[AttachedFile, ...]:

@@ -76,17 +76,22 @@ def search(
         raise RecordNotFoundError(
             f"{name!r} is too short to search for", hint=f"give at least {MIN_PART} characters, of beginning or end"
         )
-    where: list[sa.ColumnElement[bool]] = []
-    if name:
-        where.append(_named(name))
-    for column, value in ((units.c.verdict, verdict), (units.c.platform, platform), (runs.c.operator, operator)):
-        if value:
-            where.append(column == value)
-    if since:
-        where.append(runs.c.started_at >= since)
-    if until:
-        where.append(runs.c.started_at < until)
-    query = (
+    of_units = [
+        column == value for column, value in ((units.c.verdict, verdict), (units.c.platform, platform)) if value
+    ]
+    of_runs = [runs.c.operator == operator] if operator else []
+    of_runs += [runs.c.started_at >= since] if since else []
+    of_runs += [runs.c.started_at < until] if until else []
+    with database.transaction(writing=False) as connection:
+        if name:
+            query = _units_of(runs).where(_named(name), *of_units, *of_runs).limit(limit)
+            return [_found_unit(dict(row)) for row in connection.execute(query).mappings()]
+        return _latest(connection, of_units, of_runs, limit)
+
+
+def _units_of(runs: sa.FromClause) -> sa.Select[Any]:
+    units = tables.units
+    return (
         sa.select(
             units,
             runs.c.recorded,
@@ -95,13 +100,31 @@ def search(
             runs.c.recipe_name,
             runs.c.started_at.label("run_started_at"),
         )
-        .join_from(units, runs)
-        .where(*where)
+        .join_from(units, runs, units.c.run_id == runs.c.run_id)
         .order_by(sa.nulls_last(runs.c.recorded.desc()), units.c.run_id, units.c.position)
-        .limit(limit)
     )
-    with database.transaction(writing=False) as connection:
-        return [_found_unit(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def _latest(
+    connection: sa.Connection,
+    of_units: list[sa.ColumnElement[bool]],
+    of_runs: list[sa.ColumnElement[bool]],
+    limit: int,
+) -> list[FoundUnit]:
+    """Of more and more runs, the latest first: that the newest units stand in the newest runs is not known to a
+    database, which would sort all units there are."""
+    runs = tables.runs
+    newest = sa.select(runs).where(*of_runs).order_by(sa.nulls_last(runs.c.recorded.desc()), runs.c.run_id)
+    found: list[FoundUnit] = []
+    first, count = 0, max(1, limit)
+    while len(found) < limit:
+        some = newest.offset(first).limit(count).subquery()
+        query = _units_of(some).where(*of_units).limit(limit - len(found))
+        found += [_found_unit(dict(row)) for row in connection.execute(query).mappings()]
+        first, count = first + count, count * 8
+        if connection.execute(newest.with_only_columns(runs.c.run_id).offset(first).limit(1)).first() is None:
+            break
+    return found
 
 
 def _named(name: str) -> sa.ColumnElement[bool]:

@@ -222,7 +222,7 @@ for _name in ("cycle", "speed"):
 sa.Index(
     "ix_unit_outcomes_trend",
     *(unit_outcomes.c[name] for name in ("day", "station_id", "slot", "cycle_s", "bytes_per_s")),
-    *(unit_outcomes.c[name] for name in ("platform", "recipe_name")),
+    *(unit_outcomes.c[name] for name in ("platform", "recipe_name", "hour")),
 )
 
 UNIT_PARTS = (steps, modules, billing_evidence, measurements, unit_names)

@@ -9,11 +9,13 @@ write    units an hour through the records, whole history, signed, SQLite with f
 verify   units a second that `records verify` compares with the chain
 """
 
+import json
 import random
 import sqlite3
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -33,6 +35,12 @@ UNITS = 1_000_000
 SLOTS = 32
 STEPS = ("identify", "check", "plan", "enter_dfu", "flash", "verify", "park")
 BEGAN = datetime(2026, 5, 4, 8, 0, tzinfo=UTC)
+
+
+AT = timestamp(BEGAN)
+ATTEMPTS = json.dumps(
+    [{"number": 1, "run_attempt": 1, "started_at": AT, "last_event_at": AT, "verdict": "pass", "steps": None}]
+)
 
 
 def line(name, text, good):
@@ -131,8 +139,12 @@ def fill(path):
     )
     connection.executemany(
         "insert into units (run_id, unit, position, slot, device_id, platform, verdict, billing_verdict, "
-        "billing_missing, attempts) values (?, ?, ?, ?, ?, 'boron', 'pass', 'not_started', '[]', '[]')",
-        ((f"run-{n // SLOTS}", unit(n), n % SLOTS, str(n % SLOTS), unit(n)) for n in range(runs * SLOTS)),
+        "billing_from, billing_until, billing_missing, attempts) "
+        "values (?, ?, ?, ?, ?, 'boron', 'pass', 'not_started', ?, ?, '[]', ?)",
+        (
+            (f"run-{n // SLOTS}", unit(n), n % SLOTS, str(n % SLOTS), unit(n), AT, AT, ATTEMPTS)
+            for n in range(runs * SLOTS)
+        ),
     )
     names = (
         (f"run-{n // SLOTS}", unit(n), place, kind, value, value[::-1])
@@ -198,10 +210,10 @@ _MADE = {}
 def count(folder):
     path, _ = million(folder)
     database = RecordDatabase(path)
-    whole = Scope()
+    whole = Scope(since=BEGAN.date(), until=BEGAN.date() + timedelta(60))
     questions = {
         "yield": lambda: yields(database, whole).whole.goes == UNITS // SLOTS * SLOTS,
-        "yield of one platform": lambda: yields(database, Scope(platform="boron")).whole.goes > 0,
+        "yield of one platform": lambda: yields(database, replace(whole, platform="boron")).whole.goes > 0,
         "yield of two days, by hours": lambda: (
             len(yields(database, Scope(since=BEGAN.date(), until=BEGAN.date() + timedelta(1))).by_time) == 40
         ),
@@ -209,6 +221,8 @@ def count(folder):
         "spread of cycle times": lambda: len(spreads(database, whole, Quantity.CYCLE)) == SLOTS,
         "spread of speeds": lambda: len(spreads(database, whole, Quantity.SPEED)) == SLOTS,
         "trends": lambda: len(trends(database, whole)[1]) == SLOTS,
+        "latest": lambda: len(search(database, limit=100)) == 100,
+        "units of a verdict that none has": lambda: search(database, verdict="refused") == [],
     }
     good = True
     for name, ask in questions.items():

@@ -8,7 +8,7 @@ import pytest
 
 from particle_dev.errors import JournalError, RecordNotFoundError
 from particle_dev.station.fold import fold
-from particle_dev.station.record_look import files_of, read_go, stored_file
+from particle_dev.station.record_look import files_of, read_go, read_run_record, stored_file
 from particle_dev.station.record_rows import Attachment
 from particle_dev.station.records import RecordDatabase
 from particle_dev.station.station_key import StationKey
@@ -125,3 +125,24 @@ def change(database, content):
     with sqlite3.connect(database.place) as connection:
         connection.execute("update attachments set content=? where name='serial.log'", (content,))
     connection.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update units set attempts='[]'",
+        "update units set attempts='[{}]'",
+        "update units set verdict='maybe'",
+        "update steps set status='perhaps'",
+        "update units set billing_from='yesterday'",
+        "update runs set attempts='[1]'",
+    ],
+)
+def test_rows_that_somebody_changed_are_an_error_with_what_to_do(database, statement):
+    with sqlite3.connect(database.place) as connection:
+        connection.execute(statement)
+    connection.close()
+    for ask in (lambda: read_go(database, RUN, UNIT), lambda: read_run_record(database, RUN)):
+        with pytest.raises(JournalError, match="damaged") as caught:
+            ask()
+        assert "records verify" in caught.value.hint

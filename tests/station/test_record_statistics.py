@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from statistics import mean
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -224,3 +225,33 @@ def test_a_time_is_in_the_period_that_begins_before_it(at, period):
     assert start <= at
     assert at - start < timedelta(days={"hour": 1 / 24, "day": 1, "week": 7, "month": 31}[period])
     assert period_start(start, period) == start
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        Scope(),
+        Scope(since=date(2026, 5, 1), until=date(2026, 6, 1)),
+        Scope(since=date(2026, 5, 1), until=date(2026, 6, 1), platform="boron", recipe_name="ship", station_id="x"),
+        Scope(since=date(2026, 5, 1), until=date(2026, 5, 2), slot="1"),
+    ],
+)
+def test_every_question_is_answered_by_an_index_alone(database, scope):
+    plans = []
+
+    def explain(connection, cursor, statement, parameters, context, executemany):
+        if "unit_outcomes" in statement:
+            plan = connection.connection.cursor()
+            plan.execute(f"explain query plan {statement}", parameters)
+            plans.append([row[3] for row in plan.fetchall()])
+
+    sa.event.listen(database._engine, "before_cursor_execute", explain)
+    yields(database, scope)
+    pareto(database, scope, FailureKey.STEP)
+    trends(database, scope)
+    for quantity in Quantity:
+        spreads(database, scope, quantity)
+
+    looks = [line for plan in plans for line in plan if "unit_outcomes" in line]
+    assert len(looks) >= 6
+    assert [line for line in looks if "COVERING INDEX ix_unit_outcomes" not in line] == []

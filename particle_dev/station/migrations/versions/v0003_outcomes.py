@@ -47,7 +47,7 @@ def upgrade() -> None:
     )
     _index("cycle", [*slot, "cycle_bucket", "day", *where])
     _index("speed", [*slot, "speed_bucket", "day", *where])
-    _index("trend", ["day", *slot, "cycle_s", "bytes_per_s", *where])
+    _index("trend", ["day", *slot, "cycle_s", "bytes_per_s", *where, "hour"])
 
 
 def _index(name: str, columns: list[str]) -> None:
