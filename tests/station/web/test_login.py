@@ -141,6 +141,17 @@ def test_logging_out_ends_it_on_the_server(guarded):
     assert browser.get("/").status_code == 303
 
 
+def test_another_login_of_the_same_browser_ends_the_one_before(guarded):
+    browser = guarded.browser()
+    browser.log_in(guarded.tokens[Role.ADMIN])
+    before = dict(browser.cookies)
+    browser.log_in(guarded.tokens[Role.OPERATOR])
+    assert "operator" in browser.get("/").text
+    stranger = guarded.browser()
+    stranger.cookies.update(before)
+    assert stranger.get("/").status_code == 303
+
+
 def test_a_login_ends_after_a_shift(guarded, clock):
     browser = guarded.browser()
     browser.log_in(guarded.tokens[Role.OPERATOR])

@@ -2,11 +2,13 @@
 
 import http.client
 import json
+import re
 import socket
 import ssl
 import threading
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 
 import pytest
 from cryptography import x509
@@ -19,6 +21,7 @@ from particle_dev.station.events import EventType, new_event
 from particle_dev.station.web import stream
 from particle_dev.station.web.access import Role
 from particle_dev.station.web.opening import PageSettings, StationPage
+from particle_dev.station.web.requests import FORM
 from particle_dev.station.web.server import Certificate, is_loopback
 
 from .test_live import START
@@ -49,10 +52,10 @@ def get():
     """Sends a request; connections stay open until the test ends."""
     with ExitStack() as stack:
 
-        def get(page, path="/", method="GET", connection=None, **headers):
+        def get(page, path="/", method="GET", connection=None, body=None, **headers):
             connection = connection or http.client.HTTPConnection(place(page), timeout=30)
             stack.callback(connection.close)
-            connection.request(method, path, headers=headers)
+            connection.request(method, path, body, headers)
             answer = connection.getresponse()
             stack.callback(answer.close)
             return answer
@@ -187,3 +190,19 @@ def test_a_certificate_that_is_none(opened, certificate, tmp_path):
 )
 def test_loopback(host, is_it):
     assert is_loopback(host) == is_it
+
+
+def test_the_stream_of_who_is_shut_out_ends(opened, get, quick, users):
+    token = users.add("anna", Role.OPERATOR)
+    page = opened(users=users.path)
+    page.handle(start(["1"]))
+    form = get(page, "/login")
+    cookie = form.headers["set-cookie"].partition(";")[0]
+    form_token = re.search(rb'name="form-token" content="(\w+)"', form.read())[1].decode()
+    body = urlencode({"token": token, "form_token": form_token})
+    answer = get(page, "/login", "POST", body=body, Cookie=cookie, **{"Content-Type": FORM})
+    cookie = answer.headers["set-cookie"].partition(";")[0]
+    told = frames(get(page, "/events", Cookie=cookie))
+    assert next(told)["run"]["slots"] == ["1"]
+    users.remove("anna")
+    assert list(told) == []
