@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -21,11 +22,12 @@ from particle_dev.errors import ParticleDevError, RecordNotFoundError
 from particle_dev.station.web import actions, downloads, login, pages, statistics, stream, units
 from particle_dev.station.web.access import Role, role_for
 from particle_dev.station.web.context import PageContext, address_of, context_of, visitor_of
-from particle_dev.station.web.door import Door
+from particle_dev.station.web.door import HEADERS, Door
 from particle_dev.station.web.rendering import render
 
 VIEWS = (pages, stream, actions, login, units, downloads, statistics)
 """Modules with ``routes: list[Route]``; each route needs its entry in :data:`particle_dev.station.web.access.ROLES`."""
+_log = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
 
 
@@ -37,7 +39,7 @@ def make_app(context: PageContext) -> Starlette:
     app = Starlette(
         routes=routes,
         middleware=[Middleware(Door, admission=context.admission)],
-        exception_handlers={HTTPException: _http_error, ParticleDevError: _station_error},
+        exception_handlers={HTTPException: _http_error, ParticleDevError: _station_error, Exception: _defect},
     )
     app.state.context = context
     # A slash too many is an address that there is not, as any other.
@@ -94,6 +96,12 @@ def _http_error(request: Request, error: Exception) -> Response:
     response = render(request, "error.html", status_code=error.status_code, problem="nothing", detail="")
     response.headers.update(error.headers or {})
     return response
+
+
+def _defect(request: Request, error: Exception) -> Response:
+    """A view failed, and not by one of our errors. Whoever runs the station is told where; the browser is not."""
+    _log.error("the page failed at %s %s", request.method, request.url.path, exc_info=error)
+    return PlainTextResponse("the page failed: the station's terminal says where\n", 500, dict(HEADERS))
 
 
 def _station_error(request: Request, error: Exception) -> Response:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from gettext import NullTranslations
 from types import MappingProxyType
 
 from particle_dev.station.events import JsonObject
 from particle_dev.station.instructions import ALT_TEXTS, N_, Instruction, brief, instruction, run_instruction
 from particle_dev.station.slot_states import RunStates, SlotMode, SlotState
-from particle_dev.station.wording import duration_text, name_text, platform_text
+from particle_dev.station.web.formats import duration_text, speed_text
+from particle_dev.station.web.texts import translations
+from particle_dev.station.wording import name_text, platform_text
 
 MODE_WORDS: Mapping[SlotMode, str] = MappingProxyType(
     {
@@ -68,11 +71,10 @@ def instruction_view(found: Instruction, texts: NullTranslations) -> JsonObject:
     }
 
 
-def slot_view(
-    slot: SlotState, texts: NullTranslations, start_by: str = "", *, by_hand: bool, hears: bool
-) -> JsonObject:
+def slot_view(slot: SlotState, language: str, start_by: str = "", *, by_hand: bool, hears: bool) -> JsonObject:
     """One slot. ``do``: what to do next. ``mode`` and ``percent`` are for machines, the rest is shown as it is; "" is
     nothing to show. ``by_hand``: operators may begin work in slots; ``hears``: somebody carries out what they say."""
+    texts = translations(language)
     _ = texts.gettext
     share, speed, left_s = slot.share_done, slot.bytes_per_s, slot.left_s
     step = ""
@@ -86,8 +88,8 @@ def slot_view(
         "unit": slot.unit or "",
         "step": step,
         "percent": None if share is None else round(100 * min(share, 1.0)),
-        "speed": "" if speed is None or speed <= 0 else _speed_text(speed),
-        "left": "" if left_s is None or left_s <= 0 else duration_text(left_s),
+        "speed": "" if speed is None or speed <= 0 else _speed_text(float(f"{speed:.3g}"), language),
+        "left": "" if left_s is None or left_s <= 0 else _left_text(float(f"{left_s:.2g}"), language),
         "attempt": f"{slot.attempt} / {slot.attempts}" if slot.attempts > 1 else "",
         "message": slot.message,
         "do": instruction_view(instruction(slot, start_by), texts),
@@ -98,9 +100,10 @@ def slot_view(
     }
 
 
-def run_view(run: RunStates, texts: NullTranslations, *, by_hand: bool, hears: bool) -> JsonObject:
+def run_view(run: RunStates, language: str, *, by_hand: bool, hears: bool) -> JsonObject:
     """The run itself, with the names of its slots in the order of the bench. ``hears``: there is something that
     operators may say."""
+    texts = translations(language)
     _ = texts.gettext
     about = [run.bench, run.operator, run.release or (_("strategy {word}").format(word=run.strategy))]
     return {
@@ -118,8 +121,10 @@ def run_view(run: RunStates, texts: NullTranslations, *, by_hand: bool, hears: b
     }
 
 
-def _speed_text(bytes_per_s: float) -> str:
-    for unit, size in (("MB/s", 1e6), ("kB/s", 1e3)):
-        if bytes_per_s >= size:
-            return f"{bytes_per_s / size:.1f} {unit}"
-    return f"{bytes_per_s:.0f} B/s"
+# Ten times a second in 32 slots for each browser: most numbers come again.
+_speed_text = lru_cache(4096)(speed_text)
+
+
+@lru_cache(4096)
+def _left_text(left_s: float, language: str) -> str:
+    return translations(language).gettext("{time} left").format(time=duration_text(left_s, language))

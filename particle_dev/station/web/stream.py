@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from gettext import NullTranslations
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -15,7 +14,7 @@ from starlette.routing import Route
 from particle_dev.station.events import JsonObject
 from particle_dev.station.operator_lines import OperatorLines
 from particle_dev.station.web.context import PageContext, context_of, visitor_of
-from particle_dev.station.web.language import language_of, translations
+from particle_dev.station.web.language import language_of
 from particle_dev.station.web.slot_view import run_view, slot_view
 
 TICK_S = 0.1
@@ -33,7 +32,7 @@ async def events(request: Request) -> Response:
     def may_look() -> bool:
         return context.admission.visitor(key) == visitor
 
-    stream = _stream(context, translations(language_of(request)), may_look)
+    stream = _stream(context, language_of(request), may_look)
     return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
@@ -41,9 +40,9 @@ class Follower:
     """What one browser does not know yet. Each frame holds the slots that changed since the one before, and the run
     where that changed; the first one everything."""
 
-    def __init__(self, context: PageContext, texts: NullTranslations) -> None:
+    def __init__(self, context: PageContext, language: str) -> None:
         self._context = context
-        self._texts = texts
+        self._language = language
         self._seen = 0
         self._run: JsonObject = {}
         self._lines: OperatorLines | None = None
@@ -53,11 +52,11 @@ class Follower:
         live, lines = self._context.live, self._context.desk.lines
         by_hand = lines is not None and lines.begins_by_hand
         speaks = lines is not None and (by_hand or lines.takes_labels)
-        new_run = live.look(partial(run_view, texts=self._texts, by_hand=by_hand, hears=speaks))
+        new_run = live.look(partial(run_view, language=self._language, by_hand=by_hand, hears=speaks))
         if self._lines is not lines:
             self._seen, self._lines = 0, lines  # It is of every slot.
         start_by = live.look(lambda states: states.start_by)
-        read = partial(slot_view, texts=self._texts, start_by=start_by, by_hand=by_hand, hears=lines is not None)
+        read = partial(slot_view, language=self._language, start_by=start_by, by_hand=by_hand, hears=lines is not None)
         version, slots = live.changed(self._seen, read)
         is_same = new_run == self._run
         if is_same and not slots:
@@ -66,8 +65,8 @@ class Follower:
         return {"slots": slots} | ({} if is_same else {"run": new_run})
 
 
-async def _stream(context: PageContext, texts: NullTranslations, may_look: Callable[[], bool]) -> AsyncIterator[str]:
-    follower, ticks = Follower(context, texts), 0
+async def _stream(context: PageContext, language: str, may_look: Callable[[], bool]) -> AsyncIterator[str]:
+    follower, ticks = Follower(context, language), 0
     # How soon a browser asks again when the station is gone, in milliseconds.
     yield "retry: 1000\n\n"
     while not context.live.closed:

@@ -3,7 +3,9 @@
 import pytest
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from starlette.testclient import TestClient
 
+from particle_dev.errors import JournalError
 from particle_dev.station.web import pages
 from particle_dev.station.web.app import make_app
 
@@ -23,6 +25,31 @@ def test_the_language_is_the_menus_else_the_browsers(page):
     assert '<html lang="de">' in page.get("/", headers={"accept-language": "fr, de-AT;q=0.8"}).text
     page.cookies.set("language", "es")
     assert '<html lang="es">' in page.get("/", headers={"accept-language": "de"}).text
+
+
+def test_a_defect_is_told_at_the_station_and_not_in_the_browser(context, monkeypatch, caplog):
+    def fail(request):
+        raise ZeroDivisionError("SECRET")
+
+    monkeypatch.setattr(pages, "routes", [Route("/", fail)])
+    with TestClient(make_app(context), base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
+        answer = client.get("/")
+    assert (answer.status_code, "SECRET" in answer.text) == (500, False)
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "ZeroDivisionError: SECRET" in caplog.text
+    assert "GET /" in caplog.text
+
+
+def test_a_station_error_says_what_to_do(context, monkeypatch):
+    def fail(request):
+        raise JournalError("the database is away", hint="start it")
+
+    monkeypatch.setattr(pages, "routes", [Route("/", fail)])
+    with TestClient(make_app(context), base_url="http://127.0.0.1") as client:
+        answer = client.get("/")
+    assert answer.status_code == 503
+    assert "the database is away" in answer.text
+    assert "start it" in answer.text
 
 
 def test_a_route_without_a_role_cannot_be_served(context, monkeypatch):

@@ -1,6 +1,5 @@
 """Events go in and cost the engine nothing; states come out, for many browsers, at their own pace."""
 
-import gettext
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -94,7 +93,7 @@ def test_a_run_that_is_closed_is_followed_no_more(live):
 
 @pytest.fixture
 def follow(context):
-    return lambda: Follower(context, gettext.NullTranslations())
+    return lambda language="en": Follower(context, language)
 
 
 def test_a_browser_gets_everything_then_what_changed(live, follow):
@@ -156,5 +155,6 @@ def test_speed_and_time_left_are_of_the_last_seconds(live, follow):
     for done in (0, 100, 200):
         run.progress("1", done)
         frame = follower.frame()
+    assert follow("de").frame()["slots"][0]["speed"] == "100,0 kB/s"
     slot = frame["slots"][0]
-    assert (slot["speed"], slot["left"]) == ("100.0 kB/s", "0.01 s")
+    assert (slot["speed"], slot["left"]) == ("100.0 kB/s", "0.01 s left")
