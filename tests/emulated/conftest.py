@@ -22,7 +22,7 @@ def images() -> Path:
         pytest.fail(f"{error}")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def application(images: Path):
     """The smallest application for a platform in the folder, as a file."""
 
