@@ -147,16 +147,16 @@ def open_bench(
     names, else the user's firmware store, else the bootloaders that ``factory_modules`` gives); ``clock`` "real"
     (default) or "virtual", in which boards run only while somebody waits or transfers; ``power_control`` true or false.
 
-    ``slots``: tables with ``name``, ``platform`` and optionally ``device_id``; ``device_os``, a release whose system
-    parts a new board has (without, it has bootloader and SoftDevice alone and is in DFU mode); ``faults`` (see
-    particle_harness.faults: transfers and flash operations); ``connected``; ``probe`` (true: a debug probe is
-    connected); ``blank`` (true: nothing was ever programmed); ``battery``. Default: up to four of the boards that have
-    images. Raises BenchError: no images, an unknown key, option or board, and when another process has the boards of
-    ``state_dir`` open.
+    ``slots``: tables with ``name``, ``platform`` (which a slot that is called by it need not name) and optionally
+    ``device_id``; ``device_os``, a release whose system parts a new board has (without, it has bootloader and
+    SoftDevice alone and is in DFU mode); ``faults`` (see particle_harness.faults: transfers and flash operations);
+    ``connected``; ``probe`` (true: a debug probe is connected); ``blank`` (true: nothing was ever programmed);
+    ``battery``. Default: up to four of the boards that have images. Raises BenchError: no images, an unknown key,
+    option or board, and when another process has the boards of ``state_dir`` open.
     """
     _check_options(options)
     source = _Source(options.get(_IMAGES), factory_modules)
-    tables = list(slots) or [
+    tables = [_of_its_name(table) for table in slots] or [
         {"name": str(number), "platform": name} for number, name in enumerate(source.default_platforms(), start=1)
     ]
     lock = StateLock(state_dir) if state_dir else None
@@ -168,6 +168,12 @@ def open_bench(
         if lock is not None:
             lock.release()
         raise
+
+
+def _of_its_name(table: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A slot that is called by a board and names none is for that one: `--bench emulated:boron`."""
+    name = table.get("name")
+    return {**table, "platform": name} if "platform" not in table and name in EMULATED else table
 
 
 class _Source:

@@ -58,6 +58,10 @@ def test_boards_with_images_are_there_by_default(images, made):
     bench.close()
 
 
+def test_a_slot_that_is_called_by_a_board_is_for_it(images, made):
+    assert [slot.platform for slot in opened({"name": "xenon"}).slots] == ["xenon"]
+
+
 def test_a_board_has_what_the_folder_has(images, made):
     opened({"platform": "boron", "device_os": "2.1.0"}).close()
     _, identity, internal, external, uicr, _ = made[0]
