@@ -83,6 +83,23 @@ def test_sync_search_show_verify(line):
     assert run("show", UNITS[0][:8], status=ExitCode.BAD_INPUT).exception.message.startswith("e00fce68 may be")
 
 
+def test_units_and_failures_are_counted(line):
+    run("sync", "runs")
+    counted = answer("yield", "--by", "platform")
+    assert (counted["whole"]["goes"], counted["whole"]["passed"], counted["whole"]["last_passed"]) == (4, 3, 2)
+    assert counted["whole"]["first_pass_yield"] == 0.5
+    assert [part["platform"] for part in counted["by"]] == ["boron"]
+    assert "75" not in run("yield", "--by", "slot").stdout
+    assert "50.0%" in run("yield").stdout
+    assert run("yield", "--platform", "photon").stdout == ""
+    assert answer("yield", "--until", "2001-01-01")["whole"]["goes"] == 0
+    assert "no such option" not in run("yield", "--since", "yesterday", status=ExitCode.USAGE).output.lower()
+    found = answer("pareto", "--by", "step")
+    assert (found["failed"], [f["name"] for f in found["failures"]]) == (1, ["flash"])
+    assert "100.0%" in run("pareto").stdout
+    assert run("pareto", "--slot", "77").stdout == ""
+
+
 def test_an_altered_row_is_named_with_exit_status_1(line):
     run("sync", "runs")
     connection = sqlite3.connect(line / "all.sqlite")
