@@ -42,8 +42,9 @@ def teach(
     """Write a bench file by plugging boards in, one by one.
 
     Put a board into slot 1, then one into slot 2, and so on: into each, or one from slot to slot. What appears with it,
-    its USB port and a debug probe, belongs to that slot. Nothing is sent to a board. But one that is plugged in starts
-    its application, which may go online: take boards whose billing has started, or hold them in DFU mode.
+    its USB port, a debug probe and a serial adapter, belongs to that slot. Nothing is sent to a board. But one that is
+    plugged in starts its application, which may go online: take boards whose billing has started, or hold them in DFU
+    mode.
     """
     if path.exists():
         raise ConfigError(f"{path} is there already", file=str(path), hint="give another --out")
@@ -74,6 +75,7 @@ def _show(slot: TaughtSlot, as_json: bool) -> None:
         click.echo(json.dumps(asdict(slot)))
     else:
         probe = f", probe {slot.probe}" if slot.probe else ""
+        probe += f", serial {slot.serial}" if slot.serial else ""
         click.echo(f"slot {slot.name}: port {slot.port_path}{probe} ({slot.platform} {slot.device_id or 'unknown'})")
 
 

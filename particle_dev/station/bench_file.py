@@ -13,6 +13,7 @@ name = "1"
 platform = "boron"
 device_id = "e00fce68…"
 port = "1-1.2"
+serial = "/dev/serial/by-path/…"  # optional, driver usb: a serial line of the board that is none of USB
 wiring = ["loopback"]       # optional, for tests: how it is wired, in words of your own
 
 [test]                      # optional, for tests on this bench: what they may do, and to which boards

@@ -66,6 +66,11 @@ def probe_lease(probe_id: str) -> str:
     return f"probe-{probe_id}"
 
 
+def serial_lease(url: str) -> str:
+    """The name of a serial line of this computer, whichever of its names is given."""
+    return f"serial-{Path(url).resolve() if url.startswith('/') else url}"
+
+
 def board_leases(bench: Bench, port_path: str, holder: str) -> Leases:
     """The leases of the board at a port of a bench, for a command that changes it. Raises as :class:`Leases`."""
     for slot in bench.slots:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import sqlalchemy as sa
 
@@ -33,6 +33,9 @@ from particle_dev.transport.clock import SystemClock
 
 MANIFEST = "backup.json"
 _FORMAT = 1
+MAX_MANIFEST_BYTES = 1 << 20
+MAX_ROW_BYTES = 128 << 20
+"""An attachment of 64 MiB that nothing makes smaller, in base64, with room to spare."""
 _BATCH = 500
 
 
@@ -89,7 +92,7 @@ def restore(path: Path, database: RecordDatabase) -> Backup:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            manifest = json.loads(archive.read(MANIFEST))
+            manifest = json.loads(_bounded(archive, MANIFEST, MAX_MANIFEST_BYTES).read())
             if (manifest.get("format"), manifest.get("revision")) != (_FORMAT, HEAD):
                 raise _unusable(
                     path,
@@ -106,8 +109,10 @@ def restore(path: Path, database: RecordDatabase) -> Backup:
                 for table in tables.ALL_TABLES:
                     count = 0
                     for batch in _batches(archive, table):
-                        connection.execute(table.insert(), batch)
                         count += len(batch)
+                        if count > manifest["rows"][table.name]:
+                            break
+                        connection.execute(table.insert(), batch)
                     if count != manifest["rows"][table.name]:
                         raise _unusable(path, f"{table.name} has {count} rows, not {manifest['rows'][table.name]}")
     except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
@@ -115,11 +120,26 @@ def restore(path: Path, database: RecordDatabase) -> Backup:
     return Backup(str(manifest["database_id"]), dict(manifest["rows"]))
 
 
+def _bounded(archive: zipfile.ZipFile, name: str, size_bytes: int) -> IO[bytes]:
+    """A file of a backup. ValueError: it is larger than any that was made."""
+    if archive.getinfo(name).file_size > size_bytes:
+        raise ValueError(f"{name} has more than {size_bytes} bytes")
+    return archive.open(name)
+
+
+def _rows(member: IO[bytes]) -> Iterator[bytes]:
+    # However well it is packed, no row is larger than the largest attachment.
+    while line := member.readline(MAX_ROW_BYTES + 1):
+        if len(line) > MAX_ROW_BYTES:
+            raise ValueError(f"a row has more than {MAX_ROW_BYTES} bytes")
+        yield line
+
+
 def _batches(archive: zipfile.ZipFile, table: sa.Table) -> Iterator[list[Row]]:
     binary = [column.name for column in table.columns if isinstance(column.type, sa.LargeBinary)]
     batch: list[Row] = []
     with archive.open(f"{table.name}.jsonl") as member:
-        for line in io.TextIOWrapper(member, "ascii"):
+        for line in _rows(io.BufferedReader(cast("io.RawIOBase", member))):
             row: dict[str, Any] = json.loads(line)
             batch.append(row | {name: base64.b64decode(row[name]["base64"]) for name in binary})
             if len(batch) == _BATCH:

@@ -17,14 +17,16 @@ SETTLE_S = 1.5
 """From a board's first enumeration: its serial port and its debug probe come a moment later, and some boards enumerate
 twice."""
 LOOK_EVERY_S = 0.2
+PARTICLE_VID = 0x2B04
 ProbeLister = Callable[[], Sequence[str]]
 """Gives pyOCD's unique ids of the debug probes that are connected."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaughtSlot:
-    """What one slot turned out to be. ``serial_port``: None: its board has shown none. ``probe``: None: no debug probe
-    came with it."""
+    """What one slot turned out to be. ``serial_port``: that of its board's USB; None: it has shown none. ``probe``:
+    None: no debug probe came with it. ``serial``: a serial line of its own that came with it, such as the adapter that
+    the board lies on; None: none."""
 
     name: str
     port_path: str
@@ -32,6 +34,7 @@ class TaughtSlot:
     device_id: str
     serial_port: str | None
     probe: str | None
+    serial: str | None = None
 
 
 class Teacher:
@@ -47,6 +50,7 @@ class Teacher:
         self._list_probes = probes or (lambda: ())
         self._present = {device.usb.port_path for device in list_devices(host)}
         self._known_probes = set(self._list_probes())
+        self._known_serial = self._serial_ports()
         self._taught: set[str] = set()
 
     @property
@@ -79,6 +83,7 @@ class Teacher:
         seen: Device | None = None
         serial: SerialPortInfo | None = None
         new_probes: set[str] = set()
+        new_serial: set[str] = set()
         while True:
             for device in list_devices(self._host):
                 if device.usb.port_path == port_path:
@@ -88,6 +93,7 @@ class Teacher:
                 found = [p for p in self._host.serial.ports() if (p.vid, p.pid, p.serial_number) == usb]
                 serial = found[0] if len(found) == 1 else serial
             new_probes = set(self._list_probes()) - self._known_probes
+            new_serial = self._serial_ports() - self._known_serial
             if clock.monotonic_s() >= end_s and seen is not None:
                 break
             self._wake_up.wait(LOOK_EVERY_S)
@@ -97,10 +103,31 @@ class Teacher:
                 key="probe",
                 hint="plug one slot in at a time, and teach again",
             )
+        if len(new_serial) > 1:
+            raise ConfigError(
+                f"{len(new_serial)} serial lines came with the board of slot {name}: {', '.join(sorted(new_serial))}",
+                key="serial",
+                hint="plug one slot in at a time, and teach again; or write the right one into the bench file",
+            )
+        self._known_serial |= new_serial
         self._known_probes |= new_probes
         self._taught.add(port_path)
         url = serial.url if serial else None
-        return TaughtSlot(name, port_path, seen.platform.name, seen.device_id, url, next(iter(new_probes), None))
+        platform, probe, line = seen.platform.name, next(iter(new_probes), None), next(iter(new_serial), None)
+        return TaughtSlot(name, port_path, platform, seen.device_id, url, probe, line and stable_url(line))
+
+    def _serial_ports(self) -> set[str]:
+        """Those that are no Particle board's own: these come and go with it, and its mode."""
+        boards = {(d.usb.vid, d.usb.pid) for d in list_devices(self._host)}
+        return {p.url for p in self._host.serial.ports() if p.vid != PARTICLE_VID and (p.vid, p.pid) not in boards}
+
+
+def stable_url(url: str, by_path: Path = Path("/dev/serial/by-path")) -> str:
+    """The name of a serial port that stays with its place on this computer, where the system has one; else ``url``."""
+    if not by_path.is_dir():
+        return url
+    same = [str(link) for link in sorted(by_path.iterdir()) if link.resolve() == Path(url).resolve()]
+    return same[0] if same else url
 
 
 def bench_toml(name: str, slots: Sequence[TaughtSlot], *, battery: bool | None = None) -> str:
@@ -114,6 +141,8 @@ def bench_toml(name: str, slots: Sequence[TaughtSlot], *, battery: bool | None =
             lines[-1] += f"  # its board's serial port was {slot.serial_port}"
         if slot.probe:
             lines.append(f"probe = {json.dumps(slot.probe)}")
+        if slot.serial:
+            lines.append(f"serial = {json.dumps(slot.serial)}")
     return "\n".join(lines) + "\n"
 
 

@@ -9,20 +9,25 @@ from typing import Any
 
 from particle_dev.errors import ConfigError
 from particle_dev.station.bench_power import slot_power
-from particle_dev.station.lease import probe_lease, usb_lease
+from particle_dev.station.lease import probe_lease, serial_lease, usb_lease
 from particle_dev.transport.base import Clock
 from particle_dev.transport.clock import SystemClock
 from particle_dev.transport.power import PowerControl
 from particle_dev.transport.serial import PortLister, PyserialHost
 from particle_dev.transport.usb import PyusbHost
 
-_SLOT_KEYS = {"name", "port", "platform", "device_id", "probe", "battery", "power"}
+_SLOT_KEYS = {"name", "port", "platform", "device_id", "probe", "serial", "battery", "power"}
+_OF_ONE_SLOT = {
+    "probe": "give the whole id of the probe on this board: particle-dev swd list",
+    "serial": "give the serial line of this board, as /dev/serial/by-path names it: particle-dev station teach",
+}
 
 
 @dataclass(slots=True)
 class UsbSlot:
-    """A USB port, e.g. ``1-2.3``. ``probe_id``: the debug probe on its board. ``battery``: whether its board has one;
-    None: nobody said. ``power``: what switches its supply; None: nothing does."""
+    """A USB port, e.g. ``1-2.3``. ``probe_id``: the debug probe on its board; ``serial_url``: a serial line of it that
+    is none of USB. ``battery``: whether its board has one; None: nobody said. ``power``: what switches its supply;
+    None: nothing does."""
 
     name: str
     port_path: str | None
@@ -31,11 +36,14 @@ class UsbSlot:
     battery: bool | None = None
     clock: Clock | None = None
     power: PowerControl | None = None
+    serial_url: str | None = None
 
     @property
     def leases(self) -> tuple[str, ...]:
-        """The port, and the probe."""
-        return (usb_lease(str(self.port_path)), *([probe_lease(self.probe_id)] if self.probe_id else []))
+        """The port, the probe and the serial line."""
+        others = [probe_lease(self.probe_id)] if self.probe_id else []
+        others += [serial_lease(self.serial_url)] if self.serial_url else []
+        return (usb_lease(str(self.port_path)), *others)
 
 
 @dataclass(slots=True)
@@ -59,9 +67,10 @@ def open_bench(
     factory_modules: Callable[[str], Sequence[bytes]],  # noqa: ARG001 - real boards come from a real factory
 ) -> UsbBench:
     """Slots from a bench file: ``name``, ``port``, ``probe``, the whole id of a debug probe as ``swd list`` shows it,
-    ``battery``, whether its board has one (option ``battery`` says so of slots that do not), and ``power``: what
-    switches its supply (bench_power). Raises ConfigError for anything else, for a probe that two slots have, and for
-    ``power`` without ``battery = false``: with a battery the board would stay on, and be taken for one without."""
+    ``serial``, what pyserial opens for a serial line of its board that is none of USB, ``battery``, whether its board
+    has one (option ``battery`` says so of slots that do not), and ``power``: what switches its supply (bench_power).
+    Raises ConfigError for anything else, for a probe or serial line that two slots have, and for ``power`` without
+    ``battery = false``: with a battery the board would stay on, and be taken for one without."""
     for key in options:
         if key != "battery":
             raise ConfigError(f"the usb bench has no option '{key}'", key=key, hint="it has one: battery = false")
@@ -80,19 +89,20 @@ def open_bench(
                 key=unknown[0] if unknown else "port",
                 hint='a slot of the usb bench has name = "A" and port = "1-2.3"; `particle-dev list` shows ports',
             )
-        probe = slot.get("probe")
-        if probe is not None and (not isinstance(probe, str) or [s.get("probe") for s in slots].count(probe) > 1):
-            raise ConfigError(
-                f"slot {slot.get('name', '?')}: probe {probe!r} is no id, or two slots have it",
-                key="probe",
-                hint="give the whole id of the probe on this board: particle-dev swd list",
-            )
+        for key, hint in _OF_ONE_SLOT.items():
+            value = slot.get(key)
+            if value is not None and (not isinstance(value, str) or [s.get(key) for s in slots].count(value) > 1):
+                raise ConfigError(
+                    f"slot {slot.get('name', '?')}: {key} {value!r} is no text, or two slots have it",
+                    key=key,
+                    hint=hint,
+                )
     return UsbBench([_slot(s, str(s.get("name", n)), options) for n, s in enumerate(slots, 1)])
 
 
 def _slot(table: Mapping[str, Any], name: str, options: Mapping[str, Any]) -> UsbSlot:
     port, battery = str(table["port"]), table.get("battery", options.get("battery"))
-    made = UsbSlot(name, port, table.get("probe"), table.get("platform"), battery)
+    made = UsbSlot(name, port, table.get("probe"), table.get("platform"), battery, serial_url=table.get("serial"))
     if "power" in table:
         if battery is not False:
             raise ConfigError(

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import sqlite3
+import zipfile
 from xml.etree import ElementTree
 
 import pytest
@@ -208,6 +209,26 @@ def test_backup_and_restore_keep_chain_and_attachments(line):
     (line / "bad.zip").write_bytes((line / "records.zip").read_bytes()[:-30])
     run("restore", "bad.zip", "--records", "other.sqlite", status=ExitCode.BAD_INPUT)
     assert answer("list", "--records", "other.sqlite")["runs"] == []
+
+
+def test_backups_that_are_bombs_are_refused_while_they_are_read(line, monkeypatch):
+    run("sync", "runs")
+    run("backup", "records.zip")
+    with zipfile.ZipFile(line / "records.zip") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+
+    def refused(name, data, words):
+        with zipfile.ZipFile(line / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            for member, content in (members | {name: data}).items():
+                archive.writestr(member, content)
+        result = run("restore", "bomb.zip", "--records", "new.sqlite", status=ExitCode.BAD_INPUT)
+        assert words in result.exception.message
+        assert answer("list", "--records", "new.sqlite")["runs"] == []
+
+    refused("backup.json", b" " * ((1 << 20) + 1), "more than 1048576 bytes")
+    refused("units.jsonl", members["units.jsonl"] * 1000, "rows, not 4")
+    monkeypatch.setattr("particle_dev.station.record_backup.MAX_ROW_BYTES", 1 << 16)
+    refused("runs.jsonl", b"[" * (1 << 17), "a row has more than 65536 bytes")
 
 
 def test_pruning_needs_a_permission_and_is_no_alteration(line):

@@ -15,7 +15,7 @@ from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.root import root
 from particle_dev.cli.station_board import SlotBoard
 from particle_dev.errors import StationStoppedError
-from particle_dev.station.arrivals import Arrivals, StartBy
+from particle_dev.station.arrivals import Arrivals, Start, StartBy
 from particle_dev.station.bench import open_bench
 from particle_dev.station.bench_file import load_bench_file
 from particle_dev.station.events import EventType
@@ -199,7 +199,8 @@ def test_end_and_unlock(lines):
     OperatorLines(lines.arrivals, ["1"], StartBy.OPERATOR, None).listen(io.StringIO("end\n"), answers.append)
     for thread in lines.threads:
         thread.join()
-    assert lines.starts == {"1": None, "left": None}
+    # That it is back in use is news to who waits there, and no start.
+    assert lines.starts == {"1": None, "left": Start(None)}
 
 
 class Labels:

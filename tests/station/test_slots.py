@@ -3,16 +3,18 @@
 import dataclasses
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from particle_harness.bench import open_bench as open_virtual
 
+from particle_dev.device.discovery import list_devices
 from particle_dev.errors import BenchError, ConfigError
 from particle_dev.station.bench import open_bench
 from particle_dev.station.bench_file import load_bench_file
 from particle_dev.station.events import EventType
-from particle_dev.station.lease import Leases
+from particle_dev.station.lease import Leases, serial_lease
 from particle_dev.station.policy import RetryPolicy, SlotRules
 from particle_dev.station.slot_health import (
     FIRST_SPEEDS,
@@ -26,7 +28,8 @@ from particle_dev.station.slot_health import (
     unlocked,
 )
 from particle_dev.station.slot_states import RunStates, SlotMode
-from particle_dev.station.teach import TaughtSlot, Teacher, bench_toml, write_bench_file
+from particle_dev.station.teach import TaughtSlot, Teacher, bench_toml, stable_url, write_bench_file
+from particle_dev.transport.base import SerialPortInfo
 
 AT = "2026-05-04T08:00:00.000Z"
 
@@ -155,7 +158,7 @@ HOLD = """
 import sys
 from types import SimpleNamespace
 from pathlib import Path
-from particle_dev.station.lease import Leases
+from particle_dev.station.lease import Leases, serial_lease
 slot = SimpleNamespace(name="1", port_path="1-2", leases=("usb-1-2",))
 held = Leases([slot], "run in there", Path(sys.argv[1]))
 print("held", flush=True)
@@ -297,6 +300,56 @@ def test_two_probes_at_once_are_not_guessed_at(shelf):
     teacher = Teacher(shelf.host, Hands(shelf, "1"), lambda: next(probes))
     with pytest.raises(ConfigError, match="2 debug probes came with the board of slot a: P1, P2"):
         list(teacher.slots(iter("a")))
+
+
+class WithAdapters:
+    """A host's serial ports, and those of adapters that come with the boards of ports."""
+
+    def __init__(self, host, adapters):
+        self.host, self.adapters = host, adapters
+
+    def ports(self):
+        there = {device.usb.port_path for device in list_devices(self.host)}
+        urls = [url for port, urls in self.adapters.items() if port in there for url in urls]
+        return [
+            *self.host.serial.ports(),
+            *(SerialPortInfo(url, 0x0403, 0x6015, "") for url in ["/dev/ttyUSB9", *urls]),
+        ]
+
+
+def test_a_serial_adapter_that_comes_with_a_board_is_of_its_slot(shelf, tmp_path):
+    host = replace(shelf.host, serial=WithAdapters(shelf.host, {"1-2": ["/dev/ttyUSB0"], "1-1": ["/dev/ttyUSB1"]}))
+    taught = list(Teacher(host, Hands(shelf, "213")).slots(iter("abc")))
+    assert [slot.serial for slot in taught] == ["/dev/ttyUSB0", "/dev/ttyUSB1", None]
+    path = tmp_path / "bench.toml"
+    write_bench_file(path, bench_toml("line", taught))
+    bench = open_bench("usb", slots=load_bench_file(path).slots)
+    assert [slot.serial_url for slot in bench.slots] == ["/dev/ttyUSB0", "/dev/ttyUSB1", None]
+    assert bench.slots[0].leases == ("usb-1-2", "serial-/dev/ttyUSB0")
+    bench.close()
+
+
+def test_two_serial_adapters_at_once_are_not_guessed_at(shelf):
+    host = replace(shelf.host, serial=WithAdapters(shelf.host, {"1-1": ["/dev/ttyUSB0", "/dev/ttyUSB1"]}))
+    with pytest.raises(ConfigError, match="2 serial lines came with the board of slot a: /dev/ttyUSB0, /dev/ttyUSB1"):
+        list(Teacher(host, Hands(shelf, "1")).slots(iter("a")))
+
+
+def test_a_serial_line_has_the_name_that_stays_with_its_place(tmp_path):
+    (tmp_path / "by-path").mkdir()
+    (tmp_path / "ttyUSB3").touch()
+    link = tmp_path / "by-path" / "pci-0000:00:14.0-usb-0:2.3:1.0-port0"
+    link.symlink_to("../ttyUSB3")
+    assert stable_url(str(tmp_path / "ttyUSB3"), tmp_path / "by-path") == str(link)
+    assert stable_url("/dev/ttyUSB4", tmp_path / "by-path") == "/dev/ttyUSB4"
+    assert stable_url("/dev/ttyUSB4", tmp_path / "none") == "/dev/ttyUSB4"
+    assert serial_lease(str(link)) == serial_lease(str(tmp_path / "ttyUSB3"))
+
+
+def test_two_slots_have_no_serial_line_in_common():
+    slots = [{"name": n, "port": f"1-{n}", "serial": "/dev/ttyUSB0"} for n in "12"]
+    with pytest.raises(ConfigError, match="serial '/dev/ttyUSB0' is no text, or two slots have it"):
+        open_bench("usb", slots=slots)
 
 
 def test_what_was_taught_is_text_that_toml_reads(tmp_path):
