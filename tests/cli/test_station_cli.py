@@ -199,8 +199,9 @@ def test_end_and_unlock(lines):
     OperatorLines(lines.arrivals, ["1"], StartBy.OPERATOR, None).listen(io.StringIO("end\n"), answers.append)
     for thread in lines.threads:
         thread.join()
-    # That it is back in use is news to who waits there, and no start.
-    assert lines.starts == {"1": None, "left": Start(None)}
+    # That it is back in use may reach who waits there before the end does; it is no start.
+    assert lines.starts["1"] is None
+    assert lines.starts["left"] in (None, Start(None))
 
 
 class Labels:
