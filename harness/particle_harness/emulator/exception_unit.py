@@ -71,7 +71,14 @@ class ExceptionUnit:
     def priority(self, *, primask: bool = True) -> int:
         """Of what runs now. ``primask`` false: as if PRIMASK were clear, which is what wakes from WFI."""
         core = self._core.shared
-        return self.exceptions.execution_priority(primask and bool(core.primask), core.basepri, bool(core.faultmask))
+        return self.exceptions.execution_priority(
+            primask=primask and bool(core.primask), basepri=core.basepri, faultmask=bool(core.faultmask)
+        )
+
+    def is_held_back_by_a_mask(self) -> bool:
+        """Whether something is pending that PRIMASK, BASEPRI or FAULTMASK alone keep from being taken."""
+        number = self.exceptions.candidate()
+        return number is not None and self.exceptions.preempts(number, self.exceptions.execution_priority())
 
     # ---- entry ------------------------------------------------------------------------------------------------------
 

@@ -105,7 +105,7 @@ class Exceptions:
         """The part of a priority that decides about preemption."""
         return priority if priority < 0 else priority & ~((2 << self.priority_grouping) - 1)
 
-    def execution_priority(self, primask: bool, basepri: int, faultmask: bool) -> int:
+    def execution_priority(self, *, primask: bool = False, basepri: int = 0, faultmask: bool = False) -> int:
         """Of what runs now, raised by the masks."""
         now = min((self.group_priority(self.priority(number)) for number in self.active), default=THREAD_PRIORITY)
         if base := basepri & self.priority_mask:

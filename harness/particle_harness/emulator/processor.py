@@ -263,7 +263,9 @@ class Processor(Engine):
         watch = 0 if self.floating_point_on or self.cortex != 4 else WATCH_FLOATING_POINT
         if shared.breakpoint_count:
             watch |= WATCH_BREAKPOINTS
-        return watch | WATCH_UNMASK if self.exceptions.pending else watch
+        if self.exceptions.pending and self.unit.is_held_back_by_a_mask():
+            watch |= WATCH_UNMASK
+        return watch
 
     def _handle(self, address: int) -> None:
         """Whatever ended the slice."""
