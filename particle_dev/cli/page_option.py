@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from particle_dev.cli.station_release import release_texts
 from particle_dev.errors import PageError
+from particle_dev.station.operator_texts import read_operator_texts
 
 if TYPE_CHECKING:
     from particle_dev.station.web.opening import StationPage
@@ -92,8 +94,9 @@ def opened_page(
             f"the page needs {error.name}, which is not installed", hint="pip install 'particle-dev[web]'"
         ) from error
     certificate = Certificate(*choice.tls) if choice.tls else None
+    texts = read_operator_texts(release_texts(run_folder))
     settings = PageSettings(host, port, choice.users, certificate, choice.names)
-    with StationPage(settings, site, records, run_folder) as page:
+    with StationPage(settings, site, records, run_folder, texts) as page:
         click.echo(f"page: {page.address}", err=True)
         if page.warning:
             click.echo(f"page: {page.warning}", err=True)

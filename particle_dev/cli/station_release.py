@@ -14,7 +14,7 @@ from particle_dev.flash.store import FirmwareStore
 from particle_dev.station.recipe import Recipe, ReleaseMark, load_recipe
 
 TRUSTED_FOLDER = "trusted-releases"
-_UNPACKED = "release"
+_UNPACKED, _FILES = "release", "files"
 """Within the folder of a run."""
 
 
@@ -48,6 +48,11 @@ def refuse_recipe(production: bool, recipe_path: Path) -> None:
         )
 
 
+def release_texts(folder: Path) -> Path:
+    """Where the texts for operators are of the release that a run in this folder works by; it need not be there."""
+    return folder / _UNPACKED / _FILES / "texts"
+
+
 def from_release(path: Path, trusted: list[str], production: bool, folder: Path) -> tuple[Recipe, FirmwareStore]:
     """Recipe and firmware of a release, unpacked in the folder of the run, each time anew.
 
@@ -67,6 +72,6 @@ def from_release(path: Path, trusted: list[str], production: bool, folder: Path)
             f"cannot replace {unpacked}: {error.strerror}", path=str(unpacked), hint="give another --out"
         ) from error
     store = FirmwareStore(unpacked / "store")
-    recipe = load_recipe(unpack(found, unpacked / "files", store))
+    recipe = load_recipe(unpack(found, unpacked / _FILES, store))
     mark = ReleaseMark(found.name, found.version, found.sha256, found.signed_by)
     return dataclasses.replace(recipe, release=mark), store

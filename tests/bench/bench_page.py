@@ -71,7 +71,7 @@ def measured(store_folder, folder, with_page):
     with ExitStack() as opened:
         page = None
         if with_page:
-            page = opened.enter_context(StationPage(PageSettings("127.0.0.1", 0), folder / "site", None, folder))
+            page = opened.enter_context(StationPage(PageSettings("127.0.0.1", 0), folder / "site", None, folder, {}))
         found = run(recipe, store, folder, page)
     return *found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 

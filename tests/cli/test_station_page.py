@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.main import main
 from particle_dev.cli.root import root
+from particle_dev.cli.station_release import release_texts
 from particle_dev.station.journal import JOURNAL_NAME
 from particle_dev.station.web.access import LOCAL
 from particle_dev.station.web.audit import AUDIT_NAME, AuditLog
@@ -25,6 +26,9 @@ def folder(tmp_path, mixed_journal):
     run = tmp_path / "run"
     run.mkdir()
     (run / JOURNAL_NAME).write_bytes(mixed_journal.read_bytes())
+    texts = release_texts(run)
+    texts.mkdir(parents=True)
+    (texts / "en.toml").write_text('notes = ["Wear gloves."]\n')
     return run
 
 
@@ -48,11 +52,13 @@ def states(address):
 
 def test_a_run_is_shown_again_in_a_browser_until_it_is_ended(replay):
     process, address = replay
-    seen = {}
+    seen, notes = {}, []
     for frame in states(address):
+        notes = frame.get("run", {}).get("notes", notes)
         seen |= {slot["slot"]: slot["mode"] for slot in frame["slots"]}
         if list(seen.values()) == ["pass", "refused", "fail", "interrupted", "empty"]:
             break
+    assert notes == ["Wear gloves."]
     with urllib.request.urlopen(address) as answer:
         assert b"<main" in answer.read()
     process.send_signal(signal.SIGTERM)

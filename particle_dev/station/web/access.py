@@ -39,6 +39,7 @@ ROLES: Mapping[tuple[str, str], Role] = MappingProxyType(
     {
         ("GET", "/"): Role.OPERATOR,
         ("GET", "/events"): Role.OPERATOR,
+        ("GET", "/pictures/{instruction}"): Role.OPERATOR,
         ("POST", "/lines"): Role.OPERATOR,
         ("POST", "/start"): Role.OPERATOR,
         ("POST", "/slots/{slot:path}/start"): Role.OPERATOR,

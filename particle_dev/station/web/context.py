@@ -9,6 +9,7 @@ from pathlib import Path
 from starlette.requests import Request
 
 from particle_dev.station.operator_lines import OperatorLines
+from particle_dev.station.operator_texts import OperatorTexts
 from particle_dev.station.web.access import NOBODY, Visitor
 from particle_dev.station.web.admission import Admission
 from particle_dev.station.web.live import LiveRun
@@ -25,7 +26,7 @@ class Desk:
 class PageContext:
     """One per page. ``live``: the run that is shown; ``admission``: who is let in; ``site``: folder of the station's
     key and memory; ``records``: where the database of units is, a file or a URL, None: nowhere; ``run_folder``: of the
-    run that is shown."""
+    run that is shown; ``texts``: what its release tells operators, by language."""
 
     live: LiveRun
     admission: Admission
@@ -33,6 +34,7 @@ class PageContext:
     desk: Desk = field(default_factory=Desk)
     records: Path | str | None = None
     run_folder: Path | None = None
+    texts: Mapping[str, OperatorTexts] = field(default_factory=dict)
 
 
 def context_of(request: Request) -> PageContext:

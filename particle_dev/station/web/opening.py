@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,7 @@ from starlette.applications import Starlette
 from particle_dev.errors import PageError
 from particle_dev.station.events import StationEvent
 from particle_dev.station.operator_lines import OperatorLines
+from particle_dev.station.operator_texts import OperatorTexts
 from particle_dev.station.records import DATABASE_NAME
 from particle_dev.station.web.admission import Admission
 from particle_dev.station.web.app import make_app
@@ -42,7 +44,14 @@ class StationPage:
     address or certificate cannot be used, or it would let anybody in from other computers; ConfigError: the file of
     users is none."""
 
-    def __init__(self, settings: PageSettings, site: Path, records: Path | str | None, run_folder: Path) -> None:
+    def __init__(
+        self,
+        settings: PageSettings,
+        site: Path,
+        records: Path | str | None,
+        run_folder: Path,
+        texts: Mapping[str, OperatorTexts],
+    ) -> None:
         users = _users(settings, site)
         place = records or run_folder / DATABASE_NAME
         names = {"localhost", *settings.names}
@@ -57,7 +66,7 @@ class StationPage:
                 secure=settings.certificate is not None,
                 cookie=f"station-{port}",
             )
-            return make_app(PageContext(self._live, admission, site, self._desk, place, run_folder))
+            return make_app(PageContext(self._live, admission, site, self._desk, place, run_folder, texts))
 
         self._live = LiveRun()
         self._desk = Desk()

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from particle_dev.station.events import JsonObject
 from particle_dev.station.instructions import ALT_TEXTS, N_, Instruction, brief, instruction, run_instruction
+from particle_dev.station.operator_texts import OperatorTexts
 from particle_dev.station.slot_states import RunStates, SlotMode, SlotState
 from particle_dev.station.web.formats import duration_text, speed_text
 from particle_dev.station.web.texts import translations
@@ -58,22 +59,28 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text[-1:] in ".?!。？！" else "。" if text[-1:] > "\u2e80" else ".")
 
 
-def instruction_view(found: Instruction, texts: NullTranslations) -> JsonObject:
-    """What to do, in words and as a picture; ``urgency`` and ``sound`` (or None) are for machines."""
+def instruction_view(found: Instruction, texts: NullTranslations, own: OperatorTexts) -> JsonObject:
+    """What to do, in words and as a picture, those of ``own`` before the station's; ``urgency`` and ``sound`` (or None)
+    are for machines."""
+    text = own.instructions.get(found.id) or texts.gettext(found.text).format(**found.values)
+    picture = f"/pictures/{found.id}" if found.id in own.pictures else f"/static/pictures/{found.picture}.svg"
     return {
         "id": found.id,
-        "text": sentence(texts.gettext(found.text).format(**found.values)),
+        "text": sentence(text),
         "brief": texts.gettext(brief(found)).format(**found.values),
-        "picture": f"/static/pictures/{found.picture}.svg",
+        "picture": picture,
         "alt": texts.gettext(ALT_TEXTS[found.picture]),
         "urgency": str(found.urgency),
         "sound": found.sound and str(found.sound),
     }
 
 
-def slot_view(slot: SlotState, language: str, start_by: str = "", *, by_hand: bool, hears: bool) -> JsonObject:
-    """One slot. ``do``: what to do next. ``mode`` and ``percent`` are for machines, the rest is shown as it is; "" is
-    nothing to show. ``by_hand``: operators may begin work in slots; ``hears``: somebody carries out what they say."""
+def slot_view(
+    slot: SlotState, language: str, own: OperatorTexts, start_by: str = "", *, by_hand: bool, hears: bool
+) -> JsonObject:
+    """One slot. ``do``: what to do next, with the run's ``own`` words and pictures. ``mode`` and ``percent`` are for
+    machines, the rest is shown as it is; "" is nothing to show. ``by_hand``: operators may begin work in slots;
+    ``hears``: somebody carries out what they say."""
     texts = translations(language)
     _ = texts.gettext
     share, speed, left_s = slot.share_done, slot.bytes_per_s, slot.left_s
@@ -92,7 +99,7 @@ def slot_view(slot: SlotState, language: str, start_by: str = "", *, by_hand: bo
         "left": "" if left_s is None or left_s <= 0 else _left_text(float(f"{left_s:.2g}"), language),
         "attempt": f"{slot.attempt} / {slot.attempts}" if slot.attempts > 1 else "",
         "message": slot.message,
-        "do": instruction_view(instruction(slot, start_by), texts),
+        "do": instruction_view(instruction(slot, start_by), texts, own),
         "passed": slot.passed,
         "not_passed": slot.not_passed,
         "locked": slot.mode is SlotMode.LOCKED and hears,
@@ -100,7 +107,7 @@ def slot_view(slot: SlotState, language: str, start_by: str = "", *, by_hand: bo
     }
 
 
-def run_view(run: RunStates, language: str, *, by_hand: bool, hears: bool) -> JsonObject:
+def run_view(run: RunStates, language: str, own: OperatorTexts, *, by_hand: bool, hears: bool) -> JsonObject:
     """The run itself, with the names of its slots in the order of the bench. ``hears``: there is something that
     operators may say."""
     texts = translations(language)
@@ -110,11 +117,12 @@ def run_view(run: RunStates, language: str, *, by_hand: bool, hears: bool) -> Js
         "run_id": run.run_id,
         "by_hand": by_hand,
         "hears": hears,
-        "title": run.recipe,
+        "title": own.title or run.recipe,
+        "notes": list(own.notes),
         "about": " · ".join(part for part in about if part) if run.run_id else "",
         "verdict": run.verdict,
         "message": run.message,
-        "do": instruction_view(run_instruction(run), texts),
+        "do": instruction_view(run_instruction(run), texts, own),
         "passed": run.passed,
         "not_passed": run.not_passed,
         "slots": list(run.slots),

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from particle_dev.station.events import JsonObject
 from particle_dev.station.operator_lines import OperatorLines
+from particle_dev.station.operator_texts import texts_for
 from particle_dev.station.web.context import PageContext, context_of, visitor_of
 from particle_dev.station.web.language import language_of
 from particle_dev.station.web.slot_view import run_view, slot_view
@@ -43,6 +44,7 @@ class Follower:
     def __init__(self, context: PageContext, language: str) -> None:
         self._context = context
         self._language = language
+        self._own = texts_for(context.texts, language)
         self._seen = 0
         self._run: JsonObject = {}
         self._lines: OperatorLines | None = None
@@ -52,11 +54,12 @@ class Follower:
         live, lines = self._context.live, self._context.desk.lines
         by_hand = lines is not None and lines.begins_by_hand
         speaks = lines is not None and (by_hand or lines.takes_labels)
-        new_run = live.look(partial(run_view, language=self._language, by_hand=by_hand, hears=speaks))
+        new_run = live.look(partial(run_view, language=self._language, own=self._own, by_hand=by_hand, hears=speaks))
         if self._lines is not lines:
             self._seen, self._lines = 0, lines  # It is of every slot.
         start_by = live.look(lambda states: states.start_by)
-        read = partial(slot_view, language=self._language, start_by=start_by, by_hand=by_hand, hears=lines is not None)
+        words = partial(slot_view, language=self._language, own=self._own, start_by=start_by)
+        read = partial(words, by_hand=by_hand, hears=lines is not None)
         version, slots = live.changed(self._seen, read)
         is_same = new_run == self._run
         if is_same and not slots:

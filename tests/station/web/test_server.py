@@ -33,7 +33,7 @@ def opened(site, tmp_path):
     pages = []
 
     def opened(host="127.0.0.1", port=0, **settings):
-        page = StationPage(PageSettings(host, port, **settings), site, None, tmp_path / "run")
+        page = StationPage(PageSettings(host, port, **settings), site, None, tmp_path / "run", {})
         page.__enter__()
         pages.append(page)
         return page

@@ -161,9 +161,22 @@
     }
     if (end) end.hidden = !view.by_hand;
     showButton();
+    showNotes(view.notes);
     $("nothing").hidden = names.length > 0;
     showTodo(view);
     lay();
+  }
+
+  function showNotes(notes) {
+    const shown = $("notes");
+    shown.hidden = !notes.length;
+    if (shown.dataset.notes === notes.join("\n")) return;
+    shown.dataset.notes = notes.join("\n");
+    shown.replaceChildren(...notes.map((note) => {
+      const item = document.createElement("li");
+      item.textContent = note;
+      return item;
+    }));
   }
 
   // Of the run as a whole, where a person is needed.
