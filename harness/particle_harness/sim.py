@@ -24,6 +24,7 @@ from particle_harness.cloud.command import COMMANDS as CLOUD_COMMANDS
 from particle_harness.emulator.bench import open_bench as open_emulated
 from particle_harness.esp32.command import esp32
 from particle_harness.served import ServedBench, ServedBoard
+from particle_harness.sim_record import record_command
 from particle_harness.usbip import PORT, Server, ask
 from particle_harness.user_information import factory_uicr, intel_hex, mbr_stand_in
 from particle_harness.vhci import attach_all
@@ -263,6 +264,7 @@ def _is_blank(board: ServedBoard) -> bool:
 
 
 sim.add_command(esp32)
+sim.add_command(record_command)
 for _command in CLOUD_COMMANDS:
     sim.add_command(_command)
 

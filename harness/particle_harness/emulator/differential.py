@@ -123,7 +123,7 @@ def compare(
                 return Difference(tuple(acts), number, *outcomes), transfers
             if GONE in outcomes or SILENT in outcomes:
                 return None, transfers
-        if outcomes[1] == GONE:
+        if outcomes[1] == GONE or (outcomes[1] == SILENT and isinstance(act, Enumerate)):
             break
     ours, theirs = modelled.memories(), emulated.memories()
     for name, cells in ours.items():

@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from particle_harness.boards import Hardware
 from particle_harness.emulator.differential import Abandoned, Act, Enumerate, Transfer, Wait
 from particle_harness.usb.dfu_terms import Command, Request
 from particle_harness.usb.transfer import Setup
 
 OUT, IN = 0x21, 0xA1
 TRANSFER_BYTES = 4096
+CONFIGURATION_ALTERNATE = 1
+_CONFIGURATION_BYTES = 0x3000
 LEFT_OUT = (
     "DNLOAD and UPLOAD of more than 4096 bytes: the firmware does not check the length and overruns its buffer",
     "erasing or writing the bootloader's own pages: on Gen 3 it carries the order out and dies",
@@ -73,6 +76,19 @@ def request(code: Request) -> Transfer:
 def set_alternate(number: int) -> Transfer:
     """SET_INTERFACE."""
     return Transfer(Setup(0x01, 11, number, 0, 0))
+
+
+def reading_configuration() -> Iterator[Transfer]:
+    """The device configuration, from dfuIDLE to dfuIDLE. The end of its window is left out: behind the data, an
+    Electron shows the beginning of its next flash page."""
+    yield set_alternate(CONFIGURATION_ALTERNATE)
+    yield command(Command.SET_ADDRESS, 0)
+    yield get_status()
+    yield get_status()
+    yield request(Request.ABORT)
+    for block in range(_CONFIGURATION_BYTES // TRANSFER_BYTES):
+        yield upload(2 + block, TRANSFER_BYTES)
+    yield request(Request.ABORT)
 
 
 class Conversation:
@@ -301,3 +317,9 @@ def gen3_terrain(serial_flash_bytes: int) -> Terrain:
         (1, 0x10000), (2, 0), (2, 0x7FFFFFF0), (2, end - 16), (2, end), (2, end + 0x1000), (2, 0xFFFFFFF0),
     )  # fmt: skip
     return Terrain(regions, odd, ((0, 0xF4000), (0, 0xFFFF0), (0, 0x1000)))
+
+
+def terrain_of(kind: Hardware) -> Terrain:
+    """That of a board."""
+    outside = kind.external_flash_size_bytes
+    return gen3_terrain(outside) if kind.is_gen3 else gen2_terrain(outside)

@@ -10,16 +10,12 @@ from particle_harness.boards import Hardware
 from particle_harness.dct import DCT_SIZE_BYTES
 from particle_harness.emulator.differential import Act, Difference, Enumerate, KnownDifference, compare, shrink
 from particle_harness.emulator.differential_dfu import (
-    TRANSFER_BYTES,
     Conversation,
     Terrain,
-    command,
-    gen2_terrain,
-    gen3_terrain,
     get_status,
+    reading_configuration,
     request,
-    set_alternate,
-    upload,
+    terrain_of,
 )
 from particle_harness.emulator.differential_known import known_differences
 from particle_harness.emulator.differential_sides import (
@@ -32,13 +28,12 @@ from particle_harness.emulator.images import BoardImages
 from particle_harness.emulator.new_board import BoardMemories, NewBoard, furnish, make_chip, make_memories
 from particle_harness.emulator.stm32f205.chip import EmulatedStm32f205
 from particle_harness.nor_flash import NorFlash
-from particle_harness.usb.dfu_terms import Command, Request
+from particle_harness.usb.dfu_terms import Request
 
 _BOOT_LIMIT_S, _BOOT_STEP_S, _SETTLE_S = 5.0, 0.01, 0.15
 _ACTS = 60
 _SEQUENCES_PER_PAIR = 12
 """Then both start anew, which keeps what has to be repeated for a difference short."""
-_CONFIGURATION_ALTERNATE = 1
 _GEN2_CONFIGURATION_END = 0xC000
 """Bootloader and the pages that hold an STM32F2 board's configuration. Source: dfu.md, what lies where."""
 
@@ -65,8 +60,7 @@ class Subject:
     @property
     def terrain(self) -> Terrain:
         """Where its memories are."""
-        outside = self.kind.external_flash_size_bytes
-        return gen3_terrain(outside) if self.kind.is_gen3 else gen2_terrain(outside)
+        return terrain_of(self.kind)
 
     @property
     def known(self) -> Sequence[KnownDifference]:
@@ -107,7 +101,8 @@ class Subject:
         configuration = _configuration_of(emulated)
         modelled = ModelledSide(self.kind, self.device_id, {**cells, "dct": configuration}, self.compared)
         # So that both have been asked the same.
-        for act in (Enumerate(), *reading_configuration()):
+        asked: tuple[Act, ...] = (Enumerate(), *reading_configuration())
+        for act in asked:
             modelled.act(act)
         return modelled, emulated
 
@@ -122,18 +117,6 @@ class Subject:
             for address in random.sample(region.sectors, min(4, len(region.sectors))):
                 flash.load(address - offset + 0x100, random.randbytes(0xE00))
         furnish(memories, self.images)
-
-
-def reading_configuration() -> Iterator[Act]:
-    """Everything behind the setting of the device configuration, from dfuIDLE on."""
-    yield set_alternate(_CONFIGURATION_ALTERNATE)
-    yield command(Command.SET_ADDRESS, 0)
-    yield get_status()
-    yield get_status()
-    yield request(Request.ABORT)
-    for block in range(2, 2 + DCT_SIZE_BYTES // TRANSFER_BYTES):
-        yield upload(block, TRANSFER_BYTES)
-    yield request(Request.ABORT)
 
 
 def _configuration_of(side: EmulatedSide) -> bytes:

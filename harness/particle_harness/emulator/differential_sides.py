@@ -22,6 +22,11 @@ file in serial flash."""
 _SETTLE_S = 0.00005
 
 
+def stalled(stall: StallError) -> str:
+    """The outcome of a transfer that was refused, after its data or at once."""
+    return f"in: {stall.data.hex()}, {STALL}" if stall.data else STALL
+
+
 class ModelledSide:
     """A virtual board with the contents of ``memories`` (``internal``, and where there are such ``external``,
     ``uicr`` and ``dct``), asked for DFU mode. ``compared``: ranges of each memory, by name."""
@@ -62,15 +67,15 @@ class ModelledSide:
         if isinstance(act, Abandoned):
             self._device.abandon(act.setup)
             return DONE
-        if isinstance(act, Enumerate):
-            self._device.bus_reset()
-            for setup in _ENUMERATION:
-                self._device.control(setup)
-            return DONE
         try:
+            if isinstance(act, Enumerate):
+                self._device.bus_reset()
+                for setup in _ENUMERATION:
+                    self._device.control(setup)
+                return DONE
             reply = self._device.control(act.setup, act.data)
-        except StallError:
-            return STALL
+        except StallError as stall:
+            return stalled(stall)
         except SilentError:
             return SILENT
         return f"in: {reply.hex()}" if act.setup.is_in else DONE
@@ -101,14 +106,14 @@ class EmulatedSide:
     def act(self, act: Act) -> str:
         """As the protocol says."""
         outcome = self._outcome(act)
-        self.is_over = self.is_over or outcome == GONE
+        self.is_over = self.is_over or outcome == GONE or (outcome == SILENT and isinstance(act, Enumerate))
         return outcome
 
     def _outcome(self, act: Act) -> str:
         try:
             return self._act(act)
-        except StallError:
-            return STALL
+        except StallError as stall:
+            return stalled(stall)
         except SilentError:
             return GONE if self._was_reset() else SILENT
         except GoneError:

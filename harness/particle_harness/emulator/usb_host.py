@@ -78,8 +78,12 @@ class UsbHost:
                 reply += packet
                 if len(packet) < CONTROL_PACKET_BYTES or len(reply) >= setup.w_length:
                     break
-            self._send(0, b"", end)
-            return reply[: setup.w_length]
+            reply = reply[: setup.w_length]
+            try:
+                self._send(0, b"", end)
+            except StallError:
+                raise StallError(reply) from None
+            return reply
         for packet in _packets(data, CONTROL_PACKET_BYTES):
             self._send(0, packet, end)
         self._receive(0, end)

@@ -1,0 +1,307 @@
+"""Conversations with a bootloader in DFU mode as files: what a board answers to a fixed list of requests.
+
+The form is described in docs/emulator.md. A recording holds replies, never firmware: what is read back from flash was
+written by the recorder or is erased, and long replies are kept as their SHA-256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+from particle_dev.errors import BenchError
+from particle_harness.boards import Hardware
+from particle_harness.dct import DCT_SIZE_BYTES
+from particle_harness.emulator.differential import Transfer
+from particle_harness.emulator.differential_dfu import (
+    CONFIGURATION_ALTERNATE,
+    TRANSFER_BYTES,
+    Region,
+    command,
+    download,
+    get_status,
+    reading_configuration,
+    request,
+    set_alternate,
+    terrain_of,
+    upload,
+)
+from particle_harness.module_reader import read_prefix
+from particle_harness.nor_flash import NorFlash
+from particle_harness.usb.bus_device import BusDevice
+from particle_harness.usb.dfu_terms import Command, Request
+from particle_harness.usb.transfer import GoneError, Setup, SilentError, StallError
+
+FORM = 2
+"""Files without a form are older: see tests/golden/usb/README.md."""
+_SHOWN_BYTES = 64
+_STRINGS = (0, 1, 2, 3, 4, 5, 6, 7, 0xEE)
+_UNKNOWN_COMMAND = 0x33
+_INTERNAL = 0
+_OUTCOMES = ("in", "in_bytes", "in_sha256", "ok", "stall", "silent")
+
+Entry = dict[str, Any]
+
+
+class Recordable(BusDevice, Protocol):
+    """A board of the virtual or the emulated bench."""
+
+    hardware: Hardware
+    internal: NorFlash
+
+
+def pattern(size_bytes: int) -> bytes:
+    """00 01 02 … in a circle, which recordings need not spell out."""
+    return bytes(n & 0xFF for n in range(size_bytes))
+
+
+# ---- the conversation -----------------------------------------------------------------------------------------------
+
+
+def conversation(kind: Hardware) -> Iterator[Transfer]:
+    """What the host sends; at last it leaves DFU mode. **Erases and writes in the regions of modules.**"""
+    yield from _descriptors()
+    yield from _standard_requests(kind)
+    yield from _dfu_basics()
+    for region in terrain_of(kind).regions:
+        if region.alternate == CONFIGURATION_ALTERNATE:
+            yield from _configuration()
+        else:
+            yield from _memory(region)
+    yield from _mistakes(kind)
+    yield download(2, b"")
+    yield get_status()
+
+
+def _in(kind: int, code: int, value: int, index: int, length: int) -> Transfer:
+    return Transfer(Setup(kind, code, value, index, length))
+
+
+def _descriptors() -> Iterator[Transfer]:
+    for length in (8, 18, 64):
+        yield _in(0x80, 6, 0x0100, 0, length)
+    for length in (9, 255):
+        yield _in(0x80, 6, 0x0200, 0, length)
+    for index in _STRINGS:
+        yield _in(0x80, 6, 0x0300 | index, 0x0409 if index else 0, 255)
+    for descriptor in (0x06, 0x07, 0x0F, 0x21):
+        yield _in(0x80, 6, descriptor << 8, 0, 9)
+    yield _in(0x81, 6, 0x2100, 0, 9)
+    yield _in(0xC0, 0xEE, 0, 4, 40)
+    yield _in(0xC1, 0xEE, 0, 5, 146)
+    yield _in(0xC0, 0xEE, 0, 7, 16)
+
+
+def _standard_requests(kind: Hardware) -> Iterator[Transfer]:
+    yield _in(0x80, 0, 0, 0, 2)
+    yield _in(0x82, 0, 0, 0, 2)
+    yield _in(0x80, 8, 0, 0, 1)
+    for value in (1, 0, 1):
+        yield _in(0x00, 9, value, 0, 0)
+        yield _in(0x80, 8, 0, 0, 1)
+    for number in (*range(len(terrain_of(kind).regions) + 1), 0x100, 0):
+        yield set_alternate(number)
+        yield _in(0x81, 10, 0, 0, 1)
+    yield _in(0x00, 3, 1, 0, 0)
+    yield _in(0x80, 0, 0, 0, 2)
+    yield _in(0x00, 1, 1, 0, 0)
+    yield _in(0x80, 12, 0, 0, 2)
+    yield _in(0xC0, 0x50, 0, 20, 24)
+
+
+def _dfu_basics() -> Iterator[Transfer]:
+    yield get_status()
+    yield _in(0xA1, Request.GETSTATE, 0, 0, 1)
+    for length in (64, 3, 2):
+        yield upload(0, length)
+        yield get_status()
+        yield request(Request.ABORT)
+    yield get_status()
+    yield request(Request.CLRSTATUS)
+    yield get_status()
+    yield request(Request.CLRSTATUS)
+    yield get_status()
+
+
+def _done(transfer: Transfer) -> Iterator[Transfer]:
+    yield transfer
+    yield get_status()
+    yield get_status()
+
+
+def _memory(region: Region) -> Iterator[Transfer]:
+    sector, other = region.sectors[1], region.sectors[2]
+    yield set_alternate(region.alternate)
+    yield from _done(command(Command.ERASE, sector))
+    yield from _done(command(Command.ERASE, other))
+    yield from _done(command(Command.SET_ADDRESS, sector))
+    yield from _done(download(2, pattern(TRANSFER_BYTES)))
+    yield from _done(command(Command.SET_ADDRESS, other))
+    yield from _done(download(2, pattern(7)))
+    yield from _done(command(Command.SET_ADDRESS, sector))
+    yield request(Request.ABORT)
+    yield upload(2, TRANSFER_BYTES)
+    yield upload(2, 64)
+    yield get_status()
+    yield request(Request.ABORT)
+    yield from _done(command(Command.SET_ADDRESS, other))
+    yield request(Request.ABORT)
+    yield upload(2, 16)
+    yield request(Request.ABORT)
+    yield from _done(command(Command.ERASE, sector))
+    yield from _done(command(Command.SET_ADDRESS, sector))
+    yield request(Request.ABORT)
+    yield upload(2, 64)
+    yield request(Request.ABORT)
+
+
+def _configuration() -> Iterator[Transfer]:
+    yield from reading_configuration()
+    yield from _done(command(Command.ERASE, 0))
+    # The claim code's place. Source: dfu.md, offsets in the configuration.
+    yield from _done(command(Command.SET_ADDRESS, 1762))
+    yield from _done(download(2, pattern(63)))
+    yield request(Request.ABORT)
+    yield from reading_configuration()
+
+
+def _mistakes(kind: Hardware) -> Iterator[Transfer]:
+    terrain = terrain_of(kind)
+    for alternate, address in terrain.odd_addresses:
+        yield set_alternate(alternate)
+        # Behind the end of its flash, an STM32F2 crashes.
+        for mistake in (command(Command.ERASE, address), command(Command.SET_ADDRESS, address)):
+            yield from _done(mistake)
+            yield from _cleared()
+    yield set_alternate(_INTERNAL)
+    for mistake in (
+        command(Command.ERASE),
+        command(Command.SET_ADDRESS),
+        command(Command.READ_UNPROTECT),
+        command(_UNKNOWN_COMMAND),
+        download(1, pattern(16)),
+        upload(1, 16),
+    ):
+        yield from _done(mistake)
+        yield from _cleared()
+
+
+def _cleared() -> Iterator[Transfer]:
+    """To dfuIDLE, from dfuERROR or not."""
+    yield request(Request.ABORT)
+    yield get_status()
+    yield request(Request.CLRSTATUS)
+    yield get_status()
+    yield request(Request.CLRSTATUS)
+    yield get_status()
+
+
+# ---- recording and reading ------------------------------------------------------------------------------------------
+
+
+def record(board: Recordable) -> dict[str, Any]:
+    """Hold the conversation with a board that is in DFU mode. **It loses what is in its regions of modules.** Raises
+    BenchError when the board is not in DFU mode or leaves in the middle."""
+    present = board.on_bus()
+    if present is None:
+        raise BenchError("the board is not on the bus", hint="a board without system parts stays in DFU mode")
+    address, identity = present
+    kind = board.hardware
+    usb = kind.platform.usb_dfu
+    if usb is None or int.from_bytes(identity.device[10:12], "little") != usb.pid:
+        raise BenchError(f"the {kind.name} is not in DFU mode", hint="a board without system parts stays there")
+    bootloader = read_prefix(board.internal.read, kind.bootloader_address, kind.mcu)
+    configuration = _read_configuration(board, address)
+    log = [_entry(board, address, transfer) for transfer in conversation(kind)]
+    return {
+        "form": FORM,
+        "platform": kind.name,
+        "bootloader_version": bootloader.version if bootloader else 0,
+        "device_id": identity.strings[identity.device[16]][2:].decode("utf-16-le"),
+        "configuration": sparse(configuration) if configuration.strip(b"\x00") else None,
+        "log": log,
+    }
+
+
+def _read_configuration(board: Recordable, address: int) -> bytes:
+    pieces = []
+    for transfer in reading_configuration():
+        reply = board.control(address, transfer.setup, transfer.data)
+        if transfer.setup.b_request == Request.UPLOAD:
+            pieces.append(reply)
+    return b"".join(pieces)
+
+
+def sparse(data: bytes) -> list[list[Any]]:
+    """Runs of bytes that are not 0xFF: offset and hex. Eight or more 0xFF end a run."""
+    runs: list[list[Any]] = []
+    gap = b"\xff" * 8
+    start = 0
+    while start < len(data):
+        if data[start] == 0xFF:
+            start += 1
+            continue
+        end = data.find(gap, start)
+        end = len(data) if end < 0 else end
+        runs.append([start, data[start:end].hex()])
+        start = end
+    return runs
+
+
+def filled(runs: Iterable[Iterable[Any]], size_bytes: int = DCT_SIZE_BYTES) -> bytes:
+    """The opposite of :func:`sparse`."""
+    data = bytearray(b"\xff" * size_bytes)
+    for offset, text in runs:
+        piece = bytes.fromhex(text)
+        data[offset : offset + len(piece)] = piece
+    return bytes(data)
+
+
+def _entry(board: Recordable, address: int, transfer: Transfer) -> Entry:
+    try:
+        outcome = reply_of(transfer.setup, board.control(address, transfer.setup, transfer.data))
+    except StallError as stall:
+        outcome = reply_of(transfer.setup, stall.data) if stall.data else {}
+        outcome["stall"] = True
+    except SilentError:
+        outcome = {"silent": True}
+    except GoneError as gone:
+        raise BenchError(f"the board left the bus at {transfer}", hint="record it again") from gone
+    setup = transfer.setup
+    entry: Entry = {
+        "bmRequestType": setup.bm_request_type,
+        "bRequest": int(setup.b_request),
+        "wValue": setup.w_value,
+        "wIndex": setup.w_index,
+        "wLength": setup.w_length,
+    }
+    if transfer.data and transfer.data != pattern(len(transfer.data)):
+        entry["out"] = transfer.data.hex()
+    return entry | outcome
+
+
+def written(recording: Mapping[str, Any]) -> str:
+    """The file's text: a line for each entry."""
+    head = {key: value for key, value in recording.items() if key != "log"}
+    lines = ",\n".join(json.dumps(entry) for entry in recording["log"])
+    return f'{json.dumps(head)[:-1]}, "log": [\n{lines}\n]}}\n'
+
+
+def reply_of(setup: Setup, reply: bytes) -> Entry:
+    """How a reply stands in a recording."""
+    if not setup.is_in:
+        return {"ok": True}
+    if len(reply) > _SHOWN_BYTES and setup.b_request == Request.UPLOAD:
+        return {"in_bytes": len(reply), "in_sha256": hashlib.sha256(reply).hexdigest()}
+    return {"in": reply.hex()}
+
+
+def transfers_of(recording: Mapping[str, Any]) -> Iterator[tuple[Transfer, Entry]]:
+    """What was sent, and how it was answered."""
+    for entry in recording["log"]:
+        setup = Setup(*(entry[field] for field in ("bmRequestType", "bRequest", "wValue", "wIndex", "wLength")))
+        sent = b"" if setup.is_in else pattern(setup.w_length)
+        data = bytes.fromhex(entry["out"]) if "out" in entry else sent
+        yield Transfer(setup, data), {field: entry[field] for field in _OUTCOMES if field in entry}

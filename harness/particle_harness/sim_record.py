@@ -1,0 +1,82 @@
+"""``particle-dev sim record``: what a bootloader answers in DFU mode, as a file that tests replay."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from particle_dev.errors import BenchError
+from particle_harness.bench import open_bench as open_virtual
+from particle_harness.bench_toml import stand_ins
+from particle_harness.boards import hardware
+from particle_harness.emulator.bench import open_bench as open_emulated
+from particle_harness.emulator.recording import Recordable, record, written
+
+_WAIT_STEP_S, _WAIT_LIMIT_S = 0.05, 10.0
+_RECORDED_IDS = {True: "e00fce680123456789abcdef", False: "3a0037000f47343638323034"}
+"""Device IDs of recordings, of nRF52840 boards and of others: no real board's."""
+
+
+@click.command("record")
+@click.argument("platform")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--bench", "bench_name", type=click.Choice(("emulated", "virtual")), default="emulated", show_default=True,
+    help="Whose board: one that runs your images, or a virtual one.",
+)  # fmt: skip
+@click.option(
+    "--images", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder with your firmware images."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+def record_command(platform: str, file: Path, bench_name: str, images: Path | None, as_json: bool) -> None:
+    """Record what the bootloader of a new board of kind PLATFORM answers in DFU mode, into a new FILE.
+
+    Requests right and wrong, about descriptors, flash and configuration; replies as they came. No firmware gets into
+    the file. The form is described in docs/emulator.md.
+    """
+    recording = recorded(platform, bench_name, images)
+    text = written(recording)
+    try:
+        with file.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise BenchError(f"cannot write {file}: {os.strerror(error.errno or 0)}", hint="name a new file") from error
+    version, count = recording["bootloader_version"], len(recording["log"])
+    if as_json:
+        click.echo(json.dumps({"file": str(file), "platform": platform, "bootloader": version, "transfers": count}))
+    else:
+        click.echo(f"{count} transfers with bootloader {version} of a {platform}, in {file}")
+
+
+def recorded(platform: str, bench_name: str, images: Path | None = None) -> Mapping[str, Any]:
+    """A recording of a new board. Raises BenchError: no such board, no image, not in DFU mode."""
+    try:
+        kind = hardware(platform)
+    except ValueError as error:
+        raise BenchError(str(error), hint="such as boron") from error
+    slot = {"name": "1", "platform": platform, "device_id": _RECORDED_IDS[kind.is_gen3]}
+    options: dict[str, Any] = {"clock": "virtual"}
+    if bench_name == "emulated":
+        options |= {"images": str(images)} if images else {}
+        emulated = open_emulated(options=options, slots=[slot], state_dir=None, factory_modules=lambda _name: ())
+        try:
+            return _record(emulated.board("1"), emulated.board("1").clock)
+        finally:
+            emulated.close()
+    virtual = open_virtual(
+        options=options, slots=[slot | {"arrives_in": "dfu"}], state_dir=None, factory_modules=stand_ins
+    )
+    return _record(virtual.board("1"), virtual.board("1").clock)
+
+
+def _record(board: Recordable, clock: Any) -> Mapping[str, Any]:
+    waited_s = 0.0
+    while board.on_bus() is None and waited_s < _WAIT_LIMIT_S:
+        clock.sleep(_WAIT_STEP_S)
+        waited_s += _WAIT_STEP_S
+    return record(board)
