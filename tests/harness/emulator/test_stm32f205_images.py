@@ -1,0 +1,150 @@
+"""Particle's own bootloaders on the emulated STM32F205, for whoever holds them: `make emulated`."""
+
+import os
+from random import Random
+
+import pytest
+from particle_harness.boards import hardware
+from particle_harness.emulator.differential import GONE, compare
+from particle_harness.emulator.differential_dfu import Conversation
+from particle_harness.emulator.differential_run import Subject, run
+from particle_harness.emulator.images import EMULATED, BoardImages, images_folder
+from particle_harness.emulator.new_board import NewBoard, furnish, make_chip, make_memories
+from particle_harness.emulator.stm32f205.clocks import WATCHDOG_RESET
+from particle_harness.emulator.usb_host import UsbHost
+from particle_harness.usb.transfer import Setup
+
+from particle_dev.catalog.modules import ModuleFunction
+
+pytestmark = [pytest.mark.images, pytest.mark.timeout(3600)]
+GEN2 = ("photon", "p1", "electron")
+FAMILIES = {"nRF52840": "boron", "STM32F205": "photon"}
+DEVICE_IDS = {True: "e00fce680123456789abcdef", False: "3a0037000f47343638323034"}
+ENTER_DFU = 0xEDFA
+TRANSFERS = int(os.environ.get("DIFFERENTIAL", "1500"))
+
+
+def bootloaders(platform):
+    """All of a board in the folder, each with a SoftDevice where the board has one."""
+    kind, folder = hardware(platform), images_folder()
+    mine = [image for image in folder.images() if image.prefix.platform_id == kind.platform_id]
+    softdevices = [image for image in mine if image.prefix.function == ModuleFunction.RADIO_STACK]
+    return [
+        BoardImages(image, softdevices[-1] if softdevices else None)
+        for image in mine
+        if image.prefix.function == ModuleFunction.BOOTLOADER
+    ]
+
+
+def subjects(platform):
+    kind = hardware(platform)
+    return [Subject(kind, images, DEVICE_IDS[kind.is_gen3]) for images in bootloaders(platform)]
+
+
+def off(kind, images):
+    memories = make_memories(kind)
+    furnish(memories, images)
+    chip = make_chip(NewBoard(kind, DEVICE_IDS[False]), memories)
+    chip.attach_vbus()
+    return chip
+
+
+def wait_for_usb(chip, limit_s):
+    end = chip.timeline.cycles + chip.timeline.cycles_of(limit_s)
+    while not chip.usb.connected and chip.timeline.cycles < end:
+        chip.processor.run(chip.timeline.cycles + chip.timeline.cycles_of(0.01))
+    # A hub waits so long, too.
+    chip.processor.run(chip.timeline.cycles + chip.timeline.cycles_of(0.1))
+
+
+def product_of(chip):
+    host = UsbHost(chip.usb, chip.processor, chip.timeline)
+    identity = host.enumerate(5)
+    assert host.control(Setup(0xA1, 3, 0, 0, 6))[4] == 2
+    return identity.strings[2][2:].decode("utf-16-le")
+
+
+@pytest.mark.parametrize("platform", GEN2)
+def test_without_a_system_part_every_bootloader_comes_up_in_dfu_mode(platform):
+    found = bootloaders(platform)
+    if not found:
+        pytest.skip(f"the folder has no bootloader of a {platform}")
+    for images in found:
+        chip = off(hardware(platform), images)
+        chip.power_on()
+        wait_for_usb(chip, 1.0)
+        assert product_of(chip).lower() == f"{platform} dfu mode"
+        assert chip.timeline.now_s < 1.0
+        # DFU mode blinks yellow.
+        seen = set()
+        for _ in range(60):
+            chip.processor.run(chip.timeline.cycles + chip.timeline.cycles_of(0.01))
+            seen.add(tuple(level > 0 for level in chip.lights))
+        assert seen == {(True, True, False), (False, False, False)}
+
+
+def with_system_parts():
+    kind, folder = hardware("photon"), images_folder()
+    for release in ("2.2.0", "2.1.0", "1.5.0"):
+        try:
+            return kind, folder.for_board(kind, release)
+        except Exception as error:  # noqa: BLE001
+            missing = error
+    pytest.skip(f"the folder has no whole set for a photon: {missing}")
+
+
+def test_a_request_in_the_backup_register_leads_to_dfu_mode_once():
+    kind, images = with_system_parts()
+    chip = off(kind, images)
+    chip.power_on()
+    chip.rtc.stored[0x54] = ENTER_DFU
+    chip.pin_reset()
+    wait_for_usb(chip, 1.0)
+    assert product_of(chip) == "Photon DFU Mode"
+    assert chip.rtc.stored[0x54] == 0xFFFF
+
+
+def test_the_button_leads_to_dfu_mode():
+    kind, images = with_system_parts()
+    chip = off(kind, images)
+    chip.hold_mode_button(True)
+    chip.power_on()
+    chip.processor.run(chip.timeline.cycles_of(4.0))
+    assert chip.lights[0] > 0
+    assert chip.lights[1] > 0
+    chip.hold_mode_button(False)
+    wait_for_usb(chip, 1.0)
+    assert product_of(chip) == "Photon DFU Mode"
+    assert not chip.clocks.reset_flags & WATCHDOG_RESET
+
+
+def test_leaving_resets_the_board_after_half_a_second():
+    (subject, *_) = subjects("photon")
+    modelled, emulated = subject.pair()
+    acts = [act for seed in range(40) for act in Conversation(subject.terrain, Random(seed)).acts(5)[-3:]]
+    leaving = next(acts[n : n + 3] for n in range(len(acts)) if type(acts[n + 2]).__name__ == "Wait")
+    difference, _ = compare(modelled, emulated, leaving)
+    assert difference is None
+    assert emulated.is_over
+    assert emulated.act(leaving[0]) == GONE
+
+
+@pytest.mark.parametrize("platform", EMULATED)
+def test_every_bootloader_and_its_model_agree_on_a_sample(platform):
+    found = subjects(platform)
+    if not found:
+        pytest.skip(f"the folder has no bootloader of a {platform}")
+    for subject in found:
+        report = run(subject, min(TRANSFERS, 1500), first_seed=11)
+        assert not report.differences, "\n\n".join(str(difference) for difference in report.differences)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_and_its_model_agree(family, capsys):
+    found = subjects(FAMILIES[family])
+    if not found:
+        pytest.skip(f"the folder has no bootloader of a {FAMILIES[family]}")
+    report = run(found[-1], TRANSFERS)
+    with capsys.disabled():
+        print(f"\n{family}: {report.transfers} transfers in {report.sequences} conversations compared")
+    assert not report.differences, "\n\n".join(str(difference) for difference in report.differences)
