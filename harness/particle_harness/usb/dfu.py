@@ -437,7 +437,9 @@ class Gen2Dfu(DfuDevice, Stm32UsbDevice):
             raise StallError
         if setup.w_length:
             r.block, r.data = setup.w_value, data
-            self._buffer[: len(data)] = data
+            # The driver reads whole words out of the FIFO.
+            words = data + bytes(-len(data) % 4)
+            self._buffer[: len(words)] = words
         self._enter(State.DNLOAD_SYNC if setup.w_length else State.MANIFEST_SYNC)
 
     def _forget(self) -> None:
