@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -87,27 +88,12 @@ def _parts(found: Yields, by: str) -> list[tuple[str, Yield]]:
             (f"{place.station_id}/{place.slot}" if several else place.slot, counts)
             for place, counts in found.by_place.items()
         ]
-    return [
-        (name or "unknown", counts)
-        for name, counts in (found.by_platform if by == "platform" else found.by_recipe).items()
-    ]
+    named = found.by_platform if by == "platform" else found.by_recipe
+    return [(name or "unknown", counts) for name, counts in named.items()]
 
 
 def _yield_data(counts: Yield) -> dict[str, Any]:
-    names = (
-        "goes",
-        "passed",
-        "failed",
-        "refused",
-        "interrupted",
-        "repeated",
-        "first",
-        "first_passed",
-        "last",
-        "last_passed",
-    )
-    shares = {"first_pass_yield": counts.first_pass_yield, "final_yield": counts.final_yield}
-    return {name: getattr(counts, name) for name in names} | shares
+    return asdict(counts) | {"first_pass_yield": counts.first_pass_yield, "final_yield": counts.final_yield}
 
 
 def _yield_cells(counts: Yield) -> tuple[object, ...]:

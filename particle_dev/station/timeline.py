@@ -108,9 +108,18 @@ class Timeline:
     kinds: tuple[tuple[str, str], ...]
 
 
-def layout(record: RunRecord, step_name: Callable[[str], str] = name_text) -> Timeline:
-    """Lay out every step of every attempt of a run. ``step_name`` says what steps are called in labels."""
-    axis = _Axis(record, step_name)
+@dataclass(frozen=True, slots=True)
+class LabelWords:
+    """How labels say the name of a step, a slot and a duration."""
+
+    step: Callable[[str], str] = name_text
+    slot: Callable[[str], str] = "Slot {}".format
+    duration: Callable[[float], str] = duration_text
+
+
+def layout(record: RunRecord, words: LabelWords = LabelWords()) -> Timeline:
+    """Lay out every step of every attempt of a run."""
+    axis = _Axis(record, words)
     rows = []
     y = _TOP
     for slot in dict.fromkeys((*record.slots, *(unit.slot for unit in record.units))):
@@ -118,7 +127,7 @@ def layout(record: RunRecord, step_name: Callable[[str], str] = name_text) -> Ti
         bars = _place_labels([bar for unit in units for bar in axis.bars(unit)])
         height = _BAR_HEIGHT + _LANE_HEIGHT * max((bar.lane for bar in bars), default=0)
         names = ", ".join(unit.platform or "unknown" for unit in units) or "empty"
-        rows.append(Row(y, height, _short(f"Slot {slot}", 14), _short(names, 17), bars))
+        rows.append(Row(y, height, _short(words.slot(slot), 14), _short(names, 17), bars))
         y += height + _ROW_GAP
     used = {bar.kind for row in rows for bar in row.bars}
     return Timeline(
@@ -143,8 +152,8 @@ def _short(text: str, length: int) -> str:
 class _Axis:
     """Seconds of work since the run began, and where they are drawn."""
 
-    def __init__(self, record: RunRecord, step_name: Callable[[str], str]) -> None:
-        self._step_name = step_name
+    def __init__(self, record: RunRecord, words: LabelWords) -> None:
+        self._words = words
         self._starts: dict[int, datetime] = {}
         self._ends: dict[int, datetime] = {}
         self._offsets_s: dict[int, float] = {}
@@ -188,8 +197,8 @@ class _Axis:
         x = self._x(self._offsets_s[attempt.run_attempt] + since_s)
         width = max(2.0, self._x(duration_s) - _LEFT)
         kind = _KINDS.get(step.name, "other") if step.status is StepStatus.PASSED else str(step.status)
-        length = "interrupted" if step.duration_s is None else duration_text(step.duration_s)
-        label = f"{self._step_name(step.name)} {length}"
+        length = "interrupted" if step.duration_s is None else self._words.duration(step.duration_s)
+        label = f"{self._words.step(step.name)} {length}"
         return Bar(x, width, kind, label, f"{label}, {step.status}", 0)
 
 

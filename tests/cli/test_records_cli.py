@@ -90,11 +90,10 @@ def test_units_and_failures_are_counted(line):
     assert (counted["whole"]["goes"], counted["whole"]["passed"], counted["whole"]["last_passed"]) == (4, 3, 2)
     assert counted["whole"]["first_pass_yield"] == 0.5
     assert [part["platform"] for part in counted["by"]] == ["boron"]
-    assert "75" not in run("yield", "--by", "slot").stdout
+    assert [part["slot"] for part in answer("yield", "--by", "slot")["by"]] == ["1", "2"]
     assert "50.0%" in run("yield").stdout
     assert run("yield", "--platform", "photon").stdout == ""
     assert answer("yield", "--until", "2001-01-01")["whole"]["goes"] == 0
-    assert "no such option" not in run("yield", "--since", "yesterday", status=ExitCode.USAGE).output.lower()
     found = answer("pareto", "--by", "step")
     assert (found["failed"], [f["name"] for f in found["failures"]]) == (1, ["flash"])
     assert "100.0%" in run("pareto").stdout

@@ -4,11 +4,14 @@ they were recorded."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 
 from starlette.requests import Request
 
 from particle_dev.station.instructions import N_
+from particle_dev.station.timeline import LabelWords
+from particle_dev.station.web.formats import duration_text
 from particle_dev.station.web.language import language_of
 from particle_dev.station.web.slot_view import STEP_WORDS
 from particle_dev.station.web.texts import translations
@@ -77,6 +80,13 @@ def step_namer(request: Request) -> Callable[[str], str]:
     """What steps are called in the visitor's language."""
     gettext = translations(language_of(request)).gettext
     return lambda name: gettext(STEP_WORDS[name]) if name in STEP_WORDS else name_text(name)
+
+
+def label_words(request: Request) -> LabelWords:
+    """How a time-line is labelled in the visitor's language."""
+    language = language_of(request)
+    slot = translations(language).gettext("Slot")
+    return LabelWords(step_namer(request), f"{slot} {{}}".format, partial(duration_text, language=language))
 
 
 def word_finder(request: Request) -> Callable[[object], str]:

@@ -23,7 +23,7 @@ from particle_dev.station.timeline import layout
 from particle_dev.station.unit_comparison import compare
 from particle_dev.station.web.plots import limit_plot
 from particle_dev.station.web.record_access import has_records, history_of, named, opened, plain, proof_of
-from particle_dev.station.web.record_words import SYMBOLS, step_namer, word_finder
+from particle_dev.station.web.record_words import SYMBOLS, label_words, step_namer, word_finder
 from particle_dev.station.web.rendering import render
 from particle_dev.station.wording import evidence_text, name_text, platform_text, version_text
 
@@ -164,7 +164,7 @@ def one_go(request: Request) -> Response:
         "go.html",
         go=go,
         proof=proof,
-        timeline=layout(go.run, step_namer(request)),
+        timeline=layout(go.run, label_words(request)),
         measured=[m for m in unit_measurements(go.unit, go.run.recipe.get("limits") or {}) if m.name != "duration"],
         later=history[place - 1] if place else None,
         earlier=history[place + 1] if place is not None and place + 1 < len(history) else None,
@@ -194,7 +194,7 @@ def run(request: Request) -> Response:
         run=record,
         files=[file for file in files if not file.unit],
         proof=proof,
-        timeline=layout(drawn, step_namer(request)),
+        timeline=layout(drawn, label_words(request)),
         is_cut=len(drawn.units) < len(record.units),
         can_print=can_print(),
     )

@@ -137,6 +137,8 @@ def test_pages_hold_what_their_policy_allows(records_page, path):
     assert re.findall(r'(?:src|href)="(?:https?:)?//', text) == [], "nothing comes from elsewhere"
     ids = re.findall(r'\sid="([^"]+)"', text)
     assert len(ids) == len(set(ids))
+    regions = re.findall(r'role="region" aria-label="([^"]+)"', text)
+    assert len(regions) == len(set(regions)), "each is found by its name"
     for table in re.findall(r"<table.*?</table>", text, re.DOTALL):
         widths = {
             sum(int((re.search(r'colspan="(\d+)"', cell) or [0, 1])[1]) for cell in re.findall(r"<t[hd][^>]*>", row))
