@@ -197,6 +197,20 @@ def test_no_login_is_kept_beyond_the_most(clock):
     assert sessions.get(keys[1]) is not None
 
 
+def test_no_page_holds_a_secret(guarded, users, live, lines):
+    live.close()
+    guarded.context.desk.lines = lines
+    browser = guarded.browser()
+    browser.log_in(guarded.tokens[Role.ADMIN])
+    browser.act("/lines", line="P046AC MOBILESECRET12345")
+    secrets = ["MOBILESECRET12345", *browser.cookies.values()]
+    for token, user in zip(guarded.tokens.values(), users.users().values(), strict=True):
+        secrets += [token, token.partition(".")[2], user.hash, user.salt]
+    pages = [browser.get(address(path)).text for method, path in ROUTES if method == "GET"]
+    pages += [browser.log_in("operator.WRONGWRONG").text, guarded.context.admission.audit.path.read_text()]
+    assert not [secret for secret in [*secrets, "WRONGWRONG"] for text in pages if secret in text]
+
+
 # ---- roles -------------------------------------------------------------------------------------------------------
 
 
