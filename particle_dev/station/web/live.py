@@ -14,6 +14,7 @@ from particle_dev.station.events import EventType, StationEvent
 from particle_dev.station.slot_states import RunStates, SlotState
 
 ResultT = TypeVar("ResultT")
+KEEP_UP_S = 1.0
 
 
 class LiveRun:
@@ -60,6 +61,12 @@ class LiveRun:
             self._understand()
             slots = [s for s in self._states.slots.values() if self._slot_versions.get(s.name, 1) > since]
             return self._version, [read(slot) for slot in slots]
+
+    def keep_up(self) -> None:
+        """Until it is closed, understand what has come in whether anybody looks or not: a shift has more events than
+        should wait. For a thread of its own."""
+        while not self._closed.wait(KEEP_UP_S):
+            self.version()
 
     def cut_short(self) -> None:
         """The events are over, and not because the run has ended: what was being done was cut short."""

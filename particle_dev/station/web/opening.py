@@ -91,7 +91,8 @@ class StationPage:
 
     def __enter__(self) -> Self:
         self._server.__enter__()
-        threading.Thread(target=warm_up, name="page texts", daemon=True).start()
+        for work in (warm_up, self._live.keep_up):
+            threading.Thread(target=work, name=f"page {work.__name__}", daemon=True).start()
         return self
 
     def __exit__(

@@ -1,5 +1,7 @@
 """Events go in and cost the engine nothing; states come out, for many browsers, at their own pace."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -80,6 +82,18 @@ def test_work_that_was_cut_short_is_told_as_such(live):
     version, _ = modes(live)
     live.cut_short()
     assert modes(live, version)[1][0] == ("1", SlotMode.INTERRUPTED)
+
+
+def test_events_do_not_pile_up_while_nobody_looks(live, monkeypatch):
+    monkeypatch.setattr("particle_dev.station.web.live.KEEP_UP_S", 0.001)
+    Run(live).begin("1")
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(live.keep_up)
+        while live._inbox:
+            threading.Event().wait(0.001)
+        live.close()
+        ended.result()
+    assert modes(live)[1][0] == ("1", SlotMode.WORKING)
 
 
 def test_a_run_that_is_closed_is_followed_no_more(live):
