@@ -206,3 +206,8 @@ def test_the_stream_of_who_is_shut_out_ends(opened, get, quick, users):
     assert next(told)["run"]["slots"] == ["1"]
     users.remove("anna")
     assert list(told) == []
+
+
+def test_the_second_part_of_an_answer_waits_for_no_acknowledgement(opened):
+    listener = opened()._server._socket
+    assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
