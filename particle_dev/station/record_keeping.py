@@ -19,6 +19,7 @@ import filelock
 
 from particle_dev.errors import JournalError, RecordsAwayError
 from particle_dev.station.attaching import ATTACHMENTS_NAME
+from particle_dev.station.events import StationEvent
 from particle_dev.station.fold import fold
 from particle_dev.station.journal import JOURNAL_NAME, LOCK_NAME, read_journal
 from particle_dev.station.record_rows import OF_THE_RUN, Attachment
@@ -47,7 +48,7 @@ def read_run_folder(folder: Path) -> RunFolder:
     JournalError: the journal cannot be read, is damaged or holds no run; a file cannot be read or is too large.
     """
     events, torn = read_journal(folder / JOURNAL_NAME)
-    content = b"".join(event.to_json().encode("ascii") + b"\n" for event in events)
+    content = _content(events)
     record = fold(events)
     try:
         files = [Attachment(OF_THE_RUN, JOURNAL_NAME, _JOURNAL_TYPE, content + torn)]
@@ -62,6 +63,10 @@ def read_run_folder(folder: Path) -> RunFolder:
             f"cannot read {error.filename}: {error.strerror}", path=str(folder), hint="check the folder and its files"
         ) from error
     return RunFolder(record, tuple(files), len(events), hashlib.sha256(content).hexdigest())
+
+
+def _content(events: Iterable[StationEvent]) -> bytes:
+    return b"".join(event.to_json().encode("ascii") + b"\n" for event in events)
 
 
 def _attached(folder: Path, unit: str) -> Iterator[Attachment]:
@@ -194,5 +199,8 @@ def _sync_one(database: RecordDatabase, folder: Path, key: StationKey) -> Synced
 
 def journal_hashes(parents: Iterable[Path]) -> dict[str, str]:
     """SHA-256 of the journals below these folders, by run id, to hold records against. JournalError as the parts."""
-    runs = [read_run_folder(folder) for folder in run_folders(parents)]
-    return {run.record.run_id: run.journal_sha256 for run in runs}
+    found = {}
+    for folder in run_folders(parents):
+        events, _ = read_journal(folder / JOURNAL_NAME)
+        found[fold(events).run_id] = hashlib.sha256(_content(events)).hexdigest()
+    return found

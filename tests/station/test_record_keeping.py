@@ -53,6 +53,17 @@ def make_folder(tmp_path, run_script):
     return make
 
 
+def test_journals_are_held_against_records_without_reading_what_is_attached(make_folder, monkeypatch):
+    folders = [make_folder(name) for name in "ab"]
+    whole = {read_run_folder(f).record.run_id: read_run_folder(f).journal_sha256 for f in folders}
+
+    def never(*_):
+        raise AssertionError("a shift's logs are many")
+
+    monkeypatch.setattr("particle_dev.station.record_keeping._attached", never)
+    assert journal_hashes([folders[0].parent]) == whole
+
+
 def test_a_run_is_recorded_once_with_its_journal(database, key, make_folder):
     folder = make_folder("a")
     RecordKeeper(key).begin(folder)
