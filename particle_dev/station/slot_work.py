@@ -24,18 +24,23 @@ PAUSE_STEP_S = 0.25
 
 
 class PriorUnits(Mapping[str, UnitRecord]):
-    """What a run recorded of its units by these events, folded when somebody asks for one of them."""
+    """What a run recorded of its units by these events, folded once when somebody asks for one of them: a shift has
+    many events, and most units are new."""
 
     def __init__(self, events: Sequence[StationEvent]) -> None:
         self._events = events
+        self._ids = dict.fromkeys(event.unit for event in events if event.unit)
+        self._units: dict[str | None, UnitRecord] | None = None
 
     def __getitem__(self, device_id: str) -> UnitRecord:
-        if not any(event.unit == device_id for event in self._events):
+        if device_id not in self._ids:
             raise KeyError(device_id)
-        return next(unit for unit in fold(self._events).units if unit.device_id == device_id)
+        if self._units is None:
+            self._units = {unit.device_id: unit for unit in fold(self._events).units}
+        return self._units[device_id]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys(event.unit for event in self._events if event.unit))
+        return iter(self._ids)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -11,9 +11,11 @@ from particle_harness.bench import open_bench as open_virtual
 
 from particle_dev.device.discovery import list_devices
 from particle_dev.errors import BenchError, ConfigError
+from particle_dev.station import slot_work
 from particle_dev.station.bench import open_bench
 from particle_dev.station.bench_file import load_bench_file
 from particle_dev.station.events import EventType
+from particle_dev.station.fold import fold
 from particle_dev.station.lease import Leases, serial_lease
 from particle_dev.station.policy import RetryPolicy, SlotRules
 from particle_dev.station.slot_health import (
@@ -445,3 +447,16 @@ def test_a_clock_that_was_set_back_gives_no_nonsense(run_script):
     later = dataclasses.replace(later, data=later.data | {"done_bytes": 2000})
     slot = RunStates([*events, later]).slots["1"]
     assert (slot.bytes_per_s, slot.left_s) == (None, None)
+
+
+def test_what_a_run_knows_of_its_units_is_folded_once_and_only_for_who_asks(run_script, monkeypatch):
+    script = run_script(("1",))
+    for number in range(3):
+        script.good_unit("1", f"e00fce68{number:016x}")
+    folds = []
+    monkeypatch.setattr(slot_work, "fold", lambda events: (folds.append(1), fold(events))[1])
+    prior = slot_work.PriorUnits(script.build())
+    assert prior.get("e00fce68" + "9" * 16) is None
+    assert folds == []
+    assert [prior[device_id].device_id for device_id in prior] == [f"e00fce68{n:016x}" for n in range(3)]
+    assert (len(prior), len(folds)) == (3, 1)
