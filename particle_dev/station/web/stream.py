@@ -72,12 +72,16 @@ async def _stream(context: PageContext, language: str, may_look: Callable[[], bo
     follower, ticks = Follower(context, language), 0
     # How soon a browser asks again when the station is gone, in milliseconds.
     yield "retry: 1000\n\n"
-    while not context.live.closed:
+    while True:
+        # Looked at before, so that the end of the run is still told.
+        is_last = context.live.closed
         frame = follower.frame()
         if frame is not None:
             yield f"data: {json.dumps(frame, ensure_ascii=False)}\n\n"
         elif ticks % KEEP_ALIVE_TICKS == 0:
             yield ": still there\n\n"
+        if is_last:
+            return
         await asyncio.sleep(TICK_S)
         ticks += 1
         if ticks % LOOK_TICKS == 0 and not may_look():

@@ -97,6 +97,16 @@ def test_three_browsers_follow_a_run_and_the_end_of_the_page_ends_their_streams(
     closing.join()
 
 
+def test_the_end_of_a_run_is_told_though_the_page_ends_with_it(opened, get):
+    page = opened()
+    page.handle(start(["1"]))
+    told = frames(get(page, "/events"))
+    next(told)
+    page.handle(new_event(EventType.RUN_FINISHED, run_id="r", at=START, data={"verdict": "pass", "report": None}))
+    page.__exit__(None, None, None)
+    assert [frame["run"]["verdict"] for frame in told] == ["pass"]
+
+
 def test_a_browser_that_reads_nothing_holds_nobody_up(opened, get, quick):
     page = opened()
     page.handle(start(["1"]))

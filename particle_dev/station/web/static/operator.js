@@ -228,7 +228,8 @@
       document.body.dataset.frames = String(++frames);
     };
     source.onerror = () => {
-      lost(true);
+      // After its end a run has nothing more to say.
+      lost(!(run && run.verdict));
       // A browser gives up for good when the answer is no stream: then the login may have ended.
       if (source.readyState === EventSource.CLOSED) setTimeout(askAgain, 1000);
     };
