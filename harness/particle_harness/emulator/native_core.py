@@ -121,9 +121,8 @@ class NativeCore:
 
     def add_door(self, address: int, size_bytes: int, door: Door) -> None:
         """Map registers."""
-        place = ffi.new(
-            "struct core_door *", {"core": self.shared, "address": address, "peripheral": self._handle(door)}
-        )
+        handles = {"read": self._handle(door.read), "write": self._handle(door.write)}
+        place = ffi.new("struct core_door *", {"core": self.shared, "address": address, **handles})
         self._kept.append(place)
         read, write = ffi.addressof(lib, "core_read"), ffi.addressof(lib, "core_write")
         _check(
@@ -192,19 +191,20 @@ def _check(status: int) -> None:
 
 def _keep(_kind: type[BaseException], error: BaseException, traceback: TracebackType) -> None:
     """No exception can pass through C: whoever runs the core raises it afterwards."""
-    ffi.from_handle(traceback.tb_frame.f_locals["handle"]).raised(error)
+    thing = ffi.from_handle(traceback.tb_frame.f_locals["handle"])
+    getattr(thing, "__self__", thing).raised(error)
 
 
 @ffi.def_extern(onerror=_keep)  # type: ignore[untyped-decorator]
 def core_read_peripheral(cycles_left: int, offset: int, size_bytes: int, handle: Any) -> int:
     """Python's part of a read."""
-    return int(ffi.from_handle(handle).read(cycles_left, offset, size_bytes))
+    return ffi.from_handle(handle)(cycles_left, offset, size_bytes)  # type: ignore[no-any-return]
 
 
 @ffi.def_extern(onerror=_keep)  # type: ignore[untyped-decorator]
 def core_write_peripheral(cycles_left: int, offset: int, size_bytes: int, value: int, handle: Any) -> None:
     """Python's part of a write."""
-    ffi.from_handle(handle).write(cycles_left, offset, size_bytes, value)
+    ffi.from_handle(handle)(cycles_left, offset, size_bytes, value)
 
 
 @ffi.def_extern(onerror=_keep)  # type: ignore[untyped-decorator]

@@ -19,11 +19,12 @@ class PeripheralDoor:
     """One peripheral as one core reaches it. ``address`` is where its registers are mapped, ``shift`` their distance
     from the peripheral's start."""
 
-    __slots__ = ("_address", "_processor", "_read", "_shift", "_timeline", "_write")
+    __slots__ = ("_address", "_processor", "_raw_stores", "_read", "_shift", "_timeline", "_write")
 
     def __init__(self, processor: Processor, peripheral: Peripheral, address: int, shift: int) -> None:
         self._processor = processor
         self._timeline = processor.timeline
+        self._raw_stores = processor.raw_stores
         self._read = peripheral.read
         self._write = peripheral.write
         self._address = address
@@ -33,7 +34,8 @@ class PeripheralDoor:
         """As the core asks."""
         processor, timeline = self._processor, self._timeline
         timeline.cycles = processor.end - cycles_left
-        processor.settle()
+        if self._raw_stores:
+            processor.settle()
         try:
             value = self._read(offset + self._shift, size_bytes) & _MASKS[size_bytes]
         except BusFaultError as refused:
@@ -48,7 +50,8 @@ class PeripheralDoor:
         """As the core asks."""
         processor, timeline = self._processor, self._timeline
         timeline.cycles = processor.end - cycles_left
-        processor.settle()
+        if self._raw_stores:
+            processor.settle()
         value &= _MASKS[size_bytes]
         if processor.trace is not None:
             program_counter = processor.native.shared.address

@@ -56,7 +56,7 @@ class Processor(Engine):
     """
 
     unsaved: ClassVar[frozenset[str]] = frozenset(
-        {"_uc", "_shared", "trace", "_running", "_raised", "_raw_stores", "faults"}
+        {"_uc", "_shared", "trace", "_running", "_raised", "raw_stores", "faults"}
     )
     """No part of a snapshot."""
 
@@ -251,7 +251,7 @@ class Processor(Engine):
         finally:
             self._running = False
             timeline.cycles = self.end - shared.cycles_left
-            if self._raw_stores:
+            if self.raw_stores:
                 self._settle_stores()
         if self._raised is not None:
             raised, self._raised = self._raised, None
@@ -377,8 +377,7 @@ class Processor(Engine):
 
     def settle(self) -> None:
         """Put right what Unicorn stored past the rules of a memory."""
-        if self._raw_stores:
-            self._settle_stores()
+        self._settle_stores()
 
     def store_guarded(self, address: int, data: bytes) -> bool:
         """A store into a memory with rules of its own."""

@@ -111,6 +111,8 @@ class RegisterBlock:
         reader = self._readers.get(word)
         if reader is not None:
             value = reader()
+            if size_bytes == 4:
+                return value
         elif self._access.get(word) == "w":
             value = 0
         else:

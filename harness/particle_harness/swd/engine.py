@@ -39,7 +39,8 @@ class Engine:
         self._bus = bus
         self._uc: Any = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
         self._uc.ctl_set_cpu_model(_MODELS[cortex])
-        self._raw_stores: list[tuple[Memory, int, bytes]] = []
+        self.raw_stores: list[tuple[Memory, int, bytes]] = []
+        """Stores that Unicorn does, or has done, past the rules of a memory: what must be there in the end."""
         self._hook_guarded_stores()
 
     def _hook_guarded_stores(self) -> None:
@@ -137,12 +138,12 @@ class Engine:
         memory, offset = found
         memory.write(offset, data)
         stored = bytes(memory.view[offset : offset + len(data)])
-        self._raw_stores.append((memory, offset, stored))
+        self.raw_stores.append((memory, offset, stored))
         return stored
 
     def _settle_stores(self) -> None:
-        while self._raw_stores:
-            memory, offset, data = self._raw_stores.pop()
+        while self.raw_stores:
+            memory, offset, data = self.raw_stores.pop()
             memory.view[offset : offset + len(data)] = data
 
     def _reader(self, peripheral: Peripheral, shift: int) -> Callable[[Any, int, int, Any], int]:

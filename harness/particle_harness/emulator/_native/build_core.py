@@ -10,9 +10,9 @@ _header = (_FOLDER / "core.h").read_text(encoding="utf-8")
 # Called by the library and by core.c; :mod:`particle_harness.emulator.native_core` defines them.
 _CALLBACKS = """
 extern "Python+C" {
-    uint32_t core_read_peripheral(int64_t cycles_left, uint32_t offset, uint32_t size_bytes, void *peripheral);
+    uint32_t core_read_peripheral(int64_t cycles_left, uint32_t offset, uint32_t size_bytes, void *read);
     void core_write_peripheral(
-        int64_t cycles_left, uint32_t offset, uint32_t size_bytes, uint32_t value, void *peripheral
+        int64_t cycles_left, uint32_t offset, uint32_t size_bytes, uint32_t value, void *write
     );
 }
 extern "Python" {

@@ -204,7 +204,7 @@ uint64_t core_read(void *engine, uint64_t offset, unsigned size_bytes, void *use
     const struct core_door *door = user;
     (void)engine;
     door->core->cycles_left -= door->core->access_cycles;
-    uint32_t value = core_read_peripheral(door->core->cycles_left, (uint32_t)offset, size_bytes, door->peripheral);
+    uint32_t value = core_read_peripheral(door->core->cycles_left, (uint32_t)offset, size_bytes, door->read);
     note_access(door, offset, value, 0);
     return value;
 }
@@ -215,7 +215,7 @@ void core_write(void *engine, uint64_t offset, unsigned size_bytes, uint64_t val
     (void)engine;
     door->core->cycles_left -= door->core->access_cycles;
     note_access(door, offset, (uint32_t)value, 1);
-    core_write_peripheral(door->core->cycles_left, (uint32_t)offset, size_bytes, (uint32_t)value, door->peripheral);
+    core_write_peripheral(door->core->cycles_left, (uint32_t)offset, size_bytes, (uint32_t)value, door->write);
 }
 
 void core_run(struct core *core)

@@ -65,7 +65,8 @@ struct core;
 struct core_door {
     struct core *core;
     uint32_t address;
-    void *peripheral;
+    void *read;
+    void *write;
 };
 
 /* All of it may be read and written whenever the core stands still or is inside a callback. */
@@ -160,8 +161,8 @@ void core_pop_frame(struct core *core, uint32_t exception_return);
 /* end of cdef */
 
 /* Python's part of an access; cycles_left is what the core has after it. */
-uint32_t core_read_peripheral(int64_t cycles_left, uint32_t offset, uint32_t size_bytes, void *peripheral);
+uint32_t core_read_peripheral(int64_t cycles_left, uint32_t offset, uint32_t size_bytes, void *read);
 void core_write_peripheral(
-    int64_t cycles_left, uint32_t offset, uint32_t size_bytes, uint32_t value, void *peripheral);
+    int64_t cycles_left, uint32_t offset, uint32_t size_bytes, uint32_t value, void *write);
 
 #endif
