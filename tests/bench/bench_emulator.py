@@ -21,7 +21,7 @@ from unicorn import arm_const as arm
 
 GOES = 5
 START, RAM, PORT = 0x100, 0x20000000, 0x40000000
-# Loops of an address in r0: load, add, store, four adds, branch; load and branch; SVC, whose handler returns, and branch.
+# Loops on an address in r0: load, add, store, four adds, branch; load, branch; SVC (its handler returns), branch.
 ARITHMETIC = struct.pack("<8H", 0x6801, 0x3101, 0x6001, 0x3201, 0x3301, 0x3401, 0x3501, 0xE7F7)
 POLLING = struct.pack("<2H", 0x6801, 0xE7FD)
 CALLS = struct.pack("<2H", 0xDF00, 0xE7FD)
