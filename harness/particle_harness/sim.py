@@ -25,6 +25,7 @@ from particle_harness.emulator.bench import open_bench as open_emulated
 from particle_harness.esp32.command import esp32
 from particle_harness.served import ServedBench, ServedBoard
 from particle_harness.sim_record import record_command
+from particle_harness.sim_trace import trace_command
 from particle_harness.usbip import PORT, Server, ask
 from particle_harness.user_information import factory_uicr, intel_hex, mbr_stand_in
 from particle_harness.vhci import attach_all
@@ -265,6 +266,7 @@ def _is_blank(board: ServedBoard) -> bool:
 
 sim.add_command(esp32)
 sim.add_command(record_command)
+sim.add_command(trace_command)
 for _command in CLOUD_COMMANDS:
     sim.add_command(_command)
 

@@ -94,7 +94,7 @@ def test_a_trace_names_registers_counts_repeats_and_filters():
     trace = RegisterTrace(machine.processor, lines.append, without=("PORT.NOW",))
     machine.run()
     trace.close()
-    words = [line.split() for line in lines]
+    words = [str(line).split() for line in lines]
     assert [line[2:] for line in words if line[1] != "more"] == [
         ["R", "PORT.RAISE_LATER[0]", "0x00000000"],
         ["W", "PORT.SAY", "0x00"],

@@ -1,0 +1,46 @@
+"""`particle-dev sim trace`: registers by name, faults in words, a clear sentence without images."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from particle_harness.boards import hardware
+from particle_harness.factory import bootloader_stand_in
+from particle_harness.sim_trace import trace_command
+
+from particle_dev.errors import BenchError
+
+BORON = hardware("boron")
+
+
+@pytest.fixture
+def images(tmp_path):
+    (tmp_path / "bootloader.bin").write_bytes(bootloader_stand_in(BORON, 1005))
+    return str(tmp_path)
+
+
+def run(*arguments):
+    result = CliRunner().invoke(trace_command, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output.splitlines()
+
+
+def test_it_begins_with_the_boot_record_and_tells_what_went_wrong(images):
+    # The stand-in is no program.
+    lines = run("boron", "--images", images)
+    assert lines[0].endswith(" R MBR.START 0x000F4000")
+    assert any(line.startswith("HardFault: ") for line in lines)
+
+
+def test_as_json(images):
+    first, *rest = [json.loads(line) for line in run("boron", "--images", images, "--only", "MBR.*", "--json")]
+    assert (first["register"], first["value"], first["is_write"]) == ("MBR.START", 0xF4000, False)
+    assert all("fault" in line or line.get("register", "MBR.").startswith("MBR.") for line in rest)
+    assert run("boron", "--images", images, "--only", "NVMC.*", "--seconds", "0") == []
+
+
+def test_without_images_and_for_an_unknown_board_it_says_so(tmp_path, images):
+    with pytest.raises(BenchError, match="image"):
+        CliRunner().invoke(trace_command, ["photon", "--images", images], catch_exceptions=False)
+    with pytest.raises(BenchError, match="bore"):
+        CliRunner().invoke(trace_command, ["bore", "--images", images], catch_exceptions=False)
