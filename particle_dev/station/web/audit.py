@@ -31,6 +31,7 @@ _MOST_TARGET = 200
 class Act:
     """An act that goes on: what stands of it in the log when it ends. ``target``: a slot, a Device ID or a path."""
 
+    visitor: Visitor
     what: str
     target: str = ""
     result: str = "failed"
@@ -49,12 +50,12 @@ class AuditLog:
     @contextmanager
     def act(self, visitor: Visitor, address: str, what: str, target: str = "") -> Iterator[Act]:
         """Around an act: the file is open before, so that nothing is done that cannot be written down."""
-        act = Act(what, target)
+        act = Act(visitor, what, target)
         with self._opened() as descriptor:
             try:
                 yield act
             finally:
-                self._append(descriptor, visitor, address, act)
+                self._append(descriptor, address, act)
 
     @contextmanager
     def _opened(self) -> Iterator[int]:
@@ -73,7 +74,7 @@ class AuditLog:
                 hint="make room, or let the station write in the folder of --site; then do it again",
             ) from error
 
-    def _append(self, descriptor: int, visitor: Visitor, address: str, act: Act) -> None:
+    def _append(self, descriptor: int, address: str, act: Act) -> None:
         end = os.lseek(descriptor, 0, os.SEEK_END)
         tail = os.pread(descriptor, _MOST_LINE_BYTES, max(0, end - _MOST_LINE_BYTES))
         torn = b"" if not tail or tail.endswith(b"\n") else b"\n"
@@ -81,8 +82,8 @@ class AuditLog:
         last = lines[-2] if not torn and len(lines) > 1 else lines[-1]
         entry: JsonObject = {
             "at": timestamp(datetime.now(UTC)),
-            "who": visitor.name or None,
-            "role": visitor.role.word,
+            "who": act.visitor.name or None,
+            "role": act.visitor.role.word,
             "from": address,
             "what": act.what,
             "target": act.target[:_MOST_TARGET] or None,

@@ -33,7 +33,7 @@ def log_in(request: Request) -> Response:
         with admission.audit.act(visitor_of(request), address, "login") as act:
             key = admission.log_in(fields_of(request).get("token", ""), address, request.scope["cookie_key"])
             if key is not None:
-                act.result = f"welcome {admission.visitor(key).name}"
+                act.visitor, act.result = admission.visitor(key), "welcome"
     except JournalError as error:
         return render(request, "error.html", status_code=503, problem=error.message, detail=error.hint)
     if key is None:

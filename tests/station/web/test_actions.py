@@ -121,7 +121,7 @@ def test_the_log_tells_who_did_what_and_from_where(guarded, audit, lines):
     acts, wrong = check_audit(audit.path)
     assert wrong == ()
     assert [(a["who"], a["role"], a["what"], a["result"]) for a in acts] == [
-        (None, "nobody", "login", "welcome engineer"),
+        ("engineer", "engineer", "login", "welcome"),
         ("engineer", "engineer", "unlock", "unlocked"),
     ]
     assert acts[1]["from"] == "testclient"
