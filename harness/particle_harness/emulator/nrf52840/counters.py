@@ -15,6 +15,7 @@ _TICK, _OVERFLOW = 0x100, 0x104
 _MODE, _BITMODE, _PRESCALER = 0x504, 0x508, 0x510
 _RTC_PRESCALER, _EVTEN = 0x508, 0x340
 _RTC_MASK = 0xFFFFFF
+_RTC_EVENTS = (_TICK, _OVERFLOW, *range(_COMPARE, _COMPARE + 16, 4))
 _CYCLES_PER_8_SLOW = 15_625
 """Core cycles in 8 periods of 32768 Hz."""
 
@@ -235,8 +236,15 @@ class Rtc(NrfPeripheral):
         self._arm()
 
     def _arm(self) -> None:
-        for offset in (_TICK, _OVERFLOW, *range(_COMPARE, _COMPARE + 16, 4)):
+        for offset in _RTC_EVENTS:
             self._arm_event(offset)
+
+    def _arm_wanted(self) -> None:
+        """Alarms for events that somebody has just begun to want. One that nobody wants any more stays, and is
+        forgotten when it comes: drivers switch interrupts off and on around every look at the counter."""
+        for offset in _RTC_EVENTS:
+            if offset not in self.alarms and self._wanted(offset):
+                self._arm_event(offset)
 
     def _arm_event(self, offset: int) -> None:
         alarm = self.alarms.pop(offset, None)
@@ -253,8 +261,11 @@ class Rtc(NrfPeripheral):
         self.alarms[offset] = self.timeline.after(due - self.timeline.cycles, partial(self._reach, offset))
 
     def _reach(self, offset: int) -> None:
+        wanted = self._wanted(offset)
+        del self.alarms[offset]
         self._arm_event(offset)
-        self.raise_event(offset)
+        if wanted:
+            self.raise_event(offset)
 
     # ---- tasks ------------------------------------------------------------------------------------------------------
 
@@ -292,17 +303,12 @@ class Rtc(NrfPeripheral):
     def write_intenset(self, value: int) -> None:
         """INTENSET."""
         super().write_intenset(value)
-        self._arm()
-
-    def write_intenclr(self, value: int) -> None:
-        """INTENCLR."""
-        super().write_intenclr(value)
-        self._arm()
+        self._arm_wanted()
 
     def write_evten(self, value: int) -> None:
         """EVTEN."""
         self.stored[_EVTEN] = value
-        self._arm()
+        self._arm_wanted()
 
     def read_evtenset(self) -> int:
         """EVTENSET reads as EVTEN."""
