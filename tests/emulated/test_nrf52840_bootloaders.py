@@ -16,7 +16,7 @@ from particle_dev.errors import BenchError
 
 pytestmark = pytest.mark.images
 RELEASES = {
-    **{name: ("1.5.0", "2.1.0", "2.2.0") for name in ("boron", "bsom", "b5som", "argon")},
+    **dict.fromkeys(("boron", "bsom", "b5som", "argon"), ("1.5.0", "2.1.0", "2.2.0")),
     "tracker": ("2.1.0", "2.2.0"),
     "xenon": ("1.5.0", "1.5.2"),
 }
@@ -70,7 +70,9 @@ def images_of(name, release, *, whole=False):
 def board_with(name, images):
     addresses = itertools.count(1)
     return make_board(
-        NewBoard(hardware(name), DEVICE_ID, images=lambda: images), port_path="1-1", next_address=lambda: next(addresses)
+        NewBoard(hardware(name), DEVICE_ID, images=lambda: images),
+        port_path="1-1",
+        next_address=lambda: next(addresses),
     )
 
 
