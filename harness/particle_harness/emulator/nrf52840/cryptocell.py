@@ -1,4 +1,5 @@
-"""CRYPTOCELL 310: its random numbers and its AES. Hashes and public keys are not here, and asking for them is noted.
+"""CRYPTOCELL 310: its random numbers, its AES and its arithmetic of large numbers. Hashes are not here, and
+asking for them is noted.
 
 Nordic documents the subsystem's ENABLE register alone; the engine's registers are those that the nRF5340 Product
 Specification v1.3 documents for its sibling, the CryptoCell 312.
@@ -11,10 +12,11 @@ from typing import ClassVar
 
 from particle_harness.emulator.aes import BLOCK_SIZE_BYTES, decrypt, encrypt
 from particle_harness.emulator.interrupt_line import InterruptLine
+from particle_harness.emulator.nrf52840.public_keys import PublicKeyEngine
 from particle_harness.emulator.registers import Register, RegisterBlock, RegisterMap
 from particle_harness.swd.bus import Bus
 
-_SYMMETRIC_DONE, _RNG_DONE, _OUTPUT_DONE, _INPUT_DONE = 1 << 11, 1 << 10, 1 << 7, 1 << 6
+_SYMMETRIC_DONE, _RNG_DONE, _PKA_DONE, _OUTPUT_DONE, _INPUT_DONE = 1 << 11, 1 << 10, 1 << 9, 1 << 7, 1 << 6
 _RND_SOURCE_ENABLE, _HOST_IMR = 0x12C, 0xA04
 _KEY, _IV, _CTR, _AES_CONTROL, _CRYPTO_CTL = 0x400, 0x440, 0x460, 0x4C0, 0x900
 _SOURCE, _DESTINATION = 0xC28, 0xD28
@@ -32,7 +34,7 @@ class CryptoCellSwitch(RegisterBlock):
 
 
 class CryptoCellEngine(RegisterBlock):
-    """Entropy is there at once, from a seed; AES is computed when its input is named. ``asked_for``: names of what
+    """Entropy is there at once, from a seed; AES is computed when its input is named, operations on numbers when they are. ``asked_for``: names of what
     firmware wanted and did not get; it then waits for ever."""
 
     registers: ClassVar[RegisterMap] = RegisterMap(
@@ -102,6 +104,7 @@ class CryptoCellEngine(RegisterBlock):
         self.generator = random.Random(seed)
         self.pending = 0
         self.output: tuple[int, int] | None = None
+        self.public_keys = PublicKeyEngine()
         self.asked_for: list[str] = []
         super().__init__("CC310")
 
@@ -110,6 +113,7 @@ class CryptoCellEngine(RegisterBlock):
         super().reset()
         self.pending = 0
         self.output = None
+        self.public_keys.reset()
         self._pull()
 
     def _pull(self) -> None:
@@ -231,9 +235,50 @@ class CryptoCellEngine(RegisterBlock):
         return 1
 
     def write_opcode(self, value: int) -> None:
-        """No arithmetic is done here."""
+        """Does an operation at once."""
         self.stored[0x080] = value
-        self._refuse(f"public key engine, operation {value >> 27:#x}")
+        if not self.public_keys.execute(value):
+            self._refuse(f"public key engine, operation {value >> 27:#x}")
+        self._finish(_PKA_DONE)
+
+    def read_pka_status(self) -> int:
+        """Of the last operation."""
+        return self.public_keys.status
+
+    def write_memory_map(self, index: int, value: int) -> None:
+        """Where a register of the engine begins, in words."""
+        self.stored[4 * index] = value
+        self.public_keys.places[index] = value
+
+    def write_pka_l(self, index: int, value: int) -> None:
+        """A length in bits."""
+        self.stored[0x090 + 4 * index] = value
+        self.public_keys.lengths[index] = value
+
+    def write_n_np_t0_t1_addr(self, value: int) -> None:
+        """Which registers are the modulus and its helpers."""
+        self.stored[0x084] = value
+        self.public_keys.special = value
+
+    def write_pka_sw_reset(self, _value: int) -> None:
+        """The engine starts anew."""
+        self.public_keys.reset()
+
+    def write_pka_sram_addr(self, value: int) -> None:
+        """Where the next word is written."""
+        self.public_keys.write_at = value
+
+    def write_pka_sram_wdata(self, value: int) -> None:
+        """A word of a number."""
+        self.public_keys.store(value)
+
+    def write_pka_sram_raddr(self, value: int) -> None:
+        """Where the next word is read."""
+        self.public_keys.read_at = value
+
+    def read_pka_sram_rdata(self) -> int:
+        """A word of a number."""
+        return self.public_keys.load()
 
 
 def _xor(first: bytes, second: bytes) -> bytes:
