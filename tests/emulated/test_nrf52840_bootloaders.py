@@ -14,7 +14,7 @@ from particle_harness.usb.transfer import Setup, StallError
 
 from particle_dev.errors import BenchError
 
-pytestmark = pytest.mark.images
+pytestmark = [pytest.mark.images, pytest.mark.timeout(600)]
 RELEASES = {
     **dict.fromkeys(("boron", "bsom", "b5som", "argon"), ("1.5.0", "2.1.0", "2.2.0")),
     "tracker": ("2.1.0", "2.2.0"),

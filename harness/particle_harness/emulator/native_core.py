@@ -90,6 +90,7 @@ class NativeCore:
         core.reg_write = ffi.cast("int (*)(void *, int, const void *)", _address(uclib.uc_reg_write))
         core.register_ids = _REGISTER_IDS
         core.access_cycles = access_cycles
+        core.instruction_cycles = 1
         core.align_to_8 = core.automatic_state = True
         self._hook(unicorn.UC_HOOK_CODE, "core_before_instruction", core)
         self._hook(unicorn.UC_HOOK_INTR, "core_on_interrupt", core)

@@ -1,7 +1,8 @@
 """A Cortex-M core that runs firmware: Unicorn executes, the exception model decides what, virtual time says when.
 
-Each instruction takes one cycle and each access to a register of a peripheral :data:`ACCESS_CYCLES` more. Exact timing
-is not the aim; that the same firmware and the same inputs give the same cycles is.
+Each instruction takes one cycle unless somebody says otherwise, and each access to a register of a peripheral
+:data:`ACCESS_CYCLES` more. Exact timing is not the aim; that the same firmware and the same inputs give the same cycles
+is.
 
 What is not modelled: regions of the MPU, the local exclusive monitor at exception entry (STREX after an interrupt
 succeeds if the word is unchanged), UNALIGN_TRP and DIV_0_TRP, LDM and LDRD at unaligned addresses (they succeed).
@@ -182,6 +183,16 @@ class Processor(Engine):
     def running(self) -> bool:
         """Whether it is executing: who asks is called back from there."""
         return self._running
+
+    @property
+    def instruction_cycles(self) -> int:
+        """Cycles that each instruction takes. More than one makes the core slower than its peripherals: firmware that
+        waits in a loop costs less of the host's time for each second of its own."""
+        return int(self._shared.instruction_cycles)
+
+    @instruction_cycles.setter
+    def instruction_cycles(self, cycles: int) -> None:
+        self._shared.instruction_cycles = cycles
 
     @property
     def sleeping(self) -> bool:

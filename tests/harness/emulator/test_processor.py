@@ -169,3 +169,30 @@ def test_a_bus_fault_is_escalated_and_tells_where():
         """
     )
     assert said == [0x8200, 0x40000000, 0x30000000, 0x104]
+
+
+@pytest.mark.parametrize("cycles", [1, 4])
+def test_instructions_may_take_more_than_one_cycle(cycles):
+    machine = Machine(
+        assemble(
+            """
+            function _start
+                ldr r5, =100
+            again:
+                subs r5, #1
+                bne again
+                wfi
+                stop
+            """
+        )
+    )
+    machine.processor.instruction_cycles = cycles
+    machine.processor.run(100_000)
+    assert machine.processor.sleeping
+    assert machine.processor.instruction_cycles == cycles
+    machine = Machine(machine.flash)
+    machine.processor.instruction_cycles = cycles
+    machine.processor.run(200 * cycles)
+    assert machine.timeline.cycles in range(200 * cycles, 201 * cycles)
+    assert machine.processor.register(5) == 0
+    assert not machine.processor.sleeping

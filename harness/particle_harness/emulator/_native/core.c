@@ -168,7 +168,9 @@ void core_before_instruction(void *engine, uint64_t address64, uint32_t size_byt
         look(core, address);
         stop = core->attention > 0;
     }
-    if (core->cycles_left-- <= 0 || stop) {
+    int64_t left = core->cycles_left;
+    core->cycles_left = left - core->instruction_cycles;
+    if (left <= 0 || stop) {
         core->emu_stop(engine);
     }
 }
@@ -224,10 +226,10 @@ void core_run(struct core *core)
     core->interrupt = core->unmapped_kind = -1;
     core->error = core->emu_start(core->engine, core_register(core, CORE_PC) | 1, NOWHERE, 0, 0);
     core_sample(core);
-    core->stopped = core->attention != 0 || core->cycles_left < 0;
+    core->stopped = core->attention != 0 || core->cycles_left <= -core->instruction_cycles;
     if (core->stopped && core->pc == core->address) {
         /* The hook stopped before this instruction. */
-        core->cycles_left++;
+        core->cycles_left += core->instruction_cycles;
     }
 }
 

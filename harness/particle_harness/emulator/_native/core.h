@@ -79,10 +79,11 @@ struct core {
     int (*reg_write)(void *engine, int id, const void *value);
     int32_t register_ids[CORE_REGISTERS];
 
-    /* Falls by one with each instruction and by access_cycles with each access to a register of a peripheral; the core
+    /* Falls by instruction_cycles with each instruction and by access_cycles with each access to a register of a peripheral; the core
      * stops when it is used up. */
     int64_t cycles_left;
     int32_t access_cycles;
+    int32_t instruction_cycles;
     /* Not 0: stop before the next instruction. Positive values say why. */
     int32_t attention;
     /* Look at opcodes: CORE_WATCH_... Each costs time. */

@@ -34,8 +34,8 @@ class CryptoCellSwitch(RegisterBlock):
 
 
 class CryptoCellEngine(RegisterBlock):
-    """Entropy is there at once, from a seed; AES is computed when its input is named, operations on numbers when they are. ``asked_for``: names of what
-    firmware wanted and did not get; it then waits for ever."""
+    """Entropy is there at once, from a seed; AES and operations on numbers are done when they are asked for.
+    ``asked_for``: names of what firmware wanted and did not get; it then waits for ever."""
 
     registers: ClassVar[RegisterMap] = RegisterMap(
         "CC_HOST_RGF",

@@ -317,6 +317,95 @@ class TestCryptoCell:
     def test_what_is_not_here_is_noted_and_never_done(self, rig, block, engine):
         engine[0x900] = 7
         engine[0xC28], engine[0xC2C] = RAM, 64
-        engine[0x080] = 0x4 << 27
-        assert engine[0xA00] == 0
-        assert block.asked_for == ["symmetric engine, CRYPTO_CTL.MODE 7", "public key engine, operation 0x4"]
+        engine[0x080] = 0x1A << 27
+        assert not engine[0xA00] & (1 << 6 | 1 << 11)
+        assert block.asked_for == ["symmetric engine, CRYPTO_CTL.MODE 7", "public key engine, operation 0x1a"]
+
+
+class TestPublicKeys:
+    """Each operation as the engine's driver asks for it, against Python's own arithmetic."""
+
+    P256 = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
+    A, B, R, T = 2, 3, 4, 5
+
+    @pytest.fixture
+    def engine(self, rig):
+        engine = rig.add(CryptoCellEngine(rig.line, rig.bus, 7), 0x5002B000)
+        for register in range(8):
+            engine[4 * register] = 16 * register
+        engine[0x090], engine[0x094] = 256, 320
+        return engine
+
+    @staticmethod
+    def put(engine, register, value):
+        engine[0x0D4] = 16 * register
+        for n in range(10):
+            engine[0x0D8] = value >> 32 * n & 0xFFFFFFFF
+
+    @staticmethod
+    def get(engine, register):
+        engine[0x0E4] = 16 * register
+        return sum(engine[0x0DC] << 32 * n for n in range(10))
+
+    def run(self, engine, operation, a, b, *, length=1, immediate=None, discards=False, tag=0):
+        self.put(engine, 0, self.P256)
+        self.put(engine, self.A, a)
+        self.put(engine, self.B, b)
+        second = self.B if immediate is None else 1 << 5 | immediate
+        word = operation << 27 | length << 24 | self.A << 18 | second << 12 | discards << 11 | self.R << 6 | tag
+        engine[0x080] = word
+        assert engine[0x0B4] == 1
+        return self.get(engine, self.R)
+
+    @pytest.mark.parametrize(
+        ("operation", "expected"),
+        [
+            (0x04, lambda a, b, _n: a + b),
+            (0x08, lambda a, b, _n: a & b),
+            (0x09, lambda a, b, _n: a | b),
+            (0x0A, lambda a, b, _n: a ^ b),
+            (0x06, lambda a, b, n: (a + b) % n),
+            (0x07, lambda a, b, n: (a - b) % n),
+            (0x11, lambda a, b, n: a * b % n),
+            (0x12, lambda a, b, n: a * b % n),
+            (0x13, pow),
+            (0x15, lambda _a, b, n: pow(b, -1, n)),
+            (0x14, lambda a, b, _n: a // b),
+            (0x1B, lambda a, _b, n: a % n),
+        ],
+    )
+    def test_arithmetic(self, engine, operation, expected):
+        a, b = 3 * self.P256 // 7 << 9, self.P256 // 11
+        length = 0 if operation in (0x06, 0x07, 0x11, 0x12, 0x13, 0x15, 0x1B) else 1
+        assert self.run(engine, operation, a, b, length=length) == expected(a, b, self.P256)
+
+    def test_multiply_and_add(self, engine):
+        self.put(engine, self.T, 12345)
+        assert self.run(engine, 0x19, self.P256 - 2, 3, length=0, tag=self.T) == 12345 - 6
+
+    def test_division_leaves_the_remainder(self, engine):
+        self.run(engine, 0x14, 1000, 7)
+        assert self.get(engine, self.A) == 1000 % 7
+
+    @pytest.mark.parametrize(("a", "b", "carry", "zero"), [(5, 3, 1, 0), (3, 3, 1, 1), (3, 5, 0, 0)])
+    def test_differences_tell_which_is_greater(self, engine, a, b, carry, zero):
+        self.put(engine, self.R, 77)
+        assert self.run(engine, 0x05, a, b, discards=True) == 77
+        assert (engine[0x088] >> 9 & 1, engine[0x088] >> 12 & 1) == (carry, zero)
+
+    @pytest.mark.parametrize(
+        ("operation", "immediate", "expected"),
+        [(0x08, 0x1E, 0xABCDE), (0x09, 0, 0xABCDF), (0x0A, 1, 0xABCDE), (0x05, 2, 0xABCDD)],
+    )
+    def test_immediate_operands_have_a_sign(self, engine, operation, immediate, expected):
+        assert self.run(engine, operation, 0xABCDF, 0, immediate=immediate) == expected
+
+    def test_shifts(self, engine):
+        assert self.run(engine, 0xC, 0x1000, 0, immediate=3) == 0x100
+        assert self.run(engine, 0xE, 0x1000, 0, immediate=3) == 0x10000
+        assert self.run(engine, 0xF, 1, 0, immediate=0) == 3
+
+    def test_a_number_without_an_inverse(self, engine):
+        self.put(engine, self.R, 9)
+        assert self.run(engine, 0x15, 0, self.P256, length=0) == 9
+        assert engine[0x088] >> 15 & 1
