@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from particle_harness.emulator.debug_unit import ProcessorDebug
 from particle_harness.emulator.interrupt_line import InterruptLine
+from particle_harness.emulator.modem_at import Modem, ModemPins
 from particle_harness.emulator.nrf52840 import power
 from particle_harness.emulator.nrf52840.analog import AnalogInputs, EcbCipher, RandomNumbers, Temperature
 from particle_harness.emulator.nrf52840.boot_record import SERVICES_ADDRESS, BootRecordServices
@@ -95,6 +96,7 @@ class EmulatedNrf52840:
         self._add_radio()
         self.gpio.on_change = self.gpiote.pin_changed
         self.debug = ProcessorDebug(self.processor)
+        self.modem: Modem | None = None
         self.processor.map_bus()
 
     # ---- building ---------------------------------------------------------------------------------------------------
@@ -192,6 +194,8 @@ class EmulatedNrf52840:
         self.ram[:] = bytes(RAM_SIZE_BYTES)
         self.bus.code_changed = True
         self.power.lose_power()
+        if self.modem is not None:
+            self.modem.lose_power()
         self.powered, self.resets = True, 0
         self._restart()
 
@@ -250,6 +254,15 @@ class EmulatedNrf52840:
     def restore(self, snapshot: bytes) -> None:
         """Go on from a snapshot of such a chip with the same contents of flash. Raises SnapshotError."""
         Snapshots("nRF52840", self).restore(snapshot)
+
+    def wire_modem(self, pins: ModemPins, uart: int = 1) -> Modem:
+        """A radio on a serial line of the chip."""
+        line = self.uarts[uart]
+        self.modem = Modem(self.timeline, line, self.gpio, pins)
+        line.peer = self.modem
+        if pins.power is not None:
+            self.gpio.watchers[pins.power] = self.modem.power_pin
+        return self.modem
 
     # ---- what a person sees and does --------------------------------------------------------------------------------
 

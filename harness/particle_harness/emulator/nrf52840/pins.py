@@ -48,6 +48,8 @@ class Gpio(RegisterBlock):
     def __init__(self) -> None:
         self.driven: dict[int, bool] = {}
         self.on_change: Callable[[int, bool], None] | None = None
+        self.watchers: dict[int, Callable[[bool], None]] = {}
+        """Whoever is wired to a pin on the board, and told of its level."""
         super().__init__("GPIO")
 
     # ---- levels -----------------------------------------------------------------------------------------------------
@@ -87,8 +89,12 @@ class Gpio(RegisterBlock):
 
     def _tell(self, pin: int, before: bool) -> None:
         after = self.level(pin)
-        if after != before and self.on_change is not None:
+        if after == before:
+            return
+        if self.on_change is not None:
             self.on_change(pin, after)
+        if pin in self.watchers:
+            self.watchers[pin](after)
 
     def set_out(self, port: int, value: int) -> None:
         """OUT of a port."""

@@ -78,6 +78,7 @@ class Uarte(NrfPeripheral):
         self.amount = 0
         self.rx_alarm: Alarm | None = None
         self.tx_alarm: Alarm | None = None
+        self.stop_alarm: Alarm | None = None
         super().__init__(start_address, timeline, line, wires, name)
 
     def reset(self) -> None:
@@ -88,10 +89,10 @@ class Uarte(NrfPeripheral):
         self._cancel()
 
     def _cancel(self) -> None:
-        for alarm in (self.rx_alarm, self.tx_alarm):
+        for alarm in (self.rx_alarm, self.tx_alarm, self.stop_alarm):
             if alarm is not None:
                 alarm.cancel()
-        self.rx_alarm = self.tx_alarm = None
+        self.rx_alarm = self.tx_alarm = self.stop_alarm = None
 
     def feed(self, data: bytes) -> None:
         """The peer sends."""
@@ -113,9 +114,14 @@ class Uarte(NrfPeripheral):
         self._expect()
 
     def task_stoprx(self) -> None:
-        """The buffer is given back, then the receiver times out."""
+        """The buffer is given back a byte's time later, and the receiver times out: drivers clear both events first."""
+        if self.receives and self.stop_alarm is None:
+            self.stop_alarm = self.timeline.after(self._byte_cycles, self._stop_receiving)
+
+    def _stop_receiving(self) -> None:
+        self.stop_alarm = None
         if self.receives:
-            self._end_reception()
+            self._give_back()
             self.receives = False
         self.raise_event(_RXTO)
 
@@ -139,10 +145,13 @@ class Uarte(NrfPeripheral):
             self._end_reception()
         self._expect()
 
-    def _end_reception(self) -> None:
+    def _give_back(self) -> None:
         self.stored[_RXD + 8] = self.amount
-        restart, stop = self.shortcut(_SHORT_ENDRX_STARTRX), self.shortcut(_SHORT_ENDRX_STOPRX)
         self.raise_event(_ENDRX)
+
+    def _end_reception(self) -> None:
+        restart, stop = self.shortcut(_SHORT_ENDRX_STARTRX), self.shortcut(_SHORT_ENDRX_STOPRX)
+        self._give_back()
         if restart:
             self.task_startrx()
         elif stop:

@@ -59,6 +59,8 @@ class TestUart:
         assert rig.bus.read(RAM + 0x100, 4) == b"cba\0"
         assert not uart[0x110]
         uart.trigger(0x004)
+        assert not uart[0x110]
+        rig.pass_s(0.001)
         assert uart.take(0x110)
         assert uart.take(0x144)
         assert uart[0x53C] == 3

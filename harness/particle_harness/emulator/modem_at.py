@@ -1,0 +1,169 @@
+"""A stand-in for the radio beside the controller: a cellular modem, or the network processor of a Wi-Fi board.
+
+It takes AT commands, multiplexed (3GPP TS 27.010) once it is asked to, says yes to all and finds no network. What the
+firmware asks of it is kept: that is how one sees whether firmware wants to go on the air.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from particle_harness.emulator.multiplexer import Multiplexer
+from particle_harness.emulator.timeline import Timeline
+
+ANSWERS = {
+    "AT+CGMM": "SARA-R410M-02B",
+    "AT+CGSN": "355000000000001",
+    "AT+CIMI": "310150000000001",
+    "AT+CCID": "+CCID: 89340765000000000018",
+    "AT+QCCID": "+QCCID: 89340765000000000018",
+    "AT+CPIN?": "+CPIN: READY",
+    "AT+CFUN?": "+CFUN: 0,0",
+    "AT+UGPIOC?": "+UGPIOC:\r\n23,0",
+    "AT+UGPIOR=23": "+UGPIOR: 23,1",
+    "AT+CREG?": "+CREG: 2,0",
+    "AT+CGREG?": "+CGREG: 2,0",
+    "AT+CEREG?": "+CEREG: 2,0",
+    "AT+CGMR": "L0.0.00.00.05.08",
+    "AT+MVER": "+MVER: 7",
+    "AT+CGMR?": "+CGMR: 0.0.7",
+}
+"""Lines before OK, by command. Numbers are invented: the ICCID is nobody's."""
+RADIO_REQUESTS = ("AT+CFUN=1", "AT+COPS=0", "AT+COPS=1", "AT+CGACT=1", "ATD*99", "AT+CWJAP=")
+"""Beginnings of commands that put the radio on the air or join a network."""
+_STARTS_MULTIPLEXER = "AT+CMUX="
+_THINKS_S = 0.005
+
+
+class Line(Protocol):
+    """The controller's end of a serial line."""
+
+    def feed(self, data: bytes) -> None:
+        """Bytes for the controller."""
+        ...
+
+
+class Pins(Protocol):
+    """The controller's pins."""
+
+    def drive(self, pin: int, level: bool | None) -> None:
+        """Put a level on a pin."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModemPins:
+    """``power``: a pulse switches the modem on; ``sense``: shows whether it is. None: it is always on."""
+
+    power: int | None = None
+    power_pulse: bool = False
+    """Level of the pulse."""
+    sense: int | None = None
+    sense_on: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One thing that firmware did to the modem, at a time since the chip was made."""
+
+    at_s: float
+    what: str
+
+
+class Modem:
+    """Radio on ``line``. ``asked``: commands in order, and ``power on``."""
+
+    def __init__(self, timeline: Timeline, line: Line, gpio: Pins, pins: ModemPins) -> None:
+        self.timeline = timeline
+        self.line = line
+        self.gpio = gpio
+        self.pins = pins
+        self.asked: list[Asked] = []
+        self.on = pins.power is None
+        self.buffers: dict[int, bytearray] = {}
+        self.multiplexer = Multiplexer()
+        self.multiplexed = False
+        self.echoes = True
+        self._show()
+
+    @property
+    def radio_requests(self) -> list[Asked]:
+        """Those commands that put the radio on the air."""
+        return [asked for asked in self.asked if asked.what.startswith(RADIO_REQUESTS)]
+
+    def lose_power(self) -> None:
+        """The board's supply went."""
+        self.on = self.pins.power is None
+        self.echoes = True
+        self._forget()
+        self._show()
+
+    def _forget(self) -> None:
+        self.buffers.clear()
+        self.multiplexer = Multiplexer()
+        self.multiplexed = False
+
+    def _show(self) -> None:
+        if self.pins.sense is not None:
+            self.gpio.drive(self.pins.sense, self.on == self.pins.sense_on)
+
+    def power_pin(self, level: bool) -> None:
+        """The power pin has changed; the end of a pulse counts."""
+        if level != self.pins.power_pulse and not self.on:
+            self.on = True
+            self._note("power on")
+            self._show()
+
+    def _note(self, what: str) -> None:
+        self.asked.append(Asked(self.timeline.now_s, what))
+
+    # ---- serial line ------------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> None:
+        """The controller has sent this."""
+        if not self.on:
+            return
+        if not self.multiplexed:
+            self._take(0, data)
+            return
+        for channel, piece in self.multiplexer.take(data):
+            self._take(channel, piece)
+        if answer := self.multiplexer.answers():
+            self._say(answer)
+        if self.multiplexer.closed:
+            self._forget()
+
+    def _take(self, channel: int, data: bytes) -> None:
+        buffer = self.buffers.setdefault(channel, bytearray())
+        buffer += data
+        while (end := min((at for mark in b"\r\n" if (at := buffer.find(mark)) >= 0), default=-1)) >= 0:
+            command = bytes(buffer[:end]).decode("ascii", "replace").strip()
+            del buffer[: end + 1]
+            if command:
+                self._obey(channel, command)
+
+    def _obey(self, channel: int, command: str) -> None:
+        self._note(command)
+        answer = ANSWERS.get(command)
+        text = "\r\nOK\r\n" if answer is None else f"\r\n{answer}\r\n\r\nOK\r\n"
+        if command.startswith("ATD"):
+            text = "\r\nNO CARRIER\r\n"
+        if self.echoes:
+            text = f"{command}\r{text}"
+        if command in ("ATE0", "ATE1"):
+            self.echoes = command == "ATE1"
+        self._answer(channel, text.encode())
+        if command.startswith(_STARTS_MULTIPLEXER):
+            self.timeline.after(self.timeline.cycles_of(_THINKS_S), self._start_multiplexer)
+
+    def _start_multiplexer(self) -> None:
+        self._forget()
+        self.multiplexed = True
+
+    def _answer(self, channel: int, data: bytes) -> None:
+        self._say(self.multiplexer.frame(channel, data) if self.multiplexed else data)
+
+    def _say(self, data: bytes) -> None:
+        self.timeline.after(self.timeline.cycles_of(_THINKS_S), partial(self.line.feed, data))
