@@ -5,6 +5,7 @@ from __future__ import annotations
 from particle_dev.errors import BenchError
 from particle_harness.boards import Hardware, serial_number_of
 from particle_harness.emulator.chip import EmulatedChip
+from particle_harness.emulator.modem_at import ModemPins
 from particle_harness.emulator.nrf52840.chip import BoardPins, EmulatedNrf52840
 from particle_harness.emulator.stm32f205.chip import EmulatedStm32f205
 from particle_harness.nor_flash import NorFlash
@@ -23,6 +24,15 @@ _PINS = {
     "b5som": _B5SOM,
     "tracker": _TRACKER,
 }
+_MODEMS = {
+    "boron": ModemPins(power=16, power_pulse=False, sense=2, sense_on=True),
+    "bsom": ModemPins(power=16, power_pulse=False, sense=7, sense_on=True),
+    "b5som": ModemPins(power=38, power_pulse=True, sense=43, sense_on=False),
+    "tracker": ModemPins(power=40, power_pulse=True, sense=46, sense_on=False),
+    "argon": ModemPins(),
+    "asom": ModemPins(),
+}
+"""A u-blox SARA, a Quectel EG91 or BG96, or an ESP32. Source: as above, and hal/network/ncp_client/{sara,quectel}."""
 _FICR_AFTER_PREFIX = 4
 """The Device ID of an nRF52840 board is a fixed prefix and FICR.DEVICEID."""
 
@@ -39,4 +49,7 @@ def emulated_chip(
     pins = _PINS.get(hardware.name)
     if pins is None or uicr is None:
         raise BenchError(f"no chip of a {hardware.name} is emulated", hint="`--bench virtual` models it")
-    return EmulatedNrf52840(Silicon(identity[_FICR_AFTER_PREFIX:]), internal, uicr, external, pins)
+    chip = EmulatedNrf52840(Silicon(identity[_FICR_AFTER_PREFIX:]), internal, uicr, external, pins)
+    if hardware.name in _MODEMS:
+        chip.wire_modem(_MODEMS[hardware.name])
+    return chip
