@@ -45,11 +45,15 @@ class DfuBoard:
         return reply[0], reply[4]
 
     def send(self, block, data):
-        """Statuses and states from the download until the board is no longer busy."""
+        """Statuses and states from the download until the board is no longer busy. Work that fails stalls the status
+        stage of the GETSTATUS that started it, some microseconds after the bootloader had allowed it."""
         self.control(Setup(0x21, DNLOAD, block, 0, len(data)), data)
         seen = []
         while not seen or seen[-1][1] == DNBUSY:
-            seen.append(self.status())
+            try:
+                seen.append(self.status())
+            except StallError:
+                seen.append((0, DNBUSY))
         return seen
 
     def command(self, opcode, address):

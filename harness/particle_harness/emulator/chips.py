@@ -33,6 +33,10 @@ _MODEMS = {
     "asom": ModemPins(),
 }
 """A u-blox SARA, a Quectel EG91 or BG96, or an ESP32. Source: as above, and hal/network/ncp_client/{sara,quectel}."""
+_SYSTEM_CYCLES = 4
+"""Cycles of an instruction on a board that has a system part: Device OS never sleeps, and its idle loop costs the host's
+time. This is fast enough for the SoftDevice."""
+_SYSTEM_ADDRESS = 0x30000
 _FICR_AFTER_PREFIX = 4
 """The Device ID of an nRF52840 board is a fixed prefix and FICR.DEVICEID."""
 
@@ -50,6 +54,8 @@ def emulated_chip(
     if pins is None or uicr is None:
         raise BenchError(f"no chip of a {hardware.name} is emulated", hint="`--bench virtual` models it")
     chip = EmulatedNrf52840(Silicon(identity[_FICR_AFTER_PREFIX:]), internal, uicr, external, pins)
+    if internal.read(_SYSTEM_ADDRESS, 4) != b"\xff" * 4:
+        chip.processor.instruction_cycles = _SYSTEM_CYCLES
     if hardware.name in _MODEMS:
         chip.wire_modem(_MODEMS[hardware.name])
     return chip

@@ -39,8 +39,6 @@ from particle_harness.user_information import Uicr, reset_pin_is_selected
 RAM_ADDRESS, RAM_SIZE_BYTES = 0x20000000, 0x40000
 _XIP_ADDRESS = 0x12000000
 _PRIORITY_BITS = 3
-_INSTRUCTION_CYCLES = 4
-"""Device OS never sleeps: time costs what its idle instructions cost. This is fast enough for the SoftDevice."""
 _TIMERS = {0x40008000: (8, 4), 0x40009000: (9, 4), 0x4000A000: (10, 4), 0x4001A000: (26, 6), 0x4001B000: (27, 6)}
 _RTCS = {0x4000B000: 11, 0x40011000: 17, 0x40024000: 36}
 _PWMS = {0x4001C000: 28, 0x40021000: 33, 0x40022000: 34, 0x4002D000: 45}
@@ -82,7 +80,6 @@ class EmulatedNrf52840:
         self.timeline = Timeline(CORE_HZ)
         self.bus = Bus()
         self.processor = Processor(self.bus, 4, self.timeline, _PRIORITY_BITS)
-        self.processor.instruction_cycles = _INSTRUCTION_CYCLES
         self.processor.on_reset_request = partial(self.reset, power.RESET_SOFTWARE)
         self.processor.on_lockup = self._locked_up
         self.blocks: list[RegisterBlock] = []

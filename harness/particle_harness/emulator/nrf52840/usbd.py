@@ -30,8 +30,7 @@ class UsbDevice(NrfPeripheral):
 
     What firmware forces, beyond the section: EPINEN and EPOUTEN come up with endpoint 0 on; a SETUP for SET_ADDRESS is
     reported although the chip answers it; an undocumented register at 0x474 has bit 5 set once a DMA has started; an
-    IN token finds the data only after the driver has taken note of its DMA's end. A status stage that firmware has
-    allowed passes even if it refuses right afterwards: hosts try again every few microseconds, so they were there.
+    IN token finds the data only after the driver has taken note of its DMA's end.
     """
 
     registers: ClassVar[RegisterMap] = RegisterMap(
@@ -173,12 +172,10 @@ class UsbDevice(NrfPeripheral):
         return packet
 
     def _control_in(self) -> bytes | Stalled | None:
-        if not self._reads and self.status_allowed:
-            return b""
-        if self.refuses:
+        if self.refuses and self.setup_packet[:2] != bytes((0, _SET_ADDRESS)):
             return STALLED
         if not self._reads:
-            return None
+            return b"" if self.status_allowed else None
         if 0 not in self.in_packets or self._end_unseen(0):
             return None
         packet = self.in_packets.pop(0)
@@ -202,12 +199,10 @@ class UsbDevice(NrfPeripheral):
         return Handshake.ACK
 
     def _control_out(self, data: bytes) -> Handshake:
-        if self._reads and self.status_allowed:
-            return Handshake.ACK
         if self.refuses:
             return Handshake.STALL
         if self._reads:
-            return Handshake.NAK
+            return Handshake.ACK if self.status_allowed else Handshake.NAK
         if not self.receives:
             return Handshake.NAK
         self.receives = False
