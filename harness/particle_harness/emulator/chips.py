@@ -34,8 +34,8 @@ _MODEMS = {
 }
 """A u-blox SARA, a Quectel EG91 or BG96, or an ESP32. Source: as above, and hal/network/ncp_client/{sara,quectel}."""
 _SYSTEM_CYCLES = 4
-"""Cycles of an instruction on a board that has a system part: Device OS never sleeps, and its idle loop costs the host's
-time. This is fast enough for the SoftDevice."""
+"""Cycles of an instruction on a board that has a system part: Device OS never sleeps, and its idle loop costs the
+host's time. This is fast enough for the SoftDevice."""
 _SYSTEM_ADDRESS = 0x30000
 _FICR_AFTER_PREFIX = 4
 """The Device ID of an nRF52840 board is a fixed prefix and FICR.DEVICEID."""
