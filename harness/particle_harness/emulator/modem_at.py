@@ -31,8 +31,8 @@ ANSWERS = {
     "AT+CGMR?": "+CGMR: 0.0.7",
 }
 """Lines before OK, by command. Numbers are invented: the ICCID is nobody's."""
-RADIO_REQUESTS = ("AT+CFUN=1", "AT+COPS=0", "AT+COPS=1", "AT+CGACT=1", "ATD*99", "AT+CWJAP=")
-"""Beginnings of commands that put the radio on the air or join a network."""
+RADIO_REQUESTS = ("AT+CFUN=1,", "AT+COPS=0", "AT+COPS=1", "AT+CGACT=1", "ATD*99", "AT+CWJAP=")
+"""Beginnings of commands that put the radio on the air or join a network; CFUN=16 only restarts the modem."""
 _STARTS_MULTIPLEXER = "AT+CMUX="
 _THINKS_S = 0.005
 

@@ -77,7 +77,7 @@ def test_it_echoes_until_told_not_to_and_says_yes(on, wire, timeline):
 
 
 def test_it_remembers_what_puts_the_radio_on_the_air(on, wire, timeline):
-    for command in (b"AT+CFUN=0,0\r", b"AT+COPS=3,2\r", b"AT+CFUN=1,0\r", b"AT+COPS=0,2\r"):
+    for command in (b"AT+CFUN=16,0\r", b"AT+COPS=3,2\r", b"AT+CFUN=1,0\r", b"AT+COPS=0,2\r"):
         say(on, timeline, wire, command)
     assert [asked.what for asked in on.radio_requests] == ["AT+CFUN=1,0", "AT+COPS=0,2"]
     assert on.asked[-1].at_s == pytest.approx(0.03)
