@@ -264,11 +264,11 @@ judge-packages:
 
 # Figures as users have them: from the wheel, not from an editable checkout, whose import hook costs every start 9 ms.
 BENCH_VENV := build/bench-venv
-$(BENCH_VENV)/.ready: $(VENV)/.ready $(shell find particle_dev harness firmware/module -name '*.py' -o -name '*.[ch]' -o -name '*.html')
+$(BENCH_VENV)/.ready: $(VENV)/.ready $(shell find particle_dev harness firmware/module -name '*.py' -o -name '*.[ch]' -o -name '*.html' -o -name '*.js' -o -name '*.css' -o -name '*.po')
 	@rm -rf $(BENCH_VENV) build/wheel
 	"$(PYTHON)" -m venv $(BENCH_VENV)
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .
-	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo build/wheel/*.whl)[swd,sim,emulator]"
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo build/wheel/*.whl)[swd,sim,emulator,web]"
 	touch $@
 
 # The C library on all machines it is for, and a minute of fuzzing. FUZZ_SECONDS=600 for ten.
