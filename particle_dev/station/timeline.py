@@ -110,11 +110,12 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class LabelWords:
-    """How labels say the name of a step, a slot and a duration."""
+    """How labels say the name of a step, a slot, a duration, and how a step ended."""
 
     step: Callable[[str], str] = name_text
     slot: Callable[[str], str] = "Slot {}".format
     duration: Callable[[float], str] = duration_text
+    word: Callable[[object], str] = str
 
 
 def layout(record: RunRecord, words: LabelWords = LabelWords()) -> Timeline:
@@ -197,9 +198,9 @@ class _Axis:
         x = self._x(self._offsets_s[attempt.run_attempt] + since_s)
         width = max(2.0, self._x(duration_s) - _LEFT)
         kind = _KINDS.get(step.name, "other") if step.status is StepStatus.PASSED else str(step.status)
-        length = "interrupted" if step.duration_s is None else self._words.duration(step.duration_s)
+        length = self._words.word("interrupted") if step.duration_s is None else self._words.duration(step.duration_s)
         label = f"{self._words.step(step.name)} {length}"
-        return Bar(x, width, kind, label, f"{label}, {step.status}", 0)
+        return Bar(x, width, kind, label, f"{label}, {self._words.word(step.status)}", 0)
 
 
 def _place_labels(bars: list[Bar]) -> tuple[Bar, ...]:

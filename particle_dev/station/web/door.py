@@ -11,7 +11,7 @@ from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from particle_dev.station.web.access import NOBODY
@@ -41,6 +41,8 @@ HEADERS: Mapping[str, str] = {
 }
 """On every answer, unless a view set its own."""
 WITHOUT_TOKEN = "without the token of a form"  # noqa: S105 - words
+_ONCE_MORE = '<!doctype html><html lang="en"><title>Station</title><meta http-equiv="refresh" content="0"></html>'
+"""Lets a browser that followed another site's link ask by itself, with its cookie."""
 FORM_TOKEN_HEADER = "x-form-token"  # noqa: S105 - a name
 FORM_TOKEN_FIELD = "form_token"  # noqa: S105 - a name
 
@@ -63,12 +65,17 @@ class Door:
         scope["visitor"] = NOBODY
         scope["form_token"] = self._admission.sessions.form_token(key)
         scope["fields"] = {}
-        send = self._with_headers(send, key if is_new else None, scope)
+        # A browser keeps its cookie to itself when another site sends it here: a new one would end its login.
+        is_foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        send = self._with_headers(send, key if is_new and not is_foreign else None, scope)
         try:
             check_host(headers, self._admission.host_names)
             if scope["method"] not in METHODS:
                 raise RefusedRequestError(405, "method")
             check_length(headers)
+            if is_foreign and is_new and scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate":
+                await HTMLResponse(_ONCE_MORE)(scope, receive, send)
+                return
             scope["visitor"] = self._admission.visitor(key)
             if scope["method"] == "POST":
                 await self._take_in(scope, headers, receive)

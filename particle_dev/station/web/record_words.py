@@ -86,7 +86,8 @@ def label_words(request: Request) -> LabelWords:
     """How a time-line is labelled in the visitor's language."""
     language = language_of(request)
     slot = translations(language).gettext("Slot")
-    return LabelWords(step_namer(request), f"{slot} {{}}".format, partial(duration_text, language=language))
+    duration = partial(duration_text, language=language)
+    return LabelWords(step_namer(request), f"{slot} {{}}".format, duration, word_finder(request))
 
 
 def word_finder(request: Request) -> Callable[[object], str]:

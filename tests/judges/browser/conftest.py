@@ -244,11 +244,11 @@ def shown(tmp_path):
     """Serves the page of events, from this process; more can be given to its ``handle``."""
     with ExitStack() as opened:
 
-        def show(scene, users=None, name="run"):
+        def show(scene, users=None, name="run", texts=None):
             (tmp_path / "site").mkdir(exist_ok=True)
             (tmp_path / name).mkdir(exist_ok=True)
             settings = PageSettings("127.0.0.1", 0, users)
-            page = opened.enter_context(StationPage(settings, tmp_path / "site", None, tmp_path / name))
+            page = opened.enter_context(StationPage(settings, tmp_path / "site", None, tmp_path / name, texts or {}))
             for event in scene.events:
                 page.handle(event)
             return page

@@ -49,9 +49,12 @@ READ = """() => {
 """Everything that a person or a screen reader is told in the page's language."""
 
 NOT_LANGUAGE = re.compile(
-    r"particle-dev|Device OS|DFU|Wi-Fi|SIM|ICCID|USB|CSV|JSON|HTML|PDF|SVG|SHA-256|UTC|Device ID|[kM]?B/s|bootloader",
+    r"particle-dev|Device OS|DFU|Wi-Fi|SIM|ICCID|IMEI|USB|CSV|JSON|HTML|PDF|SVG|SHA-256|UTC|Device ID|[kM]?B/s|"
+    r"bootloader",
     re.I,
 )
+NAMES = re.compile(r"[\w@-]*[._/@\d][\w./@-]*", re.ASCII)
+"""Files, versions, hashes, identifiers."""
 ENGLISH_WORDS = re.compile(r"\b(?:the|and|of|to|is|not|no|are|was|with|for|from|by|has|have|all|each|this)\b", re.I)
 
 
@@ -67,14 +70,15 @@ def untranslated(page, language, data=()):
     """Texts in English on a page of another language. ``data``: names that are the same in all."""
     sources = _sources()
     texts = translations(language)
+    said = {texts.gettext(source) for source in sources}
     found = []
     for text in read_texts(page):
         rest = text
         for word in data:
             rest = rest.replace(word, "")
-        rest = NOT_LANGUAGE.sub("", rest)
-        is_source = text in sources and texts.gettext(text) != text
-        is_english = ENGLISH_WORDS.search(rest) and language in ("de", "zh")
+        rest = NAMES.sub("", NOT_LANGUAGE.sub("", rest))
+        is_source = text in sources and text not in said
+        is_english = text not in said and ENGLISH_WORDS.search(rest) and language in ("de", "zh")
         is_latin = language == "zh" and re.search(r"[A-Za-z]{4,}", rest)
         if is_source or is_english or is_latin:
             found.append(text)

@@ -1,8 +1,12 @@
 """Every state of the operators' page: nothing is cut off, axe finds nothing, all is in the visitor's language."""
 
+import shutil
+
 import pytest
 
+from particle_dev.station.operator_texts import read_operator_texts
 from particle_dev.station.slot_states import SlotMode
+from tests.judges.browser.conftest import SCREENSHOTS
 from tests.judges.browser.looks import axe_violations, overflows, untranslated
 from tests.judges.browser.scenes import all_in, every_state
 
@@ -125,3 +129,20 @@ def test_the_first_paint_is_measured(visit, shown):
     paint = person.page.evaluate("performance.getEntriesByType('paint').map(p => [p.name, Math.round(p.startTime)])")
     assert "first-contentful-paint" in dict(paint)
     print(dict(paint))
+
+
+def test_a_release_speaks_in_its_own_words_and_pictures(visit, shown, tmp_path):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "de.toml").write_text(
+        'title = "Sensor 3, Linie 2"\nnotes = ["Handschuhe tragen."]\n'
+        '[instructions]\ninsert = "Mit der Antenne nach links einlegen."\n[pictures]\ninsert = "left.png"\n'
+    )
+    shutil.copy(next(SCREENSHOTS.glob("*.png")), tmp_path / "texts" / "left.png")
+    person = visit(shown(all_in("waiting", 8), texts=read_operator_texts(tmp_path / "texts")).address, language="de-DE")
+    person.await_slots(8)
+    person.shot("operator-8-release-texts")
+    text = person.page.locator("body").inner_text()
+    for said in ("Sensor 3, Linie 2", "Handschuhe tragen.", "Mit der Antenne nach links einlegen."):
+        assert said in text
+    assert person.page.locator('[data-slot="1"] img').evaluate("picture => picture.naturalWidth") > 200
+    assert overflows(person.page) == []

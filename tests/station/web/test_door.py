@@ -167,3 +167,20 @@ def test_what_is_neither(kind, body, status):
     with pytest.raises(RefusedRequestError) as caught:
         fields_of({"content-type": kind}, body)
     assert caught.value.status == status
+
+
+@pytest.mark.parametrize("sent_by", ["cross-site", "same-site"])
+def test_who_comes_from_another_site_gets_no_cookie_and_asks_once_more(page, sent_by):
+    """The browser left its own cookie out; a new one would take the old one's place, and end a login."""
+    page.cookies.clear()
+    link = {"sec-fetch-site": sent_by, "sec-fetch-mode": "navigate"}
+    for answer in (
+        page.get("/units", headers=link),
+        page.post("/lines", headers=link),
+        page.get("/nowhere", headers=link),
+    ):
+        assert "set-cookie" not in answer.headers
+    assert 'http-equiv="refresh"' in page.get("/", headers=link).text
+    again = page.get("/", headers=link | {"sec-fetch-site": "same-origin"})
+    assert "set-cookie" in again.headers
+    assert "refresh" not in again.text
