@@ -22,6 +22,7 @@ _CONFIGURATION_BYTES = 0x3000
 LEFT_OUT = (
     "DNLOAD and UPLOAD of more than 4096 bytes: the firmware does not check the length and overruns its buffer",
     "erasing or writing the bootloader's own pages: on Gen 3 it carries the order out and dies",
+    "erasing the address just behind a Gen 3 board's serial flash: it is taken, wraps, and destroys the file system",
     "DETACH: the bootloader leaves the bus and returns, which is the host's to notice",
     "the file system in a Gen 3 board's serial flash: a virtual board keeps its configuration elsewhere",
 )
@@ -76,6 +77,17 @@ def request(code: Request) -> Transfer:
 def set_alternate(number: int) -> Transfer:
     """SET_INTERFACE."""
     return Transfer(Setup(0x01, 11, number, 0, 0))
+
+
+def to_idle(kind: Hardware) -> Iterator[Transfer]:
+    """To dfuIDLE, also from dfuERROR, in which only an nRF52840 can be: there CLRSTATUS alone would lead from one half
+    of the states to dfuIDLE and from the other half away."""
+    if kind.is_gen3:
+        yield upload(1, 16)
+        yield request(Request.CLRSTATUS)
+    else:
+        yield request(Request.ABORT)
+    yield get_status()
 
 
 def reading_configuration() -> Iterator[Transfer]:
@@ -314,9 +326,9 @@ def gen3_terrain(serial_flash_bytes: int) -> Terrain:
     )
     odd = (
         (0, 0), (0, 0xFFC), (0, 0x100000), (0, 0x08020000), (0, 0x80000000), (0, 0xFFFFFFF0), (1, 0x3FF0), (1, 0x4000),
-        (1, 0x10000), (2, 0), (2, 0x7FFFFFF0), (2, end - 16), (2, end), (2, end + 0x1000), (2, 0xFFFFFFF0),
+        (1, 0x10000), (2, 0), (2, 0x7FFFFFF0), (2, end - 16), (2, end + 0x1000), (2, 0xFFFFFFF0),
     )  # fmt: skip
-    return Terrain(regions, odd, ((0, 0xF4000), (0, 0xFFFF0), (0, 0x1000)))
+    return Terrain(regions, odd, ((0, 0xF4000), (0, 0xFFFF0), (0, 0x1000), (2, end)))
 
 
 def terrain_of(kind: Hardware) -> Terrain:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -12,10 +12,9 @@ from particle_harness.emulator.differential import Act, Difference, Enumerate, K
 from particle_harness.emulator.differential_dfu import (
     Conversation,
     Terrain,
-    get_status,
     reading_configuration,
-    request,
     terrain_of,
+    to_idle,
 )
 from particle_harness.emulator.differential_known import known_differences
 from particle_harness.emulator.differential_sides import (
@@ -28,7 +27,6 @@ from particle_harness.emulator.images import BoardImages
 from particle_harness.emulator.new_board import BoardMemories, NewBoard, furnish, make_chip, make_memories
 from particle_harness.emulator.stm32f205.chip import EmulatedStm32f205
 from particle_harness.nor_flash import NorFlash
-from particle_harness.usb.dfu_terms import Request
 
 _BOOT_LIMIT_S, _BOOT_STEP_S, _SETTLE_S = 5.0, 0.01, 0.15
 _ACTS = 60
@@ -126,18 +124,6 @@ def _configuration_of(side: EmulatedSide) -> bytes:
     return data.ljust(DCT_SIZE_BYTES, b"\xff")
 
 
-def to_idle() -> Iterator[Act]:
-    """To dfuIDLE from any state of a board that still answers."""
-    yield get_status()
-    yield get_status()
-    yield request(Request.ABORT)
-    yield get_status()
-    yield request(Request.CLRSTATUS)
-    yield get_status()
-    yield request(Request.CLRSTATUS)
-    yield get_status()
-
-
 def run(subject: Subject, transfers: int, *, first_seed: int = 1, most_differences: int = 3) -> Report:
     """Compare until so many transfers are done, or so many differences found."""
     report, seed = Report(), first_seed
@@ -147,7 +133,7 @@ def run(subject: Subject, transfers: int, *, first_seed: int = 1, most_differenc
             pair, history = subject.pair(), []
         acts = Conversation(subject.terrain, Random(seed)).acts(_ACTS)
         if seed % 4 == 0:
-            acts = [*acts[:-3], *to_idle(), *reading_configuration()]
+            acts = [*acts, Enumerate(), *to_idle(subject.kind), *reading_configuration()]
         seed += 1
         difference, done = compare(*pair, acts, subject.known)
         report.transfers += done

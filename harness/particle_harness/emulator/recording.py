@@ -26,6 +26,7 @@ from particle_harness.emulator.differential_dfu import (
     request,
     set_alternate,
     terrain_of,
+    to_idle,
     upload,
 )
 from particle_harness.module_reader import read_prefix
@@ -171,10 +172,9 @@ def _mistakes(kind: Hardware) -> Iterator[Transfer]:
     terrain = terrain_of(kind)
     for alternate, address in terrain.odd_addresses:
         yield set_alternate(alternate)
-        # Behind the end of its flash, an STM32F2 crashes.
         for mistake in (command(Command.ERASE, address), command(Command.SET_ADDRESS, address)):
             yield from _done(mistake)
-            yield from _cleared()
+            yield from to_idle(kind)
     yield set_alternate(_INTERNAL)
     for mistake in (
         command(Command.ERASE),
@@ -182,20 +182,9 @@ def _mistakes(kind: Hardware) -> Iterator[Transfer]:
         command(Command.READ_UNPROTECT),
         command(_UNKNOWN_COMMAND),
         download(1, pattern(16)),
-        upload(1, 16),
     ):
         yield from _done(mistake)
-        yield from _cleared()
-
-
-def _cleared() -> Iterator[Transfer]:
-    """To dfuIDLE, from dfuERROR or not."""
-    yield request(Request.ABORT)
-    yield get_status()
-    yield request(Request.CLRSTATUS)
-    yield get_status()
-    yield request(Request.CLRSTATUS)
-    yield get_status()
+        yield from to_idle(kind)
 
 
 # ---- recording and reading ------------------------------------------------------------------------------------------

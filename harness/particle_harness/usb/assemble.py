@@ -69,10 +69,10 @@ def dfu_device(
         return gen3
     # The first bootloaders had configuration code of their own, and an Electron's still has.
     own_code = era.gen2_first_library or hardware.name == "electron"
-    alternates: tuple[DfuMemory, ...] = (
-        InternalFlashGen2(internal),
-        DctGen2(dct, (lambda: True) if own_code else dct_is_reachable),
+    configuration = (
+        DctGen2(dct, lambda: True) if own_code else DctGen2(dct, dct_is_reachable, end_address=DctGen2.SYSTEM_PARTS_END)
     )
+    alternates: tuple[DfuMemory, ...] = (InternalFlashGen2(internal), configuration)
     if external is not None:
         alternates = (*alternates, SerialFlashGen2(external))
     return Gen2Dfu(dfu_identity(hardware, name, device_id, era), era, alternates, leave=leave, detach=detach)

@@ -72,10 +72,10 @@ class ExternalFlashGen3:
         return True
 
     def erase(self, address: int) -> bool:
-        """One 4 KiB sector. The address just behind an 8 MiB chip is taken and wraps to its start."""
+        """One 4 KiB sector. The address just behind the chip is taken and wraps to its start."""
         size_bytes = self._flash.chip.size_bytes
         offset = address - self.OFFSET
-        if not 0 <= offset <= size_bytes or (offset == size_bytes and size_bytes < 0x800000):
+        if not 0 <= offset <= size_bytes:
             return False
         self._flash.erase_sector(offset % size_bytes)
         return True
@@ -173,9 +173,16 @@ class InternalFlashGen2:
 class DctGen2:
     """Device configuration of a Photon: reached through code in the system parts, so only while they are intact."""
 
-    def __init__(self, dct: Dct, reachable: Callable[[], bool]) -> None:
+    SYSTEM_PARTS_END = 8836
+    """Where the configuration ends for the code in the system parts, which writes nothing behind it.
+
+    Source: Device OS 2.1.0 of a Photon, run on an emulated chip.
+    """
+
+    def __init__(self, dct: Dct, reachable: Callable[[], bool], *, end_address: int = DCT_SIZE_BYTES) -> None:
         self._dct = dct
         self._reachable = reachable
+        self._end_address = end_address
 
     def read(self, address: int, size_bytes: int) -> bytes | None:
         """Bytes of the configuration; None (the host sees zeros) while the system parts are broken."""
@@ -184,7 +191,7 @@ class DctGen2:
 
     def write(self, address: int, data: bytes) -> bool:
         """Replace bytes, with the same condition."""
-        if address + len(data) > DCT_SIZE_BYTES or not self._reachable():
+        if address + len(data) > self._end_address or not self._reachable():
             return False
         self._dct.write(address, data)
         return True
