@@ -5,12 +5,14 @@ import random
 import pytest
 from particle_harness.boards import hardware
 from particle_harness.emulator.images import EMULATED
+from particle_harness.usb.transfer import GoneError, Setup
 
 from particle_dev.device.dfu import DfuSession
 from particle_dev.errors import TransportError
 from particle_dev.flash.inventory import inventory_by_dfu
 from tests.emulated.work import NEW, OLD, lies_in_flash, modules_of, whole_run
 
+RESET = 40
 pytestmark = pytest.mark.images
 
 
@@ -57,6 +59,17 @@ def test_mode_held_at_the_start_means_dfu_mode(desk, platform):
     place = desk(platform, OLD)
     place.enter_dfu_by_button()
     assert place.device().platform.name == platform
+
+
+def test_device_os_comes_back_after_a_reset_of_its_own(desk):
+    """Asked by a control request. RAM, and what the SoftDevice keeps there, outlives it."""
+    place = desk("boron", OLD)
+    board = place.board
+    assert board.state.runs == "app"
+    address, _ = board.on_bus()
+    with pytest.raises(GoneError):
+        board.control(address, Setup(0x40, 0x50, 0, RESET, 0))
+    assert board.run_until(lambda: board.state.runs == "app" and board.on_bus()[0] != address, 10)
 
 
 def test_a_plug_pulled_in_the_middle_is_made_good_by_the_next_run(desk, images, application):

@@ -136,7 +136,7 @@ def cut_everywhere(
         if settle_s:
             board.run(settle_s)
         detail = ""
-        if board.on_bus() is None:
+        if board.on_bus() is None and not starts_rightly:
             outcome = Outcome.LOST
             detail = "it does not come onto the bus"
         elif board.state.runs != "dfu" and not starts_rightly:

@@ -24,6 +24,9 @@ SERVICES_ADDRESS = 0x5FFFF000
 FORWARD_ADDRESS = 0x20000000
 """Word in RAM with the address of the vector table that exceptions are forwarded to."""
 _SOFTDEVICE_ADDRESS = 0x1000
+_SOFTDEVICE_STATE = range(0x20000008, 0x20001400)
+"""RAM that S140 7.0.1 needs at least. RAM outlives a reset; the reset function that INIT_SD runs in the SoftDevice
+makes it forget that it is enabled, else it refuses to be (seen: NRF_ERROR_INVALID_STATE, a Device OS without USB)."""
 _ERASED_WORD = 0xFFFFFFFF
 _VECTORS = 64
 _STACK_POINTER = 0x20000400
@@ -161,6 +164,7 @@ class BootRecordServices(RegisterBlock):
         if command == _COPY_SD:
             return self._copy(arguments[0], arguments[1], 4 * arguments[2])
         if command == _INIT_SD:
+            self.bus.write(_SOFTDEVICE_STATE.start, bytes(len(_SOFTDEVICE_STATE)))
             return self._forward_to(_SOFTDEVICE_ADDRESS)
         if command == _COMPARE:
             first, second, words = arguments
