@@ -210,6 +210,7 @@ class Labels:
     def __init__(self, *slots):
         self.scans, self.read, self.stop = LabelScans(), {}, False
         self.asked = threading.Semaphore(0)
+        self.told = []
         self.threads = [threading.Thread(target=self._wait, args=(slot,)) for slot in slots]
         for thread, slot in zip(self.threads, slots, strict=True):
             thread.start()
@@ -222,8 +223,13 @@ class Labels:
             if self.stop:
                 raise StationStoppedError("stopped", hint="again")
 
+        def ask():
+            self.told.append(("asked", slot))
+            self.asked.release()
+
         with contextlib.suppress(StationStoppedError):
-            self.read[slot] = self.scans.wait(slot, 60, self.asked.release, check).reveal()
+            self.read[slot] = self.scans.wait(slot, 60, ask, check).reveal()
+            self.told.append(("read", slot))
 
     def __enter__(self):
         return self
@@ -237,9 +243,15 @@ class Labels:
 def test_a_scan_is_of_the_slot_that_is_asked_for():
     with Labels("1", "2") as labels:
         operator = OperatorLines(None, ["1", "2", "3"], StartBy.INSERTION, None, labels.scans)
+        while labels.scans.asking != "1" or len(labels.scans._queue) < 2:
+            labels.threads[1].join(0.01)
+        labels.threads[1].join(0.5)
+        assert labels.told == [("asked", "1")], "one at a time"
         assert str(operator.carry_out("secret of one\n")) == "the label of slot 1 was read"
         labels.asked.acquire()
         assert str(operator.carry_out("slot 3")).startswith("no label is asked for now")
+        assert labels.told[:1] == [("asked", "1")]
+        assert ("asked", "2") in labels.told, "not before the first one was read"
         assert str(operator.carry_out("of two\n")) == "the label of slot 2 was read"
         for thread in labels.threads:
             thread.join()
