@@ -60,10 +60,11 @@ def pages(page):
 
 KINDS = ["units", "found", "nothing-found", "unit", "failed-unit", "no-such-unit", "statistics", "compare"]
 MESSAGE = "boron-system-part1@2.1.0.bin: flash at 0x00040000 reads 0x05 instead of 0x04"
-GROUPED = "boron-system-part…@….bin: flash at … reads … instead of …"
+GROUPED = ("boron-system-part", ".bin", "flash at", "reads", "instead of")
+"""Pieces of the same message, as plots shorten it."""
 KINDS_OF_FACTS = ("gate", "counters", "python")
 DATA = (
-    *("VerifyError", MESSAGE, GROUPED, "Boron", "boron", "ship", "mara", "browser", "Deutsch", "Español", "English"),
+    *("VerifyError", MESSAGE, *GROUPED, "Boron", "boron", "ship", "mara", "browser", "Deutsch", "Español", "English"),
     *KINDS_OF_FACTS,
     platform.platform(),
     *(kind.display_name for kind in PLATFORMS),
