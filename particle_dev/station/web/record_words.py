@@ -50,6 +50,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "attempts": N_("Attempts"),
         "parked": N_("Left in"),
         "billing": N_("Cloud billing"),
+        "gate": N_("Prove billing"),
         "missing": N_("Missing"),
         "recipe": N_("Recipe"),
         "recipe_sha256": N_("Recipe, SHA-256"),

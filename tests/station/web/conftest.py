@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -10,12 +9,8 @@ from starlette.testclient import TestClient
 
 from particle_dev.station.arrivals import Arrivals, StartBy
 from particle_dev.station.bench import open_bench
-from particle_dev.station.fold import fold
 from particle_dev.station.operator_lines import OperatorLines
-from particle_dev.station.record_rows import Attachment
-from particle_dev.station.records import RecordDatabase
 from particle_dev.station.slot_health import HealthFile
-from particle_dev.station.station_key import StationKey
 from particle_dev.station.web.access import Role
 from particle_dev.station.web.admission import Admission
 from particle_dev.station.web.app import make_app
@@ -23,6 +18,7 @@ from particle_dev.station.web.audit import AUDIT_NAME, AuditLog
 from particle_dev.station.web.context import PageContext
 from particle_dev.station.web.live import LiveRun
 from particle_dev.station.web.users import USERS_NAME, UserFile
+from tests.station.web.sample_records import make_records
 
 ADDRESS = "http://127.0.0.1:8088"
 
@@ -101,41 +97,11 @@ def lines(arrivals, site):
     return OperatorLines(arrivals, ["1", "left"], StartBy.OPERATOR, HealthFile(site, "line"))
 
 
-UNIT, BAD, OTHER = "e00fce68d3a1b2c4f5061728", "e00fce6871b6a9d03c52e814", "3c001f000947343432313031"
-SERIAL, SECRET = "P046ABCDEF12345", "S3CRET0MOBILE42"
-LOG = b"serial log of the unit\n" * 9000
-
-
 @pytest.fixture(scope="session")
 def recorded(tmp_path_factory, run_script):
-    """A site whose records hold three runs: UNIT fails, then passes; BAD fails, with text that would break a page."""
+    """A site with the records of :func:`make_records`."""
     site = tmp_path_factory.mktemp("recorded")
-    key = StationKey(site, "line one")
-    database = RecordDatabase(site / "records.sqlite")
-    for number, good in enumerate((False, True)):
-        script = run_script(("1", "2", "10"), run_id=f"run-{number}")
-        script.began += timedelta(days=number)
-        script.unit("1", UNIT)
-        evidence = {"serial_number": SERIAL, "measurements": [{"name": "rssi", "value": -71, "lower": -100}]}
-        script.step("1", UNIT, "identify", evidence=evidence)
-        error = None if good else script.error("the device left the bus")
-        script.step("1", UNIT, "flash", duration_s=20, error=error, evidence={"work": {"written_bytes": 800_000}})
-        script.finish("1", UNIT, "pass" if good else "fail")
-        script.unit("2", BAD, "bsom")
-        script.step("2", BAD, "check", error=script.error("<script>alert(1)</script> & \u202e \"'"))
-        script.finish("2", BAD, "refused")
-        script.unit("10", None if good else OTHER)
-        script.step("10", None if good else OTHER, "identify", error=script.error("no answer"))
-        script.finish("10", None if good else OTHER, "fail")
-        script.run_finished()
-        files = [
-            Attachment("", "journal.jsonl", "application/jsonl", b"{}\n"),
-            Attachment(UNIT, "serial.log", "text/plain", LOG),
-            Attachment(UNIT, "page.html", "text/html", b"<script>alert(1)</script>"),
-            Attachment(BAD, '..\u202e"; x=<b>.svg', "image/svg+xml", b"<svg onload='alert(1)'/>"),
-        ]
-        database.write_run(fold(script.build()), key, files)
-    database.close()
+    make_records(site, run_script)
     return site
 
 

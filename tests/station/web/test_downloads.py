@@ -13,9 +13,8 @@ from particle_dev.station.record_rows import Attachment
 from particle_dev.station.records import RecordDatabase
 from particle_dev.station.station_key import StationKey
 from particle_dev.station.web.access import Role
+from tests.station.web.sample_records import BAD, LOG, UNIT
 
-UNIT, BAD = "e00fce68d3a1b2c4f5061728", "e00fce6871b6a9d03c52e814"
-LOG = b"serial log of the unit\n" * 9000
 SVG = b"<svg onload='alert(1)'/>"
 
 

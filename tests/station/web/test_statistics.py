@@ -4,8 +4,6 @@ import re
 
 import pytest
 
-UNIT = "e00fce68d3a1b2c4f5061728"
-
 
 def words(answer):
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.text))

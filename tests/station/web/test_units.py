@@ -7,9 +7,8 @@ import pytest
 from particle_dev.station.records import RecordDatabase
 from particle_dev.station.web.access import ROLES, Role
 from particle_dev.station.web.units import searched_name
+from tests.station.web.sample_records import BAD, OTHER, SECRET, SERIAL, UNIT
 
-UNIT, BAD, OTHER = "e00fce68d3a1b2c4f5061728", "e00fce6871b6a9d03c52e814", "3c001f000947343432313031"
-SERIAL, SECRET = "P046ABCDEF12345", "S3CRET0MOBILE42"
 PAGES = ("/units", f"/units/{UNIT}", "/runs/run-1", f"/runs/run-1/unit?key={UNIT}", "/compare", "/statistics")
 
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-UNIT, BAD = "e00fce68d3a1b2c4f5061728", "e00fce6871b6a9d03c52e814"
+from tests.station.web.sample_records import BAD, UNIT
+
 ODD = st.sampled_from(
     [
         *(
