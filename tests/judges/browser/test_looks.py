@@ -1,12 +1,9 @@
 """Every state of the operators' page: nothing is cut off, axe finds nothing, all is in the visitor's language."""
 
-import shutil
-
 import pytest
 
 from particle_dev.station.operator_texts import read_operator_texts
 from particle_dev.station.slot_states import SlotMode
-from tests.judges.browser.conftest import SCREENSHOTS
 from tests.judges.browser.looks import axe_violations, overflows, untranslated
 from tests.judges.browser.scenes import all_in, every_state
 
@@ -137,7 +134,7 @@ def test_a_release_speaks_in_its_own_words_and_pictures(visit, shown, tmp_path):
         'title = "Sensor 3, Linie 2"\nnotes = ["Handschuhe tragen."]\n'
         '[instructions]\ninsert = "Mit der Antenne nach links einlegen."\n[pictures]\ninsert = "left.png"\n'
     )
-    shutil.copy(next(SCREENSHOTS.glob("*.png")), tmp_path / "texts" / "left.png")
+    visit().page.screenshot(path=tmp_path / "texts" / "left.png")
     person = visit(shown(all_in("waiting", 8), texts=read_operator_texts(tmp_path / "texts")).address, language="de-DE")
     person.await_slots(8)
     person.shot("operator-8-release-texts")
