@@ -60,3 +60,22 @@ def need(images: Path, platform: str, device_os: str | None = None) -> None:
         ImagesFolder(images).for_board(hardware(platform), device_os)
     except BenchError as error:
         pytest.skip(str(error))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The table of docs/emulator.md: what was believed of a boot, and what Device OS did."""
+    rows: dict[str, dict[str, str]] = {}
+    for report in (*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")):
+        for name, value in getattr(report, "user_properties", ()):
+            if name == "air" and report.when == "call":
+                situation, guard, model, release, said = value
+                rows.setdefault(f"| {situation} | {guard} | {model} |", {})[release] = said
+    releases = sorted({release for row in rows.values() for release in row})
+    if not rows:
+        return
+    terminalreporter.section("when Device OS asks for the air")
+    heads = " | ".join(f"Device OS {release}" for release in releases)
+    terminalreporter.write_line(f"| situation | particle_dev | particle_harness | {heads} |")
+    terminalreporter.write_line("|---|---|---|" + "---|" * len(releases))
+    for row, said_by in rows.items():
+        terminalreporter.write_line(f"{row} {' | '.join(said_by.get(release, '–') for release in releases)} |")

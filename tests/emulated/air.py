@@ -1,0 +1,201 @@
+"""What is believed of the next boot of a board, and what its Device OS then asks of the modem."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from particle_harness.boards import hardware
+from particle_harness.boot import BootDecision, decide_boot
+from particle_harness.boot_view import BootView
+from particle_harness.dct import DCT_SIZE_BYTES, SETUP_DONE_OFFSET, Dct
+from particle_harness.emulator.images import image_of
+from particle_harness.emulator.usb_host import UsbHost
+from particle_harness.usb.descriptors import UsbIdentity
+from particle_harness.usb.transfer import Setup
+
+from particle_dev.device.dfu import DCT_ALT, DfuSession
+from particle_dev.device.modes import TRANSITIONS, Target
+from particle_dev.flash.boot_outcome import BootEnd, BootOutcome, boot_outcome
+from particle_dev.flash.install_by_flag import stage_by_flag
+from particle_dev.flash.inventory import inventory_by_dfu
+from particle_dev.flash.update_area import Install
+from particle_dev.permissions import Permissions
+from tests.emulated.conftest import need
+from tests.emulated.work import desk_with, modules_of
+
+BACKUP_1, BACKUP_9 = 0x3F380, 0x3F3A0
+"""Offsets in RAM. Source: device-os v2.1.0 build/arm/linker/nrf52840, hal/inc/core_hal.h."""
+DFU_REQUESTED, SAFE_MODE_REQUESTED, LISTEN_AT_START = 0xEDFA, 0x5AFE, 0x5A1B
+_CONNECTS = Permissions(may_connect=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """``guard``: what particle_dev says the modules on the board lead to, and ``guard_may_connect`` whether getting
+    there needs the permission; ``model``: what a virtual board with the same flash, configuration and retained words
+    does."""
+
+    guard: BootOutcome
+    guard_may_connect: bool
+    model: BootDecision
+
+    def lines(self) -> str:
+        """Both sides."""
+        found = "; ".join(finding.message for finding in self.guard.findings)
+        return (
+            f"particle_dev: {self.guard.end}{f' ({found})' if found else ''}, "
+            f"{'may connect' if self.guard_may_connect else 'cannot connect'}\n"
+            f"particle_harness: {self.model.runs}, {'connects' if self.model.would_connect else 'does not connect'} "
+            f"({'; '.join(self.model.reasons)})"
+        )
+
+    def cells(self) -> tuple[str, str]:
+        """For a table."""
+        guard = f"{self.guard.end}, {'may connect' if self.guard_may_connect else 'cannot connect'}"
+        return guard, f"{self.model.runs}, {'connects' if self.model.would_connect else 'stays off the air'}"
+
+    def contradictions(self, asked: bool) -> list[str]:
+        """What cannot be true of a board that has asked, or not asked, for the air. The guard may be careful, the model
+        has to be right; where nobody asked for safe mode, both must see the same reasons for it."""
+        found = []
+        if asked and not self.guard_may_connect:
+            found.append("it asked for the air, and particle_dev would let it boot without permission")
+        if asked is not self.model.would_connect:
+            found.append(f"it {'asked' if asked else 'did not ask'} for the air, and particle_harness says otherwise")
+        if (self.guard.end is BootEnd.DFU) is not (self.model.runs == "dfu"):
+            found.append("particle_dev and particle_harness disagree about DFU mode")
+        requested = "safe mode was requested" in self.model.reasons
+        if not requested and (self.guard.end is BootEnd.SAFE_MODE) is not self.model.safe_mode:
+            found.append("particle_dev and particle_harness disagree about safe mode")
+        return found
+
+
+class SystemBoard:
+    """A board with Device OS that has power and a cable."""
+
+    def __init__(self, images: Path, name: str, release: str, application: bytes | None = None) -> None:
+        need(images, name, release)
+        self.images, self.name = images, name
+        self.desk = desk_with(images, name, release)
+        self.board = self.desk.board
+        self.chip = self.board.chip
+        self.host: UsbHost = self.board.host
+        if application is not None:
+            self.load(application)
+        self.board.power_off()
+        self.board.power_on()
+
+    def load(self, module: bytes) -> None:
+        """Put a module file where its prefix says."""
+        image = image_of(module)
+        assert image is not None
+        self.board.internal.load(image.prefix.start_address, image.payload)
+
+    def bootloader_of(self, release: str) -> Install:
+        """That release's."""
+        need(self.images, self.name, release)
+        return modules_of(self.images, self.name, release)[0]
+
+    def keep(self, offset: int, value: int) -> None:
+        """Set a retained word."""
+        self.chip.ram[offset : offset + 4] = struct.pack("<I", value)
+
+    def kept(self, offset: int) -> int:
+        """A retained word."""
+        return int.from_bytes(self.chip.ram[offset : offset + 4], "little")
+
+    def appear(self, as_what: str, limit_s: float = 10) -> UsbIdentity:
+        """Wait for it on the bus. A starting Device OS may come and go."""
+        there = lambda: self.board.on_bus() is not None and self.board.state.runs == as_what  # noqa: E731
+        assert self.board.run_until(there, limit_s), (self.board.state.runs, self.board.counts)
+        found = self.board.on_bus()
+        assert found is not None
+        return found[1]
+
+    def enter_dfu(self) -> None:
+        """As a running system does."""
+        self.keep(BACKUP_1, DFU_REQUESTED)
+        self.chip.reset(0)
+        self.board.run(0.01)
+        self.appear("dfu")
+
+    def mark_setup_done(self) -> None:
+        """In DFU mode; by hand, because particle_dev writes nothing there."""
+        assert self.board.state.runs == "dfu"
+        self.host.control(Setup(0x01, 11, 1, 0, 0))
+        for block, data in ((0, struct.pack("<BI", 0x21, SETUP_DONE_OFFSET)), (2, b"\x01")):
+            self.host.control(Setup(0x21, 1, block, 0, len(data)), data)
+            while (state := self.host.control(Setup(0xA1, 3, 0, 0, 6))[4]) == 4:
+                pass
+            assert state == 5
+
+    def let_update_wait(self, update: Install) -> None:
+        """In DFU mode, as `particle-dev flash` does."""
+        with DfuSession(self.desk.host, self.desk.device(), _CONNECTS) as session:
+            list(stage_by_flag(session, update))
+
+    def configuration(self) -> Dct:
+        """In DFU mode: what it has stored."""
+        with self.desk.session() as session:
+            data = session.read(DCT_ALT, 0, Dct.file_size_bytes)
+        return Dct(bytearray(data.ljust(DCT_SIZE_BYTES, b"\xff")))
+
+    def belief(self, dct: Dct, target: Target) -> Belief:
+        """In DFU mode: about a reset at this moment, which ``target`` is asked for by."""
+        with self.desk.session() as session:
+            inventory = inventory_by_dfu(session)
+        outcome = boot_outcome(inventory.platform, inventory.parts)
+        starts = outcome.end in (BootEnd.APPLICATION, BootEnd.SAFE_MODE)
+        asks = any(way.may_connect for way in TRANSITIONS if way.target is target)
+        return Belief(outcome, starts and asks, decide_boot(self.boot_view(dct)))
+
+    def belief_after_update(self, before: Belief, dct: Dct) -> Belief:
+        """About the start that follows the installation."""
+        view = replace(self.boot_view(dct), ota_update_requested=False)
+        return replace(before, model=decide_boot(view))
+
+    def boot_view(self, dct: Dct) -> BootView:
+        """What a virtual board would have in its place."""
+        external = self.board.external
+        return BootView(
+            hardware=hardware(self.name),
+            internal=self.board.internal.read,
+            external=external.read if external else None,
+            setup_done=dct.setup_done,
+            dfu_requested=self.kept(BACKUP_1) == DFU_REQUESTED,
+            safe_mode_requested=self.kept(BACKUP_1) == SAFE_MODE_REQUESTED,
+            factory_reset_requested=dct.factory_reset_requested,
+            listen_requested=self.kept(BACKUP_9) == LISTEN_AT_START,
+            ota_update_requested=dct.ota_update_requested,
+            uicr=bytes(self.chip.uicr),
+        )
+
+    def radio(self, limit_s: float, done: Callable[[], bool] = lambda: False) -> list[str]:
+        """Let it run until it has asked for the air, or ``done()``, or for so long: what it asked for."""
+        self.board.run_until(lambda: bool(self.chip.modem.radio_requests) or done(), limit_s)
+        return [request.what for request in self.chip.modem.radio_requests]
+
+    def request(self, kind: int, limit_s: float = 60) -> tuple[int | None, bytes]:
+        """Result and reply of a control request. Source: usb-control: INIT 1, CHECK 2, RECV 4."""
+        reply = self.host.control(Setup(0xC0, 1, 0, kind, 64))
+        flags, _status, identity = struct.unpack_from("<IHH", reply)
+        assert flags & 2
+        end_s = self.chip.timeline.now_s + limit_s
+        while True:
+            reply = self.host.control(Setup(0xC0, 2, 0, identity, 64))
+            flags, status = struct.unpack_from("<IH", reply)
+            if status != 2:
+                break
+            assert self.chip.timeline.now_s < end_s
+            self.board.run(0.002)
+        values = iter(struct.unpack(f"<{(len(reply) - 6) // 4}i", reply[6 : 6 + (len(reply) - 6) // 4 * 4]))
+        size = next(values) if flags & 4 else 0
+        result = next(values) if flags & 8 else None
+        return result, self.host.control(Setup(0xC0, 4, 0, identity, size)) if size else b""
+
+    def close(self) -> None:
+        """Done with it."""
+        self.desk.close()
