@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from particle_harness.boards import hardware
@@ -16,8 +16,10 @@ from particle_harness.emulator.usb_host import UsbHost
 from particle_harness.usb.descriptors import UsbIdentity
 from particle_harness.usb.transfer import Setup
 
+from particle_dev.catalog.platforms import platform_by_name
 from particle_dev.device.dfu import DCT_ALT, DfuSession
 from particle_dev.device.modes import TRANSITIONS, Target
+from particle_dev.flash.board_modules import Inventory, Part
 from particle_dev.flash.boot_outcome import BootEnd, BootOutcome, boot_outcome
 from particle_dev.flash.install_by_flag import stage_by_flag
 from particle_dev.flash.inventory import inventory_by_dfu
@@ -143,19 +145,19 @@ class SystemBoard:
             data = session.read(DCT_ALT, 0, Dct.file_size_bytes)
         return Dct(bytearray(data.ljust(DCT_SIZE_BYTES, b"\xff")))
 
-    def belief(self, dct: Dct, target: Target) -> Belief:
-        """In DFU mode: about a reset at this moment, which ``target`` is asked for by."""
+    def inventory(self) -> Inventory:
+        """In DFU mode: its modules."""
         with self.desk.session() as session:
-            inventory = inventory_by_dfu(session)
-        outcome = boot_outcome(inventory.platform, inventory.parts)
+            return inventory_by_dfu(session)
+
+    def belief(self, parts: Sequence[Part], dct: Dct, target: Target) -> Belief:
+        """About a board with these parts that is reset at this moment, which ``target`` is asked for by."""
+        platform = platform_by_name(self.name)
+        assert platform is not None
+        outcome = boot_outcome(platform, parts)
         starts = outcome.end in (BootEnd.APPLICATION, BootEnd.SAFE_MODE)
         asks = any(way.may_connect for way in TRANSITIONS if way.target is target)
         return Belief(outcome, starts and asks, decide_boot(self.boot_view(dct)))
-
-    def belief_after_update(self, before: Belief, dct: Dct) -> Belief:
-        """About the start that follows the installation."""
-        view = replace(self.boot_view(dct), ota_update_requested=False)
-        return replace(before, model=decide_boot(view))
 
     def boot_view(self, dct: Dct) -> BootView:
         """What a virtual board would have in its place."""

@@ -143,7 +143,9 @@ def compare(board: SystemBoard, release: str, situation: Situation, record_prope
     dct = board.configuration()
     board.keep(BACKUP_1, SAFE_MODE_REQUESTED if situation.safe_mode else 0)
     board.keep(BACKUP_9, LISTEN_AT_START if situation.listen else 0)
-    believed = board.belief(dct, Target.SAFE if situation.safe_mode else Target.NORMAL)
+    parts = board.inventory().parts
+    target = Target.SAFE if situation.safe_mode else Target.NORMAL
+    believed = board.belief(parts, dct, target)
     cells = believed.cells()
     board.chip.modem.asked.clear()
     board.chip.reset(0)
@@ -155,8 +157,11 @@ def compare(board: SystemBoard, release: str, situation: Situation, record_prope
         assert lies_in_flash(board.board, [update]), believed.lines()
         # What the copy has displaced is put back.
         board.board.run(1.0)
-        believed = board.belief_after_update(believed, dct)
-        cells = (cells[0], f"{cells[1]}; then {believed.cells()[1]}")
+        dct.clear_ota_update()
+        new = update.file.part
+        believed = board.belief([*(part for part in parts if part.key != new.key), new], dct, target)
+        first, then = cells, believed.cells()
+        cells = (then[0] if then[0] == first[0] else f"{first[0]}; then {then[0]}", f"{first[1]}; then {then[1]}")
     asked = board.radio(AIR_LIMIT_S)
     after_s = board.chip.timeline.now_s - started_s
     said = f"`{asked[0]}` after {after_s:.1f} s" if asked else f"nothing in {after_s:.0f} s"
