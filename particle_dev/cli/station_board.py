@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import TextIO
 
 from rich.console import Console, Group
@@ -66,6 +67,12 @@ class SlotBoard:
         if text is not None:
             style = "bold yellow" if event.type == EventType.OPERATOR_MESSAGE else "bold red"
             self._console.print(Text(printable(slot_text(event.slot, text)), style=style))
+
+    def remember(self, events: Sequence[StationEvent]) -> None:
+        """Learn what the run did before this start; it is drawn, and not told again."""
+        with self._lock:
+            for event in events:
+                self.states.take(event)
 
     def draw(self) -> Group:
         """One frame."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -166,6 +166,7 @@ def run(
                 health=health,
                 golden=table.golden,
                 scans=scans,
+                show_past=_both_remember(view, page),
             )
             _catch_up(keeper, folder, None)
             try:
@@ -202,6 +203,15 @@ def _both(show: Callable[[StationEvent], None], page: StationPage | None) -> Cal
     def both(event: StationEvent) -> None:
         page.handle(event)
         show(event)
+
+    return both
+
+
+def _both_remember(view: JsonView | StationView, page: StationPage | None) -> Callable[[Sequence[StationEvent]], None]:
+    def both(events: Sequence[StationEvent]) -> None:
+        if page is not None:
+            page.remember(events)
+        view.remember(events)
 
     return both
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, TextIO
@@ -34,6 +35,7 @@ _STYLES = {
 
 class _View(Protocol):
     def handle(self, event: StationEvent) -> None: ...
+    def remember(self, events: Sequence[StationEvent]) -> None: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...
 
@@ -48,6 +50,10 @@ class StationView:
     def handle(self, event: StationEvent) -> None:
         """Show one event."""
         self._view.handle(event)
+
+    def remember(self, events: Sequence[StationEvent]) -> None:
+        """Learn what the run did before this start; it is not told again."""
+        self._view.remember(events)
 
     def __enter__(self) -> Self:
         self._view.start()
@@ -69,6 +75,9 @@ class JsonView:
         """Write one event."""
         _write_line(self._stream, event.to_json())
 
+    def remember(self, events: Sequence[StationEvent]) -> None:
+        """Earlier starts have written theirs."""
+
     def __enter__(self) -> Self:
         return self
 
@@ -86,6 +95,9 @@ class PlainLines:
 
     def start(self) -> None:
         """Nothing to begin."""
+
+    def remember(self, events: Sequence[StationEvent]) -> None:
+        """Earlier starts have written their lines."""
 
     def stop(self) -> None:
         """Make sure that all lines are out."""

@@ -122,12 +122,12 @@ class Arrivals:
         self._wake_up.close()
 
     def seed(self, passed: Collection[str]) -> None:
-        """Device IDs of units that passed before the run was cut short: where they still wait in DFU mode, nothing
-        begins."""
+        """Device IDs of units that passed before the run was cut short. They are done: where they still wait, in
+        whatever mode, nothing begins before they are taken out."""
         with self._changed:
             for port in self._ports.values():
-                if port.device and port.device.device_id in passed and port.device.mode is UsbMode.DFU:
-                    port.left_as, port.passed = port.device, True
+                if port.device and port.device.device_id in passed:
+                    port.left_as, port.passed = port.device, port.device.mode is UsbMode.DFU
 
     def wait(self, slot: str) -> Start | None:
         """Until work on the slot is to begin; None: no more work is to begin anywhere."""

@@ -42,6 +42,8 @@ from particle_dev.station.run_record import RunRecord
 from particle_dev.station.slot_health import HealthFile
 from particle_dev.station.slot_work import Emit, SlotWork
 from particle_dev.station.station_key import StationKey
+from particle_dev.station.stopping import StopAtOnce
+from particle_dev.station.unit_counts import UnitCounts
 
 MOST_SLOTS = 32
 ENDING = "the run ends: no more units are begun; Ctrl-C again stops those in work"
@@ -55,10 +57,12 @@ class Station:
     ``records_away`` says so after the run, and the folder waits.
 
     With ``arrivals`` the run is continuous: one unit after the other in each slot, until ``arrivals`` ends or
-    ``most_units`` are finished. ``health`` keeps how the slots do, and which are locked; ``golden`` are Device IDs of
-    units that are known to be good. ``scans`` is where scanned labels come in, for recipes that ask for them.
+    ``most_units`` of the run are finished, those of its earlier starts among them. ``health`` keeps how the slots do,
+    and which are locked; ``golden`` are Device IDs of units that are known to be good. ``scans`` is where scanned
+    labels come in, for recipes that ask for them.
 
-    ``show`` gets every event, in the order of the journal, from several threads but never at the same time. Raises
+    ``show_past`` gets what the journal of a resumed run holds, once, before anything new happens. ``show`` gets every
+    event of this start, in the order of the journal, from several threads but never at the same time. Raises
     JournalError when the folder cannot be written or belongs to a run with another recipe or bench, FirmwareStoreError
     when the store lacks something that the recipe names for any platform.
     """
@@ -79,6 +83,7 @@ class Station:
         health: HealthFile | None = None,
         golden: frozenset[str] = frozenset(),
         scans: LabelScans | None = None,
+        show_past: Callable[[Sequence[StationEvent]], None] | None = None,
     ) -> None:
         self._keeper = keeper or RecordKeeper(StationKey(platformdirs.user_data_path("particle-dev")))
         self.records_away: RecordsAwayError | None = None
@@ -88,11 +93,12 @@ class Station:
         self._store = store
         self._folder = folder
         self._show = show
+        self._show_past = show_past
         self._expected = expected or {}
         self._operator = operator
         self._arrivals = arrivals
         self._most_units = most_units
-        self._finished_units = 0
+        self._counts = UnitCounts()
         self._health = health
         self._golden = golden
         self._scans = scans or LabelScans()
@@ -123,6 +129,7 @@ class Station:
             prior = fold(self._events) if self._events else None
             if prior is not None:
                 self._check_same_run(prior)
+                self._take_past()
                 if prior.verdict == "pass":
                     return self._finished_before()
                 if self._arrivals is None:
@@ -142,6 +149,12 @@ class Station:
             if interrupt is not None:
                 raise interrupt
             return record
+
+    def _take_past(self) -> None:
+        for event in self._events:
+            self._counts.take(event)
+        if self._show_past is not None:
+            self._show_past(self._events)
 
     def _work(self, passed: Mapping[str | None, str]) -> KeyboardInterrupt | None:
         """In all slots at once; ``passed``: slots by the units that passed in them before this start."""
@@ -169,7 +182,8 @@ class Station:
             return self._work_at_once([w.one_round for w in works if w.slot.name not in done])
         with self._arrivals as arrivals:
             arrivals.seed([device_id for device_id in passed if device_id])
-            return self._work_at_once([partial(w.continuous, arrivals, self._count_unit) for w in works])
+            self._end_when_enough()
+            return self._work_at_once([partial(w.continuous, arrivals, self._end_when_enough) for w in works])
 
     def _work_at_once(self, works: Sequence[Callable[[], object]]) -> KeyboardInterrupt | None:
         """An exception of one thread (the journal is lost, or a defect) stops the others."""
@@ -178,7 +192,7 @@ class Station:
         with ThreadPoolExecutor(len(works), thread_name_prefix="slot") as pool:
             futures = [pool.submit(work) for work in works]
             interrupt = self._wait(futures)
-            if self._arrivals is not None and interrupt is not None:
+            if self._arrivals is not None and interrupt is not None and not isinstance(interrupt, StopAtOnce):
                 self._arrivals.end()
                 self._publish(EventType.OPERATOR_MESSAGE, data={"message": ENDING, "ask": "run_ending"})
                 interrupt = self._wait(futures)
@@ -197,10 +211,9 @@ class Station:
             return error
         return None
 
-    def _count_unit(self, _verdict: Verdict) -> None:
+    def _end_when_enough(self) -> None:
         with self._lock:
-            self._finished_units += 1
-            enough = self._most_units is not None and self._finished_units >= self._most_units
+            enough = self._most_units is not None and self._counts.finished >= self._most_units
         if enough and self._arrivals is not None:
             self._arrivals.end()
 
@@ -237,6 +250,7 @@ class Station:
             event = self._journal.append(event, durable=kind is not EventType.STEP_PROGRESS)
             if kind is not EventType.STEP_PROGRESS:
                 self._events.append(event)
+                self._counts.take(event)
             self._show(event)
             return event
 

@@ -35,6 +35,8 @@ class UnitContext:
     """Of the run."""
     scans: LabelScans = field(default_factory=LabelScans)
     """Of labels, for recipes that ask for them."""
+    again: str | None = None
+    """Device ID of the unit that this go is another one at: nothing is done to any other board."""
 
 
 class Run(Protocol):

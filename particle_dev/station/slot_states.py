@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from particle_dev.station.events import EventType, JsonObject, StationEvent, Verdict, parse_timestamp
+from particle_dev.station.events import EventType, JsonObject, StationEvent, parse_timestamp
+from particle_dev.station.unit_counts import UnitCounts
 
 SPEED_OVER_S = 5.0
 """Bytes per second are of the last seconds."""
@@ -34,7 +35,8 @@ class SlotState:
     a person has to do or know, ``ask`` its id where that is an instruction; ``error``: name of the error that the unit
     ended by, ``error_code`` its code where it has one; ``waits_for``: board, removal or unlock; ``lock_code``: why it
     is locked; ``must_unplug``: only a person can take the unit's power; ``is_taken_out``: the unit was seen to go
-    after its end; ``health``: as in its last slot_health event.
+    after its end; ``passed`` and ``not_passed``: units that were last in this slot, by their last verdicts; ``health``:
+    as in its last slot_health event.
     """
 
     name: str
@@ -113,7 +115,6 @@ class SlotState:
             case EventType.UNIT_RETRIED:
                 self.attempt, self.attempts = data["attempt"], data["attempts"]
                 self.message = str(data["error"]["message"])
-                self.not_passed -= 1
                 self._now(event, SlotMode.WORKING)
             case EventType.STEP_STARTED:
                 self.step = event.step
@@ -167,10 +168,9 @@ class SlotState:
             self._failed(error)
         left = event.data.get("parked") or event.data.get("left") or {}
         self.must_unplug = left.get("power") == "on_operator_must_unplug"
-        if verdict == Verdict.PASS:
-            self.passed += 1
-        else:
-            self.not_passed += 1
+
+
+_COUNT_NOTHING = (EventType.STEP_PROGRESS, EventType.OPERATOR_MESSAGE, EventType.SLOT_HEALTH)
 
 
 class RunStates:
@@ -178,6 +178,9 @@ class RunStates:
 
     def __init__(self, events: Iterable[StationEvent] = ()) -> None:
         self.slots: dict[str, SlotState] = {}
+        self._counts = UnitCounts()
+        self.passed = self.not_passed = 0
+        """Units by their last verdicts; those in work are in neither."""
         self.run_id = self.recipe = self.bench = self.mode = self.at = self.began_at = ""
         self.operator = self.strategy = self.release = ""
         self.verdict: str | None = None
@@ -198,19 +201,35 @@ class RunStates:
             self._begin(event)
         elif event.type == EventType.RUN_FINISHED:
             self.verdict = event.data["verdict"]
+            for slot in self.slots.values():
+                if slot.mode is SlotMode.WORKING:
+                    # It waited for another go at a unit that did not come back.
+                    slot.mode, slot.step = SlotMode.FAIL, None
+            self._count(event)
         elif event.slot is None:
             if event.type == EventType.OPERATOR_MESSAGE:
                 self.message, self.ask = str(event.data["message"]), str(event.data.get("ask") or "")
         else:
             slot = self.slots.setdefault(event.slot, SlotState(event.slot))
             slot.take(event)
+            self._count(event)
             return slot
         return None
+
+    def _count(self, event: StationEvent) -> None:
+        if event.type not in _COUNT_NOTHING:
+            self._counts.take(event)
+            self._show_counts()
+
+    def _show_counts(self) -> None:
+        for name, slot in self.slots.items():
+            slot.passed, slot.not_passed = self._counts.of_slot(name)
+        self.passed, self.not_passed = self._counts.passed, self._counts.not_passed
 
     def _begin(self, event: StationEvent) -> None:
         data = event.data
         if event.run_id != self.run_id:
-            self.slots, self.began_at = {}, event.at
+            self.slots, self.began_at, self._counts = {}, event.at, UnitCounts()
         self.run_id, self.verdict, self.message, self.ask = event.run_id, None, "", ""
         self.start_by = str(data.get("start_by") or "")
         self.recipe, self.bench = str(data["recipe"]["name"]), str(data["bench"]["name"])
@@ -221,22 +240,15 @@ class RunStates:
         for name in data["slots"]:
             self.slots.setdefault(name, SlotState(name))
         self.end_work()
+        self._count(event)
 
     def end_work(self) -> None:
         """The station is gone: where its events tell of work, that was cut short."""
         for slot in self.slots.values():
             if slot.mode is SlotMode.WORKING:
                 slot.mode, slot.step = SlotMode.INTERRUPTED, None
-
-    @property
-    def passed(self) -> int:
-        """Goes at units that passed."""
-        return sum(slot.passed for slot in self.slots.values())
-
-    @property
-    def not_passed(self) -> int:
-        """Goes at units that did not, and that no retry has followed."""
-        return sum(slot.not_passed for slot in self.slots.values())
+        self._counts.end_work()
+        self._show_counts()
 
     def data(self) -> JsonObject:
         """For JSON."""

@@ -87,6 +87,10 @@ class UnitEnd:
         self.unit = event.unit or self.unit
 
 
+def _ask(other: str | None) -> str:
+    return "wrong_board" if other else "check_cable"
+
+
 @dataclass
 class SlotWork:
     """What one thread does. ``publish`` journals an event of this slot and returns it as it was written;
@@ -114,8 +118,8 @@ class SlotWork:
             return None
         return self._unit(self.context)
 
-    def continuous(self, arrivals: Arrivals, finished: Callable[[Verdict], None]) -> None:
-        """One unit after the other, until ``arrivals`` ends. ``finished`` is told of each."""
+    def continuous(self, arrivals: Arrivals, finished: Callable[[], None]) -> None:
+        """One unit after the other, until ``arrivals`` ends. ``finished`` is called after each."""
         self._ask_for("board")
         while (start := arrivals.wait(self.slot.name)) is not None:
             if start.by is None:
@@ -130,7 +134,7 @@ class SlotWork:
             arrivals.finished(self.slot.name, self.end.unit, passed=verdict is Verdict.PASS)
             self._ask_for("removal" if arrivals.device(self.slot.name) else "board")
             if verdict is not None:
-                finished(verdict)
+                finished()
             if self.context.stopping():
                 return
 
@@ -149,9 +153,10 @@ class SlotWork:
             self._emit(EventType.UNIT_RETRIED, self.end.unit, None, data)
             self._pause(policy.pause_s)
             unit = self.end.unit
-            again = replace(context, expected={**context.expected, self.slot.name: unit}) if unit else context
+            again = replace(context, again=unit)
             tried = self._attempt(again, self._emit_again)
             if tried is None:
+                self.end.verdict, self.end.is_counted = verdict, False
                 break
             verdict = tried
         self.count()
@@ -170,7 +175,8 @@ class SlotWork:
     def _emit_again(self, kind: EventType, unit: str | None, step: str | None, data: JsonObject) -> None:
         if kind is EventType.SLOT_EMPTY:
             # The unit is gone and stays what it was; the slot was not empty.
-            self._say(f"the unit did not come back: {data['reason']}", "check_cable")
+            other = data.get("other")
+            self._say(str(data["reason"]) if other else f"the unit did not come back: {data['reason']}", _ask(other))
         else:
             self._emit(kind, unit, step, data)
 

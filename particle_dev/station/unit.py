@@ -181,11 +181,20 @@ class UnitRun:
                     self._say(EventType.SLOT_EMPTY, {"reason": error.message + self._switch_off()})
                     return None
             else:
+                if self.context.again and device.device_id not in ("", self.context.again):
+                    self._refuse_another(self.context.again, device.device_id)
+                    return None
                 self.device_id = device.device_id or None
                 self._say(EventType.UNIT_STARTED, {"platform": device.platform.name, "port": slot.port_path})
                 return lambda: self._steps(device)
         self._say(EventType.UNIT_STARTED, {"platform": slot.platform, "port": slot.port_path})
         return lambda: self._steps_by_probe(by_probe, since)
+
+    def _refuse_another(self, unit: str, other: str) -> None:
+        """The unit was swapped between two goes: it stays what it was, and the newcomer is not this go's."""
+        reason = f"{unit} was taken out while it was worked on, and {other} is in its place: {unit} did not pass, "
+        reason += f"nothing was done to {other}; take it out, or let it begin as a unit of its own"
+        self._say(EventType.SLOT_EMPTY, {"reason": reason + self._switch_off(), "other": other})
 
     def _switch_off(self) -> str:
         """Should something be in an empty slot after all, it must not run unwatched. Why that failed, if it did."""

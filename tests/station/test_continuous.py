@@ -25,6 +25,8 @@ from particle_dev.station.label_choice import LabelChoice
 from particle_dev.station.label_scans import LabelScans
 from particle_dev.station.policy import RetryPolicy, SlotRules
 from particle_dev.station.slot_health import HealthFile, Lock
+from particle_dev.station.slot_states import RunStates
+from particle_dev.station.stopping import StopAtOnce
 
 pytestmark = pytest.mark.firmware
 
@@ -156,11 +158,11 @@ def test_a_unit_that_stays_in_its_slot_is_not_done_twice(shift):
 
 def test_a_unit_that_passed_and_is_plugged_in_again_is_looked_at_again(shift):
     """It boots its application, so it may go online: the station stops that, and its verdict is of that time, too."""
-    with shift(BORON, most_units=2) as line:
+    with shift(BORON) as line:
         line.wait_for(EventType.SLOT_WAITING, "1", 2)
         board = line.driver.take_out("1")
         line.put_in("1", board)
-        line.thread.join(60)
+        line.wait_for(EventType.UNIT_FINISHED, "1", 2)
     (unit,) = line.record.units
     assert (len(unit.attempts), str(unit.verdict), str(unit.billing.verdict)) == (2, "pass", "not_started")
     assert board.truth.cloud_attempts == 0
@@ -512,3 +514,99 @@ def test_the_past_of_a_go_is_without_the_go_itself(shift, monkeypatch, ship_reci
     with shift(broken_at(300, 700), recipe=recipe, most_units=1) as line:
         line.thread.join(60)
     assert (line.record.verdict, seen) == ("pass", [0, 1, 2])
+
+
+# ---- the station was killed, and is started again ----------------------------------------------------------------
+
+
+@pytest.fixture
+def killed(shift):
+    """A shift of two units that passed; its journal ends before the run does, as after kill -9. Boards boot anew."""
+    line = shift(BORON, BORON)
+    with line:
+        for slot in "12":
+            line.wait_for(EventType.SLOT_WAITING, slot, 2)
+    path = line.folder / JOURNAL_NAME
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    assert read_journal(path)[0][-1].type != EventType.RUN_FINISHED
+    line.open()
+    line.events.clear()
+    return line
+
+
+def test_a_unit_that_passed_stays_passed_when_the_station_comes_back(killed):
+    """It has booted in between, and nobody watched it: it is done all the same. The next board is not."""
+    past = []
+    killed.station |= {"most_units": 3, "show_past": past.extend}
+    with killed as line:
+        for slot in "12":
+            line.wait_for(EventType.SLOT_WAITING, slot)
+        line.driver.take_out("1")
+        line.wait_for(EventType.SLOT_WAITING, "1", 2)
+        line.put_in("1", BORON | {"device_id": device_id(7)})
+        line.thread.join(60)
+    assert [e.unit for e in line.has(EventType.UNIT_STARTED)] == [device_id(7)]
+    assert line.record.counts() == {"pass": 3}
+    assert {e.type for e in past} >= {EventType.RUN_STARTED, EventType.UNIT_FINISHED}, "views know of them, too"
+    assert line.events[0].type == EventType.RUN_RESUMED
+
+
+def test_the_units_of_earlier_starts_count(killed):
+    killed.station |= {"most_units": 2}
+    with killed as line:
+        line.thread.join(60)
+        assert not line.thread.is_alive(), "the run had its two units"
+    assert (line.has(EventType.UNIT_STARTED), line.record.counts()) == ([], {"pass": 2})
+
+
+def test_a_process_that_is_to_end_stops_units_in_work_at_once(shift):
+    line = shift(BORON)
+    show, told = line.show, []
+
+    def end(event):
+        show(event)
+        if event.type == EventType.STEP_PROGRESS and not told:
+            told.append(event)
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert felt.acquire(timeout=60)
+
+    felt = threading.Semaphore(0)
+
+    def feel(_number, _frame):
+        felt.release()
+        raise StopAtOnce
+
+    line.show = end
+    before = signal.signal(signal.SIGTERM, feel)
+    try:
+        with pytest.raises(StopAtOnce):
+            run_here(line)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    events, _ = read_journal(line.folder / JOURNAL_NAME)
+    assert [str(u.verdict) for u in fold(events).units] == ["interrupted"]
+    line.bench.close()
+
+
+def test_a_board_that_takes_the_place_of_one_at_work_is_not_charged(shift, ship_recipe):
+    """The unit that was taken out fails; its second go is not made at the newcomer, which has a go of its own."""
+    recipe = replace(ship_recipe, retries=RetryPolicy(attempts=2))
+    line, old, new = shift(broken_at(300), recipe=recipe), [], device_id(7)
+    show = line.show
+
+    def swap(event):
+        show(event)
+        if event.type == EventType.UNIT_RETRIED:
+            old.append(event.unit)
+            line.driver.take_out("1")
+            line.driver.put_in("1", BORON | {"device_id": new})
+
+    line.show = swap
+    with line:
+        line.wait_for(EventType.UNIT_FINISHED, "1", 2)
+    units = {u.device_id: u for u in line.record.units}
+    assert {key: str(u.verdict) for key, u in units.items()} == {old[0]: "fail", new: "pass"}
+    said = [e.data["message"] for e in line.has(EventType.OPERATOR_MESSAGE) if new in e.data["message"]]
+    assert f"{old[0]} was taken out while it was worked on" in said[0]
+    states = RunStates(line.events)
+    assert (states.passed, states.not_passed) == (1, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -80,6 +80,11 @@ class StationPage:
     def handle(self, event: StationEvent) -> None:
         """Show one event; returns at once."""
         self._live.take(event)
+
+    def remember(self, events: Sequence[StationEvent]) -> None:
+        """Learn what the run did before this start."""
+        for event in events:
+            self._live.take(event)
 
     def cut_short(self) -> None:
         """No more events come, though the run did not end."""
