@@ -61,6 +61,8 @@ class SlotState:
     passed: int = 0
     not_passed: int = 0
     health: JsonObject | None = None
+    awaits_go: bool = False
+    """Whether the unit failed and is to have another go, which has not begun."""
     _speeds: deque[tuple[datetime, int]] = field(default_factory=deque)
 
     @property
@@ -141,12 +143,18 @@ class SlotState:
             case EventType.OPERATOR_MESSAGE:
                 self.message, self.ask = str(data["message"]), str(data.get("ask") or "")
 
+    def end_work(self) -> None:
+        """What was being done was cut short, or a unit did not come back for another go."""
+        self.mode, self.step = SlotMode.FAIL if self.awaits_go else SlotMode.INTERRUPTED, None
+        self.awaits_go = False
+
     def _failed(self, error: JsonObject) -> None:
         self.message, self.error = str(error["message"]), str(error["type"])
         self.error_code = str(error.get("fields", {}).get("code", ""))
 
     def _now(self, event: StationEvent, mode: SlotMode) -> None:
         self.mode, self.since, self.ask = mode, event.at, ""
+        self.awaits_go = event.type == EventType.UNIT_RETRIED
         self.activity, self.done_bytes, self.total_bytes = "", 0, 0
         self._speeds.clear()
         if mode is not SlotMode.WORKING or event.type != EventType.STEP_STARTED:
@@ -202,9 +210,8 @@ class RunStates:
         elif event.type == EventType.RUN_FINISHED:
             self.verdict = event.data["verdict"]
             for slot in self.slots.values():
-                if slot.mode is SlotMode.WORKING:
-                    # It waited for another go at a unit that did not come back.
-                    slot.mode, slot.step = SlotMode.FAIL, None
+                if slot.awaits_go:
+                    slot.end_work()
             self._count(event)
         elif event.slot is None:
             if event.type == EventType.OPERATOR_MESSAGE:
@@ -246,7 +253,7 @@ class RunStates:
         """The station is gone: where its events tell of work, that was cut short."""
         for slot in self.slots.values():
             if slot.mode is SlotMode.WORKING:
-                slot.mode, slot.step = SlotMode.INTERRUPTED, None
+                slot.end_work()
         self._counts.end_work()
         self._show_counts()
 

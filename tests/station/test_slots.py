@@ -460,3 +460,14 @@ def test_what_a_run_knows_of_its_units_is_folded_once_and_only_for_who_asks(run_
     assert folds == []
     assert [prior[device_id].device_id for device_id in prior] == [f"e00fce68{n:016x}" for n in range(3)]
     assert (len(prior), len(folds)) == (3, 1)
+
+
+def test_a_unit_that_did_not_come_back_for_its_second_go_has_failed(run_script):
+    script = run_script(("1",))
+    script.unit("1", "u1")
+    script.finish("1", "u1", "fail")
+    data = {"attempt": 2, "attempts": 2, "error": script.error("no answer")}
+    script.emit(EventType.UNIT_RETRIED, "1", unit="u1", data=data)
+    script.run_finished("fail")
+    states = RunStates(script.build())
+    assert (states.slots["1"].mode, states.passed, states.not_passed) == (SlotMode.FAIL, 0, 1)
