@@ -178,7 +178,7 @@ emulated: $(VENV)/.ready
 	@[ -n "$${PARTICLE_DEV_FIRMWARE_DIR:-}" ] || {
 	  echo "emulated boards run firmware images of yours: name a folder of them in PARTICLE_DEV_FIRMWARE_DIR (docs/emulator.md)" >&2
 	  exit 1; }
-	EMULATED_CUTS=$${CUTS:-sample} $(BIN)/python -m pytest -m images tests/emulated $(wildcard tests/harness/emulator)
+	EMULATED_CUTS=$${CUTS:-$${EMULATED_CUTS:-sample}} $(BIN)/python -m pytest -m images tests/emulated
 
 # 200 boards, good and bad, through eight virtual slots without anybody; records against the truth. Minutes.
 .PHONY: shift

@@ -19,6 +19,8 @@ from particle_dev.station.recipe import Recipe, load_recipe
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
+RAM_ADDRESS = 0x20000000
+"""Of every Cortex-M."""
 RECIPE_PATH = Path(__file__).parents[1] / "recipes" / "ship.toml"
 
 
@@ -55,6 +57,31 @@ def test_firmware() -> Path:
 def particle_cli_firmware(test_firmware: Path) -> Path:
     """Holds particle-cli-2.12.0/package/assets and particle-cli-3.43.1/package/assets."""
     return test_firmware
+
+
+@pytest.fixture(autouse=True)
+def _no_image_is_executed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A virtual chip of a test that has Particle's images at hand executes what a debugger puts into RAM, and nothing
+    from flash: licences of parts of them may not allow it. Such chips have `Idle` firmware, or a modelled one."""
+    if "test_firmware" not in request.fixturenames:
+        yield
+        return
+    from particle_harness.swd.cpu import Cpu  # noqa: PLC0415  # no other test needs it
+
+    run, executed = Cpu.run, []
+
+    def run_in_ram(cpu: Cpu, instructions: int) -> object:
+        if cpu.program_counter < RAM_ADDRESS:
+            executed.append(hex(cpu.program_counter))
+            pytest.fail(
+                "a virtual chip executes flash where Particle's images are at hand: give its core `Idle` firmware"
+            )
+        return run(cpu, instructions)
+
+    monkeypatch.setattr(Cpu, "run", run_in_ram)
+    yield
+    # Threads of servers raise into the void.
+    assert not executed, f"a virtual chip executed flash at {executed[:3]} where Particle's images are at hand"
 
 
 @pytest.fixture(scope="session")

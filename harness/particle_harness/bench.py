@@ -295,7 +295,7 @@ def _hands(bench: VirtualBench, options: Mapping[str, Any]) -> Hands | None:
         return None
     if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port < 1 << 16:
         raise BenchError(f"option hands = {port!r} is no port", hint="give a number such as 3240, or leave it out")
-    # It brings the command line along, which most benches do without.
+    # It brings the server of USB/IP along, which most benches do without.
     from particle_harness.hands import Hands  # noqa: PLC0415
 
     return Hands(bench, port)

@@ -7,22 +7,15 @@ A bench has them by its option ``hands``, a port on loopback.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from particle_dev.errors import BenchError
-from particle_harness.board import VirtualBoard
-from particle_harness.sim import boards_of
+from particle_harness.served import answer, boards_of
 from particle_harness.usbip import Server
 
 if TYPE_CHECKING:
     from particle_harness.bench import VirtualBench
-
-_ACTS: Mapping[str, Callable[[VirtualBoard], None]] = {
-    "unplug": VirtualBoard.pull,
-    "plug": VirtualBoard.plug_in,
-    "reset": VirtualBoard.reset_pin,
-}
 
 
 class Hands:
@@ -41,19 +34,14 @@ class Hands:
 
     def do(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """One request, as :func:`particle_harness.usbip.ask` sends it; its answer is that of ``sim serve``."""
-        if "do" not in request:
-            return {"boards": boards_of(self._bench)}
-        wanted, act = request.get("slot"), request["do"]
-        slot = next((s for s in self._bench.slots if wanted in (s.name, s.port_path)), None)
-        if slot is None or slot.board is None or (act not in _ACTS and act != "next"):
-            return {"error": f"there is no board in slot {wanted!r}", "boards": boards_of(self._bench)}
-        if act == "next":
-            kind = slot.board.hardware
-            prefix = kind.layout.device_id_prefix
-            device_id = prefix + secrets.token_hex(12)[: 24 - len(prefix)]
-            self._bench.put_in(slot.name, {"platform": kind.name, "device_id": device_id})
-        else:
-            _ACTS[act](slot.board)
+        wanted = request.get("slot")
+        slot = next((s for s in self._bench.slots if s.board and wanted in (s.name, s.port_path)), None)
+        if request.get("do") != "next" or slot is None or slot.board is None:
+            return answer(self._bench, request)
+        kind = slot.board.hardware
+        prefix = kind.layout.device_id_prefix
+        device_id = prefix + secrets.token_hex(12)[: 24 - len(prefix)]
+        self._bench.put_in(slot.name, {"platform": kind.name, "device_id": device_id})
         return {"boards": boards_of(self._bench)}
 
     def close(self) -> None:

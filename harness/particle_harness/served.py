@@ -1,9 +1,9 @@
-"""What servers and mocked buses need of a bench, whether its boards are modelled or emulated."""
+"""What servers and mocked buses need of a bench, be its boards modelled or emulated, and what hands do at it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from particle_harness.boards import Hardware
 from particle_harness.nor_flash import NorFlash
@@ -46,6 +46,14 @@ class ServedBoard(BoardOnBus, Protocol):
 
     def power_off(self) -> None:
         """Its supply goes."""
+        ...
+
+    def pull(self) -> None:
+        """Its cable is pulled: it has no power, and no switch gives it any."""
+        ...
+
+    def plug_in(self) -> None:
+        """Its cable returns; it boots, where the port has power."""
         ...
 
     def reset_pin(self) -> None:
@@ -98,3 +106,65 @@ class ServedBench(Protocol):
     def close(self) -> None:
         """Give everything back."""
         ...
+
+
+_ACTS: Mapping[str, Callable[[ServedBoard], None]] = {
+    "unplug": lambda board: board.pull(),
+    "plug": lambda board: board.plug_in(),
+    "reset": lambda board: board.reset_pin(),
+}
+
+
+def answer(bench: ServedBench, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a server says to ``{"do": "unplug", "slot": "1"}`` and the like: its boards, an error where there is one,
+    and a note where nothing was to do. A slot may be called by its name or its bus id."""
+    if "do" in request:
+        wanted, act = request.get("slot"), _ACTS.get(request["do"])
+        slot = next((slot for slot in bench.slots if wanted in (slot.name, slot.port_path) and slot.board), None)
+        if slot is None or slot.board is None or act is None:
+            return {"error": f"there is no board in slot {wanted!r}", "boards": boards_of(bench)}
+        note = _nothing_to_do(slot.name, slot.board, request["do"])
+        act(slot.board)
+        return {"boards": boards_of(bench), **({"note": note} if note else {})}
+    return {"boards": boards_of(bench)}
+
+
+def _nothing_to_do(slot: str, board: ServedBoard, act: str) -> str | None:
+    state = board.state
+    if act == "plug" and not state.unplugged and state.powered:
+        return f"the board in slot {slot} was plugged in already"
+    if act == "unplug" and state.unplugged:
+        return f"the board in slot {slot} was unplugged already"
+    if act == "reset" and not state.powered:
+        why = "was unplugged already" if state.unplugged else "has no power"
+        return f"the board in slot {slot} {why}: nothing to reset"
+    return None
+
+
+def boards_of(bench: ServedBench) -> list[dict[str, object]]:
+    """Slot, platform, device id, bus id, mode and debug probe of each board. ``mode`` is how the bus shows it, as
+    `particle-dev list` does, None without power; ``runs`` what its processor does: ``app``, ``listening``, …;
+    ``blank`` only for one in whose internal flash nothing is."""
+    return [
+        {
+            "slot": slot.name,
+            "platform": slot.board.hardware.name,
+            "device_id": slot.board.state.device_id,
+            "bus_id": slot.port_path,
+            "mode": _bus_mode(slot.board) if slot.board.state.powered else None,
+            "runs": slot.board.state.runs if slot.board.state.powered else None,
+            **({"blank": True} if _is_blank(slot.board) else {}),
+            **({"pyocd_probe": slot.probe.unique_id, "openocd_port": slot.probe.openocd_port} if slot.probe else {}),
+        }
+        for slot in bench.slots
+        if slot.board
+    ]
+
+
+def _bus_mode(board: ServedBoard) -> str:
+    return "dfu" if board.state.runs == "dfu" else "normal" if board.on_bus() else "off the bus"
+
+
+def _is_blank(board: ServedBoard) -> bool:
+    """Whether nothing is in its internal flash."""
+    return not board.internal.read(board.internal.base_address, board.internal.chip.size_bytes).strip(b"\xff")

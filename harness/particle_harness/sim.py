@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import click
 import platformdirs
+from click.core import ParameterSource
 
 from particle_dev.errors import BenchError, DeviceNotFoundError
 from particle_harness.bench import DEFAULT_SLOTS, open_bench
@@ -23,7 +24,7 @@ from particle_harness.boards import hardware
 from particle_harness.cloud.command import COMMANDS as CLOUD_COMMANDS
 from particle_harness.emulator.bench import open_bench as open_emulated
 from particle_harness.esp32.command import esp32
-from particle_harness.served import ServedBench, ServedBoard
+from particle_harness.served import ServedBench, answer, boards_of
 from particle_harness.sim_record import record_command
 from particle_harness.sim_trace import trace_command
 from particle_harness.usbip import PORT, Server, ask
@@ -114,6 +115,9 @@ def serve(
     if (blank or probe) and not platforms:
         raise click.UsageError("--blank and --probe are about the boards of --platform")
     if emulated:
+        source = click.get_current_context().get_parameter_source
+        if source("store_dir") is ParameterSource.COMMANDLINE and source("images") is not ParameterSource.COMMANDLINE:
+            images = None
         bench = _emulated_bench(bench_file, platforms, state_dir, images or store_dir, blank=blank, probe=probe)
     else:
         bench = _bench(bench_file, platforms, state_dir, store_dir, blank=blank, probe=probe)
@@ -198,70 +202,6 @@ _cable_command("unplug", "Pull the cable of the board in SLOT: it loses power.")
 _cable_command("plug", "Plug the board in SLOT in again.")
 _cable_command("reset", "Press the reset button of the board in SLOT.")
 _cable_command("next", "Put a new board in SLOT in place of the one that is there. At a station's bench alone.")
-
-
-def _plug(board: ServedBoard) -> None:
-    board.state.unplugged = False
-    board.power_on()
-
-
-_ACTS: Mapping[str, Callable[[ServedBoard], None]] = {
-    "unplug": lambda board: board.power_off(),
-    "plug": _plug,
-    "reset": lambda board: board.reset_pin(),
-}
-
-
-def answer(bench: ServedBench, request: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a server says to ``{"do": "unplug", "slot": "1"}`` and the like: its boards, an error where there is one,
-    and a note where nothing was to do. A slot may be called by its name or its bus id."""
-    if "do" in request:
-        wanted, act = request.get("slot"), _ACTS.get(request["do"])
-        slot = next((slot for slot in bench.slots if wanted in (slot.name, slot.port_path) and slot.board), None)
-        if slot is None or slot.board is None or act is None:
-            return {"error": f"there is no board in slot {wanted!r}", "boards": boards_of(bench)}
-        note = _nothing_to_do(slot.name, slot.board, request["do"])
-        act(slot.board)
-        return {"boards": boards_of(bench), **({"note": note} if note else {})}
-    return {"boards": boards_of(bench)}
-
-
-def _nothing_to_do(slot: str, board: ServedBoard, act: str) -> str | None:
-    powered = board.state.powered
-    if act == "plug" and powered:
-        return f"the board in slot {slot} was plugged in already"
-    if act in ("unplug", "reset") and not powered:
-        return f"the board in slot {slot} was unplugged already" + (": nothing to reset" if act == "reset" else "")
-    return None
-
-
-def boards_of(bench: ServedBench) -> list[dict[str, object]]:
-    """Slot, platform, device id, bus id, mode and debug probe of each board. ``mode`` is how the bus shows it, as
-    `particle-dev list` does, None without power; ``runs`` what its processor does: ``app``, ``listening``, …;
-    ``blank`` only for one in whose internal flash nothing is."""
-    return [
-        {
-            "slot": slot.name,
-            "platform": slot.board.hardware.name,
-            "device_id": slot.board.state.device_id,
-            "bus_id": slot.port_path,
-            "mode": _bus_mode(slot.board) if slot.board.state.powered else None,
-            "runs": slot.board.state.runs if slot.board.state.powered else None,
-            **({"blank": True} if _is_blank(slot.board) else {}),
-            **({"pyocd_probe": slot.probe.unique_id, "openocd_port": slot.probe.openocd_port} if slot.probe else {}),
-        }
-        for slot in bench.slots
-        if slot.board
-    ]
-
-
-def _bus_mode(board: ServedBoard) -> str:
-    return "dfu" if board.state.runs == "dfu" else "normal" if board.on_bus() else "off the bus"
-
-
-def _is_blank(board: ServedBoard) -> bool:
-    """Whether nothing is in its internal flash."""
-    return not board.internal.read(board.internal.base_address, board.internal.chip.size_bytes).strip(b"\xff")
 
 
 sim.add_command(esp32)

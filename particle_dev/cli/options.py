@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import platform_by_name
@@ -18,6 +20,7 @@ from particle_dev.station.bench import FACTORY_SOURCE, Bench, FactoryModules, no
 from particle_dev.station.bench_file import BenchFile
 from particle_dev.station.bench_file import read_bench as read_bench  # noqa: PLC0414  commands look for it here
 
+_EMULATED = "emulated"
 SELECTOR_HELP = "Device ID or its beginning, name, platform, port, slot:A, platform:boron,mode:dfu"
 
 
@@ -84,8 +87,22 @@ def newest_factory_modules(store: FirmwareStore) -> FactoryModules:
 def bench_for(bench_spec: str, store_dir: Path | None) -> Iterator[Bench]:
     """The open bench that ``--bench`` names, with what ``--store`` has for virtual boards. Raises BenchError,
     ConfigError."""
-    with opened_bench(read_bench(bench_spec), newest_factory_modules(open_store(store_dir))) as bench:
+    table = with_images(read_bench(bench_spec), store_dir)
+    with opened_bench(table, newest_factory_modules(open_store(store_dir))) as bench:
         yield bench
+
+
+def with_images(table: BenchFile, store_dir: Path | None) -> BenchFile:
+    """``table``, in which emulated boards run what the store has that ``--store`` names on this command line.
+
+    The option ``images`` of a bench file goes before it; the environment and the user's own store, which the bench
+    finds by itself, come behind.
+    """
+    context = click.get_current_context(silent=True)
+    named = context is not None and context.get_parameter_source("store_dir") is ParameterSource.COMMANDLINE
+    if table.driver != _EMULATED or store_dir is None or not named:
+        return table
+    return replace(table, options={"images": str(store_dir), **table.options})
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from particle_dev.cli.options import (
     opened_bench,
     read_bench,
     store_option,
+    with_images,
 )
 from particle_dev.cli.page_option import PageChoice, opened_page, page_options, stay
 from particle_dev.cli.records_option import records_option, records_place, site_folder, site_option
@@ -143,7 +144,7 @@ def run(
     with ended_as_by_ctrl_c(), opened_page(page_choice, site, place, folder) as page:
         with (
             _guard(recipe, site, permissions, profile, token_file, records) as guard,
-            opened_bench(table, factory, folder / "bench-state") as bench,
+            opened_bench(with_images(table, store_dir), factory, folder / "bench-state") as bench,
             JsonView() if as_json else StationView() as view,
         ):
             health = HealthFile(site, bench.name)

@@ -42,9 +42,6 @@ def read_facts(
             members.take(record)
         return members
 
-    def read_own_integrations() -> tuple[Integration, ...] | Unread:
-        return _API_USER if info.scopes else _enabled(Integrations(api))
-
     def read_firmware() -> tuple[UploadedFirmware, ...]:
         wanted = None if isinstance(firmware, Unread) else firmware.version
         firmwares = ProductFirmwares(api, product.id)

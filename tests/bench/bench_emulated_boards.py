@@ -1,8 +1,9 @@
 """How fast do emulated boards boot and take firmware? Processor time of this process, and ratios.
 
-Usage: bench_emulated_boards.py, with PARTICLE_DEV_FIRMWARE_DIR naming a folder of firmware images of yours (without, it
-says so and ends with 0). For each board that has images: from power to the USB bus in DFU mode, enumeration included;
-then a DFU download of 128 KiB, erases and status requests included, and an upload of the same.
+Usage: bench_emulated_boards.py, with PARTICLE_DEV_FIRMWARE_DIR naming a folder of firmware images of yours. Without,
+nothing is executed, whatever lies in a firmware store: it says so and ends with 0. For each board that has images: from
+power to the USB bus in DFU mode, enumeration included; then a DFU download of 128 KiB, erases and status requests
+included, and an upload of the same.
 
 BASELINE=COMMAND: another emulation to compare with, in the same run: a command that takes a bootloader file, does the
 same download and prints `download cpu SECONDS`. Target: at most twice its time.
@@ -17,7 +18,7 @@ import time
 
 from particle_harness.boards import hardware
 from particle_harness.emulator.bench import open_bench
-from particle_harness.emulator.images import EMULATED, images_folder
+from particle_harness.emulator.images import EMULATED, FOLDER_VARIABLE, images_folder
 from particle_harness.usb.transfer import Setup
 
 from particle_dev.errors import BenchError
@@ -98,8 +99,11 @@ def baseline_s(command, folder, platform):
 
 
 def main():
+    if not (named := os.environ.get(FOLDER_VARIABLE)):
+        print(f"emulated boards: not measured: {FOLDER_VARIABLE} names no folder of firmware images of yours")
+        return 0
     try:
-        folder = images_folder()
+        folder = images_folder(named)
     except BenchError as error:
         print(f"emulated boards: not measured: {error.args[0]}")
         return 0

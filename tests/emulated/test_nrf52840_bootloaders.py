@@ -7,12 +7,10 @@ import struct
 import pytest
 from particle_harness.boards import hardware
 from particle_harness.emulator.board import EmulatedBoard
-from particle_harness.emulator.images import BoardImages, images_folder
+from particle_harness.emulator.images import BoardImages
 from particle_harness.emulator.new_board import NewBoard, make_board
 from particle_harness.swd.nrf52840 import RETAINED_WORD
 from particle_harness.usb.transfer import Setup, StallError
-
-from particle_dev.errors import BenchError
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(600)]
 RELEASES = {
@@ -63,14 +61,6 @@ class DfuBoard:
         self.control(Setup(0x01, 11, alternate, 0, 0))
 
 
-def images_of(name, release, *, whole=False):
-    try:
-        images = images_folder().for_board(hardware(name), release)
-    except BenchError as error:
-        pytest.skip(str(error))
-    return images if whole else BoardImages(images.bootloader)
-
-
 def board_with(name, images):
     addresses = itertools.count(1)
     return make_board(
@@ -80,10 +70,14 @@ def board_with(name, images):
     )
 
 
-def in_dfu_mode(name, release):
-    board = board_with(name, images_of(name, release))
-    assert board.run_until(lambda: board.on_bus() is not None, 5)
-    return DfuBoard(board)
+@pytest.fixture
+def in_dfu_mode(images_of):
+    def make(name, release):
+        board = board_with(name, BoardImages(images_of(name, release).bootloader))
+        assert board.run_until(lambda: board.on_bus() is not None, 5)
+        return DfuBoard(board)
+
+    return make
 
 
 def vendor_and_product(board):
@@ -96,7 +90,7 @@ def dfu_ids(name):
 
 
 @pytest.mark.parametrize(("name", "release"), BOARDS)
-def test_a_board_without_system_stays_in_dfu_mode_and_says_who_it_is(name, release):
+def test_a_board_without_system_stays_in_dfu_mode_and_says_who_it_is(in_dfu_mode, name, release):
     dfu = in_dfu_mode(name, release)
     assert vendor_and_product(dfu.board) == dfu_ids(name)
     serial = dfu.identity.strings[dfu.identity.device[16]]
@@ -106,7 +100,7 @@ def test_a_board_without_system_stays_in_dfu_mode_and_says_who_it_is(name, relea
 
 
 @pytest.mark.parametrize(("name", "release"), BOARDS)
-def test_a_download_arrives(name, release):
+def test_a_download_arrives(in_dfu_mode, name, release):
     dfu = in_dfu_mode(name, release)
     data = random.Random(name).randbytes(0x2000)
     dfu.select(0)
@@ -123,7 +117,7 @@ def test_a_download_arrives(name, release):
 
 
 @pytest.mark.parametrize(("name", "release"), BOARDS)
-def test_a_download_to_the_serial_flash_arrives(name, release):
+def test_a_download_to_the_serial_flash_arrives(in_dfu_mode, name, release):
     dfu = in_dfu_mode(name, release)
     data = random.Random(name).randbytes(0x1000)
     dfu.select(2)
@@ -135,7 +129,7 @@ def test_a_download_to_the_serial_flash_arrives(name, release):
 
 
 @pytest.mark.parametrize(("name", "release"), BOARDS)
-def test_what_it_refuses(name, release):
+def test_what_it_refuses(in_dfu_mode, name, release):
     """As recorded of the bootloaders of Device OS 5.6.0 and 0.8.0 in tests/golden/usb."""
     dfu = in_dfu_mode(name, release)
     dfu.select(0)
@@ -150,15 +144,15 @@ def test_what_it_refuses(name, release):
 
 
 @pytest.mark.parametrize(("name", "release"), ONE_EACH)
-def test_a_whole_set_starts_the_system(name, release):
-    board = board_with(name, images_of(name, release, whole=True))
+def test_a_whole_set_starts_the_system(images_of, name, release):
+    board = board_with(name, images_of(name, release))
     assert board.run_until(lambda: board.on_bus() is not None, 10)
     assert vendor_and_product(board) == struct.pack("<HH", 0x2B04, 0xC000 | hardware(name).platform_id)
 
 
 @pytest.mark.parametrize(("name", "release"), ONE_EACH)
-def test_a_request_in_the_retained_register_leads_to_dfu_mode_once(name, release):
-    board = board_with(name, images_of(name, release, whole=True))
+def test_a_request_in_the_retained_register_leads_to_dfu_mode_once(images_of, name, release):
+    board = board_with(name, images_of(name, release))
     chip = board.chip
     board.run(0.05)
     chip.ram[RETAINED_WORD : RETAINED_WORD + 4] = struct.pack("<I", DFU_REQUESTED)
@@ -168,8 +162,8 @@ def test_a_request_in_the_retained_register_leads_to_dfu_mode_once(name, release
 
 
 @pytest.mark.parametrize(("name", "release"), ONE_EACH)
-def test_the_mode_button_held_for_three_seconds_leads_to_dfu_mode(name, release):
-    board = board_with(name, images_of(name, release, whole=True))
+def test_the_mode_button_held_for_three_seconds_leads_to_dfu_mode(images_of, name, release):
+    board = board_with(name, images_of(name, release))
     board.hold_mode_button(True)
     board.chip.reset(1)
     board.run(4.5)
@@ -179,8 +173,8 @@ def test_the_mode_button_held_for_three_seconds_leads_to_dfu_mode(name, release)
 
 
 @pytest.mark.parametrize(("name", "release"), ONE_EACH)
-def test_leaving_starts_the_system_that_was_downloaded(name, release):
-    images = images_of(name, release, whole=True)
+def test_leaving_starts_the_system_that_was_downloaded(images_of, name, release):
+    images = images_of(name, release)
     board = board_with(name, BoardImages(images.bootloader, images.softdevice))
     assert board.run_until(lambda: board.on_bus() is not None, 5)
     dfu = DfuBoard(board)

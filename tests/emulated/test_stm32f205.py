@@ -8,15 +8,14 @@ from particle_harness.boards import hardware
 from particle_harness.emulator.differential import GONE, compare
 from particle_harness.emulator.differential_dfu import Conversation
 from particle_harness.emulator.differential_run import Subject, run
-from particle_harness.emulator.images import EMULATED, BoardImages, images_folder
+from particle_harness.emulator.images import EMULATED
 from particle_harness.emulator.new_board import NewBoard, furnish, make_chip, make_memories
 from particle_harness.emulator.stm32f205.clocks import WATCHDOG_RESET
 from particle_harness.emulator.usb_host import UsbHost
 from particle_harness.usb.transfer import Setup
 
-from particle_dev.catalog.modules import ModuleFunction
-
 pytestmark = [pytest.mark.images, pytest.mark.timeout(3600)]
+RELEASES = ("1.5.0", "2.1.0", "2.2.0")
 GEN2 = ("photon", "p1", "electron")
 FAMILIES = {"nRF52840": "boron", "STM32F205": "photon"}
 DEVICE_IDS = {True: "e00fce680123456789abcdef", False: "3a0037000f47343638323034"}
@@ -24,21 +23,13 @@ ENTER_DFU = 0xEDFA
 TRANSFERS = int(os.environ.get("DIFFERENTIAL", "1500"))
 
 
-def bootloaders(platform):
-    """All of a board in the folder, each with a SoftDevice where the board has one."""
-    kind, folder = hardware(platform), images_folder()
-    mine = [image for image in folder.images() if image.prefix.platform_id == kind.platform_id]
-    softdevices = [image for image in mine if image.prefix.function == ModuleFunction.RADIO_STACK]
-    return [
-        BoardImages(image, softdevices[-1] if softdevices else None)
-        for image in mine
-        if image.prefix.function == ModuleFunction.BOOTLOADER
-    ]
+@pytest.fixture
+def subjects(bootloaders_of):
+    def make(platform):
+        kind = hardware(platform)
+        return [Subject(kind, images, DEVICE_IDS[kind.is_gen3]) for images in bootloaders_of(platform)]
 
-
-def subjects(platform):
-    kind = hardware(platform)
-    return [Subject(kind, images, DEVICE_IDS[kind.is_gen3]) for images in bootloaders(platform)]
+    return make
 
 
 def off(kind, images):
@@ -65,11 +56,8 @@ def product_of(chip):
 
 
 @pytest.mark.parametrize("platform", GEN2)
-def test_without_a_system_part_every_bootloader_comes_up_in_dfu_mode(platform):
-    found = bootloaders(platform)
-    if not found:
-        pytest.skip(f"the folder has no bootloader of a {platform}")
-    for images in found:
+def test_without_a_system_part_every_bootloader_comes_up_in_dfu_mode(bootloaders_of, platform):
+    for images in bootloaders_of(platform):
         chip = off(hardware(platform), images)
         chip.power_on()
         wait_for_usb(chip, 1.0)
@@ -83,18 +71,9 @@ def test_without_a_system_part_every_bootloader_comes_up_in_dfu_mode(platform):
         assert seen == {(True, True, False), (False, False, False)}
 
 
-def with_system_parts():
-    kind, folder = hardware("photon"), images_folder()
-    for release in ("2.2.0", "2.1.0", "1.5.0"):
-        try:
-            return kind, folder.for_board(kind, release)
-        except Exception as error:  # noqa: BLE001
-            missing = error
-    pytest.skip(f"the folder has no whole set for a photon: {missing}")
-
-
-def test_a_request_in_the_backup_register_leads_to_dfu_mode_once():
-    kind, images = with_system_parts()
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_request_in_the_backup_register_leads_to_dfu_mode_once(images_of, release):
+    kind, images = hardware("photon"), images_of("photon", release)
     chip = off(kind, images)
     chip.power_on()
     chip.rtc.stored[0x54] = ENTER_DFU
@@ -104,8 +83,9 @@ def test_a_request_in_the_backup_register_leads_to_dfu_mode_once():
     assert chip.rtc.stored[0x54] == 0xFFFF
 
 
-def test_the_button_leads_to_dfu_mode():
-    kind, images = with_system_parts()
+@pytest.mark.parametrize("release", RELEASES)
+def test_the_button_leads_to_dfu_mode(images_of, release):
+    kind, images = hardware("photon"), images_of("photon", release)
     chip = off(kind, images)
     chip.hold_mode_button(True)
     chip.power_on()
@@ -118,7 +98,7 @@ def test_the_button_leads_to_dfu_mode():
     assert not chip.clocks.reset_flags & WATCHDOG_RESET
 
 
-def test_leaving_resets_the_board_after_half_a_second():
+def test_leaving_resets_the_board_after_half_a_second(subjects):
     (subject, *_) = subjects("photon")
     modelled, emulated = subject.pair()
     acts = [act for seed in range(40) for act in Conversation(subject.terrain, Random(seed)).acts(5)[-3:]]
@@ -130,21 +110,15 @@ def test_leaving_resets_the_board_after_half_a_second():
 
 
 @pytest.mark.parametrize("platform", EMULATED)
-def test_every_bootloader_and_its_model_agree_on_a_sample(platform):
-    found = subjects(platform)
-    if not found:
-        pytest.skip(f"the folder has no bootloader of a {platform}")
-    for subject in found:
+def test_every_bootloader_and_its_model_agree_on_a_sample(subjects, platform):
+    for subject in subjects(platform):
         report = run(subject, min(TRANSFERS, 1500), first_seed=11)
         assert not report.differences, "\n\n".join(str(difference) for difference in report.differences)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_family_and_its_model_agree(family, capsys):
-    found = subjects(FAMILIES[family])
-    if not found:
-        pytest.skip(f"the folder has no bootloader of a {FAMILIES[family]}")
-    report = run(found[-1], TRANSFERS)
+def test_a_family_and_its_model_agree(subjects, family, capsys):
+    report = run(subjects(FAMILIES[family])[-1], TRANSFERS)
     with capsys.disabled():
         print(f"\n{family}: {report.transfers} transfers in {report.sequences} conversations compared")
     assert not report.differences, "\n\n".join(str(difference) for difference in report.differences)

@@ -12,11 +12,9 @@ from pathlib import Path
 import pytest
 from particle_harness.bench import default_device_id
 from particle_harness.boards import hardware
-from particle_harness.emulator.images import ImagesFolder
 from particle_harness.state import SlotStore
 from particle_harness.umockdev import run_foreign
 
-from tests.emulated.conftest import need
 from tests.emulated.work import OLD
 
 pytestmark = pytest.mark.images
@@ -45,9 +43,9 @@ def particle_cli() -> Path:
 
 
 @pytest.fixture
-def desk_file(images, tmp_path):
+def desk_file(images, images_of, tmp_path):
     """A bench file with a Boron whose flash outlives a program."""
-    need(images, "boron", OLD)
+    images_of("boron", OLD)
 
     def make(**keys: str) -> Path:
         file = tmp_path / "bench.toml"
@@ -60,9 +58,9 @@ def desk_file(images, tmp_path):
 
 
 @pytest.fixture
-def system(images) -> Path:
+def system(images_of) -> Path:
     """The system part of the older release, as a file."""
-    (image,) = ImagesFolder(images).for_board(hardware("boron"), OLD).system
+    (image,) = images_of("boron", OLD).system
     assert image.file is not None
     return image.file
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from particle_harness.boards import hardware
 from particle_harness.emulator.board import EmulatedBoard
 from particle_harness.emulator.images import ImagesFolder
-from particle_harness.factory import install, softdevice_stand_in
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import UsbMode
@@ -75,10 +74,8 @@ def desk_with(images: Path, platform: str, device_os: str | None = None, **slot:
 
 
 def old_softdevice(desk: Desk) -> None:
-    """Another SoftDevice than the release has, and of no known number, so that there is one to copy. Nothing but the
-    bootloader runs beside it."""
-    install(desk.board.internal, desk.board.hardware, softdevice_stand_in(desk.board.hardware))
-    desk.board.internal.load(0x3000, b"\xff" * 0x1000)
+    """The SoftDevice that lies there runs, and is none of a release: its firmware id is another."""
+    desk.board.internal.load(0x300C, b"\xff\xff")
 
 
 def modules_of(images: Path, platform: str, release: str, user: Path | None = None) -> list[Install]:

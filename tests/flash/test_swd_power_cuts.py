@@ -9,6 +9,7 @@ import zlib
 import pytest
 from particle_harness.clock import VirtualClock
 from particle_harness.nor_flash import NorFlash
+from particle_harness.swd.core import Idle
 from particle_harness.swd.nrf52840 import Nrf52840, Silicon
 
 from particle_dev.catalog.chips import NRF52840
@@ -126,6 +127,7 @@ class Board:
     def __init__(self, cells, uicr):
         self.flash = NorFlash(NRF52840_FLASH, VirtualClock(), delays=False)
         self.chip = Nrf52840(Silicon(bytes(range(8))), self.flash)
+        self.chip.core.firmware = Idle()
         self.load(cells, uicr)
 
     def load(self, cells, uicr):

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.cmsis_dap import CmsisDap
+from particle_harness.swd.core import Idle
 from particle_harness.swd.nrf52840 import Nrf52840, Silicon
 from particle_harness.swd.plugged import plugged
 from particle_harness.swd.stm32f205 import Stm32f205
@@ -48,6 +49,7 @@ class Bench:
             self.chip = Nrf52840(Silicon(bytes(range(8))), NorFlash(NRF52840_FLASH, self.time), time=self.time)
         else:
             self.chip = Stm32f205(bytes(range(12)), NorFlash(STM32F205_FLASH, self.time), self.time)
+        self.chip.core.firmware = Idle()
         self.probe = CmsisDap(self.chip, "A1", self.time)
         offer = Offer()
         release_offer(store, platform, "2.1.0", offer)

@@ -135,7 +135,7 @@ def test_flash_through_the_process(served):
         link.erase_everything()
         assert link.halted
     assert heard == [0.5, 1.0]
-    assert {*chip.flash.cells, *chip.uicr} == {0xFF}
+    assert {*bytes(chip.flash.cells), *chip.uicr} == {0xFF}
 
 
 def test_two_processes_on_one_probe(served):

@@ -14,13 +14,11 @@ from particle_harness.user_information import Uicr
 
 # Source: device-os v1.5.2 and v2.1.0 hal/src/{argon,boron,b5som,tracker,xenon}/pinmap_hal.c.
 _FEATHER, _B5SOM, _TRACKER = BoardPins(11, 13, 14, 15), BoardPins(25, 16, 15, 14), BoardPins(45, 38, 37, 35)
-_ASOM = BoardPins(25, 47, 46, 45)
 _PINS = {
     "argon": _FEATHER,
     "boron": _FEATHER,
     "xenon": _FEATHER,
     "bsom": _FEATHER,
-    "asom": _ASOM,
     "b5som": _B5SOM,
     "tracker": _TRACKER,
 }
@@ -30,7 +28,6 @@ _MODEMS = {
     "b5som": ModemPins(power=38, power_pulse=True, sense=43, sense_on=False),
     "tracker": ModemPins(power=40, power_pulse=True, sense=46, sense_on=False),
     "argon": ModemPins(),
-    "asom": ModemPins(),
 }
 """A u-blox SARA, a Quectel EG91 or BG96, or an ESP32. Source: as above, and hal/network/ncp_client/{sara,quectel}."""
 _SYSTEM_CYCLES = 4

@@ -27,6 +27,45 @@ LEFT_OUT = (
     "the file system in a Gen 3 board's serial flash: a virtual board keeps its configuration elsewhere",
 )
 
+_STANDARD = (
+    Setup(0x80, 0, 0, 0, 2),
+    Setup(0x81, 0, 0, 0, 2),
+    Setup(0x82, 0, 0, 0, 2),
+    Setup(0x82, 0, 0, 0x80, 2),
+    Setup(0x80, 8, 0, 0, 1),
+    Setup(0x00, 9, 1, 0, 0),
+    Setup(0x00, 9, 0, 0, 0),
+    Setup(0x00, 9, 2, 0, 0),
+    Setup(0x00, 1, 1, 0, 0),
+    Setup(0x00, 3, 1, 0, 0),
+    Setup(0x02, 1, 0, 0, 0),
+    Setup(0x80, 12, 0, 0, 2),
+    Setup(0x80, 2, 0, 0, 4),
+    Setup(0x00, 7, 0x0100, 0, 0),
+    Setup(0x81, 10, 0, 0, 1),
+)
+_VENDOR = (
+    Setup(0xC0, 0xEE, 0, 4, 40),
+    Setup(0xC0, 0xEE, 0, 4, 16),
+    Setup(0xC1, 0xEE, 0, 5, 146),
+    Setup(0xC1, 0xEE, 0, 5, 10),
+    Setup(0xC0, 0xEE, 0, 5, 146),
+    Setup(0xC0, 0xEE, 0, 7, 16),
+    Setup(0xC0, 0x50, 0, 20, 24),
+    Setup(0x40, 0x50, 0, 3, 0),
+    Setup(0xC1, 0x01, 0, 0, 8),
+    Setup(0xA1, 7, 0, 0, 8),
+    Setup(0xA1, 0x40, 0, 0, 8),
+)
+_ABANDONED = (
+    Setup(IN, Request.GETSTATUS, 0, 0, 6),
+    Setup(IN, Request.GETSTATE, 0, 0, 1),
+    Setup(0x80, 6, 0x0100, 0, 18),
+    Setup(IN, Request.UPLOAD, 0, 0, 64),
+    Setup(OUT, Request.DNLOAD, 0, 0, 5),
+    Setup(OUT, Request.DNLOAD, 2, 0, 64),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Region:
@@ -253,51 +292,13 @@ class Conversation:
         yield Transfer(Setup(recipient, 6, kind << 8 | index, language, length))
 
     def _standard(self) -> Iterator[Act]:
-        setups = (
-            Setup(0x80, 0, 0, 0, 2),
-            Setup(0x81, 0, 0, 0, 2),
-            Setup(0x82, 0, 0, 0, 2),
-            Setup(0x82, 0, 0, 0x80, 2),
-            Setup(0x80, 8, 0, 0, 1),
-            Setup(0x00, 9, 1, 0, 0),
-            Setup(0x00, 9, 0, 0, 0),
-            Setup(0x00, 9, 2, 0, 0),
-            Setup(0x00, 1, 1, 0, 0),
-            Setup(0x00, 3, 1, 0, 0),
-            Setup(0x02, 1, 0, 0, 0),
-            Setup(0x80, 12, 0, 0, 2),
-            Setup(0x80, 2, 0, 0, 4),
-            Setup(0x00, 7, 0x0100, 0, 0),
-            Setup(0x81, 10, 0, 0, 1),
-        )
-        yield Transfer(self._random.choice(setups))
+        yield Transfer(self._random.choice(_STANDARD))
 
     def _vendor(self) -> Iterator[Act]:
-        setups = (
-            Setup(0xC0, 0xEE, 0, 4, 40),
-            Setup(0xC0, 0xEE, 0, 4, 16),
-            Setup(0xC1, 0xEE, 0, 5, 146),
-            Setup(0xC1, 0xEE, 0, 5, 10),
-            Setup(0xC0, 0xEE, 0, 5, 146),
-            Setup(0xC0, 0xEE, 0, 7, 16),
-            Setup(0xC0, 0x50, 0, 20, 24),
-            Setup(0x40, 0x50, 0, 3, 0),
-            Setup(0xC1, 0x01, 0, 0, 8),
-            Setup(0xA1, 7, 0, 0, 8),
-            Setup(0xA1, 0x40, 0, 0, 8),
-        )
-        yield Transfer(self._random.choice(setups))
+        yield Transfer(self._random.choice(_VENDOR))
 
     def _abandoned(self) -> Iterator[Act]:
-        setups = (
-            Setup(IN, Request.GETSTATUS, 0, 0, 6),
-            Setup(IN, Request.GETSTATE, 0, 0, 1),
-            Setup(0x80, 6, 0x0100, 0, 18),
-            Setup(IN, Request.UPLOAD, 0, 0, 64),
-            Setup(OUT, Request.DNLOAD, 0, 0, 5),
-            Setup(OUT, Request.DNLOAD, 2, 0, 64),
-        )
-        yield Abandoned(self._random.choice(setups))
+        yield Abandoned(self._random.choice(_ABANDONED))
         yield get_status()
 
 

@@ -33,7 +33,8 @@ _ACTS = 60
 _SEQUENCES_PER_PAIR = 12
 """Then both start anew, which keeps what has to be repeated for a difference short."""
 _GEN2_CONFIGURATION_END = 0xC000
-"""Bootloader and the pages that hold an STM32F2 board's configuration. Source: dfu.md, what lies where."""
+"""Bootloader and the pages that hold an STM32F2 board's configuration. Source: device-os v3.3.1
+build/arm/linker/linker_stm32f2xx.ld."""
 
 
 @dataclass(slots=True)

@@ -26,7 +26,6 @@ BREAKPOINT: int = lib.CORE_BREAKPOINT
 WATCH_UNMASK: int = lib.CORE_WATCH_UNMASK
 WATCH_FLOATING_POINT: int = lib.CORE_WATCH_FLOATING_POINT
 WATCH_BREAKPOINTS: int = lib.CORE_WATCH_BREAKPOINTS
-MAX_BREAKPOINTS: int = lib.CORE_BREAKPOINTS
 _SAVED = ("align_to_8", "automatic_state", "cycles_left", "address", "next_address", "passing")
 _PAGE_SHIFT = PAGE_SIZE_BYTES.bit_length() - 1
 _REGISTER_IDS = (

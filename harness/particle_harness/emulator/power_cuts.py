@@ -25,11 +25,13 @@ class Outcome(StrEnum):
     ALONE = "recovers alone"
     """All is in its place once its own bootloader has run."""
     NEXT_RUN = "needs our next run"
-    """It comes back; a further run of the same work completes it."""
+    """It comes back; a further run of the same work has completed it."""
+    UNTRIED = "not tried further"
+    """It comes back, and something is missing; no further run was tried."""
     UNBRAKED = "starts a system"
     """Something other than the bootloader runs on it, which may connect."""
     LOST = "lost"
-    """It does not come back, or a further run fails."""
+    """It does not come back, whatever may run on it, or a further run fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +118,9 @@ def cut_everywhere(
     """Put the board through ``cuts`` of the work that ``journal`` recorded.
 
     ``is_done()``: whether flash holds what the work was for; ``next_run()`` does the work again as an operator would,
-    and raises when it cannot; it is tried for each ``every_next_run``-th board that needs it, and taken for good in the
-    others. ``may_start()``: whether flash holds a whole system, which then rightly runs; ``settle_s``: how long that
-    may go on to work once the board is on the bus.
+    and raises when it cannot; it is tried for the first board that needs it and each ``every_next_run``-th from there,
+    the others are counted apart. ``may_start()``: whether flash holds a whole system, which then rightly runs;
+    ``settle_s``: how long that may go on to work once the board is on the bus.
     """
     # Whether the host waits longer or not is nothing to the firmware.
     board.debounce_s = _SHORT_DEBOUNCE_S
@@ -132,11 +134,11 @@ def cut_everywhere(
         operation = journal.operations[n] if n < len(journal.operations) else None
         starts_rightly = may_start()
         board.power_on()
-        board.run_until(lambda: board.on_bus() is not None, SETTLE_LIMIT_S)
+        appeared = board.run_until(lambda: board.on_bus() is not None, SETTLE_LIMIT_S)
         if settle_s:
             board.run(settle_s)
         detail = ""
-        if board.on_bus() is None and not starts_rightly:
+        if not appeared:
             outcome = Outcome.LOST
             detail = "it does not come onto the bus"
         elif board.state.runs != "dfu" and not starts_rightly:
@@ -144,10 +146,10 @@ def cut_everywhere(
         elif is_done():
             outcome = Outcome.ALONE
         else:
-            outcome = Outcome.NEXT_RUN
-            needed += 1
+            outcome = Outcome.UNTRIED
             if needed % every_next_run == 0:
                 outcome, detail = _try(next_run, is_done)
+            needed += 1
         cut = Cut(n, torn, operation, outcome, detail)
         report.cuts.append(cut)
         tell(cut)

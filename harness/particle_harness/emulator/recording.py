@@ -161,7 +161,8 @@ def _memory(region: Region) -> Iterator[Transfer]:
 def _configuration() -> Iterator[Transfer]:
     yield from reading_configuration()
     yield from _done(command(Command.ERASE, 0))
-    # The claim code's place. Source: dfu.md, offsets in the configuration.
+    # The claim code's place. Source: device-os v2.1.0
+    # platform/MCU/STM32F2xx/SPARK_Firmware_Driver/inc/dct.h.
     yield from _done(command(Command.SET_ADDRESS, 1762))
     yield from _done(download(2, pattern(63)))
     yield request(Request.ABORT)

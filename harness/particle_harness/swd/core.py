@@ -34,6 +34,16 @@ class Firmware(Protocol):
         ...
 
 
+class Idle:
+    """Firmware that does nothing that anybody sees: what lies in flash is not executed."""
+
+    def run(self) -> None:
+        """It runs."""
+
+    def halt(self) -> None:
+        """It stands."""
+
+
 class CoreTime(Protocol):
     """Lets the core run as long as the wire has taken. Without one, cores run as fast as they are asked."""
 

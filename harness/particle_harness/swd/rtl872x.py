@@ -13,7 +13,7 @@ import threading
 
 from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.bus import Bus, Memory
-from particle_harness.swd.core import Core
+from particle_harness.swd.core import Core, Idle
 from particle_harness.swd.debug_port import AccessPort, DebugPort, MemoryAccessPort
 
 DPIDR = 0x6BA02477
@@ -22,16 +22,6 @@ RETAINED_WORD = 0xD8
 _KM0, _KM4 = 23, 33
 _ROM_LOOP = bytes.fromhex("0008001009000000fee7fee7")
 """A stack, an entry point and an endless loop."""
-
-
-class _Idle:
-    """The second core's firmware: nothing that anybody sees."""
-
-    def run(self) -> None:
-        """It runs."""
-
-    def halt(self) -> None:
-        """It stands."""
 
 
 class Rtl872x:
@@ -47,8 +37,8 @@ class Rtl872x:
         self.ram, self.retention = bytearray(0x80000), bytearray(0x1000)
         self._rom = bytearray(_ROM_LOOP.ljust(0x1000, b"\0"))
         self.km0, self.core = self._core(_KM0), self._core(_KM4)
-        self.km0.firmware = _Idle()
-        self.core.firmware = _Idle()
+        self.km0.firmware = Idle()
+        self.core.firmware = Idle()
         ports: dict[int, AccessPort] = {
             1: MemoryAccessPort(self.km0, lambda: False),
             2: MemoryAccessPort(self.core, lambda: False),

@@ -13,7 +13,6 @@ from particle_harness.swd.bus import Bus, BusFaultError, Memory
 FLASH_SIZE_BYTES, RAM_SIZE_BYTES = 0x20000, 0x10000
 RAM = 0x20000000
 PORT = 0x40000000
-STACK_TOP = RAM + RAM_SIZE_BYTES
 CPU = {3: ["-mcpu=cortex-m3"], 4: ["-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"]}
 _VECTORS = """
     .syntax unified

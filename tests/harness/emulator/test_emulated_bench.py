@@ -6,11 +6,13 @@ import sys
 import threading
 
 import pytest
+from click.testing import CliRunner
 from particle_harness.boards import hardware
 from particle_harness.emulator import chips
 from particle_harness.emulator.bench import open_bench
 from particle_harness.factory import bootloader_stand_in, softdevice_stand_in, system_stand_ins
 
+from particle_dev.cli.list_devices import list_devices as list_command
 from particle_dev.device.discovery import list_devices
 from particle_dev.errors import BenchError
 from particle_dev.station.bench import no_factory_modules
@@ -173,6 +175,33 @@ def test_without_images_the_command_says_what_to_do_in_a_sentence(tmp_path):
     assert "emulated boards run firmware images of yours, and no folder of firmware images is named" in text
     assert "Traceback" not in text
     assert "particle-dev firmware add" in text
+
+
+BENCH = '[bench]\ndriver = "emulated"\n[[slot]]\nname = "1"\nplatform = "boron"\n'
+
+
+@pytest.mark.parametrize(
+    ("words", "more", "wanted"),
+    [
+        (["--store", "named"], "", "named"),
+        (["--store", "named"], '[bench.options]\nimages = "others"\n', "others"),
+        ([], "", "in_environment"),
+    ],
+)
+def test_a_store_that_is_named_goes_before_the_environment_and_behind_the_bench_file(
+    tmp_path, monkeypatch, words, more, wanted
+):
+    folders = {name: tmp_path / name for name in ("named", "others", "in_environment")}
+    for folder in folders.values():
+        folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PARTICLE_DEV_FIRMWARE_DIR", str(folders["in_environment"]))
+    monkeypatch.delenv("PARTICLE_DEV_STORE", raising=False)
+    (tmp_path / "bench.toml").write_text(BENCH.replace("[[slot]]", more + "[[slot]]"), encoding="utf-8")
+    with pytest.raises(BenchError, match=rf"{wanted} holds no bootloader"):
+        CliRunner().invoke(
+            list_command, ["--bench", "bench.toml", *words], catch_exceptions=False, standalone_mode=False
+        )
 
 
 def test_in_real_time_boards_run_by_themselves_and_stand_still_in_the_end(images, made):

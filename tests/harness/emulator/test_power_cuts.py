@@ -88,10 +88,19 @@ def test_a_copy_that_frees_its_flag_first_needs_the_next_run():
     assert text[1].startswith("  operations 0 to")
 
 
+def test_boards_that_got_no_next_run_are_counted_apart():
+    every = go(make(frees_flag_first=True)).counts()[Outcome.NEXT_RUN]
+    counts = go(make(frees_flag_first=True), every_next_run=4).counts()
+    assert counts[Outcome.NEXT_RUN] == -(-every // 4)
+    assert counts[Outcome.NEXT_RUN] + counts[Outcome.UNTRIED] == every
+
+
 def test_a_bootloader_that_dies_of_an_erased_page_is_lost():
     report = go(make(frees_flag_first=True, bricks=True))
     assert report.of(Outcome.LOST)
     assert "does not come onto the bus" in str(report.of(Outcome.LOST)[0])
+    # Nor is it excused where a system may run.
+    assert go(make(frees_flag_first=True, bricks=True), may_start=lambda: True).of(Outcome.LOST)
 
 
 def test_a_next_run_that_fails_is_a_loss_with_its_reason():

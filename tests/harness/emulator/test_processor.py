@@ -6,6 +6,15 @@ import pytest
 
 from .machine import Machine, assemble, run
 
+SAYS_R5 = """
+        function irq0
+            ldr r7, =0x40000000
+            str r5, [r7]
+            store 0x40000030, 1
+            bx lr
+            .ltorg
+"""
+
 
 def test_a_line_that_a_store_raises_is_served_before_the_next_instruction():
     said = run(
@@ -18,13 +27,8 @@ def test_a_line_that_a_store_raises_is_served_before_the_next_instruction():
             adds r5, #1
             adds r5, #1
             stop
-        function irq0
-            ldr r7, =0x40000000
-            str r5, [r7]
-            store 0x40000030, 1
-            bx lr
-            .ltorg
         """
+        + SAYS_R5
     )
     assert said == [0]
 
@@ -40,13 +44,8 @@ def test_every_form_of_store_is_done_once_and_followed_by_the_interrupt(store):
             {store}
             adds r5, #1
             stop
-        function irq0
-            ldr r7, =0x40000000
-            str r5, [r7]
-            store 0x40000030, 1
-            bx lr
-            .ltorg
         """
+        + SAYS_R5
     )
     assert said == [0]
 
@@ -64,13 +63,8 @@ def test_an_interrupt_that_waits_for_cpsie_comes_right_behind_it():
             adds r5, #1
             cpsid i
             stop
-        function irq0
-            ldr r7, =0x40000000
-            str r5, [r7]
-            store 0x40000030, 1
-            bx lr
-            .ltorg
         """
+        + SAYS_R5
     )
     assert said == [1]
 

@@ -9,6 +9,7 @@ import pytest
 from particle_harness.clock import VirtualClock
 from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.cmsis_dap import CmsisDap, CmsisDapServer
+from particle_harness.swd.core import Idle
 from particle_harness.swd.nrf52840 import Nrf52840, Silicon
 from particle_harness.swd.probe_server import ProbeServer
 from particle_harness.swd.stm32f205 import Stm32f205
@@ -37,14 +38,21 @@ IMAGES = {
 @pytest.fixture
 def nrf52840():
     def make(variant="AAD0", uicr=None):
-        return Nrf52840(Silicon(DEVICE_ID, variant), NorFlash(NRF52840_FLASH, VirtualClock(), delays=False), uicr)
+        chip = Nrf52840(Silicon(DEVICE_ID, variant), NorFlash(NRF52840_FLASH, VirtualClock(), delays=False), uicr)
+        chip.core.firmware = Idle()
+        return chip
 
     return make
 
 
 @pytest.fixture
 def stm32f205_maker():
-    return lambda: Stm32f205(UNIQUE_ID, NorFlash(STM32F205_FLASH, VirtualClock(), delays=False))
+    def make():
+        chip = Stm32f205(UNIQUE_ID, NorFlash(STM32F205_FLASH, VirtualClock(), delays=False))
+        chip.core.firmware = Idle()
+        return chip
+
+    return make
 
 
 @pytest.fixture

@@ -329,12 +329,12 @@ void core_pop_frame(struct core *core, uint32_t exception_return)
     uint32_t size_bytes = floating_point ? EXTENDED_FRAME_BYTES : BASIC_FRAME_BYTES;
     uint32_t state = floating_point ? FPCA : 0;
 
-    core_set_register(core, stack, core_register(core, stack) + size_bytes + (core->frame[7] & ALIGNED ? 4 : 0));
+    core_set_register(core, stack, core_register(core, stack) + size_bytes + ((core->frame[7] & ALIGNED) ? 4 : 0));
     uint32_t privilege = core_register(core, CORE_CONTROL) & N_PRIV;
     if (to_thread) {
         core_set_register(core, CORE_CONTROL, 0);
         core_set_register(core, CORE_XPSR, xpsr & ~EXCEPTION_NUMBER);
-        core_set_register(core, CORE_CONTROL, privilege | (exception_return & 4 ? SPSEL : 0) | state);
+        core_set_register(core, CORE_CONTROL, privilege | ((exception_return & 4) ? SPSEL : 0) | state);
     } else {
         core_set_register(core, CORE_CONTROL, privilege | state);
         core_set_register(core, CORE_XPSR, xpsr);

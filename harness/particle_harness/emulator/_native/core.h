@@ -130,14 +130,14 @@ struct core {
     uint8_t code_pages[CORE_CODE_PAGES];
 };
 
-/* Hooks, in the library's own types (uc_cb_hookcode_t, uc_cb_hookintr_t, uc_cb_eventmem_t). */
-void core_before_instruction(void *engine, uint64_t address, uint32_t size_bytes, void *core);
-void core_on_interrupt(void *engine, uint32_t number, void *core);
-_Bool core_on_unmapped(void *engine, int kind, uint64_t address, int size_bytes, int64_t value, void *core);
+/* Hooks with the core as `user`, in the library's own types (uc_cb_hookcode_t, uc_cb_hookintr_t, uc_cb_eventmem_t). */
+void core_before_instruction(void *engine, uint64_t address64, uint32_t size_bytes, void *user);
+void core_on_interrupt(void *engine, uint32_t number, void *user);
+_Bool core_on_unmapped(void *engine, int kind, uint64_t address, int size_bytes, int64_t value, void *user);
 
-/* Accesses to a door (uc_cb_mmio_read_t, uc_cb_mmio_write_t). */
-uint64_t core_read(void *engine, uint64_t offset, unsigned size_bytes, void *door);
-void core_write(void *engine, uint64_t offset, unsigned size_bytes, uint64_t value, void *door);
+/* Accesses to a door, which `user` is (uc_cb_mmio_read_t, uc_cb_mmio_write_t). */
+uint64_t core_read(void *engine, uint64_t offset, unsigned size_bytes, void *user);
+void core_write(void *engine, uint64_t offset, unsigned size_bytes, uint64_t value, void *user);
 
 /* Execute from pc until something stops it, and fill in how that was. */
 void core_run(struct core *core);

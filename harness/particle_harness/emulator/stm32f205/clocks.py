@@ -144,7 +144,6 @@ class RealTimeClock(RegisterBlock):
         Register("BKPR", 0x50, count=20),
     )
     _INIT = 1 << 7
-    _BACKUP = range(0x50, 0xA0)
 
     def __init__(self, timeline: Timeline, power: PowerControl) -> None:
         self._timeline = timeline
