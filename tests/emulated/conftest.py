@@ -29,12 +29,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Why it is not."""
-    if _outcomes["skipped"] == _outcomes.total() > 0:
-        terminalreporter.write_line("no image was executed: every test was skipped", red=True)
-
-
 @pytest.fixture(scope="session")
 def folder() -> ImagesFolder:
     """The user's images, each file read once. Its absence is an error: whoever asks for these tests wants them run. A
@@ -120,7 +114,9 @@ def _found(folder: ImagesFolder, platform: str, device_os: str | None) -> BoardI
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The table of docs/emulator.md: what was believed of a boot, and what Device OS did."""
+    """That nothing was executed; the table of docs/emulator.md: what was believed of a boot, and what Device OS did."""
+    if _outcomes["skipped"] == _outcomes.total() > 0:
+        terminalreporter.write_line("no image was executed: every test was skipped", red=True)
     rows: dict[str, dict[str, str]] = {}
     for report in (*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")):
         for name, value in getattr(report, "user_properties", ()):
