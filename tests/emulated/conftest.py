@@ -106,6 +106,11 @@ def desk(images: Path, images_of):
         each.close()
 
 
+def need(images: Path, platform: str, device_os: str | None = None) -> None:
+    """Skip, with what is missing, a test whose images are not in the folder."""
+    _found(ImagesFolder(images), platform, device_os)
+
+
 def _found(folder: ImagesFolder, platform: str, device_os: str | None) -> BoardImages:
     try:
         return folder.for_board(hardware(platform), device_os)
