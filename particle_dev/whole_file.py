@@ -19,9 +19,12 @@ def write_whole(
     """
     temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
     try:
-        _write_new(temporary, content, 0o666 if mode is None else mode, durable=durable)
-        if mode is None and path.exists():
-            temporary.chmod(path.stat().st_mode & 0o777)
+        kept = path.stat().st_mode & 0o777 if mode is None and path.exists() else None
+        # What it replaces may be a secret: nobody else reads the new one before it has the same bits.
+        first = 0o600 if kept is not None else 0o666 if mode is None else mode
+        _write_new(temporary, content, first, durable=durable)
+        if kept is not None:
+            temporary.chmod(kept)
         if replace:
             temporary.replace(path)
         else:

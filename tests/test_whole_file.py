@@ -74,6 +74,9 @@ def test_a_secret_is_its_owners_alone_from_the_first_byte_on(tmp_path, monkeypat
     real = os.fsync
     monkeypatch.setattr(os, "fsync", lambda fd: (seen.append(os.fstat(fd).st_mode & 0o777), real(fd))[1])
     write_whole(tmp_path / "file", b"secret", mode=0o600)
+    assert seen.pop(0) == 0o600
+    seen.clear()
+    write_whole(tmp_path / "file", b"secret again")
     assert seen[0] == 0o600
 
 

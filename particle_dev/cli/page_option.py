@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
+from particle_dev.cli.command_type import CommandT
 from particle_dev.cli.station_release import release_texts
 from particle_dev.errors import PageError
 from particle_dev.station.operator_texts import read_operator_texts
@@ -18,7 +19,6 @@ from particle_dev.station.operator_texts import read_operator_texts
 if TYPE_CHECKING:
     from particle_dev.station.web.opening import StationPage
 
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 DEFAULT_ADDRESS = "127.0.0.1:8088"
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from particle_dev.cli.command_type import CommandT
 from particle_dev.cli.options import json_option
 from particle_dev.cli.output import print_json, print_table
 from particle_dev.cli.records_option import opened_records, records_option
@@ -16,7 +16,6 @@ from particle_dev.cli.records_option import opened_records, records_option
 if TYPE_CHECKING:
     from particle_dev.station.record_statistics import Scope, Yield, Yields
 
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 _DAY = click.DateTime(["%Y-%m-%d"])
 
 

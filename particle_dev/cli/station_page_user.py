@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
+from particle_dev.cli.command_type import CommandT
 from particle_dev.cli.options import json_option
 from particle_dev.cli.records_option import site_folder, site_option
 
 if TYPE_CHECKING:
     from particle_dev.station.web.users import UserFile
 
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 _ROLES = ("operator", "engineer", "admin")
 
 

@@ -13,7 +13,7 @@ import base64
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from particle_dev.permissions import Effect, Permissions
 from particle_dev.station import record_tables as tables
 from particle_dev.station.events import timestamp
 from particle_dev.station.record_chain import standing_entry
+from particle_dev.station.record_outcomes import rebuild_outcomes
 from particle_dev.station.record_tables import HEAD, Row, digest, read_run, run_digest
 from particle_dev.station.records import RecordDatabase, delete_run, keep_entry
 from particle_dev.station.station_key import StationKey
@@ -37,6 +38,9 @@ MAX_MANIFEST_BYTES = 1 << 20
 MAX_ROW_BYTES = 128 << 20
 """An attachment of 64 MiB that nothing makes smaller, in base64, with room to spare."""
 _BATCH = 500
+_LACKING: Mapping[str, tuple[sa.Table, ...]] = {HEAD: (), "0002": (tables.unit_outcomes,)}
+"""Tables that backups of each revision do not have; they are made anew from the others. A new revision has its entry
+here, so that yesterday's backup can be restored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +92,16 @@ def _bytes_as_text(value: object) -> dict[str, str]:
 def restore(path: Path, database: RecordDatabase) -> Backup:
     """Fill an empty database from a backup: all of it or, on error, nothing.
 
-    JournalError: the file is no backup, of another revision, or damaged; the database has runs; and as the database.
+    A backup of an older particle-dev is brought up to date, as opening its database would.
+
+    JournalError: the file is no backup, of a revision not known here, or damaged; the database has runs; and as the
+    database.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             manifest = json.loads(_bounded(archive, MANIFEST, MAX_MANIFEST_BYTES).read())
-            if (manifest.get("format"), manifest.get("revision")) != (_FORMAT, HEAD):
+            lacking = _LACKING.get(str(manifest.get("revision")))
+            if manifest.get("format") != _FORMAT or lacking is None:
                 raise _unusable(
                     path,
                     f"it is of revision {manifest.get('revision')}, this particle-dev knows {HEAD}",
@@ -106,7 +114,7 @@ def restore(path: Path, database: RecordDatabase) -> Backup:
                 ):
                     raise _unusable(path, f"{database.shown} holds records already", hint="restore into a new database")
                 connection.execute(tables.databases.delete())
-                for table in tables.ALL_TABLES:
+                for table in [table for table in tables.ALL_TABLES if table not in lacking]:
                     count = 0
                     for batch in _batches(archive, table):
                         count += len(batch)
@@ -115,6 +123,8 @@ def restore(path: Path, database: RecordDatabase) -> Backup:
                         connection.execute(table.insert(), batch)
                     if count != manifest["rows"][table.name]:
                         raise _unusable(path, f"{table.name} has {count} rows, not {manifest['rows'][table.name]}")
+                if tables.unit_outcomes in lacking:
+                    rebuild_outcomes(connection)
     except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
         raise _unusable(path, str(error)) from error
     return Backup(str(manifest["database_id"]), dict(manifest["rows"]))

@@ -138,7 +138,11 @@ def test_the_audit_log_is_read_and_checked(tmp_path):
     assert result.return_value == ExitCode.OK
     assert result.stdout.splitlines()[1].endswith("Z  admin  127.0.0.1  start  2  begins")
     assert "\x1b" not in result.stdout
-    assert [json.loads(line)["target"] for line in call("--json").stdout.splitlines()] == ["1", "2", "\x1b[2J"]
+    assert [json.loads(line)["target"] for line in call("--json").stdout.splitlines()][::2] == ["1", "2", "\x1b[2J"]
+    assert len(result.stdout.splitlines()) == 3
+    log.path.write_bytes(log.path.read_bytes() + b'{"before": 1}\n')
+    result = call()
+    assert (result.return_value, "altered at line 7" in result.stderr) == (ExitCode.FAILED, True)
     log.path.write_bytes(b"".join(log.path.read_bytes().splitlines(keepends=True)[1:]))
     result = call()
     assert (result.return_value, "altered at line 1" in result.stderr) == (ExitCode.FAILED, True)

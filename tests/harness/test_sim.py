@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 from particle_harness.bench_toml import modules_in, open_bench_file
@@ -220,15 +221,19 @@ def test_attach_hands_the_connection_to_the_kernel_and_takes_it_back(serve, benc
 )
 def test_attach_prints_what_comes(serve, bench_file, controller, monkeypatch, arguments, line):
     _, address = serve(bench_file)
-    before = signal.getsignal(signal.SIGTERM)
-    alarm = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.setitimer(signal.ITIMER_REAL, 1.0)  # as Ctrl-C
+    before, echo = signal.getsignal(signal.SIGTERM), click.echo
+
+    def echo_and_press_ctrl_c(text):
+        # At any other moment it could end the building of a connection, which nobody closes then.
+        echo(text)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(click, "echo", echo_and_press_ctrl_c)
     try:
         result = CliRunner().invoke(sim_group, ["attach", address, *arguments])
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, alarm)
         signal.signal(signal.SIGTERM, before)
+    assert isinstance(result.exception, SystemExit)
     assert result.output.splitlines()[0] == line
 
 

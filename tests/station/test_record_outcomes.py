@@ -1,7 +1,9 @@
 """What statistics count: one row for each go, always as the rows of its run say."""
 
+import json
 import sqlite3
 from datetime import UTC, datetime
+from zipfile import ZipFile
 
 import pytest
 import sqlalchemy as sa
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from particle_dev.permissions import Permissions
 from particle_dev.station import record_tables as tables
 from particle_dev.station.fold import fold
-from particle_dev.station.record_backup import backup, prune, restore
+from particle_dev.station.record_backup import MANIFEST, backup, prune, restore
 from particle_dev.station.record_outcomes import (
     BUCKETS_PER_OCTAVE,
     bucket_of,
@@ -139,6 +141,22 @@ def test_pruning_leaves_what_remains_right(database, key, run_script):
 
     assert marks(database) == [("run-9", 1, 1)]
     assert database.verify(key, {}).verdict == "intact"
+
+
+def test_a_backup_of_before_there_were_outcomes_is_brought_up_to_date(database, key, run_script, tmp_path):
+    database.write_run(run_at(run_script, 8, UNIT), key)
+    backup(database, tmp_path / "new.zip")
+    with ZipFile(tmp_path / "new.zip") as new, ZipFile(tmp_path / "old.zip", "w") as old:
+        for name in set(new.namelist()) - {"unit_outcomes.jsonl", MANIFEST}:
+            old.writestr(name, new.read(name))
+        manifest = json.loads(new.read(MANIFEST)) | {"revision": "0002"}
+        del manifest["rows"]["unit_outcomes"]
+        old.writestr(MANIFEST, json.dumps(manifest))
+    restored = RecordDatabase(tmp_path / "restored.sqlite")
+    restore(tmp_path / "old.zip", restored)
+    assert outcomes(restored) == outcomes(database) != []
+    assert restored.verify(key, {}).verdict == "intact"
+    restored.close()
 
 
 def test_a_backup_brings_them_back(database, key, run_script, tmp_path):

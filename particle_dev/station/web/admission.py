@@ -97,7 +97,6 @@ class Admission:
                 return
             self._refusals.append(now_s)
         try:
-            with self.audit.act(visitor, address, "refused", path) as act:
-                act.result = reason
+            self.audit.note(visitor, address, "refused", path, result=reason)
         except JournalError:
             return  # Nothing was done that would have to be written down.

@@ -19,13 +19,13 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from particle_dev.errors import ParticleDevError, RecordNotFoundError
-from particle_dev.station.web import actions, downloads, login, pages, statistics, stream, units
+from particle_dev.station.web import actions, downloads, login, operator_page, statistics, stream, units
 from particle_dev.station.web.access import Role, role_for
 from particle_dev.station.web.context import PageContext, address_of, context_of, visitor_of
 from particle_dev.station.web.door import HEADERS, Door
 from particle_dev.station.web.rendering import render
 
-VIEWS = (pages, stream, actions, login, units, downloads, statistics)
+VIEWS = (operator_page, stream, actions, login, units, downloads, statistics)
 """Modules with ``routes: list[Route]``; each route needs its entry in :data:`particle_dev.station.web.access.ROLES`."""
 _log = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
@@ -63,7 +63,8 @@ def _guarded(route: Route) -> Route:
     endpoint: Callable[[Request], Any] = route.endpoint
 
     async def answer(request: Request) -> Response:
-        refusal = _refusal(request, roles[request.method])
+        # It may write into the audit log, which another may hold.
+        refusal = await run_in_threadpool(_refusal, request, roles[request.method])
         if refusal is not None:
             return refusal
         if inspect.iscoroutinefunction(endpoint):

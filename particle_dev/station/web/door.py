@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
@@ -22,6 +23,7 @@ from particle_dev.station.web.requests import (
     MOST_BODY_BYTES,
     RefusedRequestError,
     check_host,
+    check_is_link,
     check_length,
     check_origin,
     fields_of,
@@ -73,15 +75,20 @@ class Door:
             if scope["method"] not in METHODS:
                 raise RefusedRequestError(405, "method")
             check_length(headers)
-            if is_foreign and is_new and scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate":
-                await HTMLResponse(_ONCE_MORE)(scope, receive, send)
-                return
-            scope["visitor"] = self._admission.visitor(key)
+            if is_foreign and scope["method"] != "POST":
+                check_is_link(headers)
+                if is_new:
+                    await HTMLResponse(_ONCE_MORE)(scope, receive, send)
+                    return
+            # Files are read and written for it, and a lock may be waited for: streams must go on meanwhile.
+            scope["visitor"] = await run_in_threadpool(self._admission.visitor, key)
             if scope["method"] == "POST":
                 await self._take_in(scope, headers, receive)
         except RefusedRequestError as refusal:
-            self._admission.refused(scope["visitor"], _address(scope), scope["path"], refusal.reason)
-            await _refusal(scope, refusal)(scope, receive, send)
+            refused = (scope["visitor"], _address(scope), scope["path"], refusal.reason)
+            await run_in_threadpool(self._admission.refused, *refused)
+            answer = await run_in_threadpool(_refusal, scope, refusal)
+            await answer(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from particle_dev.errors import JournalError
 from particle_dev.protocol.identifiers import Identifier, IdentifierKind
 from particle_dev.station.labels import LabelContent, LabelLayout, label_svg
 from particle_dev.station.record_look import read_go, read_run_record, stored_file
@@ -36,7 +37,7 @@ def unit_report(request: Request) -> Response:
 
 
 def unit_report_pdf(request: Request) -> Response:
-    """The same, as PDF. JournalError: there is no browser here to print it."""
+    """The same, as PDF. JournalError: there is no browser here to print it, or it prints another."""
     return _pdf(_unit_html(request), named(request, "unit"))
 
 
@@ -66,7 +67,7 @@ def run_report(request: Request) -> Response:
 
 
 def run_report_pdf(request: Request) -> Response:
-    """The same, as PDF. JournalError: there is no browser here to print it."""
+    """The same, as PDF. JournalError: there is no browser here to print it, or it prints another."""
     return _pdf(render_report(_run(request)), named(request, "run_id"))
 
 
@@ -109,8 +110,13 @@ def _report(html: str) -> Response:
 
 
 def _pdf(html: str, name: str) -> Response:
-    with _printing:
+    # Whoever waited here would keep a thread from those who begin units.
+    if not _printing.acquire(blocking=False):
+        raise JournalError("another report is being printed", hint="try again in a minute")
+    try:
         content = html_to_pdf(html.encode("utf-8", errors="replace"))
+    finally:
+        _printing.release()
     return Response(content, media_type="application/pdf", headers={"Content-Disposition": _attachment(f"{name}.pdf")})
 
 

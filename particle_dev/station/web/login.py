@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from particle_dev.errors import JournalError
+from particle_dev.station.web.access import Role
 from particle_dev.station.web.context import address_of, context_of, fields_of, visitor_of
 from particle_dev.station.web.language import COOKIE, LANGUAGES
 from particle_dev.station.web.rendering import render
 
+_log = logging.getLogger(__name__)
 _YEAR_S = 365 * 24 * 3600
 
 
@@ -44,8 +48,14 @@ def log_in(request: Request) -> Response:
 
 
 def log_out(request: Request) -> Response:
-    """End the login of this browser."""
-    context_of(request).admission.sessions.end(request.scope["cookie_key"])
+    """End the login of this browser, written down or not: who leaves must not leave it to the next."""
+    admission, visitor = context_of(request).admission, visitor_of(request)
+    admission.sessions.end(request.scope["cookie_key"])
+    if admission.asks_for_login and visitor.role is not Role.NOBODY:
+        try:
+            admission.audit.note(visitor, address_of(request), "logout", result="ended")
+        except JournalError as error:
+            _log.error("the logout of %s is not in the audit log: %s", visitor.name, error)
     return RedirectResponse("/login", 303)
 
 

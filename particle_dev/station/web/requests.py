@@ -58,6 +58,14 @@ def check_origin(headers: Headers, scheme: str) -> None:
         raise RefusedRequestError(403, "sent by another site")
 
 
+def check_is_link(headers: Headers) -> None:
+    """Refuses what another site's page loads from here: pictures, frames, scripts. A link that somebody follows is
+    none of these."""
+    is_page = headers.get("sec-fetch-dest", "document") == "document"
+    if headers.get("sec-fetch-mode") != "navigate" or not is_page:
+        raise RefusedRequestError(403, "loaded by another site")
+
+
 def check_length(headers: Headers) -> None:
     """Refuses bodies that say that they are too large."""
     said = headers.get("content-length")

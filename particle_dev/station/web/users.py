@@ -10,10 +10,10 @@ import base64
 import hashlib
 import hmac
 import json
-import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ import filelock
 
 from particle_dev.errors import ConfigError
 from particle_dev.station.web.access import Role, Visitor
+from particle_dev.whole_file import write_whole
 
 USERS_NAME = "page-users.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}", re.ASCII)
@@ -73,15 +74,15 @@ class UserFile:
             raise self._error(f"{name!r} is no name for a user: letters, digits, - and _, at most 40")
         secret = _new_secret()
         salt = secrets.token_hex(16)
-        self._change({**self.users(), name: User(role, salt, _hash(salt, secret))})
+        with self._changed() as users:
+            users[name] = User(role, salt, _hash(salt, secret))
         return f"{name}.{secret}"
 
     def remove(self, name: str) -> None:
         """Shut a person out. ConfigError: there is none of that name."""
-        users = dict(self.users())
-        if users.pop(name, None) is None:
-            raise self._error(f"there is no user {name!r} in {self.path}")
-        self._change(users)
+        with self._changed() as users:
+            if users.pop(name, None) is None:
+                raise self._error(f"there is no user {name!r} in {self.path}")
 
     def visitor(self, token: str) -> Visitor | None:
         """Whose token this is; None: nobody's. Takes as long for names that there are as for others."""
@@ -93,18 +94,16 @@ class UserFile:
             return Visitor(name, user.role)
         return None
 
-    def _change(self, users: Mapping[str, User]) -> None:
-        text = json.dumps({"users": {name: user.data() for name, user in users.items()}}, indent=1, sort_keys=True)
-        new = self.path.with_suffix(".new")
+    @contextmanager
+    def _changed(self) -> Iterator[dict[str, User]]:
+        """The users as they are, to be changed; two that change them at once come one after the other."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(self.path.with_suffix(".lock"), timeout=10):
-                new.unlink(missing_ok=True)
-                with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123
-                    file.write(text + "\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-                new.replace(self.path)
+                users = dict(self.users())
+                yield users
+                data = {"users": {name: user.data() for name, user in users.items()}}
+                write_whole(self.path, json.dumps(data, indent=1, sort_keys=True).encode() + b"\n", mode=0o600)
         except OSError as error:
             raise self._error(f"cannot write {self.path}: {error.strerror or error}") from error
 

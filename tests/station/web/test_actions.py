@@ -1,6 +1,9 @@
 """What people do on the page is done by the lines that standard input has too, and written down."""
 
+import errno
+import hashlib
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -10,7 +13,7 @@ from particle_dev.station.operator_lines import ANSWER_TEXTS, Answer, AnswerId, 
 from particle_dev.station.slot_health import HealthFile, Lock, SlotHealth
 from particle_dev.station.web.access import Role
 from particle_dev.station.web.actions import MOST_LINE
-from particle_dev.station.web.audit import check_audit
+from particle_dev.station.web.audit import BEGUN, check_audit
 
 ID = "e00fce68" + "1" * 16
 
@@ -25,6 +28,7 @@ def acts(page, context, lines, audit):
     act.log = lambda: [
         (entry["what"], entry["target"], entry["result"])
         for entry in map(json.loads, audit.path.read_text().splitlines())
+        if entry["result"] != BEGUN
     ]
     return act
 
@@ -121,9 +125,12 @@ def test_the_log_tells_who_did_what_and_from_where(guarded, audit, lines):
     acts, wrong = check_audit(audit.path)
     assert wrong == ()
     assert [(a["who"], a["role"], a["what"], a["result"]) for a in acts] == [
+        (None, "nobody", "login", BEGUN),
         ("engineer", "engineer", "login", "welcome"),
+        ("engineer", "engineer", "unlock", BEGUN),
         ("engineer", "engineer", "unlock", "unlocked"),
     ]
+    assert acts[2]["act"] == acts[3]["act"] != acts[1]["act"]
     assert acts[1]["from"] == "testclient"
     assert acts[1]["at"].endswith("Z")
     assert guarded.tokens[Role.ENGINEER].partition(".")[2] not in audit.path.read_text()
@@ -135,7 +142,7 @@ def test_a_log_that_was_altered_is_found(audit, harm, guarded):
     lines = audit.path.read_bytes().splitlines(keepends=True)
     assert check_audit(audit.path)[1] == ()
     if harm == "changed":
-        lines[2] = lines[2].replace(b"begins", b"at_work")
+        lines[3] = lines[3].replace(b"begins", b"at_work")
     elif harm == "deleted":
         del lines[2]
     elif harm == "added":
@@ -152,13 +159,91 @@ def test_a_line_that_was_cut_off_is_shown_and_the_log_goes_on(audit, guarded):
     audit.path.write_bytes(audit.path.read_bytes()[:-10])
     write(audit, 2, visitor)
     acts, wrong = check_audit(audit.path)
-    assert (len(acts), wrong) == (3, (2,))
+    assert (len(acts), wrong) == (7, (4,))
+
+
+@pytest.mark.parametrize("taken", [0, 20])
+def test_on_a_full_disk_nothing_is_done(page, context, lines, arrivals, audit, monkeypatch, taken):
+    """The file opens, and takes no more than a part of the line."""
+    context.desk.lines = lines
+    write(audit, 1, context.admission.visitor(""))
+    before = audit.path.read_bytes()
+    full_after(monkeypatch, taken)
+    answer = page.act("/end")
+    assert (answer.status_code, "do it again" in answer.json()["text"]) == (503, True)
+    assert not arrivals.ending
+    assert audit.path.read_bytes() == before
+
+
+def test_a_disk_that_is_full_after_the_act_asks_nobody_to_do_it_again(
+    page, context, lines, arrivals, audit, monkeypatch
+):
+    context.desk.lines = lines
+    real = arrivals.end
+
+    def end():
+        full_after(monkeypatch, 0)
+        real()
+
+    monkeypatch.setattr(arrivals, "end", end)
+    answer = page.act("/end")
+    assert (answer.status_code, "do not do it again" in answer.json()["text"]) == (503, True)
+    acts, wrong = check_audit(audit.path)
+    assert ([(a["what"], a["result"]) for a in acts], wrong) == ([("end", BEGUN)], ())
+
+
+def full_after(monkeypatch, taken):
+    """No write takes more than so many bytes; from the second on, none at all."""
+    real, left = os.write, [taken]
+
+    def write(descriptor, data):
+        if not left[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        count = real(descriptor, bytes(data)[: left[0]])
+        left[0] -= count
+        return count
+
+    monkeypatch.setattr("particle_dev.station.web.audit.os.write", write)
+
+
+def test_a_line_that_the_disk_takes_in_parts_is_whole(audit, context, monkeypatch):
+    real = os.write
+    monkeypatch.setattr("particle_dev.station.web.audit.os.write", lambda fd, data: real(fd, bytes(data)[:7]))
+    write(audit, 3, context.admission.visitor(""))
+    acts, wrong = check_audit(audit.path)
+    assert (len(acts), wrong) == (6, ())
+
+
+def test_what_the_act_itself_fails_with_passes_through(audit, context):
+    with pytest.raises(FileNotFoundError, match="bench"), audit.act(context.admission.visitor(""), "", "start"):
+        raise FileNotFoundError("bench")
+
+
+def test_two_acts_go_on_at_once(audit, context):
+    """One that lasts keeps nobody else from the log."""
+    visitor = context.admission.visitor("")
+    with audit.act(visitor, "", "start"), ThreadPoolExecutor(1) as pool:
+        pool.submit(write, audit, 1, visitor).result()
+    acts, wrong = check_audit(audit.path)
+    assert ([a["result"] for a in acts], wrong) == ([BEGUN, BEGUN, "begins", "failed"], ())
+
+
+@pytest.mark.parametrize(
+    "line", [b"1", b"null", b"[]", b'"x"', b"", b"\xff", b"{}", b'{"before": "%s"}', b"[" * 100_000]
+)
+def test_what_is_no_act_is_wrong_and_not_shown(audit, context, line):
+    write(audit, 1, context.admission.visitor(""))
+    last = audit.path.read_bytes().splitlines()[-1]
+    line = line.replace(b"%s", hashlib.sha256(last).hexdigest().encode())
+    audit.path.write_bytes(audit.path.read_bytes() + line + b"\n")
+    acts, wrong = check_audit(audit.path)
+    assert (len(acts), wrong) == (2, (3,))
 
 
 def test_what_fails_is_written_down_as_failed(audit, guarded):
     with pytest.raises(ZeroDivisionError), audit.act(guarded.context.admission.visitor(""), "", "start") as act:
         act.result = str(1 / 0)
-    assert check_audit(audit.path)[0][0]["result"] == "failed"
+    assert check_audit(audit.path)[0][1]["result"] == "failed"
 
 
 def test_who_waits_at_a_slot_hears_that_it_is_unlocked(lines, arrivals):

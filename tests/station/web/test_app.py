@@ -6,7 +6,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from particle_dev.errors import JournalError
-from particle_dev.station.web import pages
+from particle_dev.station.web import operator_page
 from particle_dev.station.web.app import make_app
 
 
@@ -31,7 +31,7 @@ def test_a_defect_is_told_at_the_station_and_not_in_the_browser(context, monkeyp
     def fail(request):
         raise ZeroDivisionError("SECRET")
 
-    monkeypatch.setattr(pages, "routes", [Route("/", fail)])
+    monkeypatch.setattr(operator_page, "routes", [Route("/", fail)])
     with TestClient(make_app(context), base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         answer = client.get("/")
     assert (answer.status_code, "SECRET" in answer.text) == (500, False)
@@ -44,7 +44,7 @@ def test_a_station_error_says_what_to_do(context, monkeypatch):
     def fail(request):
         raise JournalError("the database is away", hint="start it")
 
-    monkeypatch.setattr(pages, "routes", [Route("/", fail)])
+    monkeypatch.setattr(operator_page, "routes", [Route("/", fail)])
     with TestClient(make_app(context), base_url="http://127.0.0.1") as client:
         answer = client.get("/")
     assert answer.status_code == 503
@@ -53,6 +53,6 @@ def test_a_station_error_says_what_to_do(context, monkeypatch):
 
 
 def test_a_route_without_a_role_cannot_be_served(context, monkeypatch):
-    monkeypatch.setattr(pages, "routes", [Route("/forgotten", lambda request: PlainTextResponse(""))])
+    monkeypatch.setattr(operator_page, "routes", [Route("/forgotten", lambda request: PlainTextResponse(""))])
     with pytest.raises(KeyError, match="forgotten"):
         make_app(context)

@@ -1,11 +1,14 @@
 """What the door refuses, and what every answer carries."""
 
+import asyncio
 import json
+import threading
 
 import pytest
 
-from particle_dev.station.web.access import Role
+from particle_dev.station.web.access import Role, Visitor
 from particle_dev.station.web.admission import Admission
+from particle_dev.station.web.app import make_app
 from particle_dev.station.web.door import HEADERS
 from particle_dev.station.web.requests import MOST_BODY_BYTES, RefusedRequestError, fields_of
 
@@ -167,6 +170,43 @@ def test_what_is_neither(kind, body, status):
     with pytest.raises(RefusedRequestError) as caught:
         fields_of({"content-type": kind}, body)
     assert caught.value.status == status
+
+
+@pytest.mark.parametrize("sent_by", ["cross-site", "same-site"])
+@pytest.mark.parametrize(
+    "mode", ["no-cors image", "cors empty", "navigate iframe", "navigate object", "no-cors script"]
+)
+def test_nothing_is_loaded_into_another_sites_page(page, audit, sent_by, mode):
+    how, where = mode.split()
+    headers = {"sec-fetch-site": sent_by, "sec-fetch-mode": how, "sec-fetch-dest": where}
+    for method in ("GET", "HEAD"):
+        assert page.request(method, "/units/x/report.pdf", headers=headers).status_code == 403
+    assert json.loads(audit.path.read_text().splitlines()[0])["result"] == "loaded by another site"
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/statistics", 403), ("PUT", "/", 405)])
+def test_what_waits_for_the_log_is_not_in_the_loop_of_the_streams(guarded, monkeypatch, method, path, status):
+    """The loop serves others while a request is refused, by its role or by the door."""
+    admission, threads, said = guarded.context.admission, set(), []
+
+    def visitor(_key):
+        threads.add(threading.get_ident())
+        return Visitor("a", Role.OPERATOR)
+
+    async def receive():
+        raise AssertionError("it has no body")
+
+    async def send(message):
+        said.append(message)
+
+    monkeypatch.setattr(admission, "visitor", visitor)
+    monkeypatch.setattr(admission, "refused", lambda *_: threads.add(threading.get_ident()))
+    scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b""}
+    scope |= {"scheme": "http", "headers": [(b"host", b"127.0.0.1")], "client": ("127.0.0.1", 1), "root_path": ""}
+    asyncio.run(make_app(guarded.context)(scope, receive, send))
+    assert said[0]["status"] == status
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 @pytest.mark.parametrize("sent_by", ["cross-site", "same-site"])

@@ -72,6 +72,19 @@ def test_a_pdf_is_printed_by_the_browser_of_this_computer(records_page, monkeypa
     assert UNIT.encode() in printed[0]
 
 
+def test_who_asks_while_another_report_is_printed_holds_no_thread(records_page, monkeypatch):
+    nested = []
+
+    def print_it(html):
+        nested.append(records_page.get("/runs/run-1/report.pdf"))
+        return b"%PDF-1.7"
+
+    monkeypatch.setattr("particle_dev.station.web.downloads.html_to_pdf", print_it)
+    assert records_page.get(f"/units/{UNIT}/report.pdf").status_code == 200
+    assert (nested[0].status_code, "another report" in nested[0].text) == (503, True)
+    assert records_page.get(f"/units/{UNIT}/report.pdf").status_code == 200
+
+
 def test_without_a_browser_there_is_no_pdf_and_no_link_to_one(records_page, monkeypatch):
     monkeypatch.setattr(report_pdf, "BROWSERS", ("no-such-browser",))
     assert "report.pdf" not in records_page.get(f"/units/{UNIT}").text

@@ -2,11 +2,13 @@
 
 import stat
 
+import filelock
 import pytest
 
 from particle_dev.errors import ConfigError
 from particle_dev.station.web.access import ROLES, Role
 from particle_dev.station.web.app import VIEWS
+from particle_dev.station.web.audit import check_audit
 from particle_dev.station.web.sessions import (
     MOST_SESSIONS,
     SHIFT_S,
@@ -91,6 +93,25 @@ def test_a_file_that_is_none(tmp_path, content):
         UserFile(path).users()
 
 
+@pytest.mark.parametrize("act", ["add", "remove"])
+def test_two_who_change_the_users_at_once_lose_nobody(users, monkeypatch, act):
+    """The other one comes in just before the lock is taken."""
+    users.add("anna", Role.OPERATOR)
+    users.add("carla", Role.OPERATOR)
+    real = filelock.FileLock.__enter__
+
+    def after_another(lock):
+        monkeypatch.setattr(filelock.BaseFileLock, "__enter__", real)
+        UserFile(users.path).add("bob", Role.OPERATOR)
+        UserFile(users.path).remove("carla")
+        return real(lock)
+
+    monkeypatch.setattr(filelock.BaseFileLock, "__enter__", after_another)
+    users.add("dora", Role.OPERATOR) if act == "add" else users.remove("anna")
+    assert set(users.users()) == ({"anna", "bob", "dora"} if act == "add" else {"bob"})
+    assert stat.S_IMODE(users.path.stat().st_mode) == 0o600
+
+
 # ---- logging in --------------------------------------------------------------------------------------------------
 
 
@@ -139,6 +160,27 @@ def test_logging_out_ends_it_on_the_server(guarded):
     assert browser.post("/logout", data={"form_token": browser.token("/")}).status_code == 303
     browser.cookies.update(cookies)
     assert browser.get("/").status_code == 303
+
+
+def test_logging_out_is_written_down_for_those_who_were_in(guarded, audit):
+    browser = guarded.browser()
+    browser.log_in(guarded.tokens[Role.OPERATOR])
+    for _ in range(2):
+        browser.post("/logout", data={"form_token": browser.token()})
+    acts, wrong = check_audit(audit.path)
+    assert wrong == ()
+    assert [(a["who"], a["what"], a["result"]) for a in acts[2:]] == [("operator", "logout", "ended")]
+
+
+def test_who_leaves_is_out_even_where_that_cannot_be_written_down(guarded, audit, caplog):
+    browser = guarded.browser()
+    browser.log_in(guarded.tokens[Role.OPERATOR])
+    token = browser.token("/")
+    audit.path.unlink()
+    audit.path.mkdir()
+    assert browser.post("/logout", data={"form_token": token}).status_code == 303
+    assert browser.get("/").status_code == 303
+    assert "the logout of operator is not in the audit log" in caplog.text
 
 
 def test_another_login_of_the_same_browser_ends_the_one_before(guarded):
