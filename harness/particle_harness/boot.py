@@ -147,14 +147,20 @@ def _network_start(view: BootView, version: int, app: Prefix | None, reasons: tu
 
 def _listen_reason(view: BootView, version: int) -> str | None:
     """Why network_connect() turns into listening mode, if it does."""
-    # Gen 2 consumes the request only in a safe mode that the bootloader was asked for.
-    if view.listen_requested and (not view.hardware.is_gen2 or view.safe_mode_requested):
+    # Gen 2 consumes the request only in a safe mode that the bootloader was asked for. On Gen 3 such a safe mode
+    # consumes it before there is a network, and the network starts all the same: so did Device OS 2.2.0, executed.
+    if view.listen_requested and (view.safe_mode_requested if view.hardware.is_gen2 else _keeps_request(view)):
         return "listening mode was requested for this boot"
     if view.hardware.is_gen3 and version < FIRST_WITHOUT_SETUP_DONE and not view.setup_done:
         return "setup is not done"
     if view.hardware.radio == "wifi" and not view.wifi_credentials:
         return "no Wi-Fi credentials"
     return None
+
+
+def _keeps_request(view: BootView) -> bool:
+    """Whether the request to listen is still there when the network starts."""
+    return not (view.hardware.is_gen3 and view.safe_mode_requested)
 
 
 def _app_sha256(view: BootView, app: Prefix) -> str:

@@ -19,7 +19,7 @@ PLATFORM = "boron"
 RELEASES = ["1.5.0", "2.1.0", "2.2.0"]
 LISTENING = (0, b"\x08\x01")
 """Reply of request 72."""
-AIR_LIMIT_S, INSTALL_LIMIT_S = 12, 40
+AIR_LIMIT_S, INSTALL_LIMIT_S = 8, 40
 """Of the board's own time. It asks five to six seconds after its start, if it does."""
 OLDEST_WITH_OLDER_BOOTLOADER = "1.5.0"
 WAITING = {"1.5.0": (None, "2.1.0"), "2.1.0": (None, "2.2.0"), "2.2.0": ("1.5.0", "2.2.0")}
@@ -47,7 +47,7 @@ SITUATIONS = [
     Situation("setup done"),
     Situation("setup done, start-up-listen flag", listen=True),
     Situation("setup done, safe mode requested", safe_mode=True),
-    Situation("setup done, both", safe_mode=True, listen=True),
+    Situation("setup done, safe mode requested and start-up-listen flag", safe_mode=True, listen=True),
     Situation("setup done, no application", application="none"),
     Situation("setup done, application needs a newer system part", application="unmet"),
     Situation("setup done, system part needs a newer bootloader", old_bootloader=True),

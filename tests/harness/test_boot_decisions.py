@@ -92,7 +92,7 @@ GEN3 = [
     ([setup_done, ask("safe_mode_requested")], "safe_mode", True, True, "safe mode was requested"),
     ([setup_done, ask("dfu_requested")], "dfu", False, False, "one-shot"),
     ([setup_done, ask("listen_requested")], "listening", False, False, "requested for this boot"),
-    ([setup_done, ask("listen_requested"), ask("safe_mode_requested")], "listening", False, True, "requested"),
+    ([setup_done, ask("listen_requested"), ask("safe_mode_requested")], "safe_mode", True, True, "safe mode connects"),
     ([setup_done, erase_app, factory_image], "factory_restore", False, False, "factory slot"),
     ([setup_done, erase_app, bad_factory_image], "reset_loop", False, False, "factory slot"),
     ([setup_done, spoil(GEN3_APP + 0x400), factory_image], "safe_mode", True, True, "CRC"),
