@@ -23,6 +23,7 @@ from particle_dev.errors import (
     PermissionMissingError,
     PlanRefusedError,
     ProductVersionError,
+    RecordNotFoundError,
     ReleaseError,
     RunFinishedError,
     ScopeMissingError,
@@ -41,7 +42,8 @@ class ExitCode(IntEnum):
     BAD_INPUT = 3
     """A file, folder, recipe, bench or store cannot be used: read, or written."""
     NO_DEVICE = 4
-    """No device, several devices, or another device than the one meant; in the cloud, nothing of that name."""
+    """No device, several devices, or another device than the one meant; in the cloud or the records, nothing of that
+    name."""
     REFUSED = 5
     """Nothing was changed: a plan or a product's version rule forbids it, or one of our permissions is missing.
     What the cloud itself forbids a token is FAILED: what was done before that answer is done."""
@@ -54,6 +56,7 @@ class ExitCode(IntEnum):
 
 
 _EXIT_CODES: tuple[tuple[type[ParticleDevError], ExitCode], ...] = (
+    (RecordNotFoundError, ExitCode.NO_DEVICE),
     (FormatError, ExitCode.BAD_INPUT),
     (ConfigError, ExitCode.BAD_INPUT),
     (BenchError, ExitCode.BAD_INPUT),

@@ -12,6 +12,7 @@ import click
 from particle_dev.cli.file_types import NAMED_FILE, force_option
 from particle_dev.cli.records_option import opened_records, records_option
 from particle_dev.cli.store_option import open_store, store_option
+from particle_dev.errors import RecordNotFoundError
 from particle_dev.flash.file_io import require_new_file, write_file
 from particle_dev.station.fold import fold
 from particle_dev.station.journal import JOURNAL_NAME, read_journal
@@ -57,6 +58,11 @@ def report(
     store = open_store(store_dir)
     if records and not Path(name).is_dir():
         _report_from_records(name, records, html_path, pdf_path, store, as_json)
+    elif not Path(name).is_dir():
+        raise RecordNotFoundError(
+            f"there is no folder {name}",
+            hint="give the folder of a station run (--out of 'station run'), or --records with a run or unit in them",
+        )
     else:
         _report_of_folder(Path(name), html_path, pdf_path, force, store, as_json)
 
@@ -79,6 +85,7 @@ def _report_of_folder(
 
         page = html.report_bytes(record, store.read)
         write_file(pdf_path, html_to_pdf(page), made_from=[directory / JOURNAL_NAME], replace=True)
+    _tell(pdf_path)
     if as_json:
         click.echo(json.dumps(record.to_data() | {"report": str(html_path)}))
     else:
@@ -99,6 +106,7 @@ def _report_from_records(
         if run_id is not None:
             record = database.run(run_id)
             _write(lambda: html.render_report(record, store.read), html_path, pdf_path)
+            _tell(html_path, pdf_path)
             if as_json:
                 click.echo(json.dumps(record.to_data() | {"report": str(html_path) if html_path else None}))
             else:
@@ -109,11 +117,19 @@ def _report_from_records(
         history = unit_history(database, name)
         runs = [database.run(item.run_id) for item in history]
     _write(lambda: html.render_unit_report(history[0].unit, runs, store.read), html_path, pdf_path)
+    _tell(html_path, pdf_path)
     if as_json:
         found = {"unit": history[0].unit, "runs": [run.to_data() for run in runs]}
         click.echo(json.dumps(found | {"report": str(html_path) if html_path else None}))
     else:
         print_units(history, as_json=False)
+
+
+def _tell(*paths: Path | None) -> None:
+    """On stderr: what goes to stdout may be JSON."""
+    for path in paths:
+        if path is not None:
+            click.echo(f"{path}: written", err=True)
 
 
 def _write(render: Callable[[], str], html_path: Path | None, pdf_path: Path | None) -> None:

@@ -140,6 +140,7 @@ def run(
     _make_folder(folder)
     place = records_place(records) if records else None
     keeper = RecordKeeper(StationKey(site), place)
+    keeper.check_place()
     permissions = Permissions(may_connect=may_connect, may_bill=may_bill)
     with ended_as_by_ctrl_c(), opened_page(page_choice, site, place, folder) as page:
         with (

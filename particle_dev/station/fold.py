@@ -40,11 +40,24 @@ def fold(events: Iterable[StationEvent]) -> RunRecord:
 
     JournalError: there is no run_started, there are two, or the data of an event does not follow the schema.
     """
-    draft: _RunDraft | None = None
+    folding = Folding()
     for event in events:
+        folding.take(event)
+    return folding.record()
+
+
+class Folding:
+    """A fold that goes on while events come. JournalError as :func:`fold`."""
+
+    def __init__(self) -> None:
+        self._draft: _RunDraft | None = None
+
+    def take(self, event: StationEvent) -> None:
+        """Learn of the next event."""
+        draft = self._draft
         try:
             if event.type == EventType.RUN_STARTED and draft is None:
-                draft = _RunDraft(event)
+                self._draft = _RunDraft(event)
             elif draft is None or event.type == EventType.RUN_STARTED or event.run_id != draft.run.run_id:
                 raise JournalError(
                     f"event {event.seq} ({event.type}) does not belong to the run of this journal",
@@ -58,9 +71,23 @@ def fold(events: Iterable[StationEvent]) -> RunRecord:
                 line=event.seq,
                 hint="the record of this run is damaged: keep the folder, start the next run in a new one",
             ) from error
-    if draft is None:
-        raise JournalError("the journal holds no run", hint="start one with 'particle-dev station run'")
-    return draft.build()
+
+    def record(self) -> RunRecord:
+        """Of all events until now."""
+        return self._begun().build()
+
+    def run(self) -> RunRecord:
+        """As :meth:`record`, without the units, which takes no time however many there are."""
+        return self._begun().build_run()
+
+    def unit(self, event: StationEvent) -> UnitRecord:
+        """Of the unit that the last taken event was about."""
+        return self._begun().unit_of(event)
+
+    def _begun(self) -> _RunDraft:
+        if self._draft is None:
+            raise JournalError("the journal holds no run", hint="start one with 'particle-dev station run'")
+        return self._draft
 
 
 @dataclass(slots=True)
@@ -241,18 +268,24 @@ class _RunDraft:
             unit.gate_started = unit.gate_started or nameless.gate_started
         return unit
 
-    def build(self) -> RunRecord:
-        slots = self.run.slots
-        units = [draft.build() for draft in (*self.units.values(), *self.unnamed.values())]
-        units.sort(key=lambda unit: (slots.index(unit.slot) if unit.slot in slots else len(slots), unit.slot))
+    def unit_of(self, event: StationEvent) -> UnitRecord:
+        draft = self.units[event.unit] if event.unit is not None else self.unnamed[event.slot or ""]
+        return draft.build()
+
+    def build_run(self) -> RunRecord:
         return dataclasses.replace(
             self.run,
             finished_at=self.finished_at,
-            units=tuple(units),
             empty_slots=tuple(self.empty.values()),
             messages=tuple(self.messages),
             attempts=tuple(self.attempts),
         )
+
+    def build(self) -> RunRecord:
+        slots = self.run.slots
+        units = [draft.build() for draft in (*self.units.values(), *self.unnamed.values())]
+        units.sort(key=lambda unit: (slots.index(unit.slot) if unit.slot in slots else len(slots), unit.slot))
+        return dataclasses.replace(self.build_run(), units=tuple(units))
 
 
 def _later(first: str, second: str) -> str:

@@ -87,6 +87,28 @@ class RecordKeeper:
         self.key = key
         self.place = place
 
+    def check_place(self) -> None:
+        """Find out before a board is touched whether ``place`` takes records. JournalError: it never will, as it is. A
+        server that is away is no reason to wait: runs are recorded when it is back. ConfigError: a URL that cannot be
+        used."""
+        if self.place is None:
+            return
+        try:
+            database = RecordDatabase(self.place)
+            try:
+                with database.transaction():
+                    pass
+            finally:
+                database.close()
+        except RecordsAwayError:
+            return
+        except JournalError as error:
+            raise JournalError(
+                error.message,
+                path=str(error.path),
+                hint="no board was touched; give --records a file in a folder that you may write in, or a database",
+            ) from error
+
     def begin(self, folder: Path) -> None:
         """Mark a folder as one that is still to be recorded. JournalError: it cannot be written."""
         path = folder / PENDING_NAME

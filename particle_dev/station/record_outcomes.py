@@ -162,6 +162,12 @@ def delete_outcomes(connection: sa.Connection, run_id: str) -> None:
     mark_first_and_last(connection, device_ids)
 
 
+def delete_unit_outcome(connection: sa.Connection, run_id: str, unit: str) -> None:
+    """Delete the row of one unit of a run that holds each unit once, and is alone in its database."""
+    table = tables.unit_outcomes
+    connection.execute(table.delete().where(table.c.run_id == run_id, table.c.unit == unit))
+
+
 def mark_first_and_last(connection: sa.Connection, device_ids: Iterable[str]) -> None:
     """Say anew which of the goes at these units were the first and the last."""
     table = tables.unit_outcomes

@@ -74,14 +74,14 @@ def test_sync_search_show_verify(line):
     failed = answer("search", "--verdict", "fail")["units"][0]
     assert (failed["failed_step"], failed["failure"], failed["operator"]) == ("flash", "LinkDisconnectedError", "mara")
     assert run("search", "nothing", status=ExitCode.NO_DEVICE).stdout == ""
-    assert run("search", "abc", status=ExitCode.BAD_INPUT).exception.message == "'abc' is too short to search for"
+    assert run("search", "abc", status=ExitCode.NO_DEVICE).exception.message == "'abc' is too short to search for"
     history = answer("show", UNITS[1])
     assert [item["run_id"] for item in history["history"]] == ["run-b", "run-a"]
     assert history["runs"][1]["units"][1]["verdict"] == "fail"
     text = run("show", UNITS[0]).stdout
     assert "rssi" in text and "dBm" in text and "failed" in text
     assert "run run-a: fail" in run("show", "run-a").stdout
-    assert run("show", UNITS[0][:8], status=ExitCode.BAD_INPUT).exception.message.startswith("e00fce68 may be")
+    assert run("show", UNITS[0][:8], status=ExitCode.NO_DEVICE).exception.message.startswith("e00fce68 may be")
 
 
 def test_units_and_failures_are_counted(line):

@@ -60,7 +60,9 @@ def test_a_run_in_the_records_has_the_report_of_its_folder(records):
 
 
 def test_a_unit_is_told_through_all_its_runs(records):
-    shown = run("report", UNITS[0][-8:], "--html", "unit.html").stdout
+    written = run("report", UNITS[0][-8:], "--html", "unit.html")
+    assert written.stderr == "unit.html: written\n"
+    shown = written.stdout
     assert re.findall(r"^e00f\S+ +boron +(\w+)", shown, re.MULTILINE) == ["pass", "fail"]
     page = (records / "unit.html").read_text()
     assert f"<h1>Unit {UNITS[0]}</h1>" in page
@@ -72,7 +74,7 @@ def test_a_unit_is_told_through_all_its_runs(records):
     assert {f"#{name}" for name in ids} >= set(re.findall(r'href="(#[^"]+)"', page))
     answer = json.loads(run("report", UNITS[0], "--json").stdout)
     assert [r["run_id"] for r in answer["runs"]] == ["run-b", "run-a"]
-    assert run("report", "nobody", status=ExitCode.BAD_INPUT).exception.message.endswith("nobody")
+    assert run("report", "nobody", status=ExitCode.NO_DEVICE).exception.message.endswith("nobody")
 
 
 def test_pdf_by_a_real_browser(records):

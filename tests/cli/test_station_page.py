@@ -97,6 +97,13 @@ def test_a_page_that_cannot_be_served_ends_the_command_before_a_board_is_touched
     assert (code, "page-user add" in said) == (ExitCode.BAD_INPUT, True)
 
 
+def test_records_that_cannot_be_written_end_the_command_before_a_board_is_touched(failed, tmp_path, recipe):
+    code, said = failed(*run_words(tmp_path, recipe), "--records", tmp_path / "nowhere" / "r.sqlite")
+    assert code == ExitCode.BAD_INPUT
+    assert "no board was touched" in said
+    assert not (tmp_path / "run" / JOURNAL_NAME).exists()
+
+
 @pytest.mark.parametrize("address", ["8088", "localhost", ":1", "127.0.0.1:x", "127.0.0.1:70000"])
 def test_addresses_that_are_none(failed, tmp_path, recipe, address):
     code, said = failed(*run_words(tmp_path, recipe), "--page", address)

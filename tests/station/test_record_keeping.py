@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from particle_dev.errors import JournalError
+from particle_dev.errors import JournalError, RecordsAwayError
 from particle_dev.station.journal import JOURNAL_NAME, LOCK_NAME, Journal
 from particle_dev.station.record_keeping import (
     PENDING_NAME,
@@ -166,7 +166,7 @@ def test_a_full_disk_is_an_error_and_the_folder_goes_on_waiting(key, make_folder
     code = """
 import resource, sys
 from pathlib import Path
-from particle_dev.errors import JournalError
+from particle_dev.errors import JournalError, RecordsAwayError
 from particle_dev.station.record_keeping import RecordKeeper
 from particle_dev.station.station_key import StationKey
 resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, resource.RLIM_INFINITY))
@@ -224,3 +224,22 @@ def test_a_folder_that_cannot_be_locked_does_not_stop_the_others(database, key, 
     first, second = sync(database, [bad, good], key)
     assert (first.outcome, second.outcome) == ("failed", "recorded")
     assert "cannot lock" in str(first.error)
+
+
+def test_a_place_that_takes_no_records_is_found_before_the_work(key, tmp_path):
+    (tmp_path / "none.sqlite").write_bytes(b"no database" * 100)
+    for place in (tmp_path / "nowhere" / "r.sqlite", tmp_path / "none.sqlite"):
+        with pytest.raises(JournalError) as refused:
+            RecordKeeper(key, place).check_place()
+        assert str(place) in refused.value.message
+        assert "no board was touched" in refused.value.hint
+    RecordKeeper(key, tmp_path / "good.sqlite").check_place()
+    RecordKeeper(key).check_place()
+
+
+def test_a_server_that_is_away_holds_no_run_up(key, monkeypatch):
+    def away(_place):
+        raise RecordsAwayError("no answer", path="line", hint="wait")
+
+    monkeypatch.setattr("particle_dev.station.record_keeping.RecordDatabase", away)
+    RecordKeeper(key, "postgresql://somebody@host/line").check_place()

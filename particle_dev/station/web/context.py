@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from particle_dev.station.operator_lines import OperatorLines
 from particle_dev.station.operator_texts import OperatorTexts
+from particle_dev.station.unrecorded import UnrecordedRun
 from particle_dev.station.web.access import NOBODY, Visitor
 from particle_dev.station.web.admission import Admission
 from particle_dev.station.web.live import LiveRun
@@ -26,7 +27,8 @@ class Desk:
 class PageContext:
     """One per page. ``live``: the run that is shown; ``admission``: who is let in; ``site``: folder of the station's
     key and memory; ``records``: where the database of units is, a file or a URL, None: nowhere; ``run_folder``: of the
-    run that is shown; ``texts``: what its release tells operators, by language."""
+    run that is shown; ``texts``: what its release tells operators, by language; ``unrecorded``: its finished units
+    until they are in the records."""
 
     live: LiveRun
     admission: Admission
@@ -35,6 +37,7 @@ class PageContext:
     records: Path | str | None = None
     run_folder: Path | None = None
     texts: Mapping[str, OperatorTexts] = field(default_factory=dict)
+    unrecorded: UnrecordedRun | None = None
 
 
 def context_of(request: Request) -> PageContext:

@@ -17,6 +17,7 @@ from particle_dev.station.events import StationEvent
 from particle_dev.station.operator_lines import OperatorLines
 from particle_dev.station.operator_texts import OperatorTexts
 from particle_dev.station.records import DATABASE_NAME
+from particle_dev.station.unrecorded import UnrecordedRun
 from particle_dev.station.web.admission import Admission
 from particle_dev.station.web.app import make_app
 from particle_dev.station.web.audit import AUDIT_NAME, AuditLog
@@ -66,9 +67,11 @@ class StationPage:
                 secure=settings.certificate is not None,
                 cookie=f"station-{port}",
             )
-            return make_app(PageContext(self._live, admission, site, self._desk, place, run_folder, texts))
+            context = PageContext(self._live, admission, site, self._desk, place, run_folder, texts, self._unrecorded)
+            return make_app(context)
 
         self._live = LiveRun()
+        self._unrecorded = UnrecordedRun(run_folder)
         self._desk = Desk()
         self._server = PageServer(self._live, settings.host, settings.port, make, settings.certificate)
         self.address = self._server.address
@@ -104,6 +107,7 @@ class StationPage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.__exit__(kind, error, trace)
+        self._unrecorded.close()
 
 
 def _users(settings: PageSettings, site: Path) -> UserFile | None:

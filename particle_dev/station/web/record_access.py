@@ -37,6 +37,55 @@ def opened(request: Request) -> Iterator[RecordDatabase]:
         database.close()
 
 
+def unrecorded(request: Request) -> RecordDatabase | None:
+    """The finished units of the run that is shown, as records; None: there are none that are not in the records."""
+    run = context_of(request).unrecorded
+    return run.database() if run is not None else None
+
+
+def unrecorded_run_id(request: Request) -> str | None:
+    """The run whose finished units are not in the records yet."""
+    run = context_of(request).unrecorded
+    return run.run_id if run is not None and run.database() is not None else None
+
+
+@contextmanager
+def opened_all(request: Request) -> Iterator[list[RecordDatabase]]:
+    """What is not in the records yet, if anything, and then the records. Raises as :func:`opened`."""
+    fresh = unrecorded(request)
+    if fresh is not None and not has_records(request):
+        yield [fresh]
+        return
+    with opened(request) as database:
+        yield [fresh, database] if fresh is not None else [database]
+
+
+@contextmanager
+def opened_with(request: Request, run_id: str) -> Iterator[tuple[RecordDatabase, bool]]:
+    """Where a run is looked up, and whether that is the records. Raises as :func:`opened`."""
+    fresh = unrecorded(request)
+    if fresh is not None and run_id == unrecorded_run_id(request):
+        yield fresh, False
+        return
+    with opened(request) as database:
+        yield database, True
+
+
+def whole_history(request: Request, databases: list[RecordDatabase], name: str) -> list[FoundUnit]:
+    """As :func:`history_of`, with the go that is not in the records yet."""
+    fresh, found, problem = unrecorded_run_id(request), {}, not_found(name or "no name")
+    for database in databases:
+        try:
+            for item in history_of(database, name):
+                if database is databases[0] or item.run_id != fresh:
+                    found[item.run_id, item.unit] = item
+        except RecordNotFoundError as error:
+            problem = error
+    if len({item.unit for item in found.values()}) != 1:
+        raise problem
+    return sorted(found.values(), key=lambda item: item.started_at, reverse=True)
+
+
 MOST_CHARACTERS = 128
 """Of a name that somebody gives; longer ones name nothing."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime
 from gettext import NullTranslations
@@ -36,7 +37,7 @@ from particle_dev.station.records import RecordDatabase
 from particle_dev.station.web.formats import number_text, percent_text
 from particle_dev.station.web.language import language_of
 from particle_dev.station.web.plots import ParetoBar, Series, box_plot, pareto_plot, spark_plot, time_plot
-from particle_dev.station.web.record_access import has_records, opened, plain
+from particle_dev.station.web.record_access import has_records, opened, plain, unrecorded
 from particle_dev.station.web.record_words import step_namer
 from particle_dev.station.web.texts import translations
 from particle_dev.station.web.units import day_of, page
@@ -74,11 +75,13 @@ def statistics(request: Request) -> Response:
     """Yield over time, the Pareto of failures and the slots, of the time and the units that the form asks for."""
     scope = _asked(request)
     by = _failure_key(request)
-    if not has_records(request):
+    fresh = unrecorded(request)
+    of_run = fresh is not None and (request.query_params.get("of") == "run" or not _has_units(request))
+    if not of_run and not _has_units(request):
         return page(request, "statistics.html", found=None, scope=scope, by=by)
-    with opened(request) as database:
+    with nullcontext(fresh) if fresh is not None and of_run else opened(request) as database:
         days = recorded_days(database)
-        if days is None:
+        if days is None:  # a run was taken out of the records while this page was made
             return page(request, "statistics.html", found=None, scope=scope, by=by)
         scope = _bounded(scope, days)
         found = yields(database, scope)
@@ -91,6 +94,8 @@ def statistics(request: Request) -> Response:
         request,
         "statistics.html",
         found=found,
+        of_run=of_run,
+        fresh=_fresh_counts(fresh),
         scope=scope,
         by=by,
         keys=list(FailureKey),
@@ -107,6 +112,18 @@ def statistics(request: Request) -> Response:
         medians=medians,
         several_stations=len({line.place.station_id for line in slots}) > 1,
     )
+
+
+def _has_units(request: Request) -> bool:
+    if not has_records(request):
+        return False
+    with opened(request) as database:
+        return recorded_days(database) is not None
+
+
+def _fresh_counts(fresh: RecordDatabase | None) -> Yield | None:
+    """Of the run that is not in the records yet."""
+    return yields(fresh, Scope()).whole if fresh is not None else None
 
 
 def _asked(request: Request) -> Scope:

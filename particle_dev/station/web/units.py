@@ -22,7 +22,18 @@ from particle_dev.station.report_pdf import can_print
 from particle_dev.station.timeline import layout
 from particle_dev.station.unit_comparison import compare
 from particle_dev.station.web.plots import limit_plot
-from particle_dev.station.web.record_access import has_records, history_of, named, opened, plain, proof_of
+from particle_dev.station.web.record_access import (
+    has_records,
+    history_of,
+    named,
+    opened,
+    opened_all,
+    opened_with,
+    plain,
+    proof_of,
+    unrecorded_run_id,
+    whole_history,
+)
 from particle_dev.station.web.record_words import SYMBOLS, label_words, step_namer, word_finder
 from particle_dev.station.web.rendering import render
 from particle_dev.station.wording import evidence_text, name_text, platform_text, version_text
@@ -84,11 +95,12 @@ def find(request: Request) -> Response:
     since = day_of(request, "since")
     found: list[FoundUnit] = []
     hint = "none"
-    if has_records(request):
-        with opened(request) as database:
-            hint = "short" if name and len(name) < MIN_PART else ""
-            if not hint:
-                found = search(
+    fresh = unrecorded_run_id(request)
+    if fresh or has_records(request):
+        hint = "short" if name and len(name) < MIN_PART else ""
+        with opened_all(request) as databases:
+            for database in databases if not hint else ():
+                some = search(
                     database,
                     name,
                     verdict=verdict,
@@ -97,6 +109,9 @@ def find(request: Request) -> Response:
                     since=str(since) if since else None,
                     limit=SHOWN_UNITS,
                 )
+                # What the records have of a run that was taken up again is older than what this page knows.
+                found += [item for item in some if database is databases[0] or item.run_id != fresh]
+        found = found[:SHOWN_UNITS]
     filters = {"verdict": verdict, "platform": platform, "operator": operator, "since": since}
     if name and len({item.unit for item in found}) == 1 and found[0].device_id and not any(filters.values()):
         return RedirectResponse(unit_address(found[0].unit), 303)
@@ -107,6 +122,7 @@ def find(request: Request) -> Response:
         name=name,
         filters=filters,
         found=found,
+        fresh=fresh,
         hint=hint,
         misread=misread if isinstance(misread, Misread) else None,
         platforms=sorted(platform.name for platform in PLATFORMS),
@@ -142,22 +158,24 @@ def day_of(request: Request, key: str) -> date | None:
 def unit(request: Request) -> Response:
     """All goes at a unit, the last one first, with what it is called by. RecordNotFoundError: there is no such unit."""
     name = named(request, "unit")
-    with opened(request) as database:
-        history = history_of(database, name)
-        if history[0].unit != request.path_params["unit"]:
-            return RedirectResponse(unit_address(history[0].unit), 303)
+    with opened_all(request) as databases:
+        history = whole_history(request, databases, name)
+    if history[0].unit != request.path_params["unit"]:
+        return RedirectResponse(unit_address(history[0].unit), 303)
+    with opened_with(request, history[0].run_id) as (database, recorded):
         go = read_go(database, history[0].run_id, history[0].unit)
-        proof = proof_of(request, database, history[0].run_id)
+        proof = proof_of(request, database, history[0].run_id) if recorded else None
     return page(request, "unit.html", history=history, go=go, proof=proof, can_print=can_print())
 
 
 def one_go(request: Request) -> Response:
     """One go: steps, measurements, modules, evidence of billing, files."""
     run_id, key = named(request, "run_id"), plain(request.query_params.get("key", ""))
-    with opened(request) as database:
+    with opened_with(request, run_id) as (database, recorded):
         go = read_go(database, run_id, key)
-        proof = proof_of(request, database, run_id)
-        history = [item for item in _history(database, key) if item.unit == key]
+        proof = proof_of(request, database, run_id) if recorded else None
+    with opened_all(request) as databases:
+        history = [item for item in _history(request, databases, key) if item.unit == key]
     place = next((n for n, item in enumerate(history) if item.run_id == run_id), None)
     return page(
         request,
@@ -172,10 +190,10 @@ def one_go(request: Request) -> Response:
     )
 
 
-def _history(database: RecordDatabase, key: str) -> list[FoundUnit]:
+def _history(request: Request, databases: list[RecordDatabase], key: str) -> list[FoundUnit]:
     """Empty for a board that never told its Device ID: what was in that slot before is another unit."""
     try:
-        return history_of(database, key)
+        return whole_history(request, databases, key)
     except RecordNotFoundError:
         return []
 
@@ -183,10 +201,10 @@ def _history(database: RecordDatabase, key: str) -> list[FoundUnit]:
 def run(request: Request) -> Response:
     """A run: its units, their steps on one time-line, its files."""
     run_id = named(request, "run_id")
-    with opened(request) as database:
+    with opened_with(request, run_id) as (database, recorded):
         record = read_run_record(database, run_id)
         files = files_of(database, run_id)
-        proof = proof_of(request, database, run_id)
+        proof = proof_of(request, database, run_id) if recorded else None
     drawn = replace(record, units=record.units[-MOST_DRAWN_UNITS:])
     return page(
         request,

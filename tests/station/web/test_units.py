@@ -1,14 +1,22 @@
 """Units of the records in a browser: found, shown, compared; and who may see what."""
 
 import re
+from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
+from particle_dev.station.journal import Journal
+from particle_dev.station.record_keeping import RecordKeeper
 from particle_dev.station.records import RecordDatabase
+from particle_dev.station.station_key import StationKey
+from particle_dev.station.unrecorded import UnrecordedRun
 from particle_dev.station.web.access import ROLES, Role
 from particle_dev.station.web.units import searched_name
+from tests.station.web.conftest import Browser
 from tests.station.web.sample_records import BAD, OTHER, SECRET, SERIAL, UNIT
 
+FRESH = "e00fce68aaaabbbbccccdddd"
 PAGES = ("/units", f"/units/{UNIT}", "/runs/run-1", f"/runs/run-1/unit?key={UNIT}", "/compare", "/statistics")
 
 
@@ -193,6 +201,34 @@ def test_without_records_pages_say_so(page):
     assert "Nothing is recorded here yet" in words(page.get("/units"))
     assert "Nothing is recorded here yet" in words(page.get("/statistics"))
     assert page.get(f"/units/{UNIT}").status_code == 404
+
+
+def test_units_of_a_run_that_goes_on_are_found_and_marked(context, tmp_path, run_script, recorded):
+    folder = tmp_path / "run"
+    script = run_script(("1", "2"), run_id="a-shift")
+    script.good_unit("1", FRESH)
+    with Journal(folder / "journal.jsonl") as journal:
+        for event in script.build():
+            journal.append(event, durable=False)
+    RecordKeeper(StationKey(tmp_path / "site")).begin(folder)
+    for records in (folder / "records.sqlite", recorded / "records.sqlite"):
+        with (
+            closing(UnrecordedRun(folder)) as run,
+            Browser(replace(context, records=records, unrecorded=run)) as browser,
+        ):
+            told = words(browser.get("/units"))
+            assert (FRESH in told, "not in the records yet" in told) == (True, True)
+            assert browser.get("/units", params={"q": FRESH[-8:]}).headers["location"] == f"/units/{FRESH}"
+            for path in (f"/units/{FRESH}", f"/runs/a-shift/unit?key={FRESH}", "/runs/a-shift"):
+                answer = browser.get(path)
+                assert answer.status_code == 200, path
+                assert "Not in the records yet" in words(answer), path
+            told = words(browser.get("/statistics?of=run"))
+            assert "This run alone, not in the records yet" in told
+            assert "1 of 1 units" in told
+            both = words(browser.get("/statistics"))
+            assert "not in the records yet: 1 of 1 units passed" in both or records.parent == folder
+            assert "This run alone" in both or records.parent != folder
 
 
 def test_looking_makes_no_records_and_no_key(records_of, tmp_path):
