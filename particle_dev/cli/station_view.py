@@ -30,6 +30,7 @@ _STYLES = {
     "incomplete": "yellow",
     "unknown": "yellow",
     "empty": "yellow",
+    "locked": "yellow",
 }
 
 
@@ -169,7 +170,9 @@ def summary_table(record: RunRecord) -> Table:
         ]
         rows.append((unit.slot, [*map(_text, cells), *verdicts, *map(_text, unit_versions(unit))]))
     for empty in record.empty_slots:
-        rows.append((empty.slot, [UNKNOWN, UNKNOWN, _verdict("empty"), UNKNOWN, UNKNOWN, UNKNOWN]))
+        rows.append(
+            (empty.slot, [UNKNOWN, UNKNOWN, _verdict("locked" if empty.lock else "empty"), UNKNOWN, UNKNOWN, UNKNOWN])
+        )
     order = {slot: position for position, slot in enumerate(record.slots)}
     for slot, row in sorted(rows, key=lambda row: order.get(row[0], len(order))):
         table.add_row(_text(slot), *row)

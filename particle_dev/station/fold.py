@@ -247,7 +247,7 @@ class _RunDraft:
                 self.finished_at = event.at
             case EventType.SLOT_EMPTY:
                 slot = event.slot or ""
-                self.empty[slot] = EmptySlot(slot, str(event.data["reason"]))
+                self.empty[slot] = EmptySlot(slot, str(event.data["reason"]), str(event.data.get("lock") or ""))
             case EventType.OPERATOR_MESSAGE:
                 self.messages.append(OperatorMessage(event.at, event.slot, event.unit, str(event.data["message"])))
             case EventType.UNIT_STARTED | EventType.STEP_STARTED | EventType.STEP_FINISHED | EventType.UNIT_FINISHED:

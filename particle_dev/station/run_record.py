@@ -125,10 +125,11 @@ class RunAttempt:
 
 @dataclass(frozen=True, slots=True)
 class EmptySlot:
-    """A slot that had nothing to work on."""
+    """A slot that had nothing to work on. ``lock``: the code of the lock that kept it from work, or nothing."""
 
     slot: str
     reason: str
+    lock: str = ""
 
 
 @dataclass(frozen=True, slots=True)

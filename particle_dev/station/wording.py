@@ -38,12 +38,14 @@ _OUTCOMES = {"fail": "failed", "refused": "refused", "interrupted": "interrupted
 
 
 def outcome_text(record: RunRecord) -> str:
-    """``3 of 4 units passed, 1 refused, 1 of 5 slots empty``."""
+    """``3 of 4 units passed, 1 refused, 1 of 5 slots empty, 1 of 5 slots locked``."""
     counts = record.counts()
     parts = [f"{counts.pop('pass', 0)} of {len(record.units)} units passed"]
     parts += [f"{count} {_OUTCOMES[verdict]}" for verdict, count in counts.items()]
-    if record.empty_slots:
-        parts.append(f"{len(record.empty_slots)} of {len(record.slots)} slots empty")
+    locked = sum(bool(slot.lock) for slot in record.empty_slots)
+    for count, word in ((len(record.empty_slots) - locked, "empty"), (locked, "locked")):
+        if count:
+            parts.append(f"{count} of {len(record.slots)} slots {word}")
     return ", ".join(parts)
 
 

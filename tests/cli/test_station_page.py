@@ -14,7 +14,8 @@ from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.main import main
 from particle_dev.cli.root import root
 from particle_dev.cli.station_release import release_texts
-from particle_dev.station.journal import JOURNAL_NAME
+from particle_dev.station.fold import fold
+from particle_dev.station.journal import JOURNAL_NAME, read_journal
 from particle_dev.station.web.access import LOCAL
 from particle_dev.station.web.audit import AUDIT_NAME, AuditLog
 from particle_dev.station.web.live import LiveRun
@@ -64,6 +65,33 @@ def test_a_run_is_shown_again_in_a_browser_until_it_is_ended(replay):
     process.send_signal(signal.SIGTERM)
     assert process.wait() == 0
     assert "Ctrl-C ends" in process.stderr.read()
+
+
+@pytest.mark.firmware
+def test_sigterm_ends_a_shift_and_the_page_that_was_to_stay(tmp_path, recipe, release_store):
+    words = ["station", "run", "--bench", "virtual", "--recipe", recipe, "--store", release_store.root, "--watch"]
+    places = ["--out", tmp_path / "run", "--site", tmp_path / "site", "--page", "127.0.0.1:0", "--stay"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "particle_dev", *words, *places],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            said = []
+            while not any("check passed" in line for line in said):
+                said.append(process.stderr.readline())
+                assert said[-1], said
+            process.send_signal(signal.SIGTERM)
+            _, rest = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert "the page stays" not in rest
+    assert "no more units are begun" not in rest, "units in work are not waited for"
+    record = fold(read_journal(tmp_path / "run" / JOURNAL_NAME)[0])
+    assert record.finished_at
+    assert "interrupted" in record.counts()
 
 
 @pytest.fixture

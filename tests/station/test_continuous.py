@@ -24,9 +24,11 @@ from particle_dev.station.journal import JOURNAL_NAME, read_journal
 from particle_dev.station.label_choice import LabelChoice
 from particle_dev.station.label_scans import LabelScans
 from particle_dev.station.policy import RetryPolicy, SlotRules
+from particle_dev.station.run_record import EmptySlot
 from particle_dev.station.slot_health import HealthFile, Lock
 from particle_dev.station.slot_states import RunStates
 from particle_dev.station.stopping import StopAtOnce
+from particle_dev.station.wording import outcome_text
 
 pytestmark = pytest.mark.firmware
 
@@ -371,7 +373,8 @@ def test_a_locked_slot_is_left_out_of_a_round_which_is_no_pass(shift, ship_recip
     health.change("2", lambda h: replace(h, lock=Lock("engineer", "bent pin", "2026-05-04T08:00:00.000Z")))
     line = shift(BORON, BORON)
     record = Station(ship_recipe, line.bench, line.store, line.folder, line.show, health=health).run()
-    assert [(e.slot, e.reason) for e in record.empty_slots] == [("2", "the slot is locked: bent pin")]
+    assert record.empty_slots == (EmptySlot("2", "the slot is locked: bent pin", "engineer"),)
+    assert outcome_text(record) == "1 of 1 units passed, 1 of 2 slots locked"
     assert record.verdict == "incomplete"
     assert line.driver.board("2").truth.erases == 0
     line.bench.close()
