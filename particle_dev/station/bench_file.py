@@ -81,8 +81,8 @@ def bench_named(spec: str) -> BenchFile:
 
 
 def load_bench_file(path: Path) -> BenchFile:
-    """The bench in a TOML file. Without a name of its own it has the file's, less ``.toml``: locks and wear of its slots
-    are kept by that name.
+    """The bench in a TOML file. Without a name of its own it has the file's, less ``.toml``: locks and wear of its
+    slots are kept by that name.
 
     ConfigError (file, line, key): unreadable, no TOML, an unknown key, a wrong or missing value, an unknown
     platform, two slots with one name or one Device ID. Keys that belong to the driver are its own to check.
