@@ -97,12 +97,14 @@ def parse_faults(tables: Sequence[Mapping[str, Any]]) -> tuple[Fault, ...]:
     faults = []
     for number, table in enumerate(tables):
         do, at = str(table.get("do")), str(table.get("at"))
-        if do not in _PLACES or at not in _PLACES[do]:
-            raise ValueError(f"no fault {do!r} at {at!r}; known: {_PLACES}")
+        if do not in _PLACES:
+            raise ValueError(f"there is no fault {do!r}; there are {', '.join(_PLACES)}")
+        if at not in _PLACES[do]:
+            raise ValueError(f"there is no fault {do!r} at {at!r}; it can be at {', '.join(_PLACES[do])}")
         if unknown := set(table) - {"do", "at", "n", "address"} - _OWN_KEYS.get(do, set()):
-            raise ValueError(f"fault {do!r} has unknown keys {sorted(unknown)}")
+            raise ValueError(f"fault {do!r} has unknown keys: {', '.join(sorted(unknown))}")
         if ((do, at) in _AT_ADDRESS) != ("address" in table):
-            raise ValueError(f"fault {do!r}: 'address' belongs to {_AT_ADDRESS}, and they need it")
+            raise ValueError(f"fault {do!r} at {at!r}: 'address' belongs to {_words(_AT_ADDRESS)}, and they need it")
         faults.append(
             Fault(
                 do,
@@ -117,6 +119,10 @@ def parse_faults(tables: Sequence[Mapping[str, Any]]) -> tuple[Fault, ...]:
             )
         )
     return tuple(faults)
+
+
+def _words(places: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(f"{do} at {at}" for do, at in places)
 
 
 class FaultScript:

@@ -23,6 +23,7 @@ from particle_harness.bench_toml import modules_in, open_bench_file, stand_ins
 from particle_harness.boards import hardware
 from particle_harness.cloud.command import COMMANDS as CLOUD_COMMANDS
 from particle_harness.emulator.bench import open_bench as open_emulated
+from particle_harness.emulator.nrf52840.boot_record import boot_record
 from particle_harness.esp32.command import esp32
 from particle_harness.served import ServedBench, answer, boards_of
 from particle_harness.sim_record import record_command
@@ -166,8 +167,9 @@ def list_boards(server: tuple[str, int], as_json: bool) -> None:
 @sim.command("restore-file")
 @click.argument("platform")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), metavar="HEX")
+@click.option("--emulated", is_flag=True, help="For emulated boards: the boot record is one that runs.")
 @_json_option
-def restore_file(platform: str, file: Path, as_json: bool) -> None:
+def restore_file(platform: str, file: Path, emulated: bool, as_json: bool) -> None:
     """Write a restore file for blank virtual nRF52840 boards: a stand-in for the boot record, and UICR.
 
     Real boards need Particle's own, which holds Nordic's boot record.
@@ -180,10 +182,12 @@ def restore_file(platform: str, file: Path, as_json: bool) -> None:
         raise BenchError(f"{kind.name} has no boot record", hint="only nRF52840 boards need a restore file")
     try:
         with file.open("x", encoding="ascii") as stream:
-            stream.write(intel_hex([(0, mbr_stand_in()), (0x10001000, factory_uicr(0, was_protected=False)[:0x400])]))
+            record = boot_record() if emulated else mbr_stand_in()
+            stream.write(intel_hex([(0, record), (0x10001000, factory_uicr(0, was_protected=False)[:0x400])]))
     except OSError as error:
         raise BenchError(f"cannot write {file}: {error.strerror}", hint="give the name of a new file") from error
-    click.echo(json.dumps({"file": str(file)}) if as_json else f"written to {file}, for virtual boards alone")
+    kind_of = "emulated" if emulated else "virtual"
+    click.echo(json.dumps({"file": str(file)}) if as_json else f"written to {file}, for {kind_of} boards alone")
 
 
 def _cable_command(name: str, text: str) -> None:

@@ -15,6 +15,7 @@ from particle_harness.bench import open_bench as open_virtual
 from particle_harness.bench_toml import stand_ins
 from particle_harness.boards import hardware
 from particle_harness.emulator.bench import open_bench as open_emulated
+from particle_harness.emulator.images import emulated_hardware
 from particle_harness.emulator.recording import Recordable, record, written
 
 _WAIT_STEP_S, _WAIT_LIMIT_S = 0.05, 10.0
@@ -56,7 +57,7 @@ def record_command(platform: str, file: Path, bench_name: str, images: Path | No
 def recorded(platform: str, bench_name: str, images: Path | None = None) -> Mapping[str, Any]:
     """A recording of a new board. Raises BenchError: no such board, no image, not in DFU mode."""
     try:
-        kind = hardware(platform)
+        kind = emulated_hardware(platform) if bench_name == "emulated" else hardware(platform)
     except ValueError as error:
         raise BenchError(str(error), hint="such as boron") from error
     slot = {"name": "1", "platform": platform, "device_id": _RECORDED_IDS[kind.is_gen3]}

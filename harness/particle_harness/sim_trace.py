@@ -10,9 +10,7 @@ from typing import Any
 
 import click
 
-from particle_dev.errors import BenchError
-from particle_harness.boards import hardware
-from particle_harness.emulator.images import images_folder
+from particle_harness.emulator.images import emulated_hardware, images_folder
 from particle_harness.emulator.new_board import NewBoard, furnish, make_chip, make_memories
 
 _DEVICE_IDS = {True: "e00fce680000000000000001", False: "000000000000000000000001"}
@@ -43,16 +41,23 @@ def trace_command(
     """Print each access to a register by the firmware of a new board of kind PLATFORM that runs your images, from power
     on. No host is on its USB cable.
 
-    A line has cycle, address of the instruction, R or W, register, value. Faults of the firmware follow at the end.
+    A line has cycle, address of the instruction, R or W, register, value. Faults of the firmware follow at the end; how
+    the run ended stands on standard error.
     """
+    shown_lines = 0
 
     def show(line: Any) -> None:
+        nonlocal shown_lines
+        shown_lines += 1
         click.echo(json.dumps(asdict(line)) if as_json else str(line))
 
     shown = only or ("*",)
-    reports = traced(platform, seconds, show, device_os=device_os, only=shown, without=without, images=images)
+    reports, end = traced(platform, seconds, show, device_os=device_os, only=shown, without=without, images=images)
     for report in reports:
         click.echo(json.dumps({"fault": report}) if as_json else report)
+    matched = f"{shown_lines} accesses shown" if shown_lines else "no access matched"
+    faults = {0: "no fault", 1: "1 fault"}.get(len(reports), f"{len(reports)} faults")
+    click.echo(f"{matched}; {faults}; {end}", err=True)
 
 
 def traced(
@@ -64,12 +69,9 @@ def traced(
     only: tuple[str, ...] = ("*",),
     without: tuple[str, ...] = (),
     images: Path | None = None,
-) -> list[str]:
-    """``write`` gets each line; gives the reports of faults. Raises BenchError: no such board, image or emulator."""
-    try:
-        kind = hardware(platform)
-    except ValueError as error:
-        raise BenchError(str(error), hint="such as boron") from error
+) -> tuple[list[str], str]:
+    """``write`` gets each line; gives the reports of faults, and where the firmware stood in the end. Raises BenchError: no such board, image or emulator."""
+    kind = emulated_hardware(platform)
     found = images_folder(str(images) if images else None).for_board(kind, device_os)
     memories = make_memories(kind)
     furnish(memories, found)
@@ -82,4 +84,10 @@ def traced(
     chip.attach_vbus()
     chip.processor.run(chip.timeline.cycles + chip.timeline.cycles_of(seconds))
     trace.close()
-    return [str(report) for report in chip.processor.faults.reports]
+    return [str(report) for report in chip.processor.faults.reports], _end(chip, seconds)
+
+
+def _end(chip: Any, seconds: float) -> str:
+    address = chip.processor.program_counter
+    how = "executes" if chip.runs else "has locked up"
+    return f"after {seconds:g} s of its time the core {how} at 0x{address:08X}"

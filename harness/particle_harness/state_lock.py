@@ -28,7 +28,7 @@ class StateLock:
             holder.write_text(json.dumps({"pid": os.getpid(), "command": " ".join(sys.argv)}), encoding="utf-8")
         except Timeout as error:
             raise BenchError(
-                f"the virtual boards in {state_dir} are in use by {_described(holder)}",
+                f"the bench's boards in {state_dir} are in use by {_described(holder)}",
                 hint="end that program, or choose another state folder",
             ) from error
         except OSError as error:

@@ -76,6 +76,7 @@ def list_devices(
                 click.echo(line)
             return ExitCode.OK
         devices = find_devices(bench.host)
+        absent = [(slot.name, why) for slot in bench.driver.slots if (why := getattr(slot, "absence", None))]
     for device in devices:
         if as_json:
             click.echo(json.dumps(device_object(device) | _slot_of(device, slots)))
@@ -83,6 +84,8 @@ def list_devices(
             click.echo(_device_line(device, slots))
     if not devices and not as_json:
         click.echo("no Particle device is connected", err=True)
+    for name, why in absent:
+        click.echo(wrapped(f"slot {name}: {why}", sys.stderr), err=True)
     return ExitCode.INCOMPLETE if any(d.usb.access_problem for d in devices) else ExitCode.OK
 
 

@@ -14,10 +14,17 @@ from typing import TYPE_CHECKING, Any
 from particle_dev.errors import BenchError
 from particle_harness import serial_port
 from particle_harness.bench import default_device_id
-from particle_harness.boards import Hardware, hardware
-from particle_harness.clock import RealClock
+from particle_harness.boards import Hardware, kinds
 from particle_harness.emulator.board import EmulatedBoard
-from particle_harness.emulator.images import EMULATED, BoardImages, ImagesFolder, images_folder, of_modules
+from particle_harness.emulator.images import (
+    EMULATED,
+    BoardImages,
+    ImagesFolder,
+    emulated_hardware,
+    images_folder,
+    named_folder,
+    of_modules,
+)
 from particle_harness.emulator.new_board import NewBoard, make_board
 from particle_harness.emulator.real_time import RealTime
 from particle_harness.faults import parse_faults
@@ -71,6 +78,15 @@ class EmulatedSlot:
     def clock(self) -> Any:
         """Time in it."""
         return self.board.clock if self.board else None
+
+    @property
+    def absence(self) -> str | None:
+        """Why a board that has power cannot be found, None for others."""
+        board = self.board
+        if board is None or not board.state.powered or board.on_bus():
+            return None
+        what = "its firmware runs" if board.chip.runs else "its core is locked up or halted by a debugger"
+        return f"the emulated {board.hardware.name} has power and is not on the bus: {what}"
 
     @property
     def platform(self) -> str | None:
@@ -173,7 +189,7 @@ def open_bench(
 def _of_its_name(table: Mapping[str, Any]) -> Mapping[str, Any]:
     """A slot that is called by a board and names none is for that one: `--bench emulated:boron`."""
     name = table.get("name")
-    return {**table, "platform": name} if "platform" not in table and name in EMULATED else table
+    return {**table, "platform": name} if "platform" not in table and name in kinds() else table
 
 
 class _Source:
@@ -183,6 +199,7 @@ class _Source:
         self._factory_modules = factory_modules
         self._folder: ImagesFolder | None = None
         self._why: BenchError | None = None
+        self._is_named = named_folder(chosen) is not None
         try:
             self._folder = images_folder(chosen)
         except BenchError as error:
@@ -211,6 +228,8 @@ class _Source:
         return at_hand
 
     def _at_hand(self, name: str) -> BoardImages | None:
+        if self._is_named:
+            return None
         try:
             return of_modules(self._factory_modules(name))
         except BenchError:
@@ -248,17 +267,11 @@ def _board(
     *,
     is_real: bool,
 ) -> EmulatedBoard:
+    kind = emulated_hardware(str(table["platform"]), name)
     try:
-        kind = hardware(str(table["platform"]))
         faults = parse_faults(table.get("faults", ()))
     except ValueError as error:
         raise BenchError(str(error), slot=name, hint="correct the slot in the bench file") from error
-    if kind.name not in EMULATED:
-        raise BenchError(
-            f"slot {name!r}: no chip of a {kind.name} is emulated",
-            slot=name,
-            hint=f"there are {', '.join(EMULATED)}; `--bench virtual` models the others",
-        )
     new = NewBoard(
         kind,
         str(table.get("device_id") or default_device_id(kind, name)),
@@ -270,7 +283,7 @@ def _board(
         port_path=port_path,
         next_address=lambda: addresses.next(port_path),
         folder=state_dir / name if state_dir else None,
-        clock=RealClock() if is_real else None,
+        paced=is_real,
     )
 
 
@@ -307,7 +320,11 @@ def _check_slot(name: str, table: Mapping[str, Any]) -> None:
             hint=f"known: {sorted(_SLOT_KEYS)}",
         )
     if "platform" not in table and table.get("connected", True):
-        raise BenchError(f"slot {name!r} names no platform", slot=name, hint='add platform = "boron"')
+        raise BenchError(
+            f"slot {name!r} names no platform, and no board that is emulated is called so",
+            slot=name,
+            hint=f'add platform = "boron" to a bench file; there are {", ".join(EMULATED)}',
+        )
     for key in _SLOT_SWITCHES:
         if key in table and not isinstance(table[key], bool):
             raise BenchError(f"slot {name!r}: {key} is true or false", slot=name, hint=f"correct {key}")

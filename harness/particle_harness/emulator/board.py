@@ -3,7 +3,8 @@ switch, reset button, debug probe.
 
 A transfer runs the firmware until it has answered. In between, the chip's time goes on by :meth:`EmulatedBoard.run`:
 a bench in real time has a thread for that (:mod:`particle_harness.emulator.real_time`), one in virtual time does it
-whenever somebody sleeps on the board's clock, so that a run can be repeated exactly.
+whenever somebody sleeps on the board's clock, so that a run can be repeated exactly. In both, limits of the host are in
+the chip's time: on a busy machine nobody gives up on firmware that had no chance to answer.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 
 from particle_harness.boards import Hardware
 from particle_harness.clock import Clock
+from particle_harness.emulator.board_clock import ChipClock, PacedClock
 from particle_harness.emulator.chip import EmulatedChip
 from particle_harness.emulator.usb_host import UsbHost, bulk_endpoints
 from particle_harness.faults import Fault, FaultScript
@@ -27,7 +28,6 @@ DEBOUNCE_S = 0.1
 _LOOK_EVERY_S = 0.005
 _ENUMERATION_TRIES = 3
 _DFU_CLASS = (0xFE, 1)
-_UTC_ZERO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -65,8 +65,8 @@ class BoardCounts:
 
 
 class EmulatedBoard:
-    """One board in one USB port. ``next_address()`` gives the next free USB address. ``clock`` None: the time of its
-    chip is the only one, and sleeping on :attr:`clock` runs the firmware."""
+    """One board in one USB port. ``next_address()`` gives the next free USB address. ``paced``: sleeping on
+    :attr:`clock` takes at least as long on the clock on the wall."""
 
     answers_at_once = False
     """The firmware takes its time."""
@@ -82,7 +82,7 @@ class EmulatedBoard:
         port_path: str,
         next_address: Callable[[], int],
         faults: FaultScript | None = None,
-        clock: Clock | None = None,
+        paced: bool = False,
     ) -> None:
         self.hardware = hardware
         self.chip = chip
@@ -92,13 +92,16 @@ class EmulatedBoard:
         self.state = EmulatedState(device_id)
         self.counts = BoardCounts()
         self.lock = threading.RLock()
-        self.clock: Clock = clock or ChipClock(self)
+        self.clock: Clock = PacedClock(self) if paced else ChipClock(self)
+        """The time of its chip; sleeping runs the firmware."""
         self.host = UsbHost(chip.usb, chip.processor, chip.timeline, self._alive)
         self.debounce_s = DEBOUNCE_S
         self.last_touched_s = self.clock.monotonic_s()
         """When the host or a hand last did something."""
         self.keep_in: Callable[[], None] | None = None
         """Writes down where the board is."""
+        self.note_in: Callable[[], None] | None = None
+        """Writes down all but the chip: what must outlive this process even when it is killed."""
         self._next_address = next_address
         script = self._faults = faults or FaultScript(())
         internal.on_program = lambda address, data: script.spoil(internal.read, address, data)
@@ -170,6 +173,7 @@ class EmulatedBoard:
             except ValueError:
                 return False
             self.state.powered = True
+            self._touch()
             if self.chip.usb.connected:
                 # The host has forgotten it, which a device takes for a reset of its port.
                 self._enumeration = _Enumeration(self.chip.timeline.now_s - DEBOUNCE_S)
@@ -230,6 +234,7 @@ class EmulatedBoard:
             self._present(address)
             fault = self._fault_in(setup)
             if fault and fault.do == "stall":
+                self._note()
                 raise StallError
             if fault and fault.do != "short_reply":
                 self._cut_power(fault)
@@ -354,30 +359,16 @@ class EmulatedBoard:
             self.state.unplugged = fault.do == "unplug"
         if fault.replug_after_s is not None:
             self.state.replug_at_s = self.clock.monotonic_s() + fault.replug_after_s
+        self._note()
+
+    def _note(self) -> None:
+        if self.note_in is not None:
+            self.note_in()
 
     def _replug_if_due(self) -> None:
         due_s = self.state.replug_at_s
         if due_s is not None and self.clock.monotonic_s() >= due_s:
             self.plug_in()
-
-
-class ChipClock:
-    """The time of one board's chip; sleeping runs the firmware."""
-
-    def __init__(self, board: EmulatedBoard) -> None:
-        self._board = board
-
-    def monotonic_s(self) -> float:
-        """Seconds since the chip was made."""
-        return self._board.chip.timeline.now_s
-
-    def sleep(self, duration_s: float) -> None:
-        """Run the firmware for so long."""
-        self._board.run(duration_s)
-
-    def utc_now(self) -> datetime:
-        """UTC that belongs to :meth:`monotonic_s`."""
-        return _UTC_ZERO + timedelta(seconds=self.monotonic_s())
 
 
 def _is_dfu(identity: UsbIdentity) -> bool:

@@ -15,7 +15,7 @@ import platformdirs
 from particle_dev.catalog.device_os import release_by_name
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.errors import BenchError
-from particle_harness.boards import Hardware, hardware
+from particle_harness.boards import Hardware, hardware, kinds
 from particle_harness.module_reader import (
     CRC_SIZE_BYTES,
     DROP_MODULE_INFO,
@@ -35,9 +35,22 @@ LICENCES = (
     "alone. particle-dev ships no image, and this bench fetches none."
 )
 _LARGEST_IMAGE_BYTES = 2 * 1024 * 1024
+_DAMAGED_NAMED = 5
 _BOOTLOADER, _SOFTDEVICE = ModuleFunction.BOOTLOADER, ModuleFunction.RADIO_STACK
 _SYSTEM, _USER = ModuleFunction.SYSTEM_PART, ModuleFunction.USER_PART
 _KNOWN = (_BOOTLOADER, _SOFTDEVICE, _SYSTEM, _USER)
+
+
+def emulated_hardware(name: str, slot: str | None = None) -> Hardware:
+    """The board of that name. BenchError when there is none, or its chip is not emulated."""
+    others = "; `--bench virtual` models the others"
+    if name not in EMULATED:
+        raise BenchError(
+            f"no chip of a {name} is emulated" if name in kinds() else f"no board is called {name!r}",
+            slot=slot,
+            hint=f"there are {', '.join(EMULATED)}" + (others if name in kinds() else ""),
+        )
+    return hardware(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +90,12 @@ class ImagesFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._images: list[Image] | None = None
+        self._damaged: list[Path] = []
+
+    def damaged(self) -> tuple[Path, ...]:
+        """Files that begin as a module of an emulated board does, and whose CRC is wrong."""
+        self.images()
+        return tuple(self._damaged)
 
     def platforms(self) -> tuple[str, ...]:
         """Emulated boards whose bootloader is there."""
@@ -87,8 +106,7 @@ class ImagesFolder:
         """All of emulated boards; read once. BenchError when the folder cannot be read."""
         if self._images is None:
             try:
-                files = sorted(_module_files(self.folder))
-                self._images = [image for file in files if (image := _read(file))]
+                self._images = [image for file in sorted(_module_files(self.folder)) if (image := self._read(file))]
             except OSError as error:
                 raise BenchError(
                     f"the images in {self.folder} cannot be read: {error.strerror}", hint="check its permissions"
@@ -110,6 +128,15 @@ class ImagesFolder:
             raise self._missing(kind, "bootloader" if version is None else f"bootloader of version {version}")
         return BoardImages(bootloader, self._newest(kind, _SOFTDEVICE), system)
 
+    def _read(self, file: Path) -> Image | None:
+        if not file.is_file() or file.stat().st_size > _LARGEST_IMAGE_BYTES:
+            return None
+        data = file.read_bytes()
+        image = image_of(data, file)
+        if image is None and any(True for _ in _prefixes(data)):
+            self._damaged.append(file)
+        return image
+
     def _newest(self, kind: Hardware, function: int, version: int | None = None, index: int = 0) -> Image | None:
         found = [
             image
@@ -129,15 +156,15 @@ class ImagesFolder:
     def _missing(self, kind: Hardware, what: str) -> BenchError:
         there = ", ".join(self.platforms()) or "no board"
         return BenchError(
-            f"{self.folder} has no {what} for {kind.name}; there are bootloaders for {there}",
+            f"{self.folder} has no {what} for {kind.name}; there are bootloaders for {there}{_but_damaged(self)}",
             hint=f"add it, by `particle-dev firmware add` or by hand. {LICENCES}",
         )
 
 
 def images_folder(chosen: str | os.PathLike[str] | None = None) -> ImagesFolder:
     """The folder that is chosen, else that of PARTICLE_DEV_FIRMWARE_DIR, else the user's firmware store. BenchError
-    when there is none or nothing in it."""
-    named = chosen or os.environ.get(FOLDER_VARIABLE)
+    when there is none or nothing in it, which names the damaged files there."""
+    named = named_folder(chosen)
     store = os.environ.get("PARTICLE_DEV_STORE")
     users_own = Path(store) if store else platformdirs.user_data_path("particle-dev") / "firmware"
     path = Path(named).expanduser() if named else users_own
@@ -145,8 +172,17 @@ def images_folder(chosen: str | os.PathLike[str] | None = None) -> ImagesFolder:
         raise _none_at_hand(f"{path} is no folder" if named else "no folder of firmware images is named")
     folder = ImagesFolder(path)
     if not folder.platforms():
-        raise _none_at_hand(f"{path} holds no bootloader of a board that can be emulated ({', '.join(EMULATED)})")
+        boards = ", ".join(EMULATED)
+        raise _none_at_hand(
+            f"{path} holds no bootloader of a board that can be emulated ({boards}){_but_damaged(folder)}"
+        )
     return folder
+
+
+def named_folder(chosen: str | os.PathLike[str] | None = None) -> str | os.PathLike[str] | None:
+    """The folder that somebody has named: ``chosen``, else that of PARTICLE_DEV_FIRMWARE_DIR. Nothing may stand in for
+    it."""
+    return chosen or os.environ.get(FOLDER_VARIABLE)
 
 
 def of_modules(modules: Sequence[bytes]) -> BoardImages | None:
@@ -168,14 +204,17 @@ def of_modules(modules: Sequence[bytes]) -> BoardImages | None:
 def image_of(data: bytes, file: Path | None = None) -> Image | None:
     """The module that ``data`` is, for one of the emulated boards; None when it is none or its CRC is wrong."""
     read = reader_of(data)
+    good = (Image(prefix, data, file) for prefix in _prefixes(data) if crc_is_good(read, 0, prefix.length))
+    return next(good, None)
+
+
+def _prefixes(data: bytes) -> Iterator[Prefix]:
+    """What ``data`` says that it is, as the emulated boards read it; its CRC is not looked at."""
     for name in EMULATED:
         kind = hardware(name)
-        prefix = read_prefix(read, 0, kind.mcu)
-        if prefix is None or prefix.platform_id != kind.platform_id or prefix.function not in _KNOWN:
-            continue
-        if crc_is_good(read, 0, prefix.length):
-            return Image(prefix, data, file)
-    return None
+        prefix = read_prefix(reader_of(data), 0, kind.mcu)
+        if prefix and prefix.platform_id == kind.platform_id and prefix.function in _KNOWN:
+            yield prefix
 
 
 def _module_files(folder: Path) -> Iterator[Path]:
@@ -190,10 +229,10 @@ def _module_files(folder: Path) -> Iterator[Path]:
         yield from (Path(path, name) for name in names if name.endswith(".bin"))
 
 
-def _read(file: Path) -> Image | None:
-    if not file.is_file() or file.stat().st_size > _LARGEST_IMAGE_BYTES:
-        return None
-    return image_of(file.read_bytes(), file)
+def _but_damaged(folder: ImagesFolder) -> str:
+    names = [str(file.relative_to(folder.folder)) for file in folder.damaged()]
+    more = f" and {len(names) - _DAMAGED_NAMED} more" if len(names) > _DAMAGED_NAMED else ""
+    return f"; damaged, so that their CRC is wrong: {', '.join(names[:_DAMAGED_NAMED])}{more}" if names else ""
 
 
 def _none_at_hand(why: str) -> BenchError:

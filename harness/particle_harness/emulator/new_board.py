@@ -12,7 +12,7 @@ from typing import Any
 
 from particle_dev.errors import BenchError
 from particle_harness.boards import Hardware
-from particle_harness.clock import Clock, VirtualClock
+from particle_harness.clock import VirtualClock
 from particle_harness.emulator.board import EmulatedBoard
 from particle_harness.emulator.chip import EmulatedChip
 from particle_harness.emulator.images import BoardImages
@@ -78,7 +78,7 @@ def make_board(
     port_path: str,
     next_address: Callable[[], int],
     folder: Path | None = None,
-    clock: Clock | None = None,
+    paced: bool = False,
 ) -> EmulatedBoard:
     """A board with power, or one as ``folder`` has it. BenchError without images or emulator, or for a folder that is
     another board's."""
@@ -96,11 +96,13 @@ def make_board(
         port_path=port_path,
         next_address=next_address,
         faults=FaultScript(new.faults, kept["fired_faults"] if kept else ()),
-        clock=clock,
+        paced=paced,
     )
     if folder is not None:
-        board.keep_in = _Keeper(folder, board)
-    if kept is None or kept["powered"] or kept["unplugged"]:
+        keeper = _Keeper(folder, board)
+        board.keep_in, board.note_in = keeper, keeper.note
+    # A cable that somebody was about to return is back.
+    if kept is None or kept["powered"] or kept["unplugged"] or kept["replug_at_s"] is not None:
         snapshot = _take_snapshot(folder) if kept and kept["powered"] else None
         if snapshot is None or not board.take_up(snapshot):
             board.power_on()
@@ -130,13 +132,18 @@ class _Keeper:
         self._board = board
 
     def __call__(self) -> None:
+        # A core that is halted by a debugger or locked up would stand still for ever: the next process lets it boot.
+        if self._board.state.powered and self._board.chip.runs:
+            _replace(self._folder / _SNAPSHOT_FILE, self._board.chip.snapshot())
+        self.note()
+
+    def note(self) -> None:
+        """All but the chip."""
         board = self._board
         table = asdict(board.state) | {
             "platform": board.hardware.name,
             "fired_faults": sorted(board.fired_faults),
         }
-        if board.state.powered:
-            _replace(self._folder / _SNAPSHOT_FILE, board.chip.snapshot())
         _replace(self._folder / _STATE_FILE, json.dumps(table).encode())
 
 

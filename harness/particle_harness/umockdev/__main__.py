@@ -17,7 +17,7 @@ from particle_harness.usb.trace import trace_to
 def main() -> int:
     """Run the command; its exit status, or 3 when bench or umockdev are not usable."""
     parser = argparse.ArgumentParser(prog="umockdev-wrapper python -m particle_harness.umockdev", description=__doc__)
-    parser.add_argument("bench", type=Path, help="bench file of the virtual driver")
+    parser.add_argument("bench", type=Path, help="bench file of virtual or emulated boards")
     parser.add_argument("--firmware", type=Path, help="folder with bootloaders and SoftDevices for new boards")
     parser.add_argument("--trace", type=Path, help="write the control transfers of all boards there, as JSON lines")
     parser.add_argument("command", nargs="+")
@@ -26,12 +26,16 @@ def main() -> int:
         if "libumockdev-preload" not in os.environ.get("LD_PRELOAD", ""):
             raise BenchError("this is not under umockdev-wrapper", hint="umockdev-wrapper python -m …")
         bench = open_bench_file(arguments.bench, firmware=arguments.firmware)
-        if arguments.trace:
-            lines = arguments.trace.open("w", encoding="utf-8")
-            for board in bench.boards:
-                trace_to(board, lines)
-        with UmockdevBus(bench.bus_devices) as bus:
-            return subprocess.run(arguments.command, env={**os.environ, **bus.environment}, check=False).returncode
+        try:
+            if arguments.trace:
+                lines = arguments.trace.open("w", encoding="utf-8")
+                for board in bench.boards:
+                    trace_to(board, lines)
+            with UmockdevBus(bench.bus_devices) as bus:
+                return subprocess.run(arguments.command, env={**os.environ, **bus.environment}, check=False).returncode
+        finally:
+            # What comes next finds the boards where they are now.
+            bench.close()
     except ParticleDevError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 3
