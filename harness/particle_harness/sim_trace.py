@@ -70,7 +70,8 @@ def traced(
     without: tuple[str, ...] = (),
     images: Path | None = None,
 ) -> tuple[list[str], str]:
-    """``write`` gets each line; gives the reports of faults, and where the firmware stood in the end. Raises BenchError: no such board, image or emulator."""
+    """``write`` gets each line; gives the reports of faults, and where the firmware stood in the end. Raises
+    BenchError: no such board, image or emulator."""
     kind = emulated_hardware(platform)
     found = images_folder(str(images) if images else None).for_board(kind, device_os)
     memories = make_memories(kind)

@@ -213,8 +213,8 @@ def _check(request_type: int, request_id: int, pauses: _Pauses) -> Machine[Servi
             yield from reset_requests(request_id)
             raise LinkTimeoutError(
                 f"request {request_type}: no result within {pauses.timeout_s:.0f} s; the request was cancelled",
-                hint="Device OS may still be starting, or the application may block its loop: try again, then enter listening "
-                "mode or reset the device and try again",
+                hint="Device OS may still be starting, or the application blocks its loop: try again; then enter "
+                "listening mode, or reset the device, and try again",
             )
         if pauses.aborted():
             yield from reset_requests(request_id)

@@ -172,10 +172,8 @@ def images_folder(chosen: str | os.PathLike[str] | None = None) -> ImagesFolder:
         raise _none_at_hand(f"{path} is no folder" if named else "no folder of firmware images is named")
     folder = ImagesFolder(path)
     if not folder.platforms():
-        boards = ", ".join(EMULATED)
-        raise _none_at_hand(
-            f"{path} holds no bootloader of a board that can be emulated ({boards}){_but_damaged(folder)}"
-        )
+        nothing = f"{path} holds no bootloader of a board that can be emulated ({', '.join(EMULATED)})"
+        raise _none_at_hand(nothing + _but_damaged(folder))
     return folder
 
 

@@ -134,8 +134,15 @@ def test_a_folder_of_another_kind_of_board_is_refused(images, made, tmp_path):
     [
         ({"platform": "boron", "network": ["no_sim"]}, "mean nothing to emulated boards"),
         ({"platform": "p2"}, "no chip of a p2"),
-        ({"platform": "nonsense"}, "no virtual board"),
-        ({}, "names no platform"),
+        ({"platform": "nonsense"}, "no board is called 'nonsense'; there are boron"),
+        ({"name": "trakcer"}, "'trakcer' names no platform, and no board that is emulated is called so; .*tracker"),
+        ({"name": "p2"}, "no chip of a p2"),
+        ({"platform": "boron", "faults": [{"do": "explode"}]}, "no fault 'explode'; there are unplug, power_off"),
+        (
+            {"platform": "boron", "faults": [{"do": "stall", "at": "noon"}]},
+            "it can be at dfu_transfer",
+        ),
+        ({"name": "left"}, "names no platform"),
         ({"platform": "boron", "blank": "yes"}, "true or false"),
         ({"platform": "argon"}, "no bootloader for argon"),
         ({"platform": "boron", "device_os": "2.2.0"}, "no system part of Device OS 2.2.0"),
@@ -214,3 +221,46 @@ def test_in_real_time_boards_run_by_themselves_and_stand_still_in_the_end(images
     assert bench.board("1").on_bus()
     bench.close()
     assert "emulated boards" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_fault_that_has_fired_never_does_again_even_when_the_process_was_killed(images, made, tmp_path):
+    slot = {"platform": "boron", "faults": [{"do": "unplug", "at": "flash_write", "n": 1, "replug_after_s": 1.0}]}
+    first = opened(slot, state_dir=tmp_path)
+    first.board("1").internal.program(0x30000, b"\x12")
+    first.board("1").clock.sleep(0.01)
+    assert (first.board("1").counts.power_cuts, first.board("1").on_bus()) == (1, None)
+    first._lock.release()
+    again = opened(slot, state_dir=tmp_path)
+    assert again.board("1").on_bus()
+    again.board("1").internal.program(0x30000, b"\x12")
+    again.board("1").clock.sleep(0.01)
+    assert again.board("1").counts.power_cuts == 0
+    assert again.board("1").internal.read(0x30000, 1) == b"\x12"
+    again.close()
+
+
+@pytest.mark.parametrize("content", [None, "damaged"])
+def test_nothing_stands_in_for_a_folder_that_is_named(made, monkeypatch, tmp_path, content):
+    folder = tmp_path / "named"
+    folder.mkdir()
+    if content:
+        image = bytearray(bootloader_stand_in(BORON, 1005))
+        image[-20] ^= 1
+        (folder / "broken.bin").write_bytes(image)
+    monkeypatch.setenv("PARTICLE_DEV_FIRMWARE_DIR", str(folder))
+    wanted = "named holds no bootloader.*" + ("CRC is wrong: broken.bin" if content else "")
+    for slots in ((), ({"platform": "boron"},)):
+        with pytest.raises(BenchError, match=wanted):
+            opened(*slots, factory=lambda _name: [bootloader_stand_in(BORON, 1005)])
+
+
+def test_a_core_that_stands_still_boots_in_the_next_process(images, made, tmp_path):
+    bench = opened({"platform": "boron"}, state_dir=tmp_path)
+    made[0][5].runs = False
+    made[0][5].usb.connected = False
+    assert "halted by a debugger" in bench.slot("1").absence
+    bench.close()
+    again = opened({"platform": "boron"}, state_dir=tmp_path)
+    assert made[1][5].powers == ["on"]
+    assert again.slot("1").absence is None
+    again.close()

@@ -1,5 +1,7 @@
 """A board around a chip: power, presence on the bus, transfers, faults; the chip's firmware is a fake."""
 
+import time
+
 import pytest
 from particle_harness.boards import hardware
 from particle_harness.clock import VirtualClock
@@ -14,7 +16,7 @@ BORON = hardware("boron")
 ASK = Setup(0xA1, 3, 0, 0, 6)
 
 
-def make(*faults):
+def make(*faults, paced=False):
     addresses = iter(range(5, 100))
     internal = NorFlash(BORON.internal_chip, VirtualClock(), delays=False)
     board = EmulatedBoard(
@@ -26,6 +28,7 @@ def make(*faults):
         port_path="1-1",
         next_address=lambda: next(addresses),
         faults=FaultScript(parse_faults(faults)),
+        paced=paced,
     )
     board.chip.usb.replies[3] = bytes(6)
     return board
@@ -180,3 +183,14 @@ def test_a_snapshot_is_taken_up_on_the_bus(board):
     assert other.take_up(board.chip.snapshot())
     assert other.on_bus()[0] == 5
     assert not make().take_up(b"something else")
+
+
+def test_at_a_bench_in_real_time_the_hosts_limits_are_in_the_chips_time_and_the_wall_keeps_up():
+    board = make(paced=True)
+    board.power_on()
+    start_s, wall_s = board.clock.monotonic_s(), time.monotonic()
+    board.clock.sleep(0.2)
+    assert board.chip.timeline.now_s - start_s >= 0.2
+    assert board.clock.monotonic_s() == board.chip.timeline.now_s
+    assert time.monotonic() - wall_s >= 0.19
+    assert board.on_bus(), "it has run meanwhile"
