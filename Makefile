@@ -87,11 +87,13 @@ $(STORE)/.ready: $(VENV)/.ready
 	@$(BIN)/particle-dev firmware add npm:particle-cli@2.12.0 --store $(STORE)
 	touch $@
 
+# The same port each time, so that an open page finds the station again; another one where somebody has it.
+FREE_PORT := -c "import socket; print(0 if socket.socket().connect_ex(('127.0.0.1', 8088)) == 0 else 8088)"
 # `make demo OUT=build/demo/mine` again goes on where that run was cut short. With a terminal the page stays to be looked at.
 demo: $(VENV)/.ready $(STORE)/.ready
 	@out=$(or $(OUT),$(DEMO)/$$(date -u +%Y%m%d-%H%M%S))
-	page=(--page $(or $(PAGE),127.0.0.1:0))
-	[ ! -t 0 ] || page=(--page $(or $(PAGE),127.0.0.1:8088) --stay)
+	page=(--page $(or $(PAGE),127.0.0.1:$$($(BIN)/python $(FREE_PORT))))
+	[ ! -t 0 ] || page+=(--stay)
 	$(BIN)/particle-dev station run --bench benches/demo.toml --recipe recipes/ship.toml --store $(STORE) --out $$out "$${page[@]}"
 
 # The same with one byte of the Photon's system part 2 flipped: that slot must be refused before anything is erased.

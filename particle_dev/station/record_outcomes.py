@@ -11,8 +11,8 @@ time, so it proves nothing and can lose nothing.
 ``message``
     of a unit that did not pass: its error's message without what differs between units (:func:`message_group`).
 ``cycle_s``, ``bytes_per_s``
-    of a unit that passed: time in work, which leaves out the time between two starts of the station, and the speed of
-    its flash. ``cycle_bucket`` and ``speed_bucket`` are the same by :func:`bucket_of`.
+    of a unit that passed in attempts that all came to an end, none cut short: time in work, and the speed of its flash.
+    ``cycle_bucket`` and ``speed_bucket`` are the same by :func:`bucket_of`.
 """
 
 from __future__ import annotations
@@ -87,8 +87,10 @@ def _outcome(run: Mapping[str, Any], unit: Mapping[str, Any], steps: list[Row]) 
     passed = unit["verdict"] == Verdict.PASS
     ended = [a for a in unit["attempts"] if a["verdict"] and a["verdict"] != Verdict.INTERRUPTED]
     judged = unit["verdict"] in (Verdict.FAIL, Verdict.REFUSED)
-    cycle_s = _cycle_s(unit["attempts"]) if passed else None
-    speed = _speed(steps) if passed else None
+    # What a start of the station did until it was cut short is in no attempt's times.
+    whole = passed and len(ended) == len(unit["attempts"])
+    cycle_s = _cycle_s(unit["attempts"]) if whole else None
+    speed = _speed(steps) if whole else None
     row = {
         "run_id": run["run_id"],
         "unit": unit["unit"],

@@ -84,7 +84,7 @@ def test_a_passed_unit_has_its_time_in_work_and_the_speed_of_its_flash(database,
     assert (row["failed_step"], row["failure"], row["message"]) == (None, None, None)
 
 
-def test_the_time_in_work_leaves_out_what_lay_between_two_starts_of_the_station(database, key, run_script):
+def test_a_unit_that_a_stop_of_the_station_cut_short_has_no_cycle_time_and_no_speed(database, key, run_script):
     script = run_script(("1",))
     script.unit("1", UNIT)
     script.step("1", UNIT, "identify", duration_s=3.0)
@@ -94,7 +94,9 @@ def test_the_time_in_work_leaves_out_what_lay_between_two_starts_of_the_station(
 
     (row,) = outcomes(database)
 
-    assert (row["cycle_s"], row["attempts"], row["verdict"]) == (6.5, 1, "pass"), "what was cut short is no attempt"
+    assert (row["attempts"], row["verdict"]) == (1, "pass"), "what was cut short is no attempt"
+    assert (row["cycle_s"], row["cycle_bucket"]) == (None, None), "nobody knows when it was cut short"
+    assert (row["bytes_per_s"], row["speed_bucket"]) == (None, None)
 
 
 def test_a_failed_unit_is_counted_by_what_is_common_to_such_failures(database, key, run_script):
@@ -181,6 +183,24 @@ def test_a_database_of_before_is_filled_when_it_is_opened(database, key, run_scr
     opened = RecordDatabase(database.place)
 
     assert outcomes(opened) == before
+    opened.close()
+
+
+def test_a_database_of_before_resumed_units_were_left_out_verifies_when_it_is_opened(database, key, run_script):
+    script = run_script(("1",))
+    script.unit("1", UNIT)
+    script.resume(pause_s=3600.0)
+    script.good_unit("1", UNIT)
+    database.write_run(fold(script.build()), key)
+    with sqlite3.connect(database.place) as connection:
+        connection.execute("update unit_outcomes set cycle_s=6.5, cycle_bucket=129")
+        connection.execute("update alembic_version set version_num='0003'")
+    connection.close()
+
+    opened = RecordDatabase(database.place)
+
+    assert not opened.verify(key, {}).problems
+    assert outcomes(opened)[0]["cycle_s"] is None
     opened.close()
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from gettext import NullTranslations
 from urllib.parse import urlencode
@@ -44,7 +44,9 @@ from particle_dev.station.web.units import day_of, page
 
 DEFAULT_DAYS = 30
 SLOW_SHARE = 0.15
-"""A slot whose median is worse than that of all by more than this is marked."""
+"""A slot whose median is worse than that of all units of that platform by more than this is marked."""
+FEWEST_UNITS = 5
+"""Of one platform that must have passed in a slot before it is called slow: one unit says nothing of a slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +238,7 @@ def _slots(
     _, trend = trends(database, scope)
     every = [mean for by_time in trend.values() for mean in by_time.values()]
     cycle_axis, speed_axis = _axis([mean.cycle_s for mean in every]), _axis([mean.bytes_per_s for mean in every])
+    slow = slow_places(database, scope, found.by_platform)
     lines = []
     for place, counts in found.by_place.items():
         cycle, speed = (spread[quantity].get(place) for quantity in Quantity)
@@ -251,7 +254,7 @@ def _slots(
                 _box(speed, axes[Quantity.SPEED], medians[Quantity.SPEED]),
                 _spark([mean.cycle_s if mean else None for mean in means], cycle_axis),
                 _spark([mean.bytes_per_s if mean else None for mean in means], speed_axis),
-                _is_slow(cycle, speed, medians),
+                place in slow,
             )
         )
     return lines, medians
@@ -266,6 +269,24 @@ def _median(found: Mapping[Place, Spread]) -> float | None:
         if (number := bucket_of(value)) is not None
     ]
     return spread_of(buckets).median if buckets else None
+
+
+def slow_places(database: RecordDatabase, scope: Scope, platforms: Iterable[str]) -> set[Place]:
+    """Slots that are slower than others with boards of the same platform: a Photon never is as fast as a Boron."""
+    slow: set[Place] = set()
+    for platform in platforms:
+        alike = replace(scope, platform=platform)
+        spread = {quantity: spreads(database, alike, quantity) for quantity in Quantity}
+        medians = {quantity: _median(spread[quantity]) for quantity in Quantity}
+        for place in spread[Quantity.CYCLE].keys() | spread[Quantity.SPEED].keys():
+            cycle, speed = (_told(spread[quantity].get(place)) for quantity in Quantity)
+            if _is_slow(cycle, speed, medians):
+                slow.add(place)
+    return slow
+
+
+def _told(spread: Spread | None) -> Spread | None:
+    return spread if spread is not None and spread.count >= FEWEST_UNITS else None
 
 
 def _is_slow(cycle: Spread | None, speed: Spread | None, medians: Mapping[Quantity, float | None]) -> bool:

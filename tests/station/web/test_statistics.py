@@ -1,8 +1,15 @@
 """Yield, what fails most and the slots, in a browser."""
 
 import re
+from contextlib import closing
 
 import pytest
+
+from particle_dev.station.fold import fold
+from particle_dev.station.record_statistics import Scope
+from particle_dev.station.records import RecordDatabase
+from particle_dev.station.station_key import StationKey
+from particle_dev.station.web.statistics import slow_places
 
 
 def words(answer):
@@ -59,3 +66,29 @@ def test_a_time_in_which_nothing_was_done_is_no_error(records_page):
     assert answer.status_code == 200
     assert "No unit is like this" in words(answer)
     assert "Nothing failed" in words(answer)
+
+
+def slow_slots(tmp_path, run_script, goes):
+    """``goes``: slot, platform, units, seconds of flashing each."""
+    database = RecordDatabase(tmp_path / "slow.sqlite")
+    script = run_script(("1", "2", "3"), run_id="a-day")
+    for slot, platform, units, duration_s in goes:
+        for number in range(units):
+            unit = f"e00fce68{slot}{number:015x}"
+            script.unit(slot, unit, platform)
+            script.step(slot, unit, "flash", duration_s=duration_s, evidence={"work": {"written_bytes": 800_000}})
+            script.finish(slot, unit, "pass")
+    script.run_finished()
+    database.write_run(fold(script.build()), StationKey(tmp_path / "site"))
+    with closing(database):
+        return sorted(place.slot for place in slow_places(database, Scope(), ("boron", "photon")))
+
+
+def test_a_slot_is_slow_against_others_with_the_same_platform(tmp_path, run_script):
+    assert slow_slots(tmp_path, run_script, [("1", "boron", 9, 20), ("2", "boron", 5, 40), ("3", "photon", 9, 90)]) == [
+        "2"
+    ]
+
+
+def test_a_few_units_make_no_slot_slow(tmp_path, run_script):
+    assert slow_slots(tmp_path, run_script, [("1", "boron", 9, 20), ("2", "boron", 4, 40)]) == []

@@ -224,6 +224,7 @@
       lost(false);
       if (frame.run) showRun(frame.run);
       for (const slot of frame.slots) showSlot(slot);
+      showButton();
       first = false;
       document.body.dataset.frames = String(++frames);
     };
@@ -248,7 +249,11 @@
   // ---- what operators say ------------------------------------------------------------------------------------------
   const line = $("line");
   const button = $("start-all");
-  function showButton() { setText(button, line.value || !(run && run.by_hand) ? button.dataset.send : button.dataset.begin); }
+  function showButton() {
+    const isBegin = !line.value && Boolean(run && run.by_hand);
+    setText(button, isBegin ? button.dataset.begin : button.dataset.send);
+    button.disabled = isBegin && cards.size > 0 && [...cards.values()].every((card) => card.mode === "locked");
+  }
 
   async function act(path, fields = {}) {
     const answer = $("answer");
