@@ -47,6 +47,7 @@ from particle_dev.station.unit_counts import UnitCounts
 
 MOST_SLOTS = 32
 ENDING = "the run ends: no more units are begun; Ctrl-C again stops those in work"
+_FEEL_SIGNALS_EVERY_S = 0.5
 
 
 class Station:
@@ -190,12 +191,14 @@ class Station:
         if not works:
             return None
         with ThreadPoolExecutor(len(works), thread_name_prefix="slot") as pool:
-            futures = [pool.submit(work) for work in works]
-            interrupt = self._wait(futures)
-            if self._arrivals is not None and interrupt is not None and not isinstance(interrupt, StopAtOnce):
-                self._arrivals.end()
-                self._publish(EventType.OPERATOR_MESSAGE, data={"message": ENDING, "ask": "run_ending"})
-                interrupt = self._wait(futures)
+            futures: list[Future[object]] = []
+            try:
+                for work in works:
+                    futures.append(pool.submit(work))
+                interrupt = self._until_done(futures)
+            except KeyboardInterrupt as error:
+                # Neither wait was on: the threads must be told before the pool waits for them.
+                interrupt = error
             if interrupt is not None or any(f.done() and f.exception() for f in futures):
                 self._stopping.set()
                 if self._arrivals is not None:
@@ -204,9 +207,20 @@ class Station:
                 future.result()
         return interrupt
 
+    def _until_done(self, futures: Sequence[Future[object]]) -> KeyboardInterrupt | None:
+        interrupt = self._wait(futures)
+        if self._arrivals is not None and interrupt is not None and not isinstance(interrupt, StopAtOnce):
+            self._arrivals.end()
+            self._publish(EventType.OPERATOR_MESSAGE, data={"message": ENDING, "ask": "run_ending"})
+            interrupt = self._wait(futures)
+        return interrupt
+
     def _wait(self, futures: Sequence[Future[object]]) -> KeyboardInterrupt | None:
         try:
-            wait(futures, return_when=FIRST_EXCEPTION)
+            # A signal that another thread received is felt by this one only when it runs again.
+            while wait(futures, _FEEL_SIGNALS_EVERY_S, FIRST_EXCEPTION).not_done:
+                if any(f.done() and f.exception() for f in futures):
+                    break
         except KeyboardInterrupt as error:
             return error
         return None

@@ -467,6 +467,22 @@ def test_the_second_ctrl_c_stops_them_and_the_same_run_goes_on(shift, ctrl_c):
     line.bench.close()
 
 
+def test_a_second_ctrl_c_while_the_first_is_answered_stops_them_too(shift, ctrl_c):
+    line = shift(BORON)
+    said = []
+
+    def both(event):
+        said.append("no more units" in str(event.data.get("message")))
+        return said[-1] or event.type == EventType.STEP_PROGRESS
+
+    ctrl_c(line, both, 2)
+    with pytest.raises(KeyboardInterrupt):
+        run_here(line)
+    events, _ = read_journal(line.folder / JOURNAL_NAME)
+    assert [str(u.verdict) for u in fold(events).units] == ["interrupted"]
+    line.bench.close()
+
+
 def test_a_second_station_at_the_same_ports_touches_nothing(shift, monkeypatch, tmp_path, ship_recipe, release_store):
     """On virtual ports that have leases as real ones do; the lock is the operating system's."""
     monkeypatch.setattr("particle_dev.station.lease.lease_folder", lambda: tmp_path / "leases")
