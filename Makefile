@@ -109,7 +109,18 @@ demo-damaged: $(VENV)/.ready $(STORE)/.ready
 	[ $$status = 1 ] || { echo "expected exit status 1, got $$status" >&2; exit 1; }
 
 # ---- checks -----------------------------------------------------------------------------------------------------
-test: firmware-check check unit hil judges
+test: firmware-check check side-by-side
+
+# Unit tests on one core, judges on the other; what the judges said is printed when both are done.
+.PHONY: side-by-side
+side-by-side: $(VENV)/.ready $(TEST_FIRMWARE)/.ready judges-setup judge-labgrid
+	@mkdir -p build
+	$(MAKE) --no-print-directory hil judges > build/judges.log 2>&1 & judges=$$!
+	status=0
+	$(MAKE) --no-print-directory unit || status=$$?
+	wait $$judges || status=$$?
+	cat build/judges.log
+	exit $$status
 
 check: lint types imports generated lock-check
 
