@@ -25,6 +25,8 @@ from particle_harness.usb.transfer import GoneError, Setup, SilentError, StallEr
 CONTROL_PACKET_BYTES = BULK_PACKET_BYTES = 64
 TRANSFER_LIMIT_S = 10.0
 """Virtual time in which a transfer must end; flash work of the firmware is the longest that there is."""
+_ENUMERATION_LIMIT_S = 0.5
+"""The same of a standard request. Source: USB 2.0 specification, 9.2.6.4."""
 _SHORTEST_WAIT_S, _LONGEST_WAIT_S = 20e-6, 1e-3
 """Between tries of a packet that is not taken: tries of a full-speed bus, and its frames."""
 _RESET_S, _RECOVERY_S = 0.010, 0.010
@@ -128,6 +130,14 @@ class UsbHost:
 
     def enumerate(self, address: int) -> UsbIdentity:
         """Reset, address, descriptors and strings, first configuration. Raises StallError, GoneError, SilentError."""
+        limit = self._limit
+        self._limit = min(limit, self._timeline.cycles_of(_ENUMERATION_LIMIT_S))
+        try:
+            return self._enumerate(address)
+        finally:
+            self._limit = limit
+
+    def _enumerate(self, address: int) -> UsbIdentity:
         self.bus_reset()
         self.control(Setup(0x80, _GET_DESCRIPTOR, DEVICE << 8, 0, CONTROL_PACKET_BYTES))
         self.bus_reset()

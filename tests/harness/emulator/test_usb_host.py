@@ -74,6 +74,13 @@ def test_a_device_that_never_answers_is_silent_after_ten_seconds_of_its_time(hos
     assert timeline.now_s == pytest.approx(10.0, abs=0.01)
 
 
+def test_a_device_that_shows_itself_and_never_answers_is_given_up_within_a_second(host, controller, timeline):
+    controller.think_cycles = 1 << 60
+    with pytest.raises(SilentError):
+        host.enumerate(9)
+    assert timeline.now_s == pytest.approx(0.52, abs=0.01)
+
+
 def test_a_dead_core_is_silent_at_once(timeline, controller):
     host = UsbHost(controller, FakeProcessor(timeline), timeline, alive=lambda: False)
     with pytest.raises(SilentError):
