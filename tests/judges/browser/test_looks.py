@@ -5,7 +5,7 @@ import pytest
 from particle_dev.station.operator_texts import read_operator_texts
 from particle_dev.station.slot_states import SlotMode
 from tests.judges.browser.looks import axe_violations, overflows, untranslated
-from tests.judges.browser.scenes import all_in, every_state
+from tests.judges.browser.scenes import Scene, all_in, error, every_state
 
 SIZES = {"screen": (1280, 720), "tablet": (1024, 768), "tablet-upright": (768, 1024)}
 LOCALES = {"en": "en-US", "de": "de-DE", "es": "es-ES", "zh": "zh-CN"}
@@ -21,6 +21,28 @@ def test_nothing_is_cut_off(visit, shown, slots, size, language):
     person.await_slots(slots)
     person.shot(f"operator-{slots}-{size}-{language}")
     assert overflows(person.page) == []
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("slots", [2, 8])
+def test_a_long_reason_leaves_what_to_do_whole(visit, shown, slots, size):
+    width, height = SIZES[size]
+    reason = error("LabelMismatchError") | {"message": "the label says one Device ID, the board has another one; " * 4}
+    scene = Scene(slots)
+    for slot in scene.slots:
+        scene.end(slot, "fail", reason)
+    person = visit(shown(scene).address, width=width, height=height, language=LOCALES["de"])
+    person.await_slots(slots)
+    person.shot(f"operator-long-reason-{slots}-{size}")
+    assert overflows(person.page) == []
+    cut = "[...document.querySelectorAll('[data-slot] .next')].filter(n => n.scrollHeight > n.clientHeight + 1).length"
+    assert person.page.evaluate(cut) == 0
+    lines = (
+        "[...document.querySelectorAll('[data-slot] .detail')].filter(n => n.checkVisibility())"
+        ".map(n => n.clientHeight / parseFloat(getComputedStyle(n).lineHeight))"
+    )
+    assert all(count < 2.5 for count in person.page.evaluate(lines))
+    assert person.page.locator("[data-slot] .detail").first.get_attribute("title") == reason["message"]
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -107,16 +107,18 @@
     const unlock = node.querySelector(".unlock");
     if (unlock) unlock.hidden = !view.locked;
     node.querySelector(".begin").hidden = !view.may_begin;
+    // First of all what the style sheet goes by: what shows decides what fits.
+    if (card.mode !== view.mode) {
+      node.dataset.mode = view.mode;
+      node.querySelector(".symbol use").setAttribute("href", `/static/symbols.svg#${view.mode}`);
+    }
+    card.texts.get("message").title = view.message;
     const room = [view.do.text, view.message, view.percent === null, view.step === "", view.mode].join("\n");
     if (room !== card.room) {
       card.room = room;
       fit(card);
     }
     if (card.mode !== view.mode || card.said !== view.do.id) {
-      if (card.mode !== view.mode) {
-        node.dataset.mode = view.mode;
-        node.querySelector(".symbol use").setAttribute("href", `/static/symbols.svg#${view.mode}`);
-      }
       if (!first && view.mode !== "working") say(`${view.slot}: ${view.word}. ${view.do.text}`);
       card.mode = view.mode;
       card.said = view.do.id;
