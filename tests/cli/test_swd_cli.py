@@ -389,14 +389,14 @@ def flash_until(boron, flash_words, tmp_path, release_store):
     return run
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_tells_how_the_board_is_left(boron, swd, flash_until, flash_words, tmp_path, number):
+@pytest.mark.parametrize(("number", "by"), [(signal.SIGINT, "KeyboardInterrupt"), (signal.SIGTERM, "StopAtOnce")])
+def test_ctrl_c_tells_how_the_board_is_left(boron, swd, flash_until, flash_words, tmp_path, number, by):
     code, _, stderr = flash_until(number)
     assert (code, stderr.count("Traceback")) == (ExitCode.INTERRUPTED, 0)
     assert f"interrupted; {DEVICE_ID}: {INCOMPLETE}" in stderr
     assert "run the same command again" in stderr
     _, finished = acts(tmp_path)
-    assert (finished["data"]["status"], finished["data"]["error"]) == ("failed", {"type": "KeyboardInterrupt"})
+    assert (finished["data"]["status"], finished["data"]["error"]) == ("failed", {"type": by})
     assert finished["data"]["result"]["changed"]
     assert swd(*flash_words)[0] == 0
     assert [e["data"].get("status") for e in acts(tmp_path)] == [None, "failed", None, "done"]
