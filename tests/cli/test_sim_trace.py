@@ -22,7 +22,7 @@ def images(tmp_path):
 def run(*arguments):
     result = CliRunner().invoke(trace_command, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    return result.output.splitlines()
+    return result.stdout.splitlines()
 
 
 def test_it_begins_with_the_boot_record_and_tells_what_went_wrong(images):
