@@ -430,8 +430,9 @@ def ctrl_c():
             show(event)
             if left[0] and condition(event):
                 left[0] -= 1
-                os.kill(os.getpid(), signal.SIGINT)
-                felt.acquire()
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+                # This thread holds the journal: the main thread may wait for that, and feel nothing before.
+                felt.acquire(timeout=1)
 
         line.show = watch
 
