@@ -290,7 +290,7 @@ def test_a_usb_bench_names_the_probe_of_a_slot():
     assert [(s.probe_id, s.platform) for s in bench.slots] == [("0123", "boron"), (None, None)]
     bench.close()
     for wrong in (5, "0123"):
-        with pytest.raises(ConfigError, match="is no id, or two slots have it"):
+        with pytest.raises(ConfigError, match="is no text, or two slots have it"):
             open_bench("usb", slots=[*slots, {"name": "C", "port": "1-4", "probe": wrong}])
     assert platform_by_name("boron")
 
