@@ -43,6 +43,12 @@ def page(recorded):
 
 
 @pytest.fixture
+def visit(page, visit):
+    """Ends before the page does: a browser that still loads would complain."""
+    return visit
+
+
+@pytest.fixture
 def pages(page):
     """Paths of all kinds of pages."""
     a, _, c = IDS
