@@ -75,7 +75,7 @@ def _status_lines(states: RunStates, state: str, health: dict[str, SlotHealth]) 
     verdict = f" {states.verdict}" if states.verdict and state == "ended" else ""
     yield f"{states.recipe} on {states.bench}: {state}{verdict}, {states.passed} passed, {states.not_passed} did not"
     row = "{:<6}{:<13}{:<10}{:<26}{:<13}{:>5}{:>6}{:>7}"
-    yield row.format("Slot", "State", "Platform", "Device ID", "Step", "Units", "Yield", "Drift").rstrip()
+    yield row.format("Slot", "State", "Platform", "Device ID", "Step", "Goes", "Yield", "Drift").rstrip()
     for slot in states.slots.values():
         long_term = health.get(slot.name, SlotHealth())
         mode = "locked" if long_term.lock else str(slot.mode)

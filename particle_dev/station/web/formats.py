@@ -57,6 +57,14 @@ def duration_text(duration_s: float | None, language: str) -> str:
     return _("{hours} h {minutes} min").format(hours=whole_s // 3600, minutes=f"{whole_s % 3600 // 60:02}")
 
 
+def coarse_duration_text(duration_s: int, language: str) -> str:
+    """``9 s``, ``119 s`` or, begun minutes as whole ones, ``3 min``."""
+    _ = translations(language).gettext
+    if duration_s < 120:
+        return _("{seconds} s").format(seconds=duration_s)
+    return _("{minutes} min").format(minutes=-(-duration_s // 60))
+
+
 def time_text(at: str | datetime | None, language: str) -> str:
     """Date and time of day, in UTC, which it says."""
     if not at:

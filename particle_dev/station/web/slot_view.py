@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from gettext import NullTranslations
+from math import ceil
 from types import MappingProxyType
 
 from particle_dev.station.events import JsonObject
 from particle_dev.station.instructions import ALT_TEXTS, N_, Instruction, brief, instruction, run_instruction
 from particle_dev.station.operator_texts import OperatorTexts
 from particle_dev.station.slot_states import RunStates, SlotMode, SlotState
-from particle_dev.station.web.formats import duration_text, speed_text
+from particle_dev.station.web.formats import coarse_duration_text, percent_text, speed_text
 from particle_dev.station.web.texts import translations
 from particle_dev.station.wording import name_text, platform_text
 
@@ -95,8 +96,9 @@ def slot_view(
         "unit": slot.unit or "",
         "step": step,
         "percent": None if share is None else round(100 * min(share, 1.0)),
+        "share": "" if share is None else _share_text(round(min(share, 1.0), 2), language),
         "speed": "" if speed is None or speed <= 0 else _speed_text(float(f"{speed:.3g}"), language),
-        "left": "" if left_s is None or left_s <= 0 else _left_text(float(f"{left_s:.2g}"), language),
+        "left": "" if left_s is None or left_s <= 0 else _left_text(ceil(left_s), language),
         "attempt": f"{slot.attempt} / {slot.attempts}" if slot.attempts > 1 else "",
         "message": slot.message,
         "do": instruction_view(instruction(slot, start_by), texts, own),
@@ -131,8 +133,9 @@ def run_view(run: RunStates, language: str, own: OperatorTexts, *, by_hand: bool
 
 # Ten times a second in 32 slots for each browser: most numbers come again.
 _speed_text = lru_cache(4096)(speed_text)
+_share_text = lru_cache(4096)(percent_text)
 
 
 @lru_cache(4096)
-def _left_text(left_s: float, language: str) -> str:
-    return translations(language).gettext("{time} left").format(time=duration_text(left_s, language))
+def _left_text(left_s: int, language: str) -> str:
+    return translations(language).gettext("{time} left").format(time=coarse_duration_text(left_s, language))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from particle_dev.station.events import EventType
 from particle_dev.station.operator_texts import read_operator_texts
 from particle_dev.station.slot_states import SlotMode
 from tests.judges.browser.looks import axe_violations, overflows, untranslated
@@ -9,6 +10,17 @@ from tests.judges.browser.scenes import Scene, all_in, error, every_state
 
 SIZES = {"screen": (1280, 720), "tablet": (1024, 768), "tablet-upright": (768, 1024)}
 LOCALES = {"en": "en-US", "de": "de-DE", "es": "es-ES", "zh": "zh-CN"}
+PACES = [
+    (900, 7000),
+    (67_700, 119),
+    (999_000, 60),
+    (28_500, 9.8),
+    (1_250_000, 0.9),
+    (67_700, 0.8),
+    (999_000, 3),
+    (512, 599),
+]
+"""Bytes per second, and seconds left."""
 DATA = ("line-1", "mara", "Boron", "Asset Tracker", "English", "Deutsch", "Español", "ship", "e00fce68")
 
 
@@ -20,6 +32,35 @@ def test_nothing_is_cut_off(visit, shown, slots, size, language):
     person = visit(shown(every_state(slots)).address, width=width, height=height, language=LOCALES[language])
     person.await_slots(slots)
     person.shot(f"operator-{slots}-{size}-{language}")
+    assert overflows(person.page) == []
+
+
+@pytest.mark.parametrize("language", LOCALES)
+@pytest.mark.parametrize("size", SIZES)
+def test_share_speed_and_time_left_fit_at_any_speed(visit, shown, size, language):
+    width, height = SIZES[size]
+    scene = Scene(8)
+
+    def progress(slot, bytes_per_s, left_s, before_s):
+        left = int(bytes_per_s * left_s)
+        data = {"activity": "write", "done_bytes": 99 * left - before_s * bytes_per_s, "total_bytes": 100 * left}
+        scene.emit(EventType.STEP_PROGRESS, slot, f"e00fce68{int(slot):016x}", "flash", data, after_s=0)
+
+    for slot in scene.slots:
+        scene.emit(EventType.STEP_STARTED, slot, scene.unit(slot), "flash")
+    for slot, pace in zip(scene.slots, PACES, strict=True):
+        progress(slot, *pace, before_s=1)
+    page = shown(scene)
+    person = visit(page.address, width=width, height=height, language=LOCALES[language])
+    person.await_slots(8)
+    seen = len(scene.events)
+    scene.now_s += 1
+    for slot, pace in zip(scene.slots, PACES, strict=True):
+        progress(slot, *pace, before_s=0)
+    for event in scene.events[seen:]:
+        page.handle(event)
+    person.until("document.querySelectorAll('[data-slot] [data-text=left]:not(:empty)').length === 8")
+    person.shot(f"operator-pace-{size}-{language}")
     assert overflows(person.page) == []
 
 

@@ -171,4 +171,4 @@ def test_speed_and_time_left_are_of_the_last_seconds(live, follow):
         frame = follower.frame()
     assert follow("de").frame()["slots"][0]["speed"] == "100,0 kB/s"
     slot = frame["slots"][0]
-    assert (slot["speed"], slot["left"]) == ("100.0 kB/s", "0.01 s left")
+    assert (slot["speed"], slot["left"]) == ("100.0 kB/s", "1 s left")

@@ -5,7 +5,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from particle_dev.station.web.formats import duration_text, number_text, percent_text, speed_text, time_text
+from particle_dev.station.web.formats import (
+    coarse_duration_text,
+    duration_text,
+    number_text,
+    percent_text,
+    speed_text,
+    time_text,
+)
 from particle_dev.station.web.language import accepted
 from particle_dev.station.web.texts import LANGUAGES, LOCALES, catalogue_path, language_tag, translations
 from tests.station.web import catalogues
@@ -145,6 +152,7 @@ def test_numbers_and_times_as_each_language_writes_them():
     assert speed_text(1_250_000, "de") == "1,2 MB/s"
     assert speed_text(999, "en") == "999 B/s"
     assert time_text("2026-05-04T08:00:00.000Z", "de") == time_text(at, "de") == "04.05.2026, 08:00:00 UTC"
+    assert [coarse_duration_text(n, "en") for n in (1, 119, 120, 121)] == ["1 s", "119 s", "2 min", "3 min"]
     for text in (number_text, percent_text, speed_text, duration_text, time_text):
         assert text(None, "en") == "-"
 

@@ -86,7 +86,6 @@
     if (!card) return;
     for (const [name, field] of card.texts) {
       let text = name === "next" ? view.do.text : name === "brief" ? view.do.brief : view[name];
-      if (name === "percent") text = view.percent === null ? "" : `${view.percent} %`;
       if (name === "unit" && view.unit.length > 12) {
         field.title = view.unit;
         text = `…${view.unit.slice(-6)}`;
