@@ -6,7 +6,7 @@ Nothing here ships or fetches an image.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -186,17 +186,11 @@ def named_folder(chosen: str | os.PathLike[str] | None = None) -> str | os.PathL
 def of_modules(modules: Sequence[bytes]) -> BoardImages | None:
     """From module files at hand; None without a bootloader."""
     images = [image for module in modules if (image := image_of(module))]
-    by_function: Callable[[int], list[Image]] = lambda function: [i for i in images if i.prefix.function == function]  # noqa: E731
-    bootloaders = by_function(_BOOTLOADER)
-    if not bootloaders:
+    last = {image.prefix.function: image for image in images}
+    if _BOOTLOADER not in last:
         return None
-    softdevices, users = by_function(_SOFTDEVICE), by_function(_USER)
-    return BoardImages(
-        bootloaders[-1],
-        softdevices[-1] if softdevices else None,
-        tuple(by_function(_SYSTEM)),
-        users[-1] if users else None,
-    )
+    system = tuple(image for image in images if image.prefix.function == _SYSTEM)
+    return BoardImages(last[_BOOTLOADER], last.get(_SOFTDEVICE), system, last.get(_USER))
 
 
 def image_of(data: bytes, file: Path | None = None) -> Image | None:

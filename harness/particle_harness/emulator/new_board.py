@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import struct
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -173,4 +172,4 @@ def _take_snapshot(folder: Path | None) -> bytes | None:
 def _replace(file: Path, data: bytes) -> None:
     fresh = file.with_suffix(".new")
     fresh.write_bytes(data)
-    os.replace(fresh, file)  # noqa: PTH105
+    fresh.replace(file)
