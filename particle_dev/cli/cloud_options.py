@@ -26,7 +26,7 @@ def cloud_option(command: CommandT) -> CommandT:
         type=click.Path(dir_okay=False, path_type=Path),
         help="Access token; default: the profile's.",
     )
-    profile = click.option("--profile", metavar="NAME", help="Profile of particle-cli; default: current.")
+    profile = click.option("--profile", metavar="NAME", help="Profile of particle-cli.")
     return profile(token(command))
 
 

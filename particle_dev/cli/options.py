@@ -36,7 +36,7 @@ def bench_option(command: CommandT) -> CommandT:
         "bench_spec",
         default="usb",
         metavar="NAME|FILE",
-        help="Boards: usb (default), virtual, emulated, labgrid:PLACE, or a bench file.",
+        help="usb (default), virtual, emulated, labgrid:PLACE or a file.",
     )(command)
 
 

@@ -65,7 +65,7 @@ def page_options(command: CommandT) -> CommandT:
             is_flag=False,
             flag_value=DEFAULT_ADDRESS,
             metavar="[HOST:PORT]",
-            help=f"Serve the operators' page; {DEFAULT_ADDRESS}.",
+            help=f"Serve the page; {DEFAULT_ADDRESS}.",
         ),
     ):
         command = option(command)

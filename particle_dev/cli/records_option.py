@@ -40,7 +40,7 @@ def records_option(command: CommandT) -> CommandT:
         "records",
         envvar="PARTICLE_DEV_RECORDS",
         metavar="FILE|URL",
-        help="Records of many runs: file or PostgreSQL.",
+        help="Of many runs: file or PostgreSQL.",
     )(command)
 
 

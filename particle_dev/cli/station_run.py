@@ -69,17 +69,17 @@ _EXIT_CODES = {"pass": ExitCode.OK, "fail": ExitCode.FAILED, "incomplete": ExitC
     help="Folder of the run; unfinished: resumed.",
 )
 @click.option("--operator", metavar="NAME", help="Who runs the station, for the record.")
-@click.option("--watch", is_flag=True, help="Unit after unit in each slot, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Unit after unit, until Ctrl-C.")
 @click.option(
     "--start",
     "start_by",
     type=click.Choice([str(by) for by in StartBy]),
     metavar="HOW",
-    help="Units begin by insertion, operator or scan.",
+    help="By insertion, operator or scan.",
 )
 @click.option("--units", "most_units", type=click.IntRange(min=1), metavar="N", help="End --watch after so many.")
 @page_options
-@click.option("--stay", "stays", is_flag=True, help="Leave the page up after the run, until Ctrl-C.")
+@click.option("--stay", "stays", is_flag=True, help="Leave the page up until Ctrl-C.")
 @click.option("--may-connect", is_flag=True, help="Strategy A: goes online, billing begins.")
 @click.option("--may-bill", is_flag=True, help="Recipes that import units and their SIMs.")
 @site_option
@@ -115,8 +115,8 @@ def run(
     """Take the board in every slot through the recipe, all slots at once.
 
     No board boots its new application, unless the recipe's strategy is A, with --may-connect. Exit status 0: every
-    slot passed; 6: one was empty. --watch reads standard input: Enter begins in all slots, a slot's name there, a
-    label's text where its board is; "unlock SLOT", "end". Recipes that scan labels back read the scans there, too.
+    slot passed; 6: one was empty. --watch reads standard input, as a recipe that scans labels back does: Enter begins
+    in all slots, a slot's name there, a label's text where its board is; "unlock SLOT", "end".
     """
     if not watch and (start_by or most_units):
         raise click.UsageError("--start and --units go with --watch.")
