@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from particle_dev.errors import BenchError
 from particle_harness import serial_port
 from particle_harness.application import FEATURES, PROGRAM_PREFIX
+from particle_harness.bench_slots import PowerSwitch, board_in, close_slots, name_of_new, probe_id, slot_called
 from particle_harness.board import BoardSettings, VirtualBoard
 from particle_harness.boards import Hardware, hardware
 from particle_harness.clock import Clock, RealClock, VirtualClock
@@ -68,21 +69,6 @@ _SLOT_WORDS = {
 _SLOT_SWITCHES = ("protected", "service_mode", "blank", "probe", "battery")
 
 
-class PowerSwitch:
-    """The supply of one slot."""
-
-    def __init__(self, board: VirtualBoard) -> None:
-        self.board = board
-
-    def on(self) -> None:
-        """Switch on; the board boots."""
-        self.board.power_on()
-
-    def off(self) -> None:
-        """Switch off; the board leaves the bus and loses its RAM."""
-        self.board.power_off()
-
-
 class VirtualSlot:
     """One place on the bench. ``board`` is for tests and None in an empty slot."""
 
@@ -114,7 +100,7 @@ class VirtualSlot:
     @property
     def probe_id(self) -> str | None:
         """What pyOCD calls the debug probe of this slot."""
-        return self.probe.unique_id if self.probe else None
+        return probe_id(self)
 
 
 class VirtualBench:
@@ -147,14 +133,11 @@ class VirtualBench:
 
     def slot(self, name: str) -> VirtualSlot:
         """The slot of that name. KeyError when there is none."""
-        return {slot.name: slot for slot in self.slots}[name]
+        return slot_called(self.slots, name)
 
     def board(self, name: str) -> VirtualBoard:
         """The board in a slot, for tests. KeyError when the slot is empty or unknown."""
-        board = self.slot(name).board
-        if board is None:
-            raise KeyError(name)
-        return board
+        return board_in(self.slots, name)
 
     def take_out(self, name: str) -> VirtualBoard:
         """Pull the board of a slot; it is returned, and comes back by :meth:`put_in`. KeyError: the slot is empty."""
@@ -189,12 +172,7 @@ class VirtualBench:
         """Take serial ports and probes away. Boards keep their state in the state folder, if there is one."""
         if self.hands is not None:
             self.hands.close()
-        serial_port.unregister(self.boards)
-        for slot in self.slots:
-            if slot.probe is not None:
-                slot.probe.close()
-        for board in self.boards:
-            board.keep()
+        close_slots(self.slots)
         if self._cloud is not None:
             self._cloud.close()
         if self._lock is not None:
@@ -258,9 +236,7 @@ def _build(
     addresses = Addresses()
     built: list[VirtualSlot] = []
     for number, table in enumerate(slots or DEFAULT_SLOTS, start=1):
-        name = str(table.get("name", number))
-        if any(slot.name == name for slot in built):
-            raise BenchError(f"two slots are called {name!r}", slot=name, hint="give each a name of its own")
+        name = name_of_new(table, number, built)
         _check_slot(name, table)
         store = SlotStore(state_dir / name) if state_dir else None
         kept = store.load() if store else None

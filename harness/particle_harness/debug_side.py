@@ -89,29 +89,18 @@ class DebugSide:
         return self._chip
 
     def _on_transfer(self, count: int) -> None:
-        from particle_harness.swd.debug_port import Acknowledge, ProbeGoneError, WireError  # noqa: PLC0415  # needs the emulator
+        from particle_harness.swd.wire_faults import spoil_transfers  # noqa: PLC0415  # needs the emulator
 
         assert self._chip is not None
-        port = self._chip.debug_port
         self._acts.advance()
         self._cut_power_if_due()
-        if not self._state.powered:
-            raise WireError(Acknowledge.NOTHING)
-        fault = self._faults.count("swd_transfer", count)
-        if fault is None:
-            return
-        if fault.do == "lose_probe":
-            port.probe_gone = True
-            raise ProbeGoneError
-        if fault.do == "fault":
-            raise port.fault()
-        if fault.do == "wait":
-            raise WireError(Acknowledge.WAIT)
-        if fault.do == "parity":
-            raise WireError(Acknowledge.PARITY_ERROR)
-        self._acts.cut_power(fault)
-        if not self._state.powered:
-            raise WireError(Acknowledge.NOTHING)
+        spoil_transfers(
+            self._chip.debug_port,
+            self._faults,
+            count,
+            cut_power=self._acts.cut_power,
+            is_powered=lambda: self._state.powered,
+        )
 
     def _cut_power_if_due(self) -> None:
         fault = self._faults.take_power_cut()

@@ -27,6 +27,9 @@ a fault fires once and, with a state folder, never again.
 ``unplug``, ``power_off`` and ``brown_out`` are possible at ``swd_transfer``, ``flash_write`` and ``flash_erase``, too:
 the ``n``-th store into internal flash does nothing any more, the ``n``-th erase leaves half of it as it was.
 
+A class request to a board in DFU mode counts as a ``dfu_transfer``, a vendor request to one that runs an application as
+a ``control_transfer``, and others not at all.
+
 ``unplug`` and ``power_off`` take an optional ``replug_after_s``: somebody plugs the cable in again, or the port gets
 power again, after that time.
 """
@@ -38,10 +41,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from particle_harness.nor_flash import Reader
+from particle_harness.usb.transfer import TYPE_CLASS, TYPE_VENDOR, Setup
 
 _TRANSFERS = ("dfu_transfer", "control_transfer")
 _POWER_CUTS = (*_TRANSFERS, "swd_transfer", "flash_write", "flash_erase")
-_PLACES = {
+PLACES = {
     "unplug": _POWER_CUTS,
     "power_off": _POWER_CUTS,
     "brown_out": (*_POWER_CUTS, "write"),
@@ -97,10 +101,10 @@ def parse_faults(tables: Sequence[Mapping[str, Any]]) -> tuple[Fault, ...]:
     faults = []
     for number, table in enumerate(tables):
         do, at = str(table.get("do")), str(table.get("at"))
-        if do not in _PLACES:
-            raise ValueError(f"there is no fault {do!r}; there are {', '.join(_PLACES)}")
-        if at not in _PLACES[do]:
-            raise ValueError(f"there is no fault {do!r} at {at!r}; it can be at {', '.join(_PLACES[do])}")
+        if do not in PLACES:
+            raise ValueError(f"there is no fault {do!r}; there are {', '.join(PLACES)}")
+        if at not in PLACES[do]:
+            raise ValueError(f"there is no fault {do!r} at {at!r}; it can be at {', '.join(PLACES[do])}")
         if unknown := set(table) - {"do", "at", "n", "address"} - _OWN_KEYS.get(do, set()):
             raise ValueError(f"fault {do!r} has unknown keys: {', '.join(sorted(unknown))}")
         if ((do, at) in _AT_ADDRESS) != ("address" in table):
@@ -119,6 +123,13 @@ def parse_faults(tables: Sequence[Mapping[str, Any]]) -> tuple[Fault, ...]:
             )
         )
     return tuple(faults)
+
+
+def place_of(setup: Setup, runs: str) -> str | None:
+    """Where faults in this transfer stand, None for one that none is made for. ``runs``: ``dfu`` or ``app``."""
+    if runs == "dfu" and setup.kind == TYPE_CLASS:
+        return "dfu_transfer"
+    return "control_transfer" if runs == "app" and setup.kind == TYPE_VENDOR else None
 
 
 def _words(places: Iterable[tuple[str, str]]) -> str:

@@ -55,7 +55,7 @@ def trace_command(
     reports, end = traced(platform, seconds, show, device_os=device_os, only=shown, without=without, images=images)
     for report in reports:
         click.echo(json.dumps({"fault": report}) if as_json else report)
-    matched = f"{shown_lines} accesses shown" if shown_lines else "no access matched"
+    matched = {0: "no access matched", 1: "1 access shown"}.get(shown_lines, f"{shown_lines} accesses shown")
     faults = {0: "no fault", 1: "1 fault"}.get(len(reports), f"{len(reports)} faults")
     click.echo(f"{matched}; {faults}; {end}", err=True)
 
@@ -89,6 +89,9 @@ def traced(
 
 
 def _end(chip: Any, seconds: float) -> str:
-    address = chip.processor.program_counter
+    # The chip is there, and so is the emulator.
+    from particle_harness.emulator.code_map import CodeMap  # noqa: PLC0415
+
+    place = CodeMap(chip.bus).describe(chip.processor.program_counter)
     how = "executes" if chip.runs else "has locked up"
-    return f"after {seconds:g} s of its time the core {how} at 0x{address:08X}"
+    return f"after {seconds:g} s of its time the core {how} at {place}"

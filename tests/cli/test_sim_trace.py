@@ -1,6 +1,8 @@
 """`particle-dev sim trace`: registers by name, faults in words, a clear sentence without images."""
 
 import json
+import struct
+import zlib
 
 import pytest
 from click.testing import CliRunner
@@ -30,6 +32,17 @@ def test_it_begins_with_the_boot_record_and_tells_what_went_wrong(images):
     lines = run("boron", "--images", images)
     assert lines[0].endswith(" R MBR.START 0x000F4000")
     assert any(line.startswith("HardFault: ") for line in lines)
+
+
+def test_in_the_end_it_says_where_the_core_stands_and_in_which_module(tmp_path):
+    image = bytearray(bootloader_stand_in(BORON, 1005))
+    image[0:8] = struct.pack("<II", 0x20010000, 0xF5001)
+    image[0x1000:0x1002] = bytes.fromhex("fee7")  # b .
+    image[-4:] = zlib.crc32(image[:-4]).to_bytes(4, "big")
+    (tmp_path / "bootloader.bin").write_bytes(image)
+    result = CliRunner().invoke(trace_command, ["boron", "--images", str(tmp_path)], catch_exceptions=False)
+    end = "the core executes at 0x000F5000 (bootloader, version 1005 + 0x1000)"
+    assert result.stderr == f"1 access shown; no fault; after 0.1 s of its time {end}\n"
 
 
 def test_as_json(images):

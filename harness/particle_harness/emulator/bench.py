@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 from particle_dev.errors import BenchError
 from particle_harness import serial_port
 from particle_harness.bench import default_device_id
+from particle_harness.bench_slots import PowerSwitch, board_in, close_slots, name_of_new, probe_id, slot_called
 from particle_harness.boards import Hardware, kinds
 from particle_harness.emulator.board import EmulatedBoard
+from particle_harness.emulator.board_faults import check_faults
 from particle_harness.emulator.images import (
     EMULATED,
     BoardImages,
@@ -48,21 +50,6 @@ _ARRIVAL_LIMIT_S = 6.0
 _ARRIVAL_WALL_LIMIT_S = 20.0
 
 
-class EmulatedPowerSwitch:
-    """The supply of one slot."""
-
-    def __init__(self, board: EmulatedBoard) -> None:
-        self.board = board
-
-    def on(self) -> None:
-        """Switch on; the board boots."""
-        self.board.power_on()
-
-    def off(self) -> None:
-        """Switch off; the board leaves the bus and loses its RAM."""
-        self.board.power_off()
-
-
 @dataclass(slots=True)
 class EmulatedSlot:
     """One place on the bench. ``board`` is None in an empty slot."""
@@ -70,7 +57,7 @@ class EmulatedSlot:
     name: str
     port_path: str
     board: EmulatedBoard | None
-    power: EmulatedPowerSwitch | None
+    power: PowerSwitch | None
     probe: SlotProbe | None = None
     battery: bool | None = None
 
@@ -96,7 +83,7 @@ class EmulatedSlot:
     @property
     def probe_id(self) -> str | None:
         """What pyOCD calls the debug probe of this slot."""
-        return self.probe.unique_id if self.probe else None
+        return probe_id(self)
 
 
 class EmulatedBench:
@@ -127,25 +114,17 @@ class EmulatedBench:
 
     def slot(self, name: str) -> EmulatedSlot:
         """The slot of that name. KeyError when there is none."""
-        return {slot.name: slot for slot in self.slots}[name]
+        return slot_called(self.slots, name)
 
     def board(self, name: str) -> EmulatedBoard:
         """The board in a slot, for tests. KeyError when the slot is empty or unknown."""
-        board = self.slot(name).board
-        if board is None:
-            raise KeyError(name)
-        return board
+        return board_in(self.slots, name)
 
     def close(self) -> None:
         """The boards stand still. With a state folder the next process takes them up where they are."""
         if self._real_time is not None:
             self._real_time.stop()
-        serial_port.unregister(self.boards)
-        for slot in self.slots:
-            if slot.probe is not None:
-                slot.probe.close()
-        for board in self.boards:
-            board.keep()
+        close_slots(self.slots)
         if self._lock is not None:
             self._lock.release()
 
@@ -242,15 +221,13 @@ def _build(
     addresses = Addresses()
     built: list[EmulatedSlot] = []
     for number, table in enumerate(tables, start=1):
-        name = str(table.get("name", number))
-        if any(slot.name == name for slot in built):
-            raise BenchError(f"two slots are called {name!r}", slot=name, hint="give each a name of its own")
+        name = name_of_new(table, number, built)
         _check_slot(name, table)
         port_path = f"1-{number}"
         board = None
         if table.get("connected", True):
             board = _board(name, table, source, state_dir, addresses, port_path, is_real=is_real)
-        switch = EmulatedPowerSwitch(board) if board and power else None
+        switch = PowerSwitch(board) if board and power else None
         probe = _probe(board, number) if board and table.get("probe") else None
         built.append(EmulatedSlot(name, port_path, board, switch, probe, table.get("battery")))
     _arrive([slot.board for slot in built if slot.board])
@@ -270,6 +247,7 @@ def _board(
     kind = emulated_hardware(str(table["platform"]), name)
     try:
         faults = parse_faults(table.get("faults", ()))
+        check_faults(faults, kind, has_probe=bool(table.get("probe")))
     except ValueError as error:
         raise BenchError(str(error), slot=name, hint="correct the slot in the bench file") from error
     new = NewBoard(
@@ -299,7 +277,7 @@ def _probe(board: EmulatedBoard, number: int) -> SlotProbe:
     from particle_harness.emulator.probed_chip import probed_chip  # noqa: PLC0415
     from particle_harness.probes import SlotProbe  # noqa: PLC0415
 
-    return SlotProbe(probed_chip(board.chip, board.lock), board.state.device_id, number)
+    return SlotProbe(probed_chip(board), board.state.device_id, number)
 
 
 def _check_options(options: Mapping[str, Any]) -> None:

@@ -18,10 +18,10 @@ from particle_harness.clock import Clock
 from particle_harness.emulator.board_clock import ChipClock, PacedClock
 from particle_harness.emulator.chip import EmulatedChip
 from particle_harness.emulator.usb_host import UsbHost, bulk_endpoints
-from particle_harness.faults import Fault, FaultScript
+from particle_harness.faults import Fault, FaultScript, place_of
 from particle_harness.nor_flash import NorFlash
 from particle_harness.usb.descriptors import INTERFACE, UsbIdentity, descriptors_of
-from particle_harness.usb.transfer import TYPE_CLASS, GoneError, Setup, SilentError, StallError
+from particle_harness.usb.transfer import GoneError, Setup, SilentError, StallError
 
 DEBOUNCE_S = 0.1
 """A hub reports a device when its pull-up has been there for so long. Source: USB 2.0 specification, 7.1.7.3."""
@@ -103,7 +103,8 @@ class EmulatedBoard:
         self.note_in: Callable[[], None] | None = None
         """Writes down all but the chip: what must outlive this process even when it is killed."""
         self._next_address = next_address
-        script = self._faults = faults or FaultScript(())
+        script = self.faults = faults or FaultScript(())
+        """What goes wrong with it."""
         internal.on_program = lambda address, data: script.spoil(internal.read, address, data)
         internal.on_erase = script.spoil_erase
         self._enumeration: _Enumeration | None = None
@@ -183,7 +184,7 @@ class EmulatedBoard:
     @property
     def fired_faults(self) -> set[str]:
         """Of its script, those that have happened."""
-        return self._faults.fired
+        return self.faults.fired
 
     # ---- time -------------------------------------------------------------------------------------------------------
 
@@ -199,7 +200,7 @@ class EmulatedBoard:
                 if timeline.cycles < step:
                     # No power, or a core that is dead or halted: time passes all the same.
                     timeline.pass_until(step)
-                self._see_to_power_cut()
+                self.see_to_power_cut()
                 self._replug_if_due()
                 self._look()
 
@@ -233,16 +234,17 @@ class EmulatedBoard:
         with self.lock:
             self._present(address)
             fault = self._fault_in(setup)
+            self._present(address)
             if fault and fault.do == "stall":
                 self._note()
                 raise StallError
             if fault and fault.do != "short_reply":
-                self._cut_power(fault)
+                self.cut_power(fault)
                 raise GoneError(during=True)
             try:
                 reply = self.host.control(setup, data)
             finally:
-                cut = self._see_to_power_cut()
+                cut = self.see_to_power_cut()
             if cut:
                 raise GoneError(during=True)
             self._look()
@@ -269,7 +271,7 @@ class EmulatedBoard:
                 except StallError:
                     return
                 finally:
-                    self._see_to_power_cut()
+                    self.see_to_power_cut()
 
     def serial_read(self, address: int, size_bytes: int) -> bytes:
         """Bulk data that waits in the serial port. Raises GoneError."""
@@ -341,16 +343,23 @@ class EmulatedBoard:
         enumeration.found = (address, identity)
 
     def _fault_in(self, setup: Setup) -> Fault | None:
-        is_dfu = self.state.runs == "dfu" and setup.kind == TYPE_CLASS
-        return (self._faults.count("dfu_transfer") if is_dfu else None) or self._faults.count("control_transfer")
+        place = place_of(setup, self.state.runs)
+        if place is None:
+            return None
+        fault = self.faults.count(place)
+        if slowdown_s := self.faults.slowdown_s(place):
+            self.clock.sleep(slowdown_s)
+        return fault
 
-    def _see_to_power_cut(self) -> bool:
-        cut = self._faults.take_power_cut()
+    def see_to_power_cut(self) -> bool:
+        """Switch off where flash work has run into a loss of power; whether it has."""
+        cut = self.faults.take_power_cut()
         if cut is not None:
-            self._cut_power(cut)
+            self.cut_power(cut)
         return cut is not None
 
-    def _cut_power(self, fault: Fault) -> None:
+    def cut_power(self, fault: Fault) -> None:
+        """Lose power, by that fault."""
         self.counts.power_cuts += 1
         self.power_off()
         if fault.do == "brown_out":

@@ -5,21 +5,18 @@ The probe reaches the same flash, user information, RAM and registers as the fir
 
 from __future__ import annotations
 
-import threading
-
-from particle_harness.emulator.chip import EmulatedChip
+from particle_harness.emulator.board import EmulatedBoard
 from particle_harness.emulator.nrf52840.chip import EmulatedNrf52840
 from particle_harness.emulator.nrf52840.power import RESET_PIN
 from particle_harness.emulator.stm32f205.chip import EmulatedStm32f205
 from particle_harness.swd.chip import ProbedChip
 from particle_harness.swd.debug_port import (
     AccessPort,
-    Acknowledge,
     ControlAccessPort,
     DebugPort,
     MemoryAccessPort,
-    WireError,
 )
+from particle_harness.swd.wire_faults import spoil_transfers
 from particle_harness.user_information import APPROTECT
 
 _NORDIC_NRF52840, _ST_F205 = (0x008, 0x244), (0x411, 0x020)
@@ -27,33 +24,39 @@ _NORDIC_NRF52840, _ST_F205 = (0x008, 0x244), (0x411, 0x020)
 _OPEN = 0xFF
 
 
-def require_power(powered: bool) -> None:
-    """Raise WireError: a chip without power does not answer."""
-    if not powered:
-        raise WireError(Acknowledge.NOTHING)
+class Wire:
+    """Between a probe and the debug port of a board: no power, no answer, and faults by script."""
+
+    def __init__(self, board: EmulatedBoard, port: DebugPort) -> None:
+        self._board = board
+        self._port = port
+        port.on_transfer = self._on_transfer
+
+    def _on_transfer(self, count: int) -> None:
+        board = self._board
+        board.see_to_power_cut()
+        spoil_transfers(
+            self._port, board.faults, count, cut_power=board.cut_power, is_powered=lambda: board.state.powered
+        )
 
 
 class ProbedNrf52840:
-    """An nRF52840 of revision 1 or 2, whose protection UICR decides. ``lock`` is held while a probe acts."""
+    """An nRF52840 of revision 1 or 2, whose protection UICR decides. The board's lock is held while a probe acts."""
 
     name = "nrf52840"
     erasing = False
     """Work of its flash is done when the store returns."""
 
-    def __init__(self, chip: EmulatedNrf52840, lock: threading.RLock) -> None:
-        self.lock = lock
+    def __init__(self, chip: EmulatedNrf52840, board: EmulatedBoard) -> None:
+        self.lock = board.lock
         self._chip = chip
         part, designer = _NORDIC_NRF52840
         chip.debug.rom_table.identify(part, 1, designer)
-        ports: dict[int, AccessPort] = {
-            0: MemoryAccessPort(chip.debug, lambda: self.locked),
-            1: ControlAccessPort(self),
-        }
+        control = ControlAccessPort(self)
+        control.misreads = lambda: board.faults.count("protection_reading") is not None
+        ports: dict[int, AccessPort] = {0: MemoryAccessPort(chip.debug, lambda: self.locked), 1: control}
         self.debug_port = DebugPort(ports)
-        self.debug_port.on_transfer = self._on_transfer
-
-    def _on_transfer(self, _count: int) -> None:
-        require_power(self._chip.powered)
+        self._wire = Wire(board, self.debug_port)
 
     @property
     def locked(self) -> bool:
@@ -82,20 +85,17 @@ class ProbedNrf52840:
 
 
 class ProbedStm32f205:
-    """An STM32F205 without read protection. ``lock`` is held while a probe acts."""
+    """An STM32F205 without read protection. The board's lock is held while a probe acts."""
 
     name = "stm32f205"
 
-    def __init__(self, chip: EmulatedStm32f205, lock: threading.RLock) -> None:
-        self.lock = lock
+    def __init__(self, chip: EmulatedStm32f205, board: EmulatedBoard) -> None:
+        self.lock = board.lock
         self._chip = chip
         part, designer = _ST_F205
         chip.debug.rom_table.identify(part, 1, designer)
         self.debug_port = DebugPort({0: MemoryAccessPort(chip.debug, lambda: False)})
-        self.debug_port.on_transfer = self._on_transfer
-
-    def _on_transfer(self, _count: int) -> None:
-        require_power(self._chip.powered)
+        self._wire = Wire(board, self.debug_port)
 
     def pin_reset(self) -> None:
         """The reset line is pulled and let go."""
@@ -105,10 +105,11 @@ class ProbedStm32f205:
         """Its time is the chip's."""
 
 
-def probed_chip(chip: EmulatedChip, lock: threading.RLock) -> ProbedChip:
-    """What a probe on that chip reaches. TypeError for a chip without a debug port."""
+def probed_chip(board: EmulatedBoard) -> ProbedChip:
+    """What a probe on that board reaches. TypeError for one whose chip has no debug port."""
+    chip = board.chip
     if isinstance(chip, EmulatedNrf52840):
-        return ProbedNrf52840(chip, lock)
+        return ProbedNrf52840(chip, board)
     if isinstance(chip, EmulatedStm32f205):
-        return ProbedStm32f205(chip, lock)
+        return ProbedStm32f205(chip, board)
     raise TypeError(f"{type(chip).__name__} has no debug port")

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from particle_harness.agenda import Agenda
 from particle_harness.clock import Clock
-from particle_harness.faults import Fault, FaultScript
+from particle_harness.faults import Fault, FaultScript, place_of
 from particle_harness.state import BoardState
 from particle_harness.truth import Truth
 from particle_harness.usb.cdc import NormalDevice
 from particle_harness.usb.device import UsbDevice
 from particle_harness.usb.dfu import DfuDevice
-from particle_harness.usb.transfer import TYPE_CLASS, TYPE_VENDOR, GoneError, Setup
+from particle_harness.usb.transfer import GoneError, Setup
 
 
 class UsbPort:
@@ -82,13 +82,12 @@ class UsbPort:
 
     def fault_in(self, setup: Setup) -> Fault | None:
         """Count a transfer that begins; the fault that is due with it, if any. A slow one takes its time here."""
-        if isinstance(self.device, DfuDevice) and setup.kind == TYPE_CLASS:
-            self._truth.dfu_transfers += 1
-            place = "dfu_transfer"
-        elif isinstance(self.device, NormalDevice) and setup.kind == TYPE_VENDOR:
-            place = "control_transfer"
-        else:
+        runs = {DfuDevice: "dfu", NormalDevice: "app"}
+        place = place_of(setup, next((name for kind, name in runs.items() if isinstance(self.device, kind)), ""))
+        if place is None:
             return None
+        if place == "dfu_transfer":
+            self._truth.dfu_transfers += 1
         fault = self._faults.count(place)
         self._clock.sleep(self._faults.slowdown_s(place))
         return fault

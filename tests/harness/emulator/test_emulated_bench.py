@@ -142,6 +142,25 @@ def test_a_folder_of_another_kind_of_board_is_refused(images, made, tmp_path):
             {"platform": "boron", "faults": [{"do": "stall", "at": "noon"}]},
             "it can be at dfu_transfer",
         ),
+        (
+            {"platform": "boron", "faults": [{"do": "vanish", "at": "re_enumeration"}]},
+            "'vanish' at 're_enumeration' never happens to this board: .* its firmware decides. There are .*slow at",
+        ),
+        ({"platform": "boron", "faults": [{"do": "wrong_device_id", "at": "re_enumeration"}]}, "never happens"),
+        ({"platform": "boron", "probe": True, "faults": [{"do": "hang", "at": "algorithm"}]}, "never happens"),
+        (
+            {"platform": "boron", "faults": [{"do": "lose_probe", "at": "swd_transfer"}]},
+            "no debug probe .probe = true",
+        ),
+        ({"platform": "boron", "faults": [{"do": "unplug", "at": "swd_transfer"}]}, "no debug probe"),
+        (
+            {"platform": "photon", "probe": True, "faults": [{"do": "read_as_locked", "at": "protection_reading"}]},
+            "a photon has no such register",
+        ),
+        (
+            {"platform": "boron", "faults": [{"do": "flip_byte", "at": "write", "address": 0x80000000}]},
+            "0x80000000 is not in its internal flash, 0x0 to 0xFFFFF",
+        ),
         ({"name": "left"}, "names no platform"),
         ({"platform": "boron", "blank": "yes"}, "true or false"),
         ({"platform": "argon"}, "no bootloader for argon"),

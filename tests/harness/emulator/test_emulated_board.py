@@ -154,6 +154,37 @@ def test_power_goes_at_a_transfer_of_the_script(do):
     assert (board.state.powered, board.state.unplugged) == (do == "brown_out", do == "unplug")
 
 
+def test_transfers_count_as_those_of_a_virtual_board_do():
+    stall = {"do": "stall", "at": "control_transfer", "n": 1}
+    board = make(stall)
+    board.power_on()
+    board.clock.sleep(0.5)
+    assert board.control(5, ASK) == bytes(6)
+    assert board.faults.fired == set()
+    board = make(stall)
+    board.chip.usb.device, board.chip.usb.configuration = SERIAL_DEVICE, SERIAL_CONFIGURATION
+    board.chip.usb.replies[0x50] = b"id"
+    board.power_on()
+    board.clock.sleep(0.5)
+    board.control(5, Setup(0x21, 0x20, 0, 0, 0))
+    with pytest.raises(StallError):
+        board.control(5, Setup(0xC0, 0x50, 0, 20, 64))
+    assert board.control(5, Setup(0xC0, 0x50, 0, 20, 64)) == b"id"
+
+
+def test_a_slow_board_takes_its_time_for_each_transfer_from_then_on():
+    board = make({"do": "slow", "at": "dfu_transfer", "n": 2, "delay_s": 1.5})
+    board.power_on()
+    board.clock.sleep(0.5)
+    durations_s = []
+    for _ in range(3):
+        start_s = board.clock.monotonic_s()
+        assert board.control(5, ASK) == bytes(6)
+        durations_s.append(board.clock.monotonic_s() - start_s)
+    assert durations_s[0] < 0.1
+    assert all(1.5 <= duration_s < 1.6 for duration_s in durations_s[1:])
+
+
 def test_after_a_power_cut_in_flash_nothing_is_written_any_more():
     board = make({"do": "power_off", "at": "flash_write", "n": 2})
     board.power_on()
@@ -167,7 +198,7 @@ def test_after_a_power_cut_in_flash_nothing_is_written_any_more():
 
 
 def test_somebody_plugs_it_in_again():
-    board = make({"do": "unplug", "at": "control_transfer", "n": 1, "replug_after_s": 2.0})
+    board = make({"do": "unplug", "at": "dfu_transfer", "n": 1, "replug_after_s": 2.0})
     board.power_on()
     board.clock.sleep(0.5)
     with pytest.raises(GoneError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from functools import partial
 from typing import ClassVar
 
@@ -20,7 +21,49 @@ _CYCLES_PER_8_SLOW = 15_625
 """Core cycles in 8 periods of 32768 Hz."""
 
 
-class Timer(NrfPeripheral):
+class Counter(NrfPeripheral, ABC):
+    """What TIMER and RTC share: a value ``base`` since ``started_at``, and tasks."""
+
+    running: bool
+    started_at: int
+    base: int
+
+    @abstractmethod
+    def count(self) -> int:
+        """Its value now."""
+
+    @abstractmethod
+    def _arm(self) -> None:
+        """Alarms for all that the count will reach."""
+
+    def reset(self) -> None:
+        """Stopped at 0."""
+        super().reset()
+        self.running, self.base = False, 0
+        self._arm()
+
+    def _rebase(self, value: int) -> None:
+        self.base, self.started_at = value, self.timeline.cycles
+        self._arm()
+
+    def task_start(self) -> None:
+        """Goes on from where it stopped."""
+        if not self.running:
+            self.running = True
+            self._rebase(self.base)
+
+    def task_stop(self) -> None:
+        """Keeps its value."""
+        value = self.count()
+        self.running = False
+        self._rebase(value)
+
+    def task_clear(self) -> None:
+        """0."""
+        self._rebase(0)
+
+
+class Timer(Counter):
     """16 MHz divided by 2**PRESCALER, or a counter of COUNT tasks."""
 
     registers: ClassVar[RegisterMap] = RegisterMap(
@@ -51,12 +94,6 @@ class Timer(NrfPeripheral):
         self.alarms: list[Alarm | None] = [None] * channels
         super().__init__(start_address, timeline, line, wires, name)
 
-    def reset(self) -> None:
-        """Stopped at 0."""
-        super().reset()
-        self.running, self.base = False, 0
-        self._arm()
-
     @property
     def mask(self) -> int:
         """Widest count, by BITMODE."""
@@ -76,10 +113,6 @@ class Timer(NrfPeripheral):
     @property
     def _shift(self) -> int:
         return 2 + min(self.word(_PRESCALER) & 0xF, 9)
-
-    def _rebase(self, value: int) -> None:
-        self.base, self.started_at = value, self.timeline.cycles
-        self._arm()
 
     def _arm(self) -> None:
         """An alarm for each compare register that the count will reach."""
@@ -116,25 +149,9 @@ class Timer(NrfPeripheral):
 
     # ---- tasks ------------------------------------------------------------------------------------------------------
 
-    def task_start(self) -> None:
-        """Goes on from where it stopped."""
-        if not self.running:
-            self.running = True
-            self._rebase(self.base)
-
-    def task_stop(self) -> None:
-        """Keeps its value."""
-        value = self.count()
-        self.running = False
-        self._rebase(value)
-
     def task_shutdown(self) -> None:
         """As STOP, and 0."""
         self.running = False
-        self._rebase(0)
-
-    def task_clear(self) -> None:
-        """0."""
         self._rebase(0)
 
     def task_count(self) -> None:
@@ -181,7 +198,7 @@ class Timer(NrfPeripheral):
         self._rebase(now & self.mask)
 
 
-class Rtc(NrfPeripheral):
+class Rtc(Counter):
     """32768 Hz divided by PRESCALER + 1, 24 bits. Events come about where EVTEN or INTEN ask for them."""
 
     registers: ClassVar[RegisterMap] = RegisterMap(
@@ -211,12 +228,6 @@ class Rtc(NrfPeripheral):
         self.alarms: dict[int, Alarm] = {}
         super().__init__(start_address, timeline, line, wires, name)
 
-    def reset(self) -> None:
-        """Stopped at 0."""
-        super().reset()
-        self.running, self.base = False, 0
-        self._arm()
-
     def _ticks(self) -> int:
         return (self.timeline.cycles - self.started_at) * 8 // (_CYCLES_PER_8_SLOW * self._divider)
 
@@ -230,10 +241,6 @@ class Rtc(NrfPeripheral):
 
     def _wanted(self, offset: int) -> bool:
         return bool((self.interrupts | self.word(_EVTEN)) >> (offset - 0x100) // 4 & 1)
-
-    def _rebase(self, value: int) -> None:
-        self.base, self.started_at = value, self.timeline.cycles
-        self._arm()
 
     def _arm(self) -> None:
         for offset in _RTC_EVENTS:
@@ -268,22 +275,6 @@ class Rtc(NrfPeripheral):
             self.raise_event(offset)
 
     # ---- tasks ------------------------------------------------------------------------------------------------------
-
-    def task_start(self) -> None:
-        """Goes on from where it stopped."""
-        if not self.running:
-            self.running = True
-            self._rebase(self.base)
-
-    def task_stop(self) -> None:
-        """Keeps its value."""
-        value = self.count()
-        self.running = False
-        self._rebase(value)
-
-    def task_clear(self) -> None:
-        """0."""
-        self._rebase(0)
 
     def task_trigovrflw(self) -> None:
         """0xFFFFF0, for tests of overflow."""

@@ -1,0 +1,107 @@
+"""What the slots of every bench here have in common, be their boards modelled or emulated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from particle_dev.errors import BenchError
+from particle_harness import serial_port
+from particle_harness.usb.bus_device import BoardOnBus
+
+if TYPE_CHECKING:
+    from particle_harness.probes import SlotProbe
+
+
+class SwitchedBoard(BoardOnBus, Protocol):
+    """A board whose supply is switched, and which can be kept for the next process."""
+
+    def power_on(self) -> None:
+        """Its supply comes."""
+        ...
+
+    def power_off(self) -> None:
+        """Its supply goes."""
+        ...
+
+    def keep(self) -> None:
+        """It writes down what the next process must know, where there is a place for it."""
+        ...
+
+
+BoardT = TypeVar("BoardT", bound=SwitchedBoard)
+_BoardT_co = TypeVar("_BoardT_co", bound=SwitchedBoard, covariant=True)
+
+
+class BenchSlot(Protocol[_BoardT_co]):
+    """One place of a bench; ``board`` is None in an empty one."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        ...
+
+    @property
+    def board(self) -> _BoardT_co | None:
+        """What is in it."""
+        ...
+
+    @property
+    def probe(self) -> SlotProbe | None:
+        """The debug probe on its board."""
+        ...
+
+
+SlotT = TypeVar("SlotT", bound=BenchSlot[Any])
+
+
+class PowerSwitch:
+    """The supply of one slot."""
+
+    def __init__(self, board: SwitchedBoard) -> None:
+        self.board = board
+
+    def on(self) -> None:
+        """Switch on; the board boots."""
+        self.board.power_on()
+
+    def off(self) -> None:
+        """Switch off; the board leaves the bus and loses its RAM."""
+        self.board.power_off()
+
+
+def slot_called(slots: Iterable[SlotT], name: str) -> SlotT:
+    """The slot of that name. KeyError when there is none."""
+    return {slot.name: slot for slot in slots}[name]
+
+
+def board_in(slots: Iterable[BenchSlot[BoardT]], name: str) -> BoardT:
+    """The board in a slot. KeyError when the slot is empty or unknown."""
+    board = slot_called(slots, name).board
+    if board is None:
+        raise KeyError(name)
+    return board
+
+
+def probe_id(slot: BenchSlot[Any]) -> str | None:
+    """What pyOCD calls the debug probe of a slot."""
+    return slot.probe.unique_id if slot.probe else None
+
+
+def close_slots(slots: Sequence[BenchSlot[SwitchedBoard]]) -> None:
+    """Take serial ports and probes away; the boards are kept."""
+    boards = [slot.board for slot in slots if slot.board]
+    serial_port.unregister(boards)
+    for slot in slots:
+        if slot.probe is not None:
+            slot.probe.close()
+    for board in boards:
+        board.keep()
+
+
+def name_of_new(table: Mapping[str, Any], number: int, built: Iterable[BenchSlot[Any]]) -> str:
+    """What the ``number``-th slot is called. BenchError when another one is called so."""
+    name = str(table.get("name", number))
+    if any(slot.name == name for slot in built):
+        raise BenchError(f"two slots are called {name!r}", slot=name, hint="give each a name of its own")
+    return name
