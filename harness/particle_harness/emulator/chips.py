@@ -7,6 +7,7 @@ from particle_harness.boards import Hardware, serial_number_of
 from particle_harness.emulator.chip import EmulatedChip
 from particle_harness.emulator.modem_at import ModemPins
 from particle_harness.emulator.nrf52840.chip import BoardPins, EmulatedNrf52840
+from particle_harness.emulator.stm32f205 import board_pins
 from particle_harness.emulator.stm32f205.chip import EmulatedStm32f205
 from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.nrf52840 import Silicon
@@ -30,6 +31,13 @@ _MODEMS = {
     "argon": ModemPins(),
 }
 """A u-blox SARA, a Quectel EG91 or BG96, or an ESP32. Source: as above, and hal/network/ncp_client/{sara,quectel}."""
+_ELECTRON_MODEM = ModemPins(
+    power=16 * board_pins.MODEM_POWER_PORT + board_pins.MODEM_POWER_PIN,
+    sense=16 * board_pins.MODEM_SENSE_PORT + board_pins.MODEM_SENSE_PIN,
+)
+_POWER_PARTS = {"boron": 1, "tracker": 1, "bsom": 0, "b5som": 0, "electron": 3}
+"""Number of the I2C bus with charger and fuel gauge: the board's own, or those of a SoM's evaluation board.
+Source: device-os v2.1.0 hal/src/{boron,b5som,tracker}/hal_platform_config.h, hal/src/stm32f2xx/i2c_hal.c."""
 _SYSTEM_CYCLES = 4
 """Cycles of an instruction on a board that has a system part: Device OS never sleeps, and its idle loop costs the
 host's time. This is fast enough for the SoftDevice."""
@@ -44,15 +52,22 @@ def emulated_chip(
     """The chip of such a board around memories that others share. BenchError where none is emulated."""
     if hardware.is_gen2:
         serial_number = serial_number_of(hardware, identity.hex())
-        return EmulatedStm32f205(
+        chip_f2 = EmulatedStm32f205(
             identity, internal, external, on_full_speed_port=hardware.name != "photon", serial_number=serial_number
         )
+        if hardware.name in _POWER_PARTS:
+            chip_f2.wire_power_parts(_POWER_PARTS[hardware.name])
+        if hardware.name == "electron":
+            chip_f2.wire_modem(_ELECTRON_MODEM, uart=3)
+        return chip_f2
     pins = _PINS.get(hardware.name)
     if pins is None or uicr is None:
         raise BenchError(f"no chip of a {hardware.name} is emulated", hint="`--bench virtual` models it")
     chip = EmulatedNrf52840(Silicon(identity[_FICR_AFTER_PREFIX:]), internal, uicr, external, pins)
     if internal.read(_SYSTEM_ADDRESS, 4) != b"\xff" * 4:
         chip.processor.instruction_cycles = _SYSTEM_CYCLES
+    if hardware.name in _POWER_PARTS:
+        chip.wire_power_parts(_POWER_PARTS[hardware.name])
     if hardware.name in _MODEMS:
         chip.wire_modem(_MODEMS[hardware.name])
     return chip

@@ -34,6 +34,7 @@ ANSWERS = {
 RADIO_REQUESTS = ("AT+CFUN=1,", "AT+COPS=0", "AT+COPS=1", "AT+CGACT=1", "ATD*99", "AT+CWJAP=")
 """Beginnings of commands that put the radio on the air or join a network; CFUN=16 only restarts the modem."""
 _STARTS_MULTIPLEXER = "AT+CMUX="
+_SWITCHES_OFF = ("AT+CPWROFF", "AT+QPOWD")
 _THINKS_S = 0.005
 
 
@@ -94,7 +95,7 @@ class Modem:
         return [asked for asked in self.asked if asked.what.startswith(RADIO_REQUESTS)]
 
     def lose_power(self) -> None:
-        """The board's supply went."""
+        """The board's supply went, or firmware has switched it off."""
         self.on = self.pins.power is None
         self.echoes = True
         self._forget()
@@ -157,6 +158,8 @@ class Modem:
         self._answer(channel, text.encode())
         if command.startswith(_STARTS_MULTIPLEXER):
             self.timeline.after(self.timeline.cycles_of(_THINKS_S), self._start_multiplexer)
+        elif command.startswith(_SWITCHES_OFF) and self.pins.power is not None:
+            self.timeline.after(self.timeline.cycles_of(_THINKS_S), self.lose_power)
 
     def _start_multiplexer(self) -> None:
         self._forget()

@@ -65,17 +65,15 @@ Unlisted = Callable[[str, int], None]
 """Told once of each register that firmware touched and the table does not list: (peripheral, offset)."""
 
 
-class RegisterBlock:
-    """Peripheral of a bus (:class:`particle_harness.swd.bus.Peripheral`) made of a :class:`RegisterMap`.
+class RegisterTable:
+    """What has registers: it finds the methods of each by name.
 
-    ``name`` tells instances of one kind apart. ``stored`` holds the words by offset: what was written, or the reset
-    value. Writes to registers that are read-only, and reads of those that are write-only, give nothing.
+    ``name`` tells instances of one kind apart. ``stored`` holds values by offset: what was written, or the reset value.
     """
 
     registers: ClassVar[RegisterMap]
     unsaved: ClassVar[frozenset[str]] = frozenset({"_readers", "_writers", "_access"})
     """Attributes that are the same for the life of the object: no part of a snapshot."""
-    on_unlisted: Unlisted | None = None
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name or self.registers.name
@@ -104,6 +102,15 @@ class RegisterBlock:
         for register in self.registers.registers:
             for index in range(register.count):
                 self.stored[register.offset + index * register.stride] = register.reset
+
+
+class RegisterBlock(RegisterTable):
+    """Peripheral of a bus (:class:`particle_harness.swd.bus.Peripheral`) made of a :class:`RegisterMap`.
+
+    Writes to registers that are read-only, and reads of those that are write-only, give nothing.
+    """
+
+    on_unlisted: Unlisted | None = None
 
     def read(self, offset: int, size_bytes: int) -> int:
         """As the bus asks."""

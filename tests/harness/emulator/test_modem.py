@@ -112,3 +112,19 @@ def test_closing_the_control_channel_ends_it():
     assert not mux.closed
     mux.take(bytes.fromhex("f9035301fdf9"))
     assert mux.closed
+
+
+@pytest.mark.parametrize("command", [b"AT+CPWROFF\r\n", b"AT+QPOWD=1\r\n"])
+def test_a_command_switches_it_off(on, wire, timeline, command):
+    assert say(on, timeline, wire, command).endswith(b"\r\nOK\r\n")
+    assert wire.levels == {SENSE: False}
+    assert say(on, timeline, wire, b"AT\r\n") == b""
+    on.power_pin(False)
+    on.power_pin(True)
+    assert say(on, timeline, wire, b"AT\r\n") == b"AT\r\r\nOK\r\n"
+
+
+def test_one_that_is_always_on_stays_on(wire, timeline):
+    modem = Modem(timeline, wire, wire, ModemPins())
+    say(modem, timeline, wire, b"AT+CPWROFF\r\n")
+    assert say(modem, timeline, wire, b"AT\r\n") == b"AT\r\r\nOK\r\n"

@@ -27,6 +27,7 @@ from particle_harness.emulator.nrf52840.serial_buses import SerialMaster
 from particle_harness.emulator.nrf52840.uarte import Uarte
 from particle_harness.emulator.nrf52840.usbd import UsbDevice
 from particle_harness.emulator.nrf52840.watchdog import Watchdog
+from particle_harness.emulator.power_parts import Charger, wire_power_parts
 from particle_harness.emulator.processor import Processor
 from particle_harness.emulator.registers import RegisterBlock
 from particle_harness.emulator.snapshot import Snapshots
@@ -94,6 +95,7 @@ class EmulatedNrf52840:
         self.gpio.on_change = self.gpiote.pin_changed
         self.debug = ProcessorDebug(self.processor)
         self.modem: Modem | None = None
+        self.charger: Charger | None = None
         self.processor.map_bus()
 
     # ---- building ---------------------------------------------------------------------------------------------------
@@ -238,11 +240,15 @@ class EmulatedNrf52840:
         """5 V come on the USB cable."""
         self.usb.vbus = True
         self.power.attach_vbus()
+        if self.charger is not None:
+            self.charger.has_input = True
 
     def detach_vbus(self) -> None:
         """They go."""
         self.usb.vbus = False
         self.power.detach_vbus()
+        if self.charger is not None:
+            self.charger.has_input = False
 
     def snapshot(self) -> bytes:
         """Everything but the contents of flash and UICR. Raises SnapshotError."""
@@ -260,6 +266,10 @@ class EmulatedNrf52840:
         if pins.power is not None:
             self.gpio.watchers[pins.power] = self.modem.power_pin
         return self.modem
+
+    def wire_power_parts(self, master: int) -> None:
+        """A charger and a fuel gauge on an I2C bus of the chip."""
+        self.charger = wire_power_parts(self.serial_masters[master].i2c_devices)
 
     # ---- what a person sees and does --------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from particle_harness.emulator.interrupt_line import InterruptLine
 from particle_harness.emulator.nrf52840.peripheral import INTERRUPTS, SHORTS, NrfPeripheral, Wires, event, task
 from particle_harness.emulator.registers import Register, RegisterMap
 from particle_harness.emulator.timeline import Timeline
+from particle_harness.emulator.wired_registers import I2cDevice
 from particle_harness.swd.bus import Bus
 
 _STOPPED, _ENDRX, _END, _ENDTX, _ERROR = 0x104, 0x110, 0x118, 0x120, 0x124
@@ -25,18 +26,6 @@ class SpiDevice(Protocol):
 
     def exchange(self, data: bytes, size_bytes: int) -> bytes:
         """What it sends while it gets ``data``, ``size_bytes`` long."""
-        ...
-
-
-class I2cDevice(Protocol):
-    """Something on an I2C bus."""
-
-    def write(self, data: bytes) -> None:
-        """The master writes."""
-        ...
-
-    def read(self, size_bytes: int) -> bytes:
-        """The master reads."""
         ...
 
 

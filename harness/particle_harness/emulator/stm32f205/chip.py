@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from particle_harness.emulator.debug_unit import ProcessorDebug
+from particle_harness.emulator.modem_at import Modem, ModemPins
+from particle_harness.emulator.power_parts import Charger, wire_power_parts
 from particle_harness.emulator.processor import Processor
 from particle_harness.emulator.registers import RegisterBlock
 from particle_harness.emulator.snapshot import Snapshots
@@ -20,14 +22,16 @@ from particle_harness.emulator.stm32f205.clocks import (
 )
 from particle_harness.emulator.stm32f205.dma import DmaController
 from particle_harness.emulator.stm32f205.dwc2 import Dwc2
+from particle_harness.emulator.stm32f205.i2c import I2c
 from particle_harness.emulator.stm32f205.pages import Reserved, SharedPage
 from particle_harness.emulator.stm32f205.pins import (
     EXTI_INTERRUPTS,
     ExternalInterrupts,
     GpioPort,
+    NumberedPins,
     SystemConfiguration,
 )
-from particle_harness.emulator.stm32f205.serial_buses import Adc, I2c, Sdio, Spi, Usart
+from particle_harness.emulator.stm32f205.serial_buses import Adc, Sdio, Spi, Usart
 from particle_harness.emulator.stm32f205.serial_flash import SerialFlash
 from particle_harness.emulator.stm32f205.timers import Timer
 from particle_harness.emulator.timeline import Timeline
@@ -98,6 +102,9 @@ class EmulatedStm32f205:
         self.bus.add_peripheral(0x40040000, self.otg_hs, pages=_OTG_PAGES)
         self.bus.add_peripheral(0x50000000, self.otg_fs, pages=_OTG_PAGES)
         self.debug = ProcessorDebug(self.processor)
+        self.charger: Charger | None = None
+        self.modem: Modem | None = None
+        self.modem_pulse = False
         self.processor.map_bus()
         self.processor.on_reset_request = self._software_reset
 
@@ -231,6 +238,8 @@ class EmulatedStm32f205:
         self.backup_ram[:] = bytes(len(self.backup_ram))
         self.rtc.power_on()
         self.clocks.backup_control = 0
+        if self.modem is not None:
+            self.modem.lose_power()
         self.powered = True
         self.resets = 0
         self._reset(POWER_ON_RESET | PIN_RESET)
@@ -271,10 +280,37 @@ class EmulatedStm32f205:
     def attach_vbus(self) -> None:
         """5 V come on the USB cable."""
         self.usb.attach_vbus()
+        if self.charger is not None:
+            self.charger.has_input = True
 
     def detach_vbus(self) -> None:
         """They go."""
         self.usb.detach_vbus()
+        if self.charger is not None:
+            self.charger.has_input = False
+
+    def wire_power_parts(self, bus: int) -> None:
+        """A charger and a fuel gauge on an I2C bus of the chip."""
+        self.charger = wire_power_parts(self.i2cs[bus].devices)
+
+    def wire_modem(self, pins: ModemPins, uart: int) -> Modem:
+        """A radio on a serial line of the chip. Its power pin is low for a pulse; it is always ready to receive."""
+        line = self.uarts[uart]
+        self.modem = Modem(self.timeline, line, NumberedPins(self.ports), pins)
+        line.on_byte = self._send_to_modem
+        self.ports[board_pins.MODEM_POWER_PORT].on_output = self._look_at_modem_power
+        self.ports[board_pins.MODEM_READY_PORT].set_level(board_pins.MODEM_READY_PIN, high=False)
+        return self.modem
+
+    def _send_to_modem(self, byte: int) -> None:
+        if self.modem is not None:
+            self.modem.receive(bytes((byte,)))
+
+    def _look_at_modem_power(self, _pins: int) -> None:
+        pulse = self.ports[board_pins.MODEM_POWER_PORT].drives_low(board_pins.MODEM_POWER_PIN)
+        if self.modem is not None and pulse is not self.modem_pulse:
+            self.modem_pulse = pulse
+            self.modem.power_pin(not pulse)
 
     def hold_mode_button(self, pressed: bool) -> None:
         """Somebody presses the MODE button, or lets it go."""

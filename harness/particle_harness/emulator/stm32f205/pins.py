@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from particle_harness.emulator.interrupt_line import InterruptLine
 from particle_harness.emulator.registers import Register, RegisterBlock, RegisterMap
 
+_OUTPUT = 1
+
 
 class GpioPort(RegisterBlock):
     """Sixteen pins. ``levels``: what the board puts on them; pins nobody drives read high, as if pulled up."""
@@ -57,7 +59,7 @@ class GpioPort(RegisterBlock):
         if not modes & 0x55555555:
             return value
         for pin in range(16):
-            if modes >> 2 * pin & 3 == 1:
+            if modes >> 2 * pin & 3 == _OUTPUT:
                 value = value & ~(1 << pin) | out & 1 << pin
         return value
 
@@ -73,6 +75,21 @@ class GpioPort(RegisterBlock):
         self.stored[0x14] = value
         if self.on_output is not None:
             self.on_output(value)
+
+    def drives_low(self, pin: int) -> bool:
+        """Whether the pin is an output at its low level."""
+        return self.stored[0x00] >> 2 * pin & 3 == _OUTPUT and not self.output(pin)
+
+
+class NumberedPins:
+    """All ports as the parts around the chip see them: a pin's number is 16 × port + pin."""
+
+    def __init__(self, ports: Sequence[GpioPort]) -> None:
+        self._ports = ports
+
+    def drive(self, pin: int, level: bool | None) -> None:
+        """The board puts a level on a pin; None lets it go."""
+        self._ports[pin // 16].set_level(pin % 16, high=level is not False)
 
 
 class SystemConfiguration(RegisterBlock):

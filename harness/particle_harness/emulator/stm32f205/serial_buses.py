@@ -1,4 +1,4 @@
-"""SPI, USART, I2C, SDIO and ADC: enough for firmware to find what the board has, and nothing where it has nothing."""
+"""SPI, USART, SDIO and ADC: enough for firmware to find what the board has, and nothing where it has nothing."""
 
 from __future__ import annotations
 
@@ -139,70 +139,6 @@ class Usart(RegisterBlock):
 
     def _update(self) -> None:
         self._line.set(bool(self.read_sr() & self.stored[0x0C] & 0xE0))
-
-
-class I2c(RegisterBlock):
-    """A bus with nobody on it: every address is refused (AF)."""
-
-    registers = RegisterMap(
-        "I2C",
-        "ST RM0033, Inter-integrated circuit (I2C) interface, I2C registers",
-        Register("CR1", 0x00),
-        Register("CR2", 0x04),
-        Register("OAR1", 0x08),
-        Register("OAR2", 0x0C),
-        Register("DR", 0x10),
-        Register("SR1", 0x14),
-        Register("SR2", 0x18),
-        Register("CCR", 0x1C),
-        Register("TRISE", 0x20, reset=0x02),
-    )
-    _START, _STOP, _SB, _AF = 1 << 8, 1 << 9, 1 << 0, 1 << 10
-
-    def __init__(self, name: str, event: InterruptLine, error: InterruptLine) -> None:
-        self._event, self._error = event, error
-        super().__init__(name)
-
-    def reset(self) -> None:
-        """Idle."""
-        super().reset()
-        self.status = 0
-        self._update()
-
-    def write_cr1(self, value: int) -> None:
-        """START is sent at once, STOP too."""
-        if value & self._START:
-            self.status |= self._SB
-        self.stored[0x00] = value & ~(self._START | self._STOP)
-        self._update()
-
-    def write_cr2(self, value: int) -> None:
-        """Interrupts on or off."""
-        self.stored[0x04] = value
-        self._update()
-
-    def write_dr(self, value: int) -> None:  # noqa: ARG002
-        """The address goes out, and nobody acknowledges."""
-        if self.status & self._SB:
-            self.status = self.status & ~self._SB | self._AF
-            self._update()
-
-    def read_sr1(self) -> int:
-        """Events and errors."""
-        return self.status
-
-    def write_sr1(self, value: int) -> None:
-        """Zeros clear errors."""
-        self.status &= value | 0xFF
-        self._update()
-
-    def read_sr2(self) -> int:
-        """The bus is free."""
-        return 0
-
-    def _update(self) -> None:
-        self._event.set(bool(self.status & self._SB and self.stored[0x04] >> 9 & 1))
-        self._error.set(bool(self.status & self._AF and self.stored[0x04] >> 8 & 1))
 
 
 class Sdio(RegisterBlock):
