@@ -1,5 +1,5 @@
-"""CRYPTOCELL 310: its random numbers, its AES and its arithmetic of large numbers. Hashes are not here, and
-asking for them is noted.
+"""CRYPTOCELL 310: its random numbers, its AES, its hashes and its arithmetic of large numbers. Modes that combine them
+are not here, and asking for them is noted.
 
 Nordic documents the subsystem's ENABLE register alone; the engine's registers are those that the nRF5340 Product
 Specification v1.3 documents for its sibling, the CryptoCell 312.
@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from particle_harness.emulator.aes import BLOCK_SIZE_BYTES, decrypt, encrypt
 from particle_harness.emulator.interrupt_line import InterruptLine
+from particle_harness.emulator.nrf52840.hashes import BLOCK_BYTES, digest_blocks, padding, state_words
 from particle_harness.emulator.nrf52840.public_keys import PublicKeyEngine
 from particle_harness.emulator.registers import Register, RegisterBlock, RegisterMap
 from particle_harness.swd.bus import Bus
@@ -19,9 +20,11 @@ from particle_harness.swd.bus import Bus
 _SYMMETRIC_DONE, _RNG_DONE, _PKA_DONE, _OUTPUT_DONE, _INPUT_DONE = 1 << 11, 1 << 10, 1 << 9, 1 << 7, 1 << 6
 _RND_SOURCE_ENABLE, _HOST_IMR = 0x12C, 0xA04
 _KEY, _IV, _CTR, _AES_CONTROL, _CRYPTO_CTL = 0x400, 0x440, 0x460, 0x4C0, 0x900
+_HASH_H, _HASH_PAD_AUTO, _HASH_CONTROL, _HASH_LENGTH = 0x640, 0x684, 0x7C0, 0x7CC
+_PADS = 1 << 2
 _SOURCE, _DESTINATION = 0xC28, 0xD28
 _LENGTH_MASK = 0x3FFFFFFF
-_BYPASS, _AES = 0, 1
+_BYPASS, _AES, _HASH = 0, 1, 7
 _ECB, _CBC, _COUNTER, _CBC_MAC, _CMAC = 0, 1, 2, 3, 7
 
 
@@ -34,12 +37,12 @@ class CryptoCellSwitch(RegisterBlock):
 
 
 class CryptoCellEngine(RegisterBlock):
-    """Entropy is there at once, from a seed; AES and operations on numbers are done when they are asked for.
+    """Entropy is there at once, from a seed; AES, hashes and operations on numbers are done when they are asked for.
     ``asked_for``: names of what firmware wanted and did not get; it then waits for ever."""
 
     registers: ClassVar[RegisterMap] = RegisterMap(
         "CC_HOST_RGF",
-        "nRF5340 PS v1.3, 7.7 CRYPTOCELL: CC_AES, CC_CTL, CC_DIN, CC_DOUT, CC_HOST_RGF, CC_PKA, CC_RNG",
+        "nRF5340 PS v1.3, 7.7 CRYPTOCELL: CC_AES, CC_CTL, CC_DIN, CC_DOUT, CC_HASH, CC_HOST_RGF, CC_PKA, CC_RNG",
         Register("MEMORY_MAP", 0x000, count=32),
         Register("OPCODE", 0x080),
         Register("N_NP_T0_T1_ADDR", 0x084),
@@ -75,8 +78,12 @@ class CryptoCellEngine(RegisterBlock):
         Register("AES_REMAINING_BYTES", 0x4BC),
         Register("AES_CONTROL", _AES_CONTROL),
         Register("AES_CMAC_SIZE0_KICK", 0x524),
-        Register("HASH_H", 0x640, count=9),
-        Register("HASH_CONTROL", 0x7C0),
+        Register("HASH_H", _HASH_H, count=9),
+        Register("HASH_PAD_AUTO", _HASH_PAD_AUTO),
+        Register("HASH_CONTROL", _HASH_CONTROL),
+        Register("HASH_PAD", 0x7C4),
+        Register("HASH_PAD_FORCE", 0x7C8),
+        Register("HASH_CUR_LEN", _HASH_LENGTH, count=2),
         Register("AES_CLK_ENABLE", 0x810),
         Register("HASH_CLK_ENABLE", 0x818),
         Register("PKA_CLK_ENABLE", 0x81C),
@@ -171,9 +178,10 @@ class CryptoCellEngine(RegisterBlock):
         self.stored[_SOURCE + 4] = value
         data = self.bus.read(self.stored[_SOURCE], value & _LENGTH_MASK)
         mode = self.stored[_CRYPTO_CTL] & 0x1F
-        result = data if mode == _BYPASS else self._aes(data) if mode == _AES else None
-        if mode not in (_BYPASS, _AES):
+        work = {_BYPASS: lambda given: given, _AES: self._aes, _HASH: self._hash}.get(mode)
+        if work is None:
             self._refuse(f"symmetric engine, CRYPTO_CTL.MODE {mode}")
+        result = work(data) if work is not None else None
         if result is None:
             return
         causes = _INPUT_DONE | _SYMMETRIC_DONE
@@ -223,6 +231,30 @@ class CryptoCellEngine(RegisterBlock):
         following = int.from_bytes(count, "big") + 1 & (1 << 8 * BLOCK_SIZE_BYTES) - 1
         self._set_words(_CTR, following.to_bytes(BLOCK_SIZE_BYTES, "big"))
         return count
+
+    # ---- hashes -----------------------------------------------------------------------------------------------------
+
+    def _hash(self, data: bytes) -> bytes | None:
+        """Digests whole blocks, or the end of a message with its padding; the state is in registers. No output."""
+        mode = self.stored[_HASH_CONTROL] & 0xF
+        words = state_words(mode)
+        length = (self.stored[_HASH_LENGTH] | self.stored[_HASH_LENGTH + 4] << 32) + len(data)
+        whole = data + padding(length) if self.stored[_HASH_PAD_AUTO] & 1 else data
+        if words is None or len(whole) % BLOCK_BYTES:
+            self._refuse(f"hash, HASH_CONTROL.MODE {mode} with {len(data)} bytes")
+            return None
+        state = digest_blocks(mode, [self.stored[_HASH_H + 4 * n] for n in range(words)], whole)
+        for n, word in enumerate(state):
+            self.stored[_HASH_H + 4 * n] = word
+        self.stored[_HASH_LENGTH], self.stored[_HASH_LENGTH + 4] = length & 0xFFFFFFFF, length >> 32 & 0xFFFFFFFF
+        return b""
+
+    def write_hash_pad_force(self, value: int) -> None:
+        """Pads a message whose last piece has no bytes."""
+        if value & _PADS:
+            self.stored[_HASH_PAD_AUTO] |= 1
+            self._hash(b"")
+            self.stored[_HASH_PAD_AUTO] &= ~1
 
     # ---- public keys ------------------------------------------------------------------------------------------------
 
