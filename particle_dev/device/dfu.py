@@ -35,6 +35,7 @@ EXTERNAL_SECTOR_SIZE_BYTES = 4096
 Source: device-os v2.1.0 bootloader/src/nRF52840/usbd_dfu_mal.h, usbd_dfu_mal.cpp ExternalFlashMal::erase."""
 _PAGE_BYTES = 4096
 _STACK_MASK, _STACK_IN_RAM, _BEHIND_VECTORS = 0x2FFC0000, 0x20000000, 0x200
+_BRAKE_HINT = f"set the parking brake first: erase the sector at 0x{BRAKE_ADDRESS:08x}"
 _ERASE_MOVES_POINTER = "stm32f2xx"
 """Family whose ERASE moves the address pointer, too; elsewhere it stands until the next SET_ADDRESS. Source: device-os
 v2.1.0 platform/MCU/STM32F2xx/STM32_USB_Device_Driver/src/usbd_dfu_core.c; v6.2.0 bootloader/src/{nRF52840,rtl872x}/
@@ -324,15 +325,23 @@ class DfuSession:
         self._leave()
 
     def boot_with_brake_set(self) -> None:
-        """Reset an nRF52840 board whose bootloader finds no system part to start: it carries out what waits for it and
-        ends in DFU mode again, with no instruction of system or application run, so this needs no permission. The
-        device is gone afterwards. Raises PlanRefusedError, and resets nothing, when a system part would start, and on
-        other boards, whose bootloaders may restore one."""
+        """Reset a board of which :meth:`require_brake` says that nothing but its bootloader runs: it carries out what
+        waits for it and ends in DFU mode again, so this needs no permission. The device is gone afterwards. Raises
+        PlanRefusedError, and resets nothing, for any other board."""
+        self.require_brake()
+        self._leave()
+
+    def require_brake(self) -> None:
+        """Raise PlanRefusedError unless this is an nRF52840 board whose bootloader finds no system part to start, nor
+        one in an update slot; other boards' bootloaders may restore one."""
         if self.device.platform.family != "nrf52840":
             raise self._no_boot("what its bootloader would start is not known")
         if self.system_would_start():
             raise self._no_boot("a system part would start and the application with it, which may connect")
-        self._leave()
+        for update in dct.pending_updates(self.read(DCT_ALT, 0, dct.SIZE_NEEDED_BYTES)):
+            if any(update.writes(address) for address in (LOW_SYSTEM_START, SYSTEM_START)):
+                hint = "leave DFU mode with --may-connect: it finishes that update"
+                raise self._no_boot(f"{update.title}, and that system part would start, which may connect", hint)
 
     def system_would_start(self) -> bool:
         """Whether a boot outside DFU mode would find a system part, by the rules of nRF52840 bootloaders. Both places
@@ -352,12 +361,8 @@ class DfuSession:
             return False
         return is_crc_right(self.read(INTERNAL_FLASH_ALT, address, prefix.size_bytes))
 
-    def _no_boot(self, reason: str) -> PlanRefusedError:
-        return PlanRefusedError(
-            f"{self.device} is not reset: {reason}",
-            reasons=[reason],
-            hint=f"set the parking brake first: erase the sector at 0x{BRAKE_ADDRESS:08x}",
-        )
+    def _no_boot(self, reason: str, hint: str = _BRAKE_HINT) -> PlanRefusedError:
+        return PlanRefusedError(f"{self.device} is not reset: {reason}", reasons=[reason], hint=hint)
 
     def _leave(self) -> None:
         run(dfu.go_idle(self._interface), self._link, self._clock)

@@ -82,6 +82,13 @@ class PendingUpdate:
     source_address: int
     destination_address: int
     size_bytes: int
+    compressed: bool = False
+
+    def writes(self, address: int) -> bool:
+        """Whether the copy may change what lies there; how far a compressed module expands, no slot tells."""
+        return self.destination_address <= address and (
+            self.compressed or address < self.destination_address + self.size_bytes
+        )
 
     @property
     def title(self) -> str:
@@ -103,11 +110,12 @@ def pending_updates(dct: bytes) -> tuple[PendingUpdate, ...]:
     """Update slots 1–4 that are armed. Slot 0 belongs to the factory reset. ``dct`` starts at offset 0."""
     found = []
     for slot in range(1, MODULE_SLOT_COUNT):
-        magic, _source, _destination, source_address, destination_address, size_bytes, *_rest = _SLOT.unpack_from(
-            dct, slot_offset(slot)
+        magic, _source, _destination, source_address, destination_address, size_bytes, flags, *_rest = (
+            _SLOT.unpack_from(dct, slot_offset(slot))
         )
         if magic == MODULE_SLOT_PENDING:
-            found.append(PendingUpdate(slot, source_address, destination_address, size_bytes))
+            compressed = bool(flags & SlotFlag.COMPRESSED)
+            found.append(PendingUpdate(slot, source_address, destination_address, size_bytes, compressed))
     return tuple(found)
 
 

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from particle_harness.boards import hardware
 from particle_harness.boot import BootDecision, decide_boot
+from particle_harness.boot_steps import carry_out_boot
 from particle_harness.boot_view import BootView
-from particle_harness.dct import DCT_SIZE_BYTES, SETUP_DONE_OFFSET, Dct
+from particle_harness.clock import VirtualClock
+from particle_harness.dct import DCT_SIZE_BYTES, Dct
 from particle_harness.emulator.images import image_of
 from particle_harness.emulator.usb_host import UsbHost
+from particle_harness.firmware_update import FirmwareUpdate
+from particle_harness.nor_flash import NorFlash
+from particle_harness.state import BoardState
 from particle_harness.usb.descriptors import UsbIdentity
 from particle_harness.usb.transfer import Setup
 
+from particle_dev.catalog.ota_region import update_area
 from particle_dev.catalog.platforms import platform_by_name
 from particle_dev.device.dfu import DCT_ALT, DfuSession
 from particle_dev.device.modes import TRANSITIONS, Target
-from particle_dev.flash.board_modules import Inventory, Part
+from particle_dev.errors import PlanRefusedError
 from particle_dev.flash.boot_outcome import BootEnd, BootOutcome, boot_outcome
 from particle_dev.flash.install_by_flag import stage_by_flag
-from particle_dev.flash.inventory import inventory_by_dfu
+from particle_dev.flash.inventory import inventory_by_dfu, pending_updates
 from particle_dev.flash.update_area import Install
 from particle_dev.permissions import Permissions
+from particle_dev.protocol.dct import ModuleCopy, SlotFlag, slot_offset
 from tests.emulated.conftest import need
 from tests.emulated.work import desk_with, modules_of
 
@@ -37,16 +44,18 @@ _CONNECTS = Permissions(may_connect=True)
 @dataclass(frozen=True, slots=True)
 class Belief:
     """``guard``: what particle_dev says the modules on the board lead to, and ``guard_may_connect`` whether getting
-    there needs the permission; ``model``: what a virtual board with the same flash, configuration and retained words
-    does."""
+    there needs the permission; ``waiting``: what it says is installed first. ``first``: what a virtual board with the
+    same flash, configuration and retained words begins with, and ``model``: where it ends."""
 
     guard: BootOutcome
     guard_may_connect: bool
+    waiting: tuple[str, ...]
+    first: BootDecision
     model: BootDecision
 
     def lines(self) -> str:
         """Both sides."""
-        found = "; ".join(finding.message for finding in self.guard.findings)
+        found = "; ".join([*(finding.message for finding in self.guard.findings), *self.waiting])
         return (
             f"particle_dev: {self.guard.end}{f' ({found})' if found else ''}, "
             f"{'may connect' if self.guard_may_connect else 'cannot connect'}\n"
@@ -56,20 +65,26 @@ class Belief:
 
     def cells(self) -> tuple[str, str]:
         """For a table."""
-        guard = f"{self.guard.end}, {'may connect' if self.guard_may_connect else 'cannot connect'}"
-        return guard, f"{self.model.runs}, {'connects' if self.model.would_connect else 'stays off the air'}"
+        waits = ", something waits" if self.waiting else ""
+        guard = f"{self.guard.end}{waits}, {'may connect' if self.guard_may_connect else 'cannot connect'}"
+        copied = any(title.startswith("update slot") for title in self.waiting)
+        steps = "copy, then " if copied else "" if self.first == self.model else f"{self.first.runs}, then "
+        return guard, f"{steps}{self.model.runs}, {'connects' if self.model.would_connect else 'stays off the air'}"
 
     def contradictions(self, asked: bool) -> list[str]:
         """What cannot be true of a board that has asked, or not asked, for the air. The guard may be careful, the model
-        has to be right; where nobody asked for safe mode, both must see the same reasons for it."""
+        has to be right; both must see the same reasons, unless something is installed first or safe mode was requested.
+        """
         found = []
         if asked and not self.guard_may_connect:
             found.append("it asked for the air, and particle_dev would let it boot without permission")
         if asked is not self.model.would_connect:
             found.append(f"it {'asked' if asked else 'did not ask'} for the air, and particle_harness says otherwise")
+        if self.waiting or self.first != self.model:
+            return found
         if (self.guard.end is BootEnd.DFU) is not (self.model.runs == "dfu"):
             found.append("particle_dev and particle_harness disagree about DFU mode")
-        requested = "safe mode was requested" in self.model.reasons
+        requested = "safe mode was requested" in self.first.reasons
         if not requested and (self.guard.end is BootEnd.SAFE_MODE) is not self.model.safe_mode:
             found.append("particle_dev and particle_harness disagree about safe mode")
         return found
@@ -101,6 +116,11 @@ class SystemBoard:
         need(self.images, self.name, release)
         return modules_of(self.images, self.name, release)[0]
 
+    def system_of(self, release: str) -> Install:
+        """That release's system part."""
+        need(self.images, self.name, release)
+        return modules_of(self.images, self.name, release)[-1]
+
     def keep(self, offset: int, value: int) -> None:
         """Set a retained word."""
         self.chip.ram[offset : offset + 4] = struct.pack("<I", value)
@@ -124,12 +144,12 @@ class SystemBoard:
         self.board.run(0.01)
         self.appear("dfu")
 
-    def mark_setup_done(self) -> None:
-        """In DFU mode; by hand, because particle_dev writes nothing there."""
+    def configure(self, offset: int, data: bytes) -> None:
+        """In DFU mode: write into the configuration; by hand, because particle_dev writes next to nothing there."""
         assert self.board.state.runs == "dfu"
         self.host.control(Setup(0x01, 11, 1, 0, 0))
-        for block, data in ((0, struct.pack("<BI", 0x21, SETUP_DONE_OFFSET)), (2, b"\x01")):
-            self.host.control(Setup(0x21, 1, block, 0, len(data)), data)
+        for block, content in ((0, struct.pack("<BI", 0x21, offset)), (2, data)):
+            self.host.control(Setup(0x21, 1, block, 0, len(content)), content)
             while (state := self.host.control(Setup(0xA1, 3, 0, 0, 6))[4]) == 4:
                 pass
             assert state == 5
@@ -139,25 +159,77 @@ class SystemBoard:
         with DfuSession(self.desk.host, self.desk.device(), _CONNECTS) as session:
             list(stage_by_flag(session, update))
 
+    def let_system_wait(self, system: Install) -> None:
+        """In DFU mode: a system part in the update area and in a slot, as a running system leaves one that it got over
+        the air."""
+        area = update_area(platform_by_name(self.name))
+        module = system.file.module
+        assert area is not None
+        assert self.board.external is not None
+        self.board.external.load(area.flash_address, system.data)
+        copy = ModuleCopy(
+            area.flash_address,
+            module.start_address,
+            module.size_bytes,
+            module.function,
+            SlotFlag.VERIFY_CRC | SlotFlag.VERIFY_DESTINATION | SlotFlag.VERIFY_FUNCTION,
+        )
+        with self.desk.session() as session:
+            session.write_dct(slot_offset(1), copy.encode())
+
+    def put_factory_image(self, application: bytes) -> None:
+        """Where Device OS looks for one."""
+        address = hardware(self.name).factory_address
+        assert address is not None
+        assert self.board.external is not None
+        self.board.external.load(address, application)
+
     def configuration(self) -> Dct:
         """In DFU mode: what it has stored."""
         with self.desk.session() as session:
             data = session.read(DCT_ALT, 0, Dct.file_size_bytes)
         return Dct(bytearray(data.ljust(DCT_SIZE_BYTES, b"\xff")))
 
-    def inventory(self) -> Inventory:
-        """In DFU mode: its modules."""
-        with self.desk.session() as session:
-            return inventory_by_dfu(session)
-
-    def belief(self, parts: Sequence[Part], dct: Dct, target: Target) -> Belief:
-        """About a board with these parts that is reset at this moment, which ``target`` is asked for by."""
+    def belief(self, target: Target) -> Belief:
+        """In DFU mode: about a reset by which ``target`` is asked for, and whether particle_dev does it unasked."""
         platform = platform_by_name(self.name)
         assert platform is not None
-        outcome = boot_outcome(platform, parts)
-        starts = outcome.end in (BootEnd.APPLICATION, BootEnd.SAFE_MODE)
+        dct = self.configuration()
+        with self.desk.session() as session:
+            outcome = boot_outcome(platform, inventory_by_dfu(session).parts)
+            waiting = pending_updates(session)
+            try:
+                session.require_brake()
+                is_braked = True
+            except PlanRefusedError:
+                is_braked = False
         asks = any(way.may_connect for way in TRANSITIONS if way.target is target)
-        return Belief(outcome, starts and asks, decide_boot(self.boot_view(dct)))
+        first = decide_boot(self.boot_view(dct))
+        return Belief(outcome, asks and not is_braked, waiting, first, self.modelled(dct))
+
+    def modelled(self, dct: Dct) -> BootDecision:
+        """Where a virtual board in its place ends, after all that its bootloader and its system install first. Works on
+        copies."""
+        kind, flashes = hardware(self.name), {"internal": self.board.internal, "external": self.board.external}
+        copies = {
+            name: NorFlash(flash.chip, VirtualClock(), backing=bytearray(flash.cells), delays=False)
+            for name, flash in flashes.items()
+            if flash is not None
+        }
+        internal, external = copies["internal"], copies["external"]
+        held = {"safe": self.kept(BACKUP_1) == SAFE_MODE_REQUESTED, "listen": self.kept(BACKUP_9) == LISTEN_AT_START}
+
+        def view() -> BootView:
+            return replace(
+                self.boot_view(dct),
+                internal=internal.read,
+                external=external.read,
+                safe_mode_requested=held["safe"],
+                listen_requested=held["listen"],
+            )
+
+        update = FirmwareUpdate(kind, external, internal, dct, view, BoardState(self.board.state.device_id))
+        return carry_out_boot(view, internal, dct, update, after_reset=lambda: held.update(safe=False)).decision
 
     def boot_view(self, dct: Dct) -> BootView:
         """What a virtual board would have in its place."""

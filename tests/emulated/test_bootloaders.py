@@ -69,7 +69,10 @@ def test_device_os_comes_back_after_a_reset_of_its_own(desk):
     address, _ = board.on_bus()
     with pytest.raises(GoneError):
         board.control(address, Setup(0x40, 0x50, 0, RESET, 0))
-    assert board.run_until(lambda: board.state.runs == "app" and board.on_bus()[0] != address, 10)
+    assert board.on_bus() is None
+    assert board.run_until(lambda: board.on_bus() is not None, 10)
+    assert board.state.runs == "app"
+    assert board.on_bus()[0] != address
 
 
 def test_a_plug_pulled_in_the_middle_is_made_good_by_the_next_run(desk, images, application):

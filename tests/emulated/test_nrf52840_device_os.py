@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from particle_harness.dct import FACTORY_RESET_FLAG_OFFSET, FACTORY_RESET_REQUESTED, SETUP_DONE_OFFSET
 from particle_harness.usb.transfer import Setup
 
 from particle_dev.device.modes import Target
@@ -19,7 +20,7 @@ PLATFORM = "boron"
 RELEASES = ["1.5.0", "2.1.0", "2.2.0"]
 LISTENING = (0, b"\x08\x01")
 """Reply of request 72."""
-AIR_LIMIT_S, INSTALL_LIMIT_S = 8, 40
+AIR_LIMIT_S, COPY_LIMIT_S, INSTALL_LIMIT_S = 8, 6, 40
 """Of the board's own time. It asks five to six seconds after its start, if it does."""
 OLDEST_WITH_OLDER_BOOTLOADER = "1.5.0"
 WAITING = {"1.5.0": (None, "2.1.0"), "2.1.0": (None, "2.2.0"), "2.2.0": ("1.5.0", "2.2.0")}
@@ -30,7 +31,8 @@ WAITING = {"1.5.0": (None, "2.1.0"), "2.1.0": (None, "2.2.0"), "2.2.0": ("1.5.0"
 @dataclass(frozen=True)
 class Situation:
     """Of a board that has been in DFU mode and is then reset. ``application``: ``Tinker``, ``none``, or ``unmet`` for
-    one that needs a newer system part. Everything else is as the name says."""
+    one that needs a newer system part. ``factory``: ``image``, one is there; ``flag``, a factory reset is asked for;
+    both. Everything else is as the name says."""
 
     name: str
     setup_done: bool = True
@@ -40,6 +42,8 @@ class Situation:
     old_bootloader: bool = False
     braked: bool = False
     update_waits: bool = False
+    system_waits: bool = False
+    factory: str = ""
 
 
 SITUATIONS = [
@@ -55,6 +59,11 @@ SITUATIONS = [
     Situation("setup done, parking brake set", braked=True),
     Situation("setup done, a bootloader waits (0xA5)", update_waits=True),
     Situation("setup not done, a bootloader waits (0xA5)", setup_done=False, update_waits=True),
+    Situation("setup done, parking brake set, a system part waits in a slot", braked=True, system_waits=True),
+    Situation("setup done, no application, a factory image", application="none", factory="image"),
+    Situation("setup done, factory reset flag", factory="flag"),
+    Situation("setup done, no application, factory reset flag and image", application="none", factory="flag, image"),
+    Situation("setup done, parking brake set, factory reset flag and image", braked=True, factory="flag, image"),
 ]
 
 
@@ -101,7 +110,7 @@ def test_control_requests_are_answered_in_listening_mode(release, board_with):
     assert board.request(9999) == (-120, b"")
 
 
-def furnish(board: SystemBoard, release: str, situation: Situation):
+def furnish(board: SystemBoard, release: str, situation: Situation, tinker: bytes = b""):
     """Bring a board into its situation; ends in DFU mode. The update that waits, if one does."""
     own, waiting = WAITING[release] if situation.update_waits else (None, None)
     older = OLDEST_WITH_OLDER_BOOTLOADER if situation.old_bootloader else own
@@ -110,10 +119,16 @@ def furnish(board: SystemBoard, release: str, situation: Situation):
     board.board.run(0.02)
     board.enter_dfu()
     if situation.setup_done:
-        board.mark_setup_done()
+        board.configure(SETUP_DONE_OFFSET, b"\x01")
     update = board.bootloader_of(waiting) if waiting else None
     if update:
         board.let_update_wait(update)
+    if situation.system_waits:
+        board.let_system_wait(board.system_of(release))
+    if "image" in situation.factory:
+        board.put_factory_image(tinker)
+    if "flag" in situation.factory:
+        board.configure(FACTORY_RESET_FLAG_OFFSET, struct.pack("<H", FACTORY_RESET_REQUESTED))
     if situation.braked:
         with board.desk.session() as session:
             session.erase_sector(session.sectors(0x30000, 4096)[0])
@@ -122,50 +137,93 @@ def furnish(board: SystemBoard, release: str, situation: Situation):
 
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda s: s.name)
-def test_device_os_asks_for_the_air_when_it_is_believed_to(release, situation, board_with, record_property):
+def test_device_os_asks_for_the_air_when_it_is_believed_to(
+    release, situation, board_with, application, record_property
+):
     """What particle_dev and particle_harness say of a boot, from the board's own flash, configuration and retained
     words, against what Device OS then does."""
     if situation.old_bootloader and release == OLDEST_WITH_OLDER_BOOTLOADER:
         pytest.skip(f"no older bootloader than that of {release} is in these packages")
-    compare(board_with(release, situation), release, situation, record_property)
+    tinker = application(PLATFORM).read_bytes()
+    compare(board_with(release, situation), release, situation, tinker, record_property)
 
 
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("situation", SITUATIONS[:2], ids=lambda s: s.name)
 def test_an_argon_without_a_wifi_network_stays_off_the_air(release, situation, board_with, record_property):
     named = replace(situation, name=f"Argon without a Wi-Fi network, {situation.name}")
-    compare(board_with(release, situation, "argon"), release, named, record_property)
+    compare(board_with(release, situation, "argon"), release, named, b"", record_property)
 
 
-def compare(board: SystemBoard, release: str, situation: Situation, record_property) -> None:
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize(
+    ("held_s", "asks", "runs", "setup_done"),
+    [(2.0, True, "app", True), (4.5, False, "dfu", True), (11.0, False, "app", False)],
+)
+def test_mode_held_at_the_start(release, held_s, asks, runs, setup_done, board_with, record_property):
+    """Of a board whose setup is done: safe mode, DFU mode, or settings forgotten. No button tells particle_dev, and no
+    virtual board has one."""
+    situation = Situation(f"setup done, MODE held for {held_s:g} s from the start")
+    board = board_with(release, situation)
+    furnish(board, release, situation)
+    board.board.power_off()
+    board.chip.modem.asked.clear()
+    board.board.hold_mode_button(True)
+    board.board.power_on()
+    started_s = board.chip.timeline.now_s
+    assert not board.radio(held_s)
+    board.board.hold_mode_button(False)
+    asked = board.radio(AIR_LIMIT_S)
+    after_s = board.chip.timeline.now_s - started_s
+    said = f"`{asked[0]}` after {after_s:.1f} s" if asked else f"{runs}, nothing in {after_s:.0f} s"
+    record_property("air", (situation.name, "–", "–", release, said))
+    assert bool(asked) is asks
+    board.appear(runs)
+    if runs == "app":
+        assert (board.request(72) == LISTENING) is not asks
+        board.enter_dfu()
+    assert board.configuration().setup_done is setup_done
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_asked_to_listen_it_asks_for_nothing_more(release, board_with, record_property):
+    """Of a board that is registering with the network: request 70. Nothing switches the radio off."""
+    situation = Situation("setup done, asked to listen while it registers")
+    board = board_with(release, situation)
+    furnish(board, release, situation)
+    board.keep(BACKUP_1, 0)
+    board.chip.modem.asked.clear()
+    board.chip.reset(0)
+    assert board.radio(AIR_LIMIT_S)
+    board.board.run(1.0)
+    assert board.request(72) != LISTENING
+    assert board.request(70) == (0, b"")
+    board.board.run(0.5)
+    board.chip.modem.asked.clear()
+    board.board.run(15)
+    record_property("air", (situation.name, "–", "listening, stays off the air", release, "nothing in 15 s"))
+    assert not board.chip.modem.asked
+    assert board.request(72) == LISTENING
+
+
+def compare(board: SystemBoard, release: str, situation: Situation, tinker: bytes, record_property) -> None:
     """Beliefs about one boot, and what comes of it."""
-    update = furnish(board, release, situation)
-    dct = board.configuration()
+    update = furnish(board, release, situation, tinker)
     board.keep(BACKUP_1, SAFE_MODE_REQUESTED if situation.safe_mode else 0)
     board.keep(BACKUP_9, LISTEN_AT_START if situation.listen else 0)
-    parts = board.inventory().parts
-    target = Target.SAFE if situation.safe_mode else Target.NORMAL
-    believed = board.belief(parts, dct, target)
-    cells = believed.cells()
+    believed = board.belief(Target.SAFE if situation.safe_mode else Target.NORMAL)
     board.chip.modem.asked.clear()
     board.chip.reset(0)
     started_s = board.chip.timeline.now_s
     if update:
-        assert believed.model.runs == "ota_update", believed.lines()
+        assert believed.first.runs == "ota_update", believed.lines()
         early = board.radio(INSTALL_LIMIT_S, lambda: lies_in_flash(board.board, [update]))
         assert not early, f"{early} before the update was installed, and\n{believed.lines()}"
         assert lies_in_flash(board.board, [update]), believed.lines()
-        # What the copy has displaced is put back.
-        board.board.run(1.0)
-        dct.clear_ota_update()
-        new = update.file.part
-        believed = board.belief([*(part for part in parts if part.key != new.key), new], dct, target)
-        first, then = cells, believed.cells()
-        cells = (then[0] if then[0] == first[0] else f"{first[0]}; then {then[0]}", f"{first[1]}; then {then[1]}")
-    asked = board.radio(AIR_LIMIT_S)
+    asked = board.radio(AIR_LIMIT_S + (COPY_LIMIT_S if situation.system_waits else 0))
     after_s = board.chip.timeline.now_s - started_s
     said = f"`{asked[0]}` after {after_s:.1f} s" if asked else f"nothing in {after_s:.0f} s"
-    record_property("air", (situation.name, *cells, release, said))
+    record_property("air", (situation.name, *believed.cells(), release, said))
     contradictions = believed.contradictions(bool(asked))
     assert not contradictions, f"{contradictions}: {said}\n{believed.lines()}"
     if believed.model.runs == "dfu":

@@ -281,6 +281,56 @@ def test_a_boot_without_permission_is_only_for_braked_boards_whose_rules_are_kno
     assert_stayed_dark(braked.board)
 
 
+def arm(desk, module, **changes):
+    """As an update that was cut short left it: the module in the update area, a slot that names it."""
+    values = {
+        "source_device": 1,
+        "destination_device": 0,
+        "source_address": AREA["boron"],
+        "destination_address": module.file.module.start_address,
+        "length": len(module.data),
+        "flags": 0x0E,
+        "function": module.file.module.function,
+    }
+    desk.board.external.load(AREA["boron"], module.data)
+    assert desk.board.dct.add_module(ModuleSlot(**values | changes))
+
+
+def test_a_system_part_that_waits_in_a_slot_lifts_the_brake_and_needs_permission(desk):
+    system = to_install(system_stand_ins(hardware("boron"), 2101, 1005)[0])
+    for changes in ({}, {"destination_address": 0x28000}, {"destination_address": 0x1000, "flags": 0x2E, "length": 99}):
+        braked = desk()
+        braked.brake()
+        arm(braked, system, **changes)
+        before, device = braked.changes(), braked.device
+        with braked.session() as session, pytest.raises(PlanRefusedError, match=r"slot 1 copies .* part would start"):
+            session.boot_with_brake_set()
+        braked.host.clock.sleep(5)
+        assert (braked.changes(), braked.device) == (before, device)
+        assert_stayed_dark(braked.board)
+    lifted = desk()
+    lifted.brake()
+    arm(lifted, system)
+    before = lifted.device
+    with lifted.session(may_connect=True) as session:
+        session.leave()
+    wait_for_mode(lifted.host, before, UsbMode.NORMAL, 60)
+    assert lifted.board.truth.app_boots
+
+
+def test_an_application_that_waits_in_a_slot_leaves_the_brake_set(desk):
+    desk = desk()
+    desk.brake()
+    application = to_install(app_stand_in(hardware("boron"), 2101))
+    arm(desk, application)
+    before = desk.device
+    with desk.session() as session:
+        session.boot_with_brake_set()
+    assert wait_for_mode(desk.host, before, UsbMode.DFU, 30).usb.address != before.usb.address
+    assert desk.board.internal.read(0xD4000, 4096) == application.data[:4096]
+    assert_stayed_dark(desk.board)
+
+
 def test_system_parts_of_both_places_would_start(desk):
     desk = desk()
     desk.brake()

@@ -23,3 +23,10 @@ def test_armed_slots_are_found_and_the_factory_slot_is_not():
 
 def test_ota_flag():
     assert ota_update_pending(table(flag=0xA5))
+
+
+def test_what_a_copy_may_change():
+    update = PendingUpdate(1, 0x289000, 0x30000, 0x1000)
+    assert [update.writes(address) for address in (0x2FFFF, 0x30000, 0x30FFF, 0x31000)] == [False, True, True, False]
+    compressed = PendingUpdate(1, 0x289000, 0x30000, 0x1000, compressed=True)
+    assert (compressed.writes(0x2FFFF), compressed.writes(0x90000)) == (False, True)

@@ -23,6 +23,7 @@ ANSWERS = {
     "AT+CFUN?": "+CFUN: 0,0",
     "AT+UGPIOC?": "+UGPIOC:\r\n23,0",
     "AT+UGPIOR=23": "+UGPIOR: 23,1",
+    "AT+COPS?": "+COPS: 0",
     "AT+CREG?": "+CREG: 2,0",
     "AT+CGREG?": "+CGREG: 2,0",
     "AT+CEREG?": "+CEREG: 2,0",
