@@ -41,7 +41,7 @@ class NorFlash:
     :meth:`program` can only clear bits and :meth:`erase_sector` sets a sector to 0xFF; both take the chip's time
     on ``clock`` unless ``delays`` is false. ``operations`` counts them. ``on_program`` sees each byte range before
     it is burned and may change it: that is how a defect is put in. ``on_erase`` sees start address, contents before and
-    contents after, and gives what is there in the end.
+    contents after, and gives what is there in the end. ``on_read`` is told address and size in bytes of each read.
     Addresses outside the chip raise IndexError.
     """
 
@@ -53,6 +53,7 @@ class NorFlash:
         self.end_address = chip.base_address + chip.size_bytes
         self.erases = 0
         self.programs = 0
+        self.on_read: Callable[[int, int], None] | None = None
         self.on_program: Callable[[int, bytes], bytes] | None = None
         self.on_erase: Callable[[int, bytes, bytes], bytes] | None = None
         self._clock = clock
@@ -64,6 +65,8 @@ class NorFlash:
     def read(self, address: int, size_bytes: int) -> bytes:
         """Bytes at ``address``."""
         offset = self._offset(address, size_bytes)
+        if self.on_read is not None:
+            self.on_read(address, size_bytes)
         return bytes(self._cells[offset : offset + size_bytes])
 
     def program(self, address: int, data: bytes) -> None:
@@ -104,7 +107,7 @@ class NorFlash:
         self._offset(address, 1)
         return self.chip.sector(address)
 
-    def load(self, address: int, data: bytes) -> None:
+    def load(self, address: int, data: bytes | bytearray) -> None:
         """Put ``data`` there without rules, time or count: what a factory's gang programmer did."""
         offset = self._offset(address, len(data))
         self._cells[offset : offset + len(data)] = data

@@ -1,7 +1,8 @@
 """Power is lost at flash operations of a whole update, and the board's real bootloader does what it then does.
 
-What `flash` and its plan promise: a braked board never starts a system, and a further run completes the work. A sample
-of the cuts by default; EMULATED_CUTS=all takes thousands.
+What `flash` and its plan promise: a braked board never starts a system, and a further run completes the work. Every
+operation is cut in every way; where each such state is a start of its own, which takes hours of thousands of them, only
+some are, unless EMULATED_CUTS=all.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from particle_harness.emulator.flash_journal import FlashJournal
-from particle_harness.emulator.power_cuts import CutReport, Outcome, chosen_cuts, cut_everywhere
+from particle_harness.emulator.flash_journal import FlashJournal, Torn
+from particle_harness.emulator.joined_starts import Contents
+from particle_harness.emulator.power_cuts import CutReport, Outcome, cut_everywhere, every_cut
 
 from particle_dev.device.dfu import DfuSession
 from particle_dev.flash.bootloader_copies import copy_by_bootloader, stage_in_slots
@@ -24,36 +26,38 @@ from particle_dev.permissions import Permissions
 from tests.emulated.work import (
     NEW,
     OLD,
-    Desk,
+    Progress,
     desk_with,
     lies_in_flash,
     modules_of,
     old_softdevice,
+    places_of,
     plan_for,
+    recorded,
     whole_run,
 )
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(0)]
 ALL = os.environ.get("EMULATED_CUTS") == "all"
-SAMPLE, MANY = 12, 2000
-EVERY_NEXT_RUN = 25 if ALL else 6
 PLATFORM = "boron"
 CONNECTS = Permissions(may_connect=True)
+BRAKE, PAGE = 0x30000, 0x1000
 _MAGIC_ERASED = b"\xff" * 8
+_NEXT_RUNS = 12 if ALL else 4
+_THINNED = 32
 
 
-def work_of(desk: Desk) -> FlashJournal:
-    assert desk.board.external is not None
-    return FlashJournal({"internal": desk.board.internal, "external": desk.board.external})
+def cuts_of(journal: FlashJournal) -> list[tuple[int, Torn]]:
+    """All; in the page whose every word makes another checksum of the system part, which each start computes anew,
+    only each 32nd operation."""
 
+    def is_thinned(n: int) -> bool:
+        if ALL or n == len(journal.operations):
+            return False
+        operation = journal.operations[n]
+        return operation.flash == "internal" and operation.address // PAGE == BRAKE // PAGE and n % _THINNED > 0
 
-def spread(journal: FlashJournal) -> list:
-    """Cuts in the number that was asked for, first and last among them."""
-    cuts = chosen_cuts(journal.operations, MANY if ALL else SAMPLE)
-    if ALL:
-        return cuts
-    step = max(1, len(cuts) // SAMPLE)
-    return [*cuts[::step], cuts[-1]]
+    return [(n, torn) for n, torn in every_cut(journal.operations) if not is_thinned(n)]
 
 
 class Update:
@@ -90,24 +94,32 @@ class Update:
         with self.desk.session() as session:
             list(flash(phase.flash, session, contents.__getitem__))
 
-    def is_braked(self) -> bool:
-        return self.desk.board.internal.read(0x30000, 8) == _MAGIC_ERASED
-
-    def may_start(self) -> bool:
-        return not self.is_braked()
-
-    def cut(self, journal: FlashJournal, wanted: list[Install], may_start: Callable[[], bool]) -> CutReport:
+    def cut(
+        self, name: str, journal: FlashJournal, wanted: list[Install], may_start: Callable[[Contents], bool]
+    ) -> CutReport:
+        cuts = cuts_of(journal)
         report = cut_everywhere(
             self.desk.board,
             journal,
-            spread(journal),
-            is_done=lambda: lies_in_flash(self.desk.board, wanted),
+            cuts,
+            wanted=places_of(self.desk.board, wanted),
             next_run=lambda: finish(self),
             may_start=may_start,
-            every_next_run=EVERY_NEXT_RUN,
+            every_next_run=len(cuts) // _NEXT_RUNS,
+            tell=Progress(name, len(cuts)),
         )
-        print(*report.lines(), sep="\n")
+        print(f"{name}: {len(journal.operations)} operations", *report.lines(), sep="\n")
         return report
+
+
+def may_start(contents: Contents) -> bool:
+    """The brake is not set."""
+    return contents["internal"][BRAKE : BRAKE + 8] != _MAGIC_ERASED
+
+
+def never(_contents: Contents) -> bool:
+    """The brake holds throughout."""
+    return False
 
 
 def finish(update: Update) -> None:
@@ -126,31 +138,25 @@ def update(images, images_of, application):
     made.desk.close()
 
 
-def recorded(update: Update, act: Callable[[], None]) -> FlashJournal:
-    journal = work_of(update.desk)
-    with journal.recording():
-        act()
-    assert journal.operations
-    return journal
-
-
 def test_each_phase_of_an_update_stands_a_loss_of_power_anywhere(update):
     """Staging, copies by the bootloader, and writing over DFU, in this order: each goes on from what the one before has
     left, and cuts of it are tried when all are recorded."""
-    staging = recorded(update, update.stage)
-    copying = recorded(update, update.copy)
-    assert lies_in_flash(update.desk.board, update.copied)
-    writing = recorded(update, update.write)
-    assert lies_in_flash(update.desk.board, update.wanted)
+    board = update.desk.board
+    uicr = bytes(board.chip.uicr)
+    staging = recorded(board, update.stage)
+    copying = recorded(board, update.copy)
+    assert lies_in_flash(board, update.copied)
+    writing = recorded(board, update.write)
+    assert lies_in_flash(board, update.wanted)
+    assert bytes(board.chip.uicr) == uicr, "the journal does not know of it"
 
-    # The brake holds throughout the copies: a cut that loses it is no excuse.
     phases = (
-        (staging, update.wanted, update.may_start),
-        (copying, update.copied, lambda: False),
-        (writing, update.wanted, update.may_start),
+        ("staging", staging, update.wanted, may_start),
+        ("copies", copying, update.copied, never),
+        ("writing over DFU", writing, update.wanted, may_start),
     )
-    for journal, wanted, may_start in phases:
-        report = update.cut(journal, wanted, may_start)
+    for name, journal, wanted, may in phases:
+        report = update.cut(name, journal, wanted, may)
         counts = report.counts()
         assert not counts[Outcome.LOST], report.of(Outcome.LOST)[0]
         assert not counts[Outcome.UNBRAKED], report.of(Outcome.UNBRAKED)[0]
@@ -171,7 +177,6 @@ def test_device_os_installs_by_the_flag_and_every_cut_of_it_can_be_made_good(ima
     bootloader = modules_of(images, PLATFORM, NEW)[0]
     with DfuSession(desk.host, desk.device(), CONNECTS) as session:
         list(stage_by_flag(session, bootloader))
-    journal = work_of(desk)
 
     def go_on() -> None:
         with DfuSession(desk.host, desk.device(), CONNECTS) as session:
@@ -191,18 +196,19 @@ def test_device_os_installs_by_the_flag_and_every_cut_of_it_can_be_made_good(ima
             list(stage_by_flag(session, bootloader))
         go_on()
 
-    with journal.recording():
-        go_on()
+    journal = recorded(board, go_on)
+    cuts = list(every_cut(journal.operations))
     report = cut_everywhere(
         board,
         journal,
-        spread(journal),
-        is_done=lambda: lies_in_flash(board, [bootloader]),
+        cuts,
+        wanted=places_of(board, [bootloader]),
         next_run=again,
-        may_start=lambda: True,
+        may_start=lambda _contents: True,
         settle_s=0.5,
-        every_next_run=EVERY_NEXT_RUN,
+        every_next_run=len(cuts) // _NEXT_RUNS,
+        tell=Progress("0xA5", len(cuts)),
     )
-    print(*report.lines(), sep="\n")
+    print(f"0xA5: {len(journal.operations)} operations", *report.lines(), sep="\n")
     assert not report.of(Outcome.LOST)
     desk.close()

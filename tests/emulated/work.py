@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from particle_harness.boards import hardware
 from particle_harness.emulator.board import EmulatedBoard
+from particle_harness.emulator.flash_journal import FlashJournal
 from particle_harness.emulator.images import ImagesFolder
+from particle_harness.emulator.joined_starts import Place
+from particle_harness.emulator.power_cuts import Cut
+from particle_harness.nor_flash import NorFlash
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.catalog.platforms import UsbMode
@@ -25,6 +30,7 @@ from particle_dev.protocol.module import parse
 from particle_dev.station.bench import Bench, open_bench
 from particle_dev.transport.base import Host
 
+_TELL_EVERY_S = 30.0
 OLD, NEW = "2.1.0", "2.2.0"
 BUTTON_S = 4.5
 """Held for so long at a start: DFU mode. Source: device-os v2.1.0 bootloader/src/main.c."""
@@ -100,6 +106,41 @@ def whole_run(desk: Desk, installs: Sequence[Install]) -> list[object]:
 def lies_in_flash(board: EmulatedBoard, installs: Sequence[Install]) -> bool:
     """Whether every byte is in its place."""
     return all(board.internal.read(i.file.module.start_address, len(i.image)) == i.image for i in installs)
+
+
+def places_of(board: EmulatedBoard, installs: Sequence[Install]) -> list[Place]:
+    """What internal flash holds then."""
+    base = board.internal.base_address
+    return [Place("internal", i.file.module.start_address - base, i.image) for i in installs]
+
+
+def flashes_of(board: EmulatedBoard) -> dict[str, NorFlash]:
+    """Everything that outlives a loss of power and is written by this work."""
+    return {"internal": board.internal, **({"external": board.external} if board.external else {})}
+
+
+def recorded(board: EmulatedBoard, act: Callable[[], object]) -> FlashJournal:
+    """The operations of a piece of work."""
+    journal = FlashJournal(flashes_of(board))
+    with journal.recording():
+        act()
+    assert journal.operations
+    return journal
+
+
+class Progress:
+    """Prints where a run of many cuts is, every half minute."""
+
+    def __init__(self, work: str, total: int) -> None:
+        self.work, self.total, self.done = work, total, 0
+        self._began_s = self._last_s = time.monotonic()
+
+    def __call__(self, cut: Cut) -> None:
+        self.done += 1
+        now_s = time.monotonic()
+        if now_s - self._last_s > _TELL_EVERY_S:
+            self._last_s = now_s
+            print(f"{self.work}: {self.done} of {self.total} cuts in {now_s - self._began_s:.0f} s, {cut}", flush=True)
 
 
 def split(installs: Sequence[Install]) -> tuple[list[Install], list[Install]]:

@@ -102,7 +102,8 @@ class EmulatedBoard:
         """Writes down where the board is."""
         self.note_in: Callable[[], None] | None = None
         """Writes down all but the chip: what must outlive this process even when it is killed."""
-        self._next_address = next_address
+        self.next_address = next_address
+        """The next free USB address."""
         script = self.faults = faults or FaultScript(())
         """What goes wrong with it."""
         internal.on_program = lambda address, data: script.spoil(internal.read, address, data)
@@ -175,11 +176,15 @@ class EmulatedBoard:
                 return False
             self.state.powered = True
             self._touch()
+            self.be_forgotten()
+            return True
+
+    def be_forgotten(self) -> None:
+        """The host forgets the board and enumerates it anew, which it takes for a reset of its port."""
+        with self.lock:
             if self.chip.usb.connected:
-                # The host has forgotten it, which a device takes for a reset of its port.
                 self._enumeration = _Enumeration(self.chip.timeline.now_s - DEBOUNCE_S)
             self._look()
-            return True
 
     @property
     def fired_faults(self) -> set[str]:
@@ -331,7 +336,7 @@ class EmulatedBoard:
         if enumeration.tries == _ENUMERATION_TRIES:
             return
         enumeration.tries += 1
-        address = self._next_address()
+        address = self.next_address()
         try:
             identity = self.host.enumerate(address)
         except (StallError, GoneError) as error:

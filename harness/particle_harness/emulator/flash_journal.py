@@ -7,12 +7,15 @@ the firmware again up to the cut.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
 from particle_harness.nor_flash import ERASED, NorFlash
+
+Change = tuple[str, int, int]
+"""Name of a flash, offsets of first byte and end."""
 
 
 class Torn(StrEnum):
@@ -77,23 +80,36 @@ class FlashJournal:
 
         flash.on_program, flash.on_erase = programs, erases
 
-    def states(self, cuts: Iterator[tuple[int, Torn]] | list[tuple[int, Torn]]) -> Iterator[dict[str, bytes]]:
+    def states(self, cuts: Iterable[tuple[int, Torn]]) -> Iterator[dict[str, bytes]]:
         """Contents by name, for power cuts in ascending order: (n, …) is the one in the n-th operation, counted from 0;
         one beyond the last is a cut after everything."""
+        for cells, _ in self.walk(cuts):
+            yield {name: bytes(data) for name, data in cells.items()}
+
+    def walk(self, cuts: Iterable[tuple[int, Torn]]) -> Iterator[tuple[dict[str, bytearray], list[Change]]]:
+        """The same without copies: each pair holds until the next is asked for. The changes are from the one before."""
         cells = {name: bytearray(data) for name, data in self.start.items()}
-        done = 0
+        done, changes = 0, [(name, 0, len(data)) for name, data in cells.items()]
         for n, torn in cuts:
             while done < min(n, len(self.operations)):
                 self._apply(cells, self.operations[done], None)
+                changes.append(self._change(self.operations[done]))
                 done += 1
             if n < len(self.operations) and torn is not Torn.NOTHING:
                 operation = self.operations[n]
                 before = bytes(self._slice(cells, operation))
                 self._apply(cells, operation, torn)
-                yield {name: bytes(data) for name, data in cells.items()}
+                change = self._change(operation)
+                yield cells, [*changes, change]
                 self._slice(cells, operation)[:] = before
+                changes = [change]
             else:
-                yield {name: bytes(data) for name, data in cells.items()}
+                yield cells, changes
+                changes = []
+
+    def _change(self, operation: Operation) -> Change:
+        offset = operation.address - self._flashes[operation.flash].base_address
+        return operation.flash, offset, offset + operation.size_bytes
 
     def _slice(self, cells: Mapping[str, bytearray], operation: Operation) -> memoryview:
         offset = operation.address - self._flashes[operation.flash].base_address
@@ -112,7 +128,7 @@ class FlashJournal:
         place[:half] = new.to_bytes(half, "little")
 
 
-def put_back(flashes: Mapping[str, NorFlash], contents: Mapping[str, bytes]) -> None:
+def put_back(flashes: Mapping[str, NorFlash], contents: Mapping[str, bytes | bytearray]) -> None:
     """Make flashes hold that, without rules, time or count."""
     for name, data in contents.items():
         flashes[name].load(flashes[name].base_address, data)

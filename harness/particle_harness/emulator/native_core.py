@@ -9,6 +9,8 @@ it exactly, so a few lines of C are the hook: they count down, and look whether 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol
@@ -88,28 +90,32 @@ class NativeCore:
         core.reg_read = ffi.cast("int (*)(void *, int, void *)", _address(uclib.uc_reg_read))
         core.reg_write = ffi.cast("int (*)(void *, int, const void *)", _address(uclib.uc_reg_write))
         core.register_ids = _REGISTER_IDS
+        core.epsr_id = arm.UC_ARM_REG_EPSR
         core.access_cycles = access_cycles
         core.instruction_cycles = 1
         core.align_to_8 = core.automatic_state = True
         self._hook(unicorn.UC_HOOK_CODE, "core_before_instruction", core)
         self._hook(unicorn.UC_HOOK_INTR, "core_on_interrupt", core)
         self._hook(unicorn.UC_HOOK_MEM_UNMAPPED, "core_on_unmapped", core)
-        self._hook(unicorn.UC_HOOK_MEM_WRITE_PROT, "core_on_guarded_store", self._handle(owner))
+        core.owner = self._handle(owner)
+        self._hook(unicorn.UC_HOOK_MEM_WRITE_PROT, "core_on_guarded_store", core)
 
     def _handle(self, thing: object) -> Any:
         handle = ffi.new_handle(thing)
         self._kept.append(handle)
         return handle
 
-    def _hook(self, kind: int, function: str, user: Any) -> None:
+    def _hook(self, kind: int, function: str, user: Any, first: int = 1, last: int = 0) -> ctypes.c_size_t:
+        """For addresses from ``first`` to ``last``, by default for all. Gives its number."""
         number = ctypes.c_size_t()
-        every_address = ctypes.c_uint64(1), ctypes.c_uint64(0)
         _check(
             uclib.uc_hook_add(
                 self._engine._uch,  # the package's own hook_add takes Python functions alone
-                ctypes.byref(number), kind, _pointer(ffi.addressof(lib, function)), _pointer(user), *every_address,
+                ctypes.byref(number), kind, _pointer(ffi.addressof(lib, function)), _pointer(user),
+                ctypes.c_uint64(first), ctypes.c_uint64(last),
             )
         )  # fmt: skip
+        return number
 
     def add_memory(self, memory: Memory) -> None:
         """Let code, stacks and frames be there."""
@@ -131,6 +137,32 @@ class NativeCore:
                 address, size_bytes, _pointer(read), _pointer(place), _pointer(write), _pointer(place),
             )
         )  # fmt: skip
+
+    @contextmanager
+    def noting_reads(self, used: Sequence[tuple[Memory, bytearray]]) -> Iterator[None]:
+        """Within, a byte array has 1 where it had 0 for each byte of its memory that code loads or is fetched from."""
+        core = self.shared
+        hooks, pointers = [], []
+        for memory, marks in used:
+            pointers.append(ffi.from_buffer("uint8_t[]", marks, require_writable=True))
+            cells = ffi.cast("uint8_t *", ctypes.addressof(memory.buffer))
+            for place in (core.memories[n] for n in range(core.memory_count)):
+                if place.cells == cells:
+                    place.used = pointers[-1]
+                    last = place.start + place.size_bytes - 1
+                    hooks.append(self._hook(unicorn.UC_HOOK_MEM_READ, "core_on_load", core, place.start, last))
+        core.notes_reads = True
+        # What is translated already tells nobody of its loads; what is translated within costs time for ever.
+        self._engine.ctl_flush_tb()
+        try:
+            yield
+        finally:
+            core.notes_reads = False
+            for n in range(core.memory_count):
+                core.memories[n].used = ffi.NULL
+            for number in hooks:
+                _check(uclib.uc_hook_del(self._engine._uch, number))  # as above
+            self._engine.ctl_flush_tb()
 
     def run(self) -> None:
         """Execute from the program counter until something stops it; ``shared`` says what."""
@@ -208,7 +240,7 @@ def core_write_peripheral(cycles_left: int, offset: int, size_bytes: int, value:
 
 
 @ffi.def_extern(onerror=_keep)  # type: ignore[untyped-decorator]
-def core_on_guarded_store(_engine: Any, _kind: int, address: int, size_bytes: int, value: int, handle: Any) -> bool:
+def core_store_guarded(address: int, size_bytes: int, value: int, handle: Any) -> bool:
     """Store into a memory that takes stores in its own way."""
     data = (value & ((1 << 8 * size_bytes) - 1)).to_bytes(size_bytes, "little")
     return bool(ffi.from_handle(handle).store_guarded(address, data))

@@ -1,22 +1,21 @@
 """A loss of power at every flash operation of a piece of work, and what becomes of the board.
 
 The work is done once, recorded (:mod:`particle_harness.emulator.flash_journal`). Then, for each cut, the flash is
-what the cut left, power comes back, and its own firmware runs.
+what the cut left, power comes back, and its own firmware runs: executed once for all cuts that this firmware cannot
+tell apart (:mod:`particle_harness.emulator.joined_starts`), so that every operation can be cut in every way.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from particle_harness.emulator.board import EmulatedBoard
-from particle_harness.emulator.flash_journal import FlashJournal, Operation, Torn, put_back
-
-_SHORT_DEBOUNCE_S = 0.002
-SETTLE_LIMIT_S = 15.0
-"""Of the board's time: a bootloader that copies everything and formats a file system needs about two seconds."""
+from particle_harness.emulator.flash_journal import FlashJournal, Operation, Torn
+from particle_harness.emulator.joined_starts import Contents, JoinedStarts, Place, Start
+from particle_harness.nor_flash import NorFlash
 
 
 class Outcome(StrEnum):
@@ -44,6 +43,8 @@ class Cut:
     """None: after the last one."""
     outcome: Outcome
     detail: str = ""
+    executed: bool = True
+    """False: by a start that was executed for an earlier cut and is the same one."""
 
     def __str__(self) -> str:
         what = f"operation {self.n}, {self.operation}" if self.operation else "after the last operation"
@@ -56,6 +57,11 @@ class CutReport:
 
     cuts: list[Cut] = field(default_factory=list)
 
+    @property
+    def executed(self) -> int:
+        """For how many of them the firmware really ran."""
+        return sum(cut.executed for cut in self.cuts)
+
     def counts(self) -> Counter[Outcome]:
         """How many ended in which way."""
         return Counter(cut.outcome for cut in self.cuts)
@@ -66,7 +72,8 @@ class CutReport:
 
     def lines(self) -> Iterator[str]:
         """For people: counts, then ranges of operations with one outcome."""
-        yield ", ".join(f"{outcome}: {number}" for outcome, number in sorted(self.counts().items()))
+        counts = ", ".join(f"{outcome}: {number}" for outcome, number in sorted(self.counts().items()))
+        yield f"{len(self.cuts)} cuts, {self.executed} of them executed: {counts}"
         run: list[Cut] = []
         for cut in self.cuts:
             if run and run[-1].outcome is not cut.outcome:
@@ -103,57 +110,87 @@ def chosen_cuts(operations: Sequence[Operation], wanted: int) -> list[tuple[int,
     return sorted(chosen, key=lambda cut: (cut[0], order.index(cut[1])))
 
 
+def every_cut(operations: Sequence[Operation]) -> Iterator[tuple[int, Torn]]:
+    """Each operation, in each way, and the cut after all of them."""
+    for n in range(len(operations)):
+        for torn in Torn:
+            yield n, torn
+    yield len(operations), Torn.NOTHING
+
+
+class JoinError(Exception):
+    """Starts that were taken for one and the same have differed: the outcomes are worth nothing."""
+
+
 def cut_everywhere(
     board: EmulatedBoard,
     journal: FlashJournal,
     cuts: Iterable[tuple[int, Torn]],
     *,
-    is_done: Callable[[], bool],
+    wanted: Sequence[Place],
     next_run: Callable[[], None],
-    may_start: Callable[[], bool] = lambda: False,
+    may_start: Callable[[Contents], bool] = lambda _contents: False,
+    settled: Callable[[], bool] | None = None,
     settle_s: float = 0.0,
     every_next_run: int = 1,
+    each_start: bool = False,
     tell: Callable[[Cut], None] = lambda _cut: None,
 ) -> CutReport:
     """Put the board through ``cuts`` of the work that ``journal`` recorded.
 
-    ``is_done()``: whether flash holds what the work was for; ``next_run()`` does the work again as an operator would,
+    ``wanted`` is what flash holds when the work is done; ``next_run()`` does the work again as an operator would,
     and raises when it cannot; it is tried for the first board that needs it and each ``every_next_run``-th from there,
-    the others are counted apart. ``may_start()``: whether flash holds a whole system, which then rightly runs;
-    ``settle_s``: how long that may go on to work once the board is on the bus.
+    with ``each_start`` also for the first of each start that is executed; the others are counted apart. Where it is
+    tried the start is executed in any case. ``may_start()``: whether flash, as it is then, holds a whole system, which
+    rightly runs; ``settled`` and ``settle_s``: as :class:`JoinedStarts` says, by default until the board is on the bus.
+
+    Raises JoinError when an executed start is not the one that had been executed for such flash.
     """
-    # Whether the host waits longer or not is nothing to the firmware.
-    board.debounce_s = _SHORT_DEBOUNCE_S
     flashes = {"internal": board.internal, **({"external": board.external} if board.external else {})}
+    starts = JoinedStarts(board, flashes, settled, settle_s)
     report = CutReport()
     needed = 0
     listed = list(cuts)
-    for (n, torn), contents in zip(listed, journal.states(listed), strict=True):
-        board.power_off()
-        put_back(flashes, contents)
-        operation = journal.operations[n] if n < len(journal.operations) else None
-        starts_rightly = may_start()
-        board.power_on()
-        appeared = board.run_until(lambda: board.on_bus() is not None, SETTLE_LIMIT_S)
-        if settle_s:
-            board.run(settle_s)
-        detail = ""
-        if not appeared:
-            outcome = Outcome.LOST
-            detail = "it does not come onto the bus"
-        elif board.state.runs != "dfu" and not starts_rightly:
-            outcome = Outcome.UNBRAKED
-        elif is_done():
-            outcome = Outcome.ALONE
-        else:
-            outcome = Outcome.UNTRIED
-            if needed % every_next_run == 0:
-                outcome, detail = _try(next_run, is_done)
+    for (n, torn), (contents, changes) in zip(listed, journal.walk(listed), strict=True):
+        executed = starts.executed
+        start = starts.start(contents, changes)
+        outcome, detail = _outcome(start, contents, wanted, may_start)
+        if outcome is Outcome.UNTRIED:
+            joined = starts.executed == executed
+            if needed % every_next_run == 0 or (each_start and not joined):
+                if joined:
+                    _compare(starts, start, contents, flashes)
+                board.be_forgotten()
+                outcome, detail = _try(next_run, lambda: _lies_in(flashes, wanted))
             needed += 1
-        cut = Cut(n, torn, operation, outcome, detail)
+        operation = journal.operations[n] if n < len(journal.operations) else None
+        cut = Cut(n, torn, operation, outcome, detail, starts.executed != executed)
         report.cuts.append(cut)
         tell(cut)
     return report
+
+
+def _outcome(
+    start: Start, contents: Contents, wanted: Sequence[Place], may_start: Callable[[Contents], bool]
+) -> tuple[Outcome, str]:
+    if not start.settled:
+        return Outcome.LOST, "it does not come back"
+    if start.runs != "dfu" and not may_start(start.after(contents)):
+        return Outcome.UNBRAKED, ""
+    return (Outcome.ALONE if start.leaves(contents, wanted) else Outcome.UNTRIED), ""
+
+
+def _compare(starts: JoinedStarts, joined: Start, contents: Contents, flashes: Mapping[str, NorFlash]) -> None:
+    """Execute a start that was joined with another, and hold what it does against that one."""
+    predicted = joined.after(contents)
+    executed = starts.execute(contents)
+    same = (executed.settled, executed.runs, executed.needed) == (joined.settled, joined.runs, joined.needed)
+    if not same or any(predicted[name] != bytes(flash.cells) for name, flash in flashes.items()):
+        raise JoinError("two starts that had read the same bytes have done different things")
+
+
+def _lies_in(flashes: Mapping[str, NorFlash], wanted: Sequence[Place]) -> bool:
+    return all(flashes[p.flash].cells[p.offset : p.offset + len(p.data)] == p.data for p in wanted)
 
 
 def _try(next_run: Callable[[], None], is_done: Callable[[], bool]) -> tuple[Outcome, str]:

@@ -34,12 +34,14 @@ class Peripheral(Protocol):
 @dataclass(slots=True)
 class Memory:
     """``cells`` at ``start_address`` and at each alias. ``store`` takes (offset, data) and returns whether it took
-    them; None makes it RAM. A refused store changes nothing."""
+    them; None makes it RAM. A refused store changes nothing. ``on_read`` is told (offset, size in bytes) of reads that
+    come by way of the bus, those of a CPU not."""
 
     start_address: int
     cells: bytearray | mmap
     store: Callable[[int, bytes], bool] | None = None
     aliases: tuple[int, ...] = ()
+    on_read: Callable[[int, int], None] | None = None
     view: memoryview = field(init=False)
     buffer: ctypes.Array[ctypes.c_ubyte] = field(init=False)
 
@@ -103,6 +105,8 @@ class Bus:
             memory, offset = found
             if offset + size_bytes > memory.size_bytes:
                 raise BusFaultError(memory.start_address + memory.size_bytes)
+            if memory.on_read is not None:
+                memory.on_read(offset, size_bytes)
             return bytes(memory.view[offset : offset + size_bytes])
         start, peripheral = self._peripheral(address)
         value = peripheral.read(address - start, size_bytes)

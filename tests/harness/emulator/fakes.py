@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from particle_harness.emulator.timeline import Timeline
 from particle_harness.emulator.usb_controller import STALLED, Handshake, Stalled
+from particle_harness.swd.bus import Bus
 from particle_harness.usb.descriptors import (
     configuration_descriptor,
     device_descriptor,
@@ -144,6 +145,7 @@ class FakeChip:
     def __init__(self, boot_s: float = 0.05) -> None:
         self.timeline = Timeline(64_000_000)
         self.processor = FakeProcessor(self.timeline)
+        self.bus = Bus()
         self.usb = FakeController(self.timeline)
         self.boot_s = boot_s
         self.runs = True

@@ -4,6 +4,7 @@
 
 #define THUMB (1u << 24)
 #define ALIGNED (1u << 9)
+#define IT_STATE 0x0600FC00u
 #define EXCEPTION_NUMBER 0x1FFu
 /* Flags and GE: exception entry replaces IT state and exception number. */
 #define KEPT_ON_ENTRY 0xF80F0000u
@@ -28,6 +29,22 @@ static uint8_t *memory_at(const struct core *core, uint32_t address, uint32_t si
         }
     }
     return NULL;
+}
+
+static void note_read(const struct core *core, uint32_t address, uint32_t size_bytes)
+{
+    for (uint32_t n = 0; n < core->memory_count; n++) {
+        const struct core_memory *memory = &core->memories[n];
+        uint32_t offset = address - memory->start;
+        if (offset >= memory->size_bytes || memory->used == NULL) {
+            continue;
+        }
+        for (uint32_t end = offset + size_bytes; offset < end && offset < memory->size_bytes; offset++) {
+            if (!memory->used[offset]) {
+                memory->used[offset] = CORE_READ;
+            }
+        }
+    }
 }
 
 uint32_t core_register(struct core *core, int place)
@@ -163,6 +180,10 @@ void core_before_instruction(void *engine, uint64_t address64, uint32_t size_byt
     }
     core->address = address;
     core->next_address = address + size_bytes;
+    if (core->notes_reads) {
+        /* The longest instruction: what the engine or look() has seen of it. */
+        note_read(core, address, 4);
+    }
     int32_t stop = core->attention;
     if (core->watch && !stop) {
         look(core, address);
@@ -189,6 +210,35 @@ _Bool core_on_unmapped(void *engine, int kind, uint64_t address, int size_bytes,
     core->unmapped_kind = kind;
     core->unmapped_address = (uint32_t)address;
     return 0;
+}
+
+/* Before it calls a hook for a memory, the engine restores state as for a fault, IT state included; translated code, which
+ * goes on behind the hook, has none outside of a translation's start, and would stay in the block for ever. */
+static void leave_it_block(struct core *core)
+{
+    uint64_t state = 0;
+    core->reg_read(core->engine, core->epsr_id, &state);
+    if (state & IT_STATE) {
+        state &= ~(uint64_t)IT_STATE;
+        core->reg_write(core->engine, core->epsr_id, &state);
+    }
+}
+
+void core_on_load(void *engine, int kind, uint64_t address, int size_bytes, int64_t value, void *user)
+{
+    struct core *core = user;
+    (void)engine, (void)kind, (void)value;
+    note_read(core, (uint32_t)address, (uint32_t)size_bytes);
+    leave_it_block(core);
+}
+
+_Bool core_on_guarded_store(void *engine, int kind, uint64_t address, int size_bytes, int64_t value, void *user)
+{
+    struct core *core = user;
+    (void)engine, (void)kind;
+    _Bool stored = core_store_guarded((uint32_t)address, (uint32_t)size_bytes, value, core->owner);
+    leave_it_block(core);
+    return stored;
 }
 
 static void note_access(const struct core_door *door, uint64_t offset, uint32_t value, int is_write)
@@ -313,6 +363,9 @@ int core_read_frame(struct core *core, uint32_t exception_return)
     const uint8_t *cells = memory_at(core, at, size_bytes, 0);
     if (cells == NULL) {
         return 0;
+    }
+    if (core->notes_reads) {
+        note_read(core, at, size_bytes);
     }
     for (unsigned n = 0; n < size_bytes / 4; n++) {
         core->frame[n] = get_word(cells + 4 * n);

@@ -21,6 +21,9 @@
 /* Stop before the instructions in breakpoints. */
 #define CORE_WATCH_BREAKPOINTS 4
 
+/* In a memory's used: this byte was read. */
+#define CORE_READ 1
+
 /* Values of attention. */
 #define CORE_ASKED 1
 #define CORE_FLOATING_POINT 2
@@ -49,6 +52,8 @@ struct core_memory {
     uint32_t size_bytes;
     uint8_t *cells;
     int32_t writable;
+    /* NULL, or one byte for each of cells: 0 becomes CORE_READ when the byte is read. */
+    uint8_t *used;
 };
 
 /* An access to a register of a peripheral: by which instruction, and what was read or written. */
@@ -78,6 +83,9 @@ struct core {
     int (*reg_read)(void *engine, int id, void *value);
     int (*reg_write)(void *engine, int id, const void *value);
     int32_t register_ids[CORE_REGISTERS];
+    int32_t epsr_id;
+    /* What Python knows the owner by. */
+    void *owner;
 
     /* Falls by instruction_cycles with each instruction and by access_cycles with each access to a register of a peripheral; the core
      * stops when it is used up. */
@@ -119,6 +127,9 @@ struct core {
     uint32_t basepri;
     uint32_t faultmask;
 
+    /* Not 0: some memory has used, and fetches are noted there, too. */
+    int32_t notes_reads;
+
     /* CCR.STKALIGN and FPCCR.ASPEN. */
     int32_t align_to_8;
     int32_t automatic_state;
@@ -134,6 +145,10 @@ struct core {
 void core_before_instruction(void *engine, uint64_t address64, uint32_t size_bytes, void *user);
 void core_on_interrupt(void *engine, uint32_t number, void *user);
 _Bool core_on_unmapped(void *engine, int kind, uint64_t address, int size_bytes, int64_t value, void *user);
+/* A store into a memory with rules of its own. */
+_Bool core_on_guarded_store(void *engine, int kind, uint64_t address, int size_bytes, int64_t value, void *user);
+/* Notes loads (uc_cb_hookmem_t). */
+void core_on_load(void *engine, int kind, uint64_t address, int size_bytes, int64_t value, void *user);
 
 /* Accesses to a door, which `user` is (uc_cb_mmio_read_t, uc_cb_mmio_write_t). */
 uint64_t core_read(void *engine, uint64_t offset, unsigned size_bytes, void *user);
@@ -161,6 +176,8 @@ int core_read_frame(struct core *core, uint32_t exception_return);
 void core_pop_frame(struct core *core, uint32_t exception_return);
 /* end of cdef */
 
+/* Python's part of a store; whether there is a memory. */
+_Bool core_store_guarded(uint32_t address, uint32_t size_bytes, int64_t value, void *owner);
 /* Python's part of an access; cycles_left is what the core has after it. */
 uint32_t core_read_peripheral(int64_t cycles_left, uint32_t offset, uint32_t size_bytes, void *read);
 void core_write_peripheral(

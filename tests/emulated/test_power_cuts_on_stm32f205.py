@@ -1,0 +1,201 @@
+"""Power is lost while the real bootloaders of Photon, P1 and Electron copy a module, and while `flash` writes over DFU.
+
+A module lies in the OTA region of internal flash and a slot in the configuration names the copy, as Device OS leaves
+them (device-os v2.1.0 hal/src/stm32f2xx/ota_flash_hal_stm32f2xx.cpp); `particle_dev` arms no slots on these boards. No
+brake is set then: what starts is a system, whole or not.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from particle_harness.emulator.flash_journal import FlashJournal, Torn
+from particle_harness.emulator.joined_starts import Contents, JoinedStarts
+from particle_harness.emulator.power_cuts import CutReport, Outcome, chosen_cuts, cut_everywhere, every_cut
+
+from particle_dev.catalog.modules import ModuleFunction
+from particle_dev.device.dfu import DCT_ALT
+from particle_dev.errors import UpdateNotAppliedError
+from particle_dev.flash.execute import flash
+from particle_dev.flash.phases import PhaseKind
+from particle_dev.flash.update_area import Install
+from particle_dev.protocol import dct
+from tests.emulated.work import (
+    NEW,
+    OLD,
+    Progress,
+    desk_with,
+    flashes_of,
+    lies_in_flash,
+    modules_of,
+    places_of,
+    plan_for,
+    recorded,
+    whole_run,
+)
+
+pytestmark = [pytest.mark.images, pytest.mark.timeout(0)]
+ALL = os.environ.get("EMULATED_CUTS") == "all"
+SAMPLE = int(os.environ.get("EMULATED_CUTS_SAMPLE", "60"))
+PLATFORMS = ("photon", "p1", "electron")
+OTA_REGION, FLASH, SYSTEM = 0x080C0000, 0x08000000, 0x08020000
+_NEXT_RUNS = 2
+_PARTS = (ModuleFunction.SYSTEM_PART, ModuleFunction.USER_PART)
+_VERIFIED = dct.SlotFlag.VERIFY_CRC | dct.SlotFlag.VERIFY_DESTINATION | dct.SlotFlag.VERIFY_FUNCTION
+
+
+class Copies:
+    """A board of one release, whose bootloader copies parts of another."""
+
+    def __init__(self, images: Path, platform: str, application: Path, has: str, gets: str) -> None:
+        self.desk = desk_with(images, platform, has)
+        self.board = self.desk.board
+        self.old = modules_of(images, platform, has, application)
+        self.new = [i for i in modules_of(images, platform, gets, application) if i.file.module.function in _PARTS]
+        for install in self.old:
+            self.board.internal.load(install.file.module.start_address, install.image)
+
+    def arm(self, install: Install) -> None:
+        """As Device OS leaves it."""
+        self.desk.enter_dfu_by_button()
+        self.board.internal.load(OTA_REGION, install.staged)
+        module = install.file.module
+        copy = dct.ModuleCopy(
+            OTA_REGION,
+            module.start_address,
+            module.size_bytes,
+            module.function,
+            _VERIFIED,
+            dct.FlashDevice.INTERNAL,
+        )
+        with self.desk.session() as session:
+            # A session refuses it on these boards.
+            session._writable_dct = ((dct.slot_offset(1), dct.slot_offset(2)),)
+            session.write_dct(dct.slot_offset(1), copy.encode())
+            assert dct.pending_updates(session.read(DCT_ALT, 0, dct.SIZE_NEEDED_BYTES))
+        self.board.power_off()
+
+    def is_settled(self) -> bool:
+        """In DFU mode, or past the bootloader's jump into a system."""
+        return self.board.on_bus() is not None or self.board.chip.processor.unit.vector_table >= SYSTEM
+
+    def start(self) -> None:
+        self.board.power_off()
+        self.board.power_on()
+        assert self.board.run_until(self.is_settled, 15)
+
+    def is_whole(self, contents: Contents) -> bool:
+        """All system parts, each of one release or the other."""
+        cells = contents["internal"]
+
+        def lies(i: Install) -> bool:
+            at = i.file.module.start_address - FLASH
+            return cells[at : at + len(i.image)] == i.image
+
+        parts = [i for i in (*self.old, *self.new) if i.file.module.function == ModuleFunction.SYSTEM_PART]
+        places = {i.file.module.start_address for i in parts}
+        return places == {i.file.module.start_address for i in parts if lies(i)}
+
+    def finish(self, install: Install) -> None:
+        """What an operator does: let it start once more; then MODE and `flash`; what a slot then still copies is what
+        it had begun with."""
+        self.start()
+        if lies_in_flash(self.board, [install]):
+            return
+        self.desk.enter_dfu_by_button()
+        try:
+            whole_run(self.desk, self.new)
+        except UpdateNotAppliedError as error:
+            # The slot was out of reach until the system was whole: `flash` says that an update waits.
+            assert "update slot" in str(error)
+            self.start()
+
+    def cut(self, name: str, journal: FlashJournal, wanted: list[Install], next_run: Callable[[], None]) -> CutReport:
+        operations = journal.operations
+        cuts = list(every_cut(operations)) if ALL else chosen_cuts(operations, 0)
+        if not ALL:
+            cuts = [*cuts[:: max(1, len(cuts) // SAMPLE)], (len(operations), Torn.NOTHING)]
+            cuts = list(dict.fromkeys(cuts))
+        report = cut_everywhere(
+            self.board,
+            journal,
+            cuts,
+            wanted=places_of(self.board, wanted),
+            next_run=next_run,
+            may_start=self.is_whole,
+            settled=self.is_settled,
+            every_next_run=max(1, len(cuts) // _NEXT_RUNS),
+            tell=Progress(name, len(cuts)),
+        )
+        print(f"{name}: {len(operations)} operations", *report.lines(), sep="\n", flush=True)
+        return report
+
+    def mend(
+        self, journal: FlashJournal, report: CutReport, next_run: Callable[[], None], wanted: list[Install]
+    ) -> None:
+        """Boards that began with an incomplete system: the first of them and the last."""
+        broken = report.of(Outcome.UNBRAKED)
+        for cut in dict.fromkeys((*broken[:1], *broken[-1:])):
+            (contents,) = journal.states([(cut.n, cut.torn)])
+            JoinedStarts(self.board, flashes_of(self.board), self.is_settled).execute(contents)
+            next_run()
+            assert lies_in_flash(self.board, wanted), cut
+
+
+@pytest.mark.parametrize(("has", "gets"), [(OLD, NEW), (NEW, OLD)], ids=["up", "down"])
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_copies_by_the_bootloader_stand_a_loss_of_power(images, images_of, application, platform, has, gets):
+    for release in (OLD, NEW):
+        images_of(platform, release)
+    copies = Copies(images, platform, application(platform), has, gets)
+    board = copies.board
+    for install in copies.new:
+        module = install.file.module
+        if module.function == ModuleFunction.USER_PART:
+            board.internal.erase_sector(module.start_address)
+        copies.arm(install)
+        journal = recorded(board, copies.start)
+        assert lies_in_flash(board, [install])
+        after = bytes(board.internal.cells)
+        finish = lambda i=install: copies.finish(i)  # noqa: E731
+        name = f"{platform} {has}, copy of {install.file.title}"
+        report = copies.cut(name, journal, [install], finish)
+        assert not report.of(Outcome.LOST), report.of(Outcome.LOST)[0]
+        assert report.cuts[-1].outcome is Outcome.ALONE, "after the last operation it is in its place"
+        copies.mend(journal, report, finish, [install])
+        board.power_off()
+        board.internal.load(FLASH, after)
+    copies.desk.close()
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_writes_over_dfu_with_the_brake_set_stand_a_loss_of_power(images, images_of, application, platform):
+    """`flash` of a whole release: no cut of it may start a system that is not whole."""
+    for release in (OLD, NEW):
+        images_of(platform, release)
+    copies = Copies(images, platform, application(platform), OLD, NEW)
+    copies.desk.enter_dfu_by_button()
+    contents = {i.file.sha256: i.data for i in copies.new}
+    phase = next(p for p in plan_for(copies.desk, copies.new).phases if p.kind is PhaseKind.FLASH)
+    plan = phase.flash
+    assert plan is not None and plan.harmless_if_interrupted
+
+    def write() -> None:
+        with copies.desk.session() as session:
+            list(flash(plan, session, contents.__getitem__))
+
+    def again() -> None:
+        if copies.board.state.runs != "dfu":
+            copies.desk.enter_dfu_by_button()
+        whole_run(copies.desk, copies.new)
+
+    journal = recorded(copies.board, write)
+    assert lies_in_flash(copies.board, copies.new)
+    report = copies.cut(f"{platform}, writing over DFU", journal, copies.new, again)
+    assert not report.of(Outcome.LOST), report.of(Outcome.LOST)[0]
+    assert not report.of(Outcome.UNBRAKED), report.of(Outcome.UNBRAKED)[0]
+    assert report.cuts[-1].outcome is Outcome.ALONE
+    copies.desk.close()
