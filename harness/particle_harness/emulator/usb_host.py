@@ -5,7 +5,7 @@ Source: USB 2.0 specification, 8.5.3 (control transfers), 8.5.2 (bulk), 8.5.4 (i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from particle_harness.emulator.timeline import Timeline
@@ -146,24 +146,26 @@ class UsbHost:
         device = self.descriptor(DEVICE, 0, 18)
         head = self.descriptor(CONFIGURATION, 0, 9)
         configuration = self.descriptor(CONFIGURATION, 0, int.from_bytes(head[2:4], "little"))
-        strings = self._strings(device, configuration)
+        strings = self._strings(device[14:17])
         self.control(Setup(0x00, _SET_CONFIGURATION, configuration[5], 0, 0))
+        # As Linux does. A Photon's Device OS leaves whoever asks for them earlier without an answer.
+        strings |= self._strings([configuration[6], *(d[8] for d in descriptors_of(configuration) if d[1] == INTERFACE)])
+        if strings:
+            strings = {0: LANGUAGES, **strings}
         return UsbIdentity(device, configuration, strings, None, "", 0)
 
     def descriptor(self, kind: int, index: int, length: int, language: int = 0) -> bytes:
         """One descriptor. Raises StallError, GoneError, SilentError."""
         return self.control(Setup(0x80, _GET_DESCRIPTOR, kind << 8 | index, language, length))
 
-    def _strings(self, device: bytes, configuration: bytes) -> dict[int, bytes]:
-        wanted = {*device[14:17], configuration[6]}
-        wanted |= {d[8] for d in descriptors_of(configuration) if d[1] == INTERFACE}
+    def _strings(self, indices: Iterable[int]) -> dict[int, bytes]:
         strings: dict[int, bytes] = {}
-        for index in sorted(wanted - {0}):
+        for index in sorted(set(indices) - {0}):
             try:
                 strings[index] = self.descriptor(STRING, index, 255, _US_ENGLISH)
             except StallError:
                 continue
-        return {0: LANGUAGES, **strings} if strings else {}
+        return strings
 
     # ---- packets ----------------------------------------------------------------------------------------------------
 

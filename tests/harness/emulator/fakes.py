@@ -54,6 +54,8 @@ class FakeController:
     """By bRequest, for requests that are none of the standard."""
     bulk_in: deque[bytes] = field(default_factory=deque)
     bulk_out: list[bytes] = field(default_factory=list)
+    late_strings: frozenset[int] = frozenset()
+    """Indices that are neither answered nor refused before there is a configuration."""
     drop_at: int | None = None
     """bRequest at which the device leaves the bus."""
     _setup: Setup | None = None
@@ -73,7 +75,7 @@ class FakeController:
         self._ready_at = self.timeline.cycles + self.think_cycles
         if setup.b_request == self.drop_at and setup.kind:
             self.connected = False
-        elif setup.is_in:
+        elif setup.is_in and not self._is_left_alone(setup):
             reply = self._reply(setup)
             self._stalls = reply is None
             if reply is not None:
@@ -109,6 +111,10 @@ class FakeController:
         self._ready_at = self.timeline.cycles + self.think_cycles
         self._out += data
         return Handshake.ACK
+
+    def _is_left_alone(self, setup: Setup) -> bool:
+        is_string = (setup.kind, setup.b_request, setup.w_value >> 8) == (0, 6, 3)
+        return is_string and setup.w_value & 0xFF in self.late_strings and not self.configured
 
     def _reply(self, setup: Setup) -> bytes | None:
         if setup.kind == 0 and setup.b_request == 6:

@@ -106,6 +106,12 @@ def test_enumeration_reads_what_the_firmware_says(host, controller):
     assert (controller.address, controller.configured) == (9, 1)
 
 
+def test_strings_of_interfaces_are_asked_for_when_the_device_is_configured(host, controller):
+    controller.late_strings = frozenset({4, 6})
+    texts = {index: data[2:].decode("utf-16-le") for index, data in host.enumerate(9).strings.items() if index}
+    assert texts == TEXTS
+
+
 def test_bulk_data_goes_in_packets_both_ways(host, controller):
     host.bulk_out(0x01, bytes(150))
     assert [len(packet) for packet in controller.bulk_out] == [64, 64, 22]
