@@ -38,6 +38,8 @@ _ELECTRON_MODEM = ModemPins(
 _POWER_PARTS = {"boron": 1, "tracker": 1, "bsom": 0, "b5som": 0, "electron": 3}
 """Number of the I2C bus with charger and fuel gauge: the board's own, or those of a SoM's evaluation board.
 Source: device-os v2.1.0 hal/src/{boron,b5som,tracker}/hal_platform_config.h, hal/src/stm32f2xx/i2c_hal.c."""
+_LOCALLY_ADMINISTERED = b"\x02"
+"""First byte of a MAC address that nobody was given."""
 _SYSTEM_CYCLES = 4
 """Cycles of an instruction on a board that has a system part: Device OS never sleeps, and its idle loop costs the
 host's time. This is fast enough for the SoftDevice."""
@@ -59,6 +61,8 @@ def emulated_chip(
             chip_f2.wire_power_parts(_POWER_PARTS[hardware.name])
         if hardware.name == "electron":
             chip_f2.wire_modem(_ELECTRON_MODEM, uart=3)
+        if hardware.name in board_pins.WIFI_RESET:
+            chip_f2.wire_wifi(_LOCALLY_ADMINISTERED + identity[-5:], board_pins.WIFI_RESET[hardware.name])
         return chip_f2
     pins = _PINS.get(hardware.name)
     if pins is None or uicr is None:

@@ -149,7 +149,8 @@ class UsbHost:
         strings = self._strings(device[14:17])
         self.control(Setup(0x00, _SET_CONFIGURATION, configuration[5], 0, 0))
         # As Linux does. A Photon's Device OS leaves whoever asks for them earlier without an answer.
-        strings |= self._strings([configuration[6], *(d[8] for d in descriptors_of(configuration) if d[1] == INTERFACE)])
+        interfaces = [d[8] for d in descriptors_of(configuration) if d[1] == INTERFACE]
+        strings |= self._strings([configuration[6], *interfaces])
         if strings:
             strings = {0: LANGUAGES, **strings}
         return UsbIdentity(device, configuration, strings, None, "", 0)

@@ -19,3 +19,5 @@ MODEM_READY_PORT, MODEM_READY_PIN = PORT_B, 13
 """CTS_UC: low while the modem takes bytes."""
 LIGHT_CHANNELS = (1, 2, 3)
 """Compare registers of TIM2 (counted from 0) that dim red, green and blue."""
+WIFI_RESET = {"photon": (PORT_C, 1), "p1": (PORT_B, 8)}
+"""Port and pin of the Wi-Fi chip's reset line: what Device OS drives before it looks for the chip."""

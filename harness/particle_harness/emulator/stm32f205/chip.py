@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from particle_harness.emulator.debug_unit import ProcessorDebug
 from particle_harness.emulator.modem_at import Modem, ModemPins
 from particle_harness.emulator.power_parts import Charger, wire_power_parts
@@ -23,6 +25,7 @@ from particle_harness.emulator.stm32f205.clocks import (
 from particle_harness.emulator.stm32f205.dma import DmaController
 from particle_harness.emulator.stm32f205.dwc2 import Dwc2
 from particle_harness.emulator.stm32f205.i2c import I2c
+from particle_harness.emulator.stm32f205.otg_hs import OtgHs
 from particle_harness.emulator.stm32f205.pages import Reserved, SharedPage
 from particle_harness.emulator.stm32f205.pins import (
     EXTI_INTERRUPTS,
@@ -31,10 +34,12 @@ from particle_harness.emulator.stm32f205.pins import (
     NumberedPins,
     SystemConfiguration,
 )
-from particle_harness.emulator.stm32f205.serial_buses import Adc, Sdio, Spi, Usart
+from particle_harness.emulator.stm32f205.sdio import Sdio
+from particle_harness.emulator.stm32f205.serial_buses import Adc, Spi, Usart
 from particle_harness.emulator.stm32f205.serial_flash import SerialFlash
 from particle_harness.emulator.stm32f205.timers import Timer
 from particle_harness.emulator.timeline import Timeline
+from particle_harness.emulator.wifi.module import WifiModule
 from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.bus import Bus, Memory, Peripheral
 from particle_harness.swd.stm32f205 import BitBand, DebugUnit
@@ -59,6 +64,7 @@ _BIT_BAND_PAGES = (0x40007000, 0x40012000, 0x40013000, 0x40023000)
 _RESERVED = (*range(0x40000000, 0x40008000, 0x1000), *range(0x40010000, 0x40015000, 0x1000),
              *range(0x40020000, 0x40028000, 0x1000), 0x50050000, 0x50060000)  # fmt: skip
 _OTG_PAGES = 0x40
+_SDIO, _SDIO_FIFO, _SDIO_RESET = 0x40012C00, 0x80, 1 << 11
 _TIMER_LINES = {
     1: (25, 27), 2: (28, 28), 3: (29, 29), 4: (30, 30), 5: (50, 50), 6: (54, 54), 7: (55, 55), 8: (44, 46),
     9: (24, 24), 10: (25, 25), 11: (26, 26), 12: (43, 43), 13: (44, 44), 14: (45, 45),
@@ -86,6 +92,9 @@ class EmulatedStm32f205:
     ) -> None:
         self.flash_takes_time = True
         """Otherwise programming and erasing are over at once."""
+        self.powered = False
+        self.resets = 0
+        """By firmware and watchdog since the power came."""
         self.flash = flash
         self.external = external
         self.timeline = Timeline(CORE_HZ)
@@ -97,8 +106,8 @@ class EmulatedStm32f205:
         self._add_peripherals()
         line = self.processor.interrupt_line
         self.otg_fs = Dwc2("OTG_FS", self.timeline, line(67), endpoints=4)
-        self.otg_hs = Dwc2("OTG_HS", self.timeline, line(77), endpoints=6)
-        self.usb = self.otg_fs if on_full_speed_port else self.otg_hs
+        self.otg_hs = OtgHs(self.timeline, line(77), (line(75), line(74)))
+        self.usb: Dwc2 = self.otg_fs if on_full_speed_port else self.otg_hs
         self.bus.add_peripheral(0x40040000, self.otg_hs, pages=_OTG_PAGES)
         self.bus.add_peripheral(0x50000000, self.otg_fs, pages=_OTG_PAGES)
         self.debug = ProcessorDebug(self.processor)
@@ -135,6 +144,7 @@ class EmulatedStm32f205:
         }
         self.i2cs = {n: I2c(f"I2C{n}", line(e), line(e + 1)) for n, e in ((1, 31), (2, 33), (3, 72))}
         self.sdio = Sdio(line(49))
+        self.clocks.resets[_SDIO_RESET] = self.sdio
         self.adc = Adc()
         self.crc = CrcUnit()
         self.rng = RandomNumbers()
@@ -142,11 +152,15 @@ class EmulatedStm32f205:
             DmaController("DMA1", self.bus, [line(n) for n in (*range(11, 18), 47)]),
             DmaController("DMA2", self.bus, [line(n) for n in (*range(56, 61), 68, 69, 70)]),
         ]
+        self.dma[1].pace(_SDIO + _SDIO_FIFO, self.sdio)
+        self.sdio.on_dma_request = partial(self.dma[1].serve, _SDIO + _SDIO_FIFO)
         self.serial_flash: SerialFlash | None = None
         if self.external is not None:
             self.serial_flash = SerialFlash(self.external)
             self.spis[2].device = self.serial_flash
-            self.ports[board_pins.FLASH_SELECT_PORT].on_output = self._select_serial_flash
+            self._watch(board_pins.FLASH_SELECT_PORT)
+        self.wifi: WifiModule | None = None
+        self.wifi_reset: tuple[int, int] | None = None
         self._map()
 
     def _map(self) -> None:
@@ -193,6 +207,22 @@ class EmulatedStm32f205:
         bits = 32 if number in _WIDE_TIMERS else 16
         return Timer(f"TIM{number}", self.timeline, clock_hz, lines, bits=bits)
 
+    def wire_wifi(self, address: bytes, reset: tuple[int, int]) -> None:
+        """A Wi-Fi chip hangs on SDIO. ``address``: its MAC address; ``reset``: port and pin of its reset line."""
+        self.wifi = WifiModule(self.timeline, self.sdio, address)
+        self.wifi_reset = reset
+        self._watch(reset[0])
+
+    def _watch(self, port: int) -> None:
+        self.ports[port].on_output = partial(self._tell_parts, port)
+
+    def _tell_parts(self, port: int, pins: int) -> None:
+        """Of what the chip puts on the pins of a port."""
+        if self.serial_flash is not None and port == board_pins.FLASH_SELECT_PORT:
+            self.serial_flash.select(low=not pins >> board_pins.FLASH_SELECT_PIN & 1)
+        if self.wifi is not None and self.wifi_reset is not None and port == self.wifi_reset[0]:
+            self.wifi.reset_line(high=bool(pins >> self.wifi_reset[1] & 1))
+
     # ---- flash ------------------------------------------------------------------------------------------------------
 
     def _store_flash(self, offset: int, data: bytes) -> bool:
@@ -217,20 +247,12 @@ class EmulatedStm32f205:
         if self.flash_takes_time:
             self.processor.stand_still(self.timeline.cycles_of(duration_s))
 
-    def _select_serial_flash(self, pins: int) -> None:
-        if self.serial_flash is not None:
-            self.serial_flash.select(low=not pins >> board_pins.FLASH_SELECT_PIN & 1)
-
     # ---- power, resets, board ---------------------------------------------------------------------------------------
 
     @property
     def runs(self) -> bool:
         """Whether the core executes or sleeps."""
         return self.powered and not self.processor.locked_up and not self.processor.halted
-
-    powered = False
-    resets = 0
-    """By firmware and watchdog since the power came."""
 
     def power_on(self) -> None:
         """Power comes: RAM and backup domain have lost their contents."""
@@ -276,6 +298,9 @@ class EmulatedStm32f205:
         )  # fmt: skip
         for block in blocks:
             block.reset()
+        if self.wifi is not None:
+            # The chip's own resistor holds the line low while nobody drives it.
+            self.wifi.reset_line(high=False)
 
     def attach_vbus(self) -> None:
         """5 V come on the USB cable."""

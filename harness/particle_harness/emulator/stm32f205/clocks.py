@@ -18,7 +18,7 @@ _DISABLE_BACKUP_PROTECTION = 1 << 8
 
 class ResetAndClock(RegisterBlock):
     """Clocks are ready as soon as they are on. The tree's frequencies are not followed: the chip runs at its
-    nominal clock throughout."""
+    nominal clock throughout. Of the peripherals' reset bits, those in ``resets`` do something."""
 
     registers = RegisterMap(
         "RCC",
@@ -51,6 +51,8 @@ class ResetAndClock(RegisterBlock):
     def __init__(self) -> None:
         self.backup_control = 0
         self.reset_flags = PIN_RESET | POWER_ON_RESET | 1 << 25
+        self.resets: dict[int, RegisterBlock] = {}
+        """Peripherals by their bit of APB2RSTR."""
         super().__init__()
 
     def reset(self) -> None:
@@ -67,6 +69,13 @@ class ResetAndClock(RegisterBlock):
         """Oscillators and their ready flags."""
         value = self.stored[0x00]
         return value & ~(_OSCILLATORS << 1) | (value & _OSCILLATORS) << 1
+
+    def write_apb2rstr(self, value: int) -> None:
+        """A bit holds a peripheral in reset."""
+        for bit, peripheral in self.resets.items():
+            if value & ~self.stored[0x24] & bit:
+                peripheral.reset()
+        self.stored[0x24] = value
 
     def read_cfgr(self) -> int:
         """The switch and where it stands."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import deque
 
 from particle_harness.emulator.interrupt_line import InterruptLine
-from particle_harness.emulator.registers import Register, RegisterBlock, RegisterMap
+from particle_harness.emulator.registers import RegisterBlock
+from particle_harness.emulator.stm32f205.dwc2_registers import OTG_REGISTERS
 from particle_harness.emulator.timeline import Timeline
 from particle_harness.emulator.usb_controller import STALLED, Handshake, Stalled
 
@@ -38,42 +39,7 @@ class Dwc2(RegisterBlock):
     is dropped.
     """
 
-    registers = RegisterMap(
-        "OTG",
-        "ST RM0033, USB on-the-go full-speed (OTG_FS) and high-speed (OTG_HS), control and status registers",
-        Register("GOTGCTL", 0x000),
-        Register("GOTGINT", 0x004),
-        Register("GAHBCFG", 0x008),
-        Register("GUSBCFG", 0x00C, reset=0x1440),
-        Register("GRSTCTL", 0x010, reset=0x80000000),
-        Register("GINTSTS", 0x014),
-        Register("GINTMSK", 0x018),
-        Register("GRXSTSR", 0x01C, access="r"),
-        Register("GRXSTSP", 0x020, access="r"),
-        Register("GRXFSIZ", 0x024, reset=0x200),
-        Register("DIEPTXF0", 0x028, reset=0x02000200),
-        Register("GCCFG", 0x038),
-        Register("CID", 0x03C, reset=0x1200),
-        Register("DIEPTXF", 0x104, reset=0x02000400, count=5),
-        Register("DCFG", 0x800, reset=0x02200000),
-        Register("DCTL", 0x804),
-        Register("DSTS", 0x808, access="r"),
-        Register("DIEPMSK", 0x810),
-        Register("DOEPMSK", 0x814),
-        Register("DAINT", 0x818),
-        Register("DAINTMSK", 0x81C),
-        Register("DIEPEMPMSK", 0x834),
-        Register("DEACHINT", 0x838, access="r"),
-        Register("DEACHINTMSK", 0x83C),
-        Register("DIEPCTL", 0x900, count=6, stride=0x20),
-        Register("DIEPINT", 0x908, count=6, stride=0x20),
-        Register("DIEPTSIZ", 0x910, count=6, stride=0x20),
-        Register("DTXFSTS", 0x918, count=6, stride=0x20, access="r"),
-        Register("DOEPCTL", 0xB00, count=6, stride=0x20),
-        Register("DOEPINT", 0xB08, count=6, stride=0x20),
-        Register("DOEPTSIZ", 0xB10, count=6, stride=0x20),
-        Register("PCGCCTL", 0xE00),
-    )
+    registers = OTG_REGISTERS
 
     def __init__(self, name: str, timeline: Timeline, line: InterruptLine, endpoints: int) -> None:
         self._timeline = timeline
@@ -95,7 +61,7 @@ class Dwc2(RegisterBlock):
         self.in_nak, self.out_nak = [True] * 6, [True] * 6
         self.frames_run = False
         self.enumerating = False
-        self._line.set(False)
+        self._update()
 
     # ---- the host's side --------------------------------------------------------------------------------------------
 
@@ -211,13 +177,14 @@ class Dwc2(RegisterBlock):
         in_mask, out_mask, empty = stored[0x810], stored[0x814], stored[0x834]
         value = 0
         for n in range(self.endpoints):
-            if self.in_interrupts[n] & in_mask or (empty >> n & 1 and self._is_empty(n)):
+            if self.in_interrupts[n] & in_mask or (empty >> n & 1 and self.is_empty(n)):
                 value |= 1 << n
             if self.out_interrupts[n] & out_mask:
                 value |= 0x10000 << n
         return value
 
-    def _is_empty(self, endpoint: int) -> bool:
+    def is_empty(self, endpoint: int) -> bool:
+        """Whether an IN endpoint waits for data that is not in its FIFO."""
         return self.in_enabled[endpoint] and not self.queues[endpoint]
 
     def _status(self) -> int:
@@ -231,9 +198,13 @@ class Dwc2(RegisterBlock):
             value |= _OEPINT
         return value
 
+    @property
+    def interrupts_are_on(self) -> bool:
+        """GINT."""
+        return bool(self.stored[0x008] & _GINT)
+
     def _update(self) -> None:
-        enabled = self.stored[0x008] & _GINT
-        self._line.set(bool(enabled and self._status() & self.stored[0x018]))
+        self._line.set(bool(self.interrupts_are_on and self._status() & self.stored[0x018]))
 
     # ---- core registers ---------------------------------------------------------------------------------------------
 
@@ -377,7 +348,7 @@ class Dwc2(RegisterBlock):
 
     def read_diepint(self, number: int) -> int:
         """Interrupts of an IN endpoint; TXFE is a level."""
-        return self.in_interrupts[number] | (_TXFE if self._is_empty(number) else 0)
+        return self.in_interrupts[number] | (_TXFE if self.is_empty(number) else 0)
 
     def write_diepint(self, number: int, value: int) -> None:
         """Ones clear."""

@@ -1,4 +1,4 @@
-"""SPI, USART, SDIO and ADC: enough for firmware to find what the board has, and nothing where it has nothing."""
+"""SPI, USART and ADC: enough for firmware to find what the board has, and nothing where it has nothing."""
 
 from __future__ import annotations
 
@@ -139,68 +139,6 @@ class Usart(RegisterBlock):
 
     def _update(self) -> None:
         self._line.set(bool(self.read_sr() & self.stored[0x0C] & 0xE0))
-
-
-class Sdio(RegisterBlock):
-    """A bus with no card: each command that wants a reply times out. That is how far the Wi-Fi chip is there."""
-
-    registers = RegisterMap(
-        "SDIO",
-        "ST RM0033, Secure digital input/output interface (SDIO), SDIO registers",
-        Register("POWER", 0x00),
-        Register("CLKCR", 0x04),
-        Register("ARG", 0x08),
-        Register("CMD", 0x0C),
-        Register("RESPCMD", 0x10, access="r"),
-        Register("RESP", 0x14, count=4, access="r"),
-        Register("DTIMER", 0x24),
-        Register("DLEN", 0x28),
-        Register("DCTRL", 0x2C),
-        Register("DCOUNT", 0x30, access="r"),
-        Register("STA", 0x34, access="r"),
-        Register("ICR", 0x38, access="w"),
-        Register("MASK", 0x3C),
-        Register("FIFOCNT", 0x48, access="r"),
-        Register("FIFO", 0x80),
-    )
-    _ENABLED, _WAITS_FOR_REPLY, _TIMED_OUT, _SENT = 1 << 10, 0xC0, 1 << 2, 1 << 7
-
-    def __init__(self, line: InterruptLine) -> None:
-        self._line = line
-        self.commands: list[int] = []
-        super().__init__()
-
-    def reset(self) -> None:
-        """Off."""
-        super().reset()
-        self.status = 0
-        self._line.set(False)
-
-    def write_cmd(self, value: int) -> None:
-        """Send a command. ``commands`` keeps the first 64, for whoever asks what the firmware tried."""
-        self.stored[0x0C] = value
-        if value & self._ENABLED:
-            if len(self.commands) < 64:
-                self.commands.append(value & 0x3F)
-            self.status |= self._TIMED_OUT if value & self._WAITS_FOR_REPLY else self._SENT
-            self._update()
-
-    def read_sta(self) -> int:
-        """How the last command ended."""
-        return self.status
-
-    def write_icr(self, value: int) -> None:
-        """Ones clear."""
-        self.status &= ~value
-        self._update()
-
-    def write_mask(self, value: int) -> None:
-        """Interrupts on or off."""
-        self.stored[0x3C] = value
-        self._update()
-
-    def _update(self) -> None:
-        self._line.set(bool(self.status & self.stored[0x3C]))
 
 
 class Adc(RegisterBlock):

@@ -54,6 +54,8 @@ class Timer(RegisterBlock):
     def reset(self) -> None:
         """Stopped."""
         super().reset()
+        self._seen = 0
+        """Counts up to which events have been noted."""
         self.stored[0x2C] = self._top
         self.start_cycle = 0
         self.count = 0
@@ -143,9 +145,6 @@ class Timer(RegisterBlock):
         self.count, self.start_cycle = count, self._timeline.cycles
         self._seen = count
         self._plan()
-
-    _seen = 0
-    """Counts up to which events have been noted."""
 
     def _catch_up(self) -> None:
         if not self.running:
