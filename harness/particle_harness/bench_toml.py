@@ -11,6 +11,7 @@ from pathlib import Path
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.errors import BenchError
+from particle_dev.station.bench import no_factory_modules
 from particle_harness.bench import open_bench
 from particle_harness.boards import hardware
 from particle_harness.emulator.bench import open_bench as open_emulated
@@ -25,9 +26,10 @@ _SERVED: Mapping[str, Callable[..., ServedBench]] = {"virtual": open_bench, "emu
 """Drivers whose boards other programs of this machine may have."""
 
 
-def open_bench_file(path: Path, *, firmware: Path | None = None) -> ServedBench:
+def open_bench_file(path: Path, *, firmware: Path | None = None, images: Path | None = None) -> ServedBench:
     """Open the boards of a bench file. ``firmware``: a folder whose newest bootloader and SoftDevice of a platform new
-    boards get; without it they get stand-ins. Raises BenchError: unreadable, another driver, a virtual clock."""
+    virtual boards get; without it they get stand-ins. ``images``: of emulated boards, where the file names no folder.
+    Raises BenchError: unreadable, another driver, a virtual clock."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         bench = table["bench"]
@@ -44,12 +46,18 @@ def open_bench_file(path: Path, *, firmware: Path | None = None) -> ServedBench:
     options = {"clock": "real", **bench.get("options", {})}
     if options["clock"] != "real":
         raise BenchError(f"{path}: other programs live in real time", hint='set clock = "real"')
+    if driver == "emulated":
+        # A stand-in is no program.
+        modules: Callable[[str], Sequence[bytes]] = no_factory_modules
+        options = {**({"images": str(images)} if images else {}), **options}
+    else:
+        modules = modules_in(firmware) if firmware else stand_ins
     opened: ServedBench = _SERVED[driver](
         options=options,
         # How boards are wired is for tests.
         slots=[{k: v for k, v in slot.items() if k != "wiring"} for slot in table.get("slot", ())],
         state_dir=path.parent / bench["state_dir"] if "state_dir" in bench else None,
-        factory_modules=modules_in(firmware) if firmware else stand_ins,
+        factory_modules=modules,
     )
     return opened
 

@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -115,13 +116,19 @@ def serve(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if (blank or probe) and not platforms:
         raise click.UsageError("--blank and --probe are about the boards of --platform")
+    source = click.get_current_context().get_parameter_source
+    if source("store_dir") is ParameterSource.COMMANDLINE and source("images") is not ParameterSource.COMMANDLINE:
+        images = None
+    images = images or store_dir
     if emulated:
-        source = click.get_current_context().get_parameter_source
-        if source("store_dir") is ParameterSource.COMMANDLINE and source("images") is not ParameterSource.COMMANDLINE:
-            images = None
-        bench = _emulated_bench(bench_file, platforms, state_dir, images or store_dir, blank=blank, probe=probe)
+        bench = _emulated_bench(bench_file, platforms, state_dir, images, blank=blank, probe=probe)
     else:
-        bench = _bench(bench_file, platforms, state_dir, store_dir, blank=blank, probe=probe)
+        bench = _bench(bench_file, platforms, state_dir, store_dir, images, blank=blank, probe=probe)
+    with closing(bench):
+        _serve(bench, host, port, as_json=as_json)
+
+
+def _serve(bench: ServedBench, host: str, port: int, *, as_json: bool) -> None:
     try:
         server = Server(bench.bus_devices, (host, port), lambda request: answer(bench, request))
     except OSError as error:
@@ -220,6 +227,7 @@ def _bench(
     platforms: Sequence[str],
     state_dir: Path | None,
     store_dir: Path | None,
+    images: Path | None,
     *,
     blank: bool,
     probe: bool,
@@ -229,7 +237,7 @@ def _bench(
     users_own = platformdirs.user_data_path("particle-dev") / "firmware"
     folder = store_dir or (users_own if users_own.is_dir() else None)
     if file:
-        return open_bench_file(file, firmware=folder)
+        return open_bench_file(file, firmware=folder, images=images)
     slots = [
         {"name": str(number), "platform": platform, "blank": blank, "probe": probe}
         for number, platform in enumerate(platforms, start=1)

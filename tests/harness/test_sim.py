@@ -74,6 +74,23 @@ def test_new_boards_get_the_newest_modules_of_their_platform(bench_file, tmp_pat
     bench.close()
 
 
+EMULATED = '[bench]\ndriver = "emulated"\n[[slot]]\nname = "A"\nplatform = "boron"\n'
+
+
+def test_emulated_boards_of_a_bench_file_get_no_stand_ins(bench_file, tmp_path, monkeypatch):
+    monkeypatch.delenv("PARTICLE_DEV_FIRMWARE_DIR", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    bench_file.write_text(EMULATED, encoding="utf-8")
+    with pytest.raises(BenchError, match="no folder of firmware images is named"):
+        open_bench_file(bench_file)
+    (tmp_path / "images").mkdir()
+    with pytest.raises(BenchError, match="images holds no bootloader"):
+        open_bench_file(bench_file, images=tmp_path / "images")
+    bench_file.write_text(EMULATED + '[bench.options]\nimages = "others"\n', encoding="utf-8")
+    with pytest.raises(BenchError, match="others"):
+        open_bench_file(bench_file, images=tmp_path / "images")
+
+
 def test_what_a_folder_lacks_is_a_stand_in(tmp_path):
     boron = hardware("boron")
     (tmp_path / "bootloader.bin").write_bytes(bootloader_stand_in(boron, 900))
@@ -119,6 +136,17 @@ def test_serve_keeps_boards_in_a_folder(serve, tmp_path):
     boards, _ = serve("--platform", "boron", "--platform", "photon", "--state", tmp_path)
     assert [(board["slot"], board["platform"]) for board in boards] == [("1", "boron"), ("2", "photon")]
     assert (tmp_path / "2" / "internal.bin").stat().st_size == 1 << 20
+
+
+def test_serve_keeps_emulated_boards_when_it_is_ended(tmp_path):
+    command = [PARTICLE_DEV, "sim", "serve", "--port", "0", "--json", "--emulated", "--platform", "boron", "--blank"]
+    with subprocess.Popen([*command, "--state", tmp_path], stdout=subprocess.PIPE, text=True) as server:
+        lines = [json.loads(line) for line in (server.stdout.readline(), server.stdout.readline())]
+        assert sim("unplug", "1", "--server", f"127.0.0.1:{lines[1]['port']}")[0] == 0
+        server.terminate()
+        assert server.wait(timeout=30) == 130
+    kept = json.loads((tmp_path / "1" / "emulated.json").read_text(encoding="utf-8"))
+    assert (kept["platform"], kept["unplugged"]) == ("boron", True)
 
 
 def test_cables_are_pulled_and_plugged_while_it_serves(serve, bench_file):

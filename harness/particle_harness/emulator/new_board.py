@@ -105,6 +105,9 @@ def make_board(
         snapshot = _take_snapshot(folder) if kept and kept["powered"] else None
         if snapshot is None or not board.take_up(snapshot):
             board.power_on()
+    if kept is None and board.note_in is not None:
+        # From now on its flash is no new board's, whatever ends this process.
+        board.note_in()
     return board
 
 

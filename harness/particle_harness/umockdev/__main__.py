@@ -18,14 +18,14 @@ def main() -> int:
     """Run the command; its exit status, or 3 when bench or umockdev are not usable."""
     parser = argparse.ArgumentParser(prog="umockdev-wrapper python -m particle_harness.umockdev", description=__doc__)
     parser.add_argument("bench", type=Path, help="bench file of virtual or emulated boards")
-    parser.add_argument("--firmware", type=Path, help="folder with bootloaders and SoftDevices for new boards")
+    parser.add_argument("--firmware", type=Path, help="folder with firmware for new boards")
     parser.add_argument("--trace", type=Path, help="write the control transfers of all boards there, as JSON lines")
     parser.add_argument("command", nargs="+")
     arguments = parser.parse_args()
     try:
         if "libumockdev-preload" not in os.environ.get("LD_PRELOAD", ""):
             raise BenchError("this is not under umockdev-wrapper", hint="umockdev-wrapper python -m …")
-        bench = open_bench_file(arguments.bench, firmware=arguments.firmware)
+        bench = open_bench_file(arguments.bench, firmware=arguments.firmware, images=arguments.firmware)
         try:
             if arguments.trace:
                 lines = arguments.trace.open("w", encoding="utf-8")

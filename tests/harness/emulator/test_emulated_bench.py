@@ -123,6 +123,16 @@ def test_a_process_that_died_leaves_a_board_that_boots(images, made, tmp_path):
     assert [chip.powers for *_, chip in made] == [["on"], [], ["on"]]
 
 
+def test_a_process_that_died_before_it_closed_leaves_what_was_written(images, made, tmp_path):
+    bench = opened({"platform": "boron"}, state_dir=tmp_path)
+    bench.board("1").internal.load(0xF4000, b"\x12" * 64)
+    bench._lock.release()
+    again = opened({"platform": "boron"}, state_dir=tmp_path)
+    assert again.board("1").internal.read(0xF4000, 64) == b"\x12" * 64
+    assert [chip.powers for *_, chip in made] == [["on"], ["on"]]
+    again.close()
+
+
 def test_a_folder_of_another_kind_of_board_is_refused(images, made, tmp_path):
     opened({"platform": "boron"}, state_dir=tmp_path / "s").close()
     with pytest.raises(BenchError, match="holds an emulated boron"):
