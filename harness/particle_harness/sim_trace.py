@@ -12,6 +12,7 @@ import click
 
 from particle_harness.emulator.images import emulated_hardware, images_folder
 from particle_harness.emulator.new_board import NewBoard, furnish, make_chip, make_memories
+from particle_harness.emulator.starting_point import kept_chip
 
 _DEVICE_IDS = {True: "e00fce680000000000000001", False: "000000000000000000000001"}
 """Of traced boards, nRF52840 and others: no real board's."""
@@ -28,6 +29,12 @@ _DEVICE_IDS = {True: "e00fce680000000000000001", False: "00000000000000000000000
 @click.option(
     "--images", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder with your firmware images."
 )
+@click.option(
+    "--from",
+    "begin_from",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Go on where the board of a slot stood, STATE_DIR/SLOT of an emulated bench; it stays as it is.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each line instead of text.")
 def trace_command(
     platform: str,
@@ -36,10 +43,11 @@ def trace_command(
     only: tuple[str, ...],
     without: tuple[str, ...],
     images: Path | None,
+    begin_from: Path | None,
     as_json: bool,
 ) -> None:
     """Print each access to a register by the firmware of a new board of kind PLATFORM that runs your images, from power
-    on. No host is on its USB cable.
+    on; or of one that goes on where it stood. No host is on its USB cable.
 
     A line has cycle, address of the instruction, R or W, register, value. Faults of the firmware follow at the end; how
     the run ended stands on standard error.
@@ -52,7 +60,20 @@ def trace_command(
         click.echo(json.dumps(asdict(line)) if as_json else str(line))
 
     shown = only or ("*",)
-    reports, end = traced(platform, seconds, show, device_os=device_os, only=shown, without=without, images=images)
+    if begin_from is not None and (device_os is not None or images is not None):
+        raise click.UsageError(
+            "a board that goes on has its firmware: --from goes with neither --device-os nor --images"
+        )
+    reports, end = traced(
+        platform,
+        seconds,
+        show,
+        device_os=device_os,
+        only=shown,
+        without=without,
+        images=images,
+        begin_from=begin_from,
+    )
     for report in reports:
         click.echo(json.dumps({"fault": report}) if as_json else report)
     matched = {0: "no access matched", 1: "1 access shown"}.get(shown_lines, f"{shown_lines} accesses shown")
@@ -69,20 +90,36 @@ def traced(
     only: tuple[str, ...] = ("*",),
     without: tuple[str, ...] = (),
     images: Path | None = None,
+    begin_from: Path | None = None,
 ) -> tuple[list[str], str]:
     """``write`` gets each line; gives the reports of faults, and where the firmware stood in the end. Raises
-    BenchError: no such board, image or emulator."""
+    BenchError: no such board, image or emulator, or nothing to begin from."""
     kind = emulated_hardware(platform)
-    found = images_folder(str(images) if images else None).for_board(kind, device_os)
+    if begin_from is not None:
+        with kept_chip(kind, begin_from) as kept:
+            return _run(kept, seconds, write, only, without)
     memories = make_memories(kind)
-    furnish(memories, found)
-    chip: Any = make_chip(NewBoard(kind, _DEVICE_IDS[kind.is_gen3]), memories)
+    furnish(memories, images_folder(str(images) if images else None).for_board(kind, device_os))
+    chip = make_chip(NewBoard(kind, _DEVICE_IDS[kind.is_gen3]), memories)
+    return _run(chip, seconds, write, only, without, from_power_on=True)
+
+
+def _run(
+    chip: Any,
+    seconds: float,
+    write: Callable[[Any], None],
+    only: tuple[str, ...],
+    without: tuple[str, ...],
+    *,
+    from_power_on: bool = False,
+) -> tuple[list[str], str]:
     # The chip is there, and so is the emulator.
     from particle_harness.emulator.trace import RegisterTrace  # noqa: PLC0415
 
     trace = RegisterTrace(chip.processor, write, only=only, without=without)
-    chip.power_on()
-    chip.attach_vbus()
+    if from_power_on:
+        chip.power_on()
+        chip.attach_vbus()
     chip.processor.run(chip.timeline.cycles + chip.timeline.cycles_of(seconds))
     trace.close()
     return [str(report) for report in chip.processor.faults.reports], _end(chip, seconds)

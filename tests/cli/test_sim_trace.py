@@ -7,6 +7,8 @@ import zlib
 import pytest
 from click.testing import CliRunner
 from particle_harness.boards import hardware
+from particle_harness.emulator.images import of_modules
+from particle_harness.emulator.new_board import NewBoard, make_board
 from particle_harness.factory import bootloader_stand_in
 from particle_harness.sim_trace import trace_command
 
@@ -43,6 +45,30 @@ def test_in_the_end_it_says_where_the_core_stands_and_in_which_module(tmp_path):
     result = CliRunner().invoke(trace_command, ["boron", "--images", str(tmp_path)], catch_exceptions=False)
     end = "the core executes at 0x000F5000 (bootloader, version 1005 + 0x1000)"
     assert result.stderr == f"1 access shown; no fault; after 0.1 s of its time {end}\n"
+
+
+def test_it_goes_on_where_a_board_stood_and_leaves_that_as_it_is(tmp_path):
+    image = bytearray(bootloader_stand_in(BORON, 1005))
+    image[0:8] = struct.pack("<II", 0x20010000, 0xF5001)
+    # ldr r1, =POWER.RESETREAS; again: ldr r0, [r1]; b again
+    image[0x1000:0x100C] = bytes.fromhex("01490868fde700bf") + struct.pack("<I", 0x40000400)
+    image[-4:] = zlib.crc32(image[:-4]).to_bytes(4, "big")
+    slot = tmp_path / "boards" / "1"
+    new = NewBoard(BORON, "e00fce680123456789abcdef", images=lambda: of_modules([bytes(image)]))
+    board = make_board(new, port_path="1-1", next_address=lambda: 1, folder=slot)
+    board.run(0.01)
+    board.keep()
+    stood_at = board.chip.timeline.cycles
+    first = run("boron", "--from", str(slot), "--seconds", "0.0001", "--json")
+    access = json.loads(first[0])
+    assert (access["register"], access["program_counter"]) == ("CLOCK/POWER.RESETREAS", 0xF5002)
+    assert stood_at <= access["cycle"] < stood_at + 100
+    assert run("boron", "--from", str(slot), "--seconds", "0.0001", "--json") == first
+    with pytest.raises(BenchError, match="holds an emulated boron"):
+        run("xenon", "--from", str(slot))
+    (slot / "emulated.snapshot").unlink()
+    with pytest.raises(BenchError, match="does not go on from where it stood"):
+        run("boron", "--from", str(slot))
 
 
 def test_as_json(images):

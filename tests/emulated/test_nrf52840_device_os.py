@@ -110,6 +110,23 @@ def test_control_requests_are_answered_in_listening_mode(release, board_with):
     assert board.request(9999) == (-120, b"")
 
 
+@pytest.mark.parametrize("release", RELEASES)
+def test_after_a_session_in_dfu_mode_its_light_tells_what_it_does(release, board_with):
+    """Blinking blue: it listens. Blinking green: it looks for the network."""
+    for situation, colour in ((SITUATIONS[0], 2), (SITUATIONS[1], 1)):
+        board = board_with(release, situation)
+        furnish(board, release, situation)
+        board.keep(BACKUP_1, 0)
+        board.chip.reset(0)
+        board.board.run(1.5)
+        seen = set()
+        # At no multiple of its half second.
+        for _ in range(20):
+            board.board.run(0.07)
+            seen.add(tuple(level > 0 for level in board.chip.lights))
+        assert seen == {(False, False, False), tuple(number == colour for number in range(3))}
+
+
 def furnish(board: SystemBoard, release: str, situation: Situation, tinker: bytes = b""):
     """Bring a board into its situation; ends in DFU mode. The update that waits, if one does."""
     own, waiting = WAITING[release] if situation.update_waits else (None, None)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from particle_dev.errors import BenchError
@@ -29,6 +31,7 @@ from particle_harness.emulator.images import (
 )
 from particle_harness.emulator.new_board import NewBoard, make_board
 from particle_harness.emulator.real_time import RealTime
+from particle_harness.emulator.starting_point import StartingPoint
 from particle_harness.faults import parse_faults
 from particle_harness.state_lock import StateLock
 from particle_harness.usb.addresses import Addresses
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
 
 _DEFAULT_PLATFORMS = ("boron", "tracker", "argon", "photon")
 _OPTIONS: Mapping[str, tuple[Any, ...]] = {"clock": ("real", "virtual"), "power_control": (True, False)}
-_IMAGES = "images"
+_IMAGES, _BEGIN_FROM = "images", "begin_from"
 _SLOT_KEYS = frozenset(
     {"name", "platform", "device_id", "device_os", "faults", "connected", "probe", "blank", "battery"}
 )
@@ -91,13 +94,13 @@ class EmulatedBench:
 
     name = "emulated"
 
-    def __init__(self, slots: Sequence[EmulatedSlot], *, real_time: bool, lock: StateLock | None = None) -> None:
+    def __init__(self, slots: Sequence[EmulatedSlot], *, real_time: bool, to_close: ExitStack) -> None:
         self.slots = tuple(slots)
         self.boards = tuple(slot.board for slot in self.slots if slot.board)
         probes = tuple(slot.probe.usb for slot in self.slots if slot.probe)
         self.bus_devices: tuple[BusDevice, ...] = (*self.boards, *probes)
         self.usb_backend = VirtualBackend(self.boards)
-        self._lock = lock
+        self._to_close = to_close
         serial_port.register(self.boards)
         self._real_time = RealTime(lambda: self.boards) if real_time else None
 
@@ -125,8 +128,7 @@ class EmulatedBench:
         if self._real_time is not None:
             self._real_time.stop()
         close_slots(self.slots)
-        if self._lock is not None:
-            self._lock.release()
+        self._to_close.close()
 
 
 def open_bench(
@@ -139,8 +141,9 @@ def open_bench(
     """Build the bench, or take it up again from ``state_dir``.
 
     ``options``: ``images``, a folder with the user's firmware images (default: the one that PARTICLE_DEV_FIRMWARE_DIR
-    names, else the user's firmware store, else the bootloaders that ``factory_modules`` gives); ``clock`` "real"
-    (default) or "virtual", in which boards run only while somebody waits or transfers; ``power_control`` true or false.
+    names, else the user's firmware store, else the bootloaders that ``factory_modules`` gives); ``begin_from``, the
+    ``state_dir`` of another bench, whose boards these are copies of when they are new; ``clock`` "real" (default) or
+    "virtual", in which boards run only while somebody waits or transfers; ``power_control`` true or false.
 
     ``slots``: tables with ``name``, ``platform`` (which a slot that is called by it need not name) and optionally
     ``device_id``; ``device_os``, a release whose system parts a new board has (without, it has bootloader and
@@ -154,15 +157,24 @@ def open_bench(
     tables = [_of_its_name(table) for table in slots] or [
         {"name": str(number), "platform": name} for number, name in enumerate(source.default_platforms(), start=1)
     ]
-    lock = StateLock(state_dir) if state_dir else None
     is_real = options.get("clock", "real") == "real"
-    try:
+    with ExitStack() as opened:
+        if state_dir is not None:
+            opened.callback(StateLock(state_dir).release)
+        if _BEGIN_FROM in options:
+            start = StartingPoint(Path(options[_BEGIN_FROM]))
+            folder = state_dir or Path(opened.enter_context(TemporaryDirectory(prefix="particle-emulated-")))
+            state_dir = _begin(start, tables, folder)
         built = _build(tables, source, state_dir, is_real=is_real, power=bool(options.get("power_control", True)))
-        return EmulatedBench(built, real_time=is_real, lock=lock)
-    except BaseException:
-        if lock is not None:
-            lock.release()
-        raise
+        return EmulatedBench(built, real_time=is_real, to_close=opened.pop_all())
+
+
+def _begin(start: StartingPoint, tables: Sequence[Mapping[str, Any]], folder: Path) -> Path:
+    for number, table in enumerate(tables, start=1):
+        if table.get("connected", True):
+            name = str(table.get("name", number))
+            start.copy(name, folder / name)
+    return folder
 
 
 def _of_its_name(table: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -281,8 +293,10 @@ def _probe(board: EmulatedBoard, number: int) -> SlotProbe:
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
-    if unknown := set(options) - {*_OPTIONS, _IMAGES}:
-        raise BenchError(f"unknown bench options {sorted(unknown)}", hint=f"known: {sorted({*_OPTIONS, _IMAGES})}")
+    if unknown := set(options) - {*_OPTIONS, _IMAGES, _BEGIN_FROM}:
+        raise BenchError(
+            f"unknown bench options {sorted(unknown)}", hint=f"known: {sorted({*_OPTIONS, _IMAGES, _BEGIN_FROM})}"
+        )
     for key, allowed in _OPTIONS.items():
         if key in options and options[key] not in allowed:
             raise BenchError(

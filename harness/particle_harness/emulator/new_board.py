@@ -21,7 +21,7 @@ from particle_harness.nor_flash import NorFlash
 from particle_harness.state import SlotStore
 from particle_harness.user_information import BOOTLOADER_ADDRESS, UICR_SIZE_BYTES, Uicr
 
-_STATE_FILE, _SNAPSHOT_FILE = "emulated.json", "emulated.snapshot"
+STATE_FILE, SNAPSHOT_FILE = "emulated.json", "emulated.snapshot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class _Keeper:
     def __call__(self) -> None:
         # A core that is halted by a debugger or locked up would stand still for ever: the next process lets it boot.
         if self._board.state.powered and self._board.chip.runs:
-            _replace(self._folder / _SNAPSHOT_FILE, self._board.chip.snapshot())
+            _replace(self._folder / SNAPSHOT_FILE, self._board.chip.snapshot())
         self.note()
 
     def note(self) -> None:
@@ -146,11 +146,11 @@ class _Keeper:
             "platform": board.hardware.name,
             "fired_faults": sorted(board.fired_faults),
         }
-        _replace(self._folder / _STATE_FILE, json.dumps(table).encode())
+        _replace(self._folder / STATE_FILE, json.dumps(table).encode())
 
 
 def _kept(folder: Path | None, new: NewBoard) -> dict[str, Any] | None:
-    file = folder / _STATE_FILE if folder else None
+    file = folder / STATE_FILE if folder else None
     if file is None or not file.exists():
         return None
     table: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -164,7 +164,7 @@ def _kept(folder: Path | None, new: NewBoard) -> dict[str, Any] | None:
 
 def _take_snapshot(folder: Path | None) -> bytes | None:
     """Once: a process that dies leaves flash behind which the snapshot knows nothing of, and then the board boots."""
-    file = folder / _SNAPSHOT_FILE if folder else None
+    file = folder / SNAPSHOT_FILE if folder else None
     if file is None or not file.exists():
         return None
     data = file.read_bytes()

@@ -118,7 +118,7 @@ def test_a_process_that_died_leaves_a_board_that_boots(images, made, tmp_path):
     state = tmp_path / "state"
     opened({"platform": "boron"}, state_dir=state).close()
     bench = opened({"platform": "boron"}, state_dir=state)
-    bench._lock.release()
+    bench._to_close.close()
     opened({"platform": "boron"}, state_dir=state).close()
     assert [chip.powers for *_, chip in made] == [["on"], [], ["on"]]
 
@@ -126,11 +126,39 @@ def test_a_process_that_died_leaves_a_board_that_boots(images, made, tmp_path):
 def test_a_process_that_died_before_it_closed_leaves_what_was_written(images, made, tmp_path):
     bench = opened({"platform": "boron"}, state_dir=tmp_path)
     bench.board("1").internal.load(0xF4000, b"\x12" * 64)
-    bench._lock.release()
+    bench._to_close.close()
     again = opened({"platform": "boron"}, state_dir=tmp_path)
     assert again.board("1").internal.read(0xF4000, 64) == b"\x12" * 64
     assert [chip.powers for *_, chip in made] == [["on"], ["on"]]
     again.close()
+
+
+def test_boards_begin_again_and_again_where_others_stood(images, made, tmp_path):
+    booted, own = tmp_path / "booted", tmp_path / "own"
+    opened({"platform": "boron"}, state_dir=booted).close()
+    images.rename(tmp_path / "away")
+    before = (booted / "1" / "internal.bin").read_bytes()
+    for state_dir in (None, None, own):
+        bench = opened({"platform": "boron"}, begin_from=str(booted), state_dir=state_dir)
+        assert (made[-1][5].powers, bool(bench.board("1").on_bus())) == ([], True)
+        assert bench.board("1").internal.read(0x30000, 4) == b"\xff" * 4
+        bench.board("1").internal.load(0x30000, b"\x12" * 4)
+        bench.close()
+    assert (booted / "1" / "internal.bin").read_bytes() == before
+    bench = opened({"platform": "boron"}, begin_from=str(booted), state_dir=own)
+    assert bench.board("1").internal.read(0x30000, 4) == b"\x12" * 4
+    bench.close()
+
+
+def test_nothing_to_begin_from(images, made, tmp_path):
+    with pytest.raises(BenchError, match=r"no boards to begin from in .*nowhere"):
+        opened({"platform": "boron"}, begin_from=str(tmp_path / "nowhere"))
+    opened({"name": "left", "platform": "boron"}, state_dir=tmp_path / "booted").close()
+    with pytest.raises(BenchError, match=r"no emulated board was kept in .*right") as error:
+        opened({"name": "right", "platform": "boron"}, begin_from=str(tmp_path / "booted"))
+    assert error.value.hint == "there are left"
+    with pytest.raises(BenchError, match="holds an emulated boron"):
+        opened({"name": "left", "platform": "xenon"}, begin_from=str(tmp_path / "booted"))
 
 
 def test_a_folder_of_another_kind_of_board_is_refused(images, made, tmp_path):
@@ -258,7 +286,7 @@ def test_a_fault_that_has_fired_never_does_again_even_when_the_process_was_kille
     first.board("1").internal.program(0x30000, b"\x12")
     first.board("1").clock.sleep(0.01)
     assert (first.board("1").counts.power_cuts, first.board("1").on_bus()) == (1, None)
-    first._lock.release()
+    first._to_close.close()
     again = opened(slot, state_dir=tmp_path)
     assert again.board("1").on_bus()
     again.board("1").internal.program(0x30000, b"\x12")

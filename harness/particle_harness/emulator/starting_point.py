@@ -1,0 +1,70 @@
+"""Boards as another bench has kept them, to begin from again and again: past the boot, say. They stay as they are."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from particle_dev.errors import BenchError
+from particle_harness.boards import Hardware
+from particle_harness.emulator.new_board import SNAPSHOT_FILE, STATE_FILE, NewBoard, make_chip, make_memories
+from particle_harness.state_lock import StateLock
+
+if TYPE_CHECKING:
+    from particle_harness.emulator.chip import EmulatedChip
+
+
+class StartingPoint:
+    """``folder``: the state folder of a bench that is closed. BenchError when it is none, or in use."""
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise BenchError(
+                f"there are no boards to begin from in {folder}",
+                hint="name the state_dir of a bench whose boards have been where yours are to begin",
+            )
+        self.folder = folder
+
+    def copy(self, slot: str, target: Path) -> None:
+        """Put the board of a slot into ``target``, unless one is there. BenchError when there is none in that slot."""
+        if (target / STATE_FILE).exists():
+            return
+        source = self.folder / slot
+        if not (source / STATE_FILE).exists():
+            there = sorted(file.parent.name for file in self.folder.glob(f"*/{STATE_FILE}"))
+            raise BenchError(
+                f"no emulated board was kept in {source}",
+                slot=slot,
+                hint=f"there are {', '.join(there)}" if there else "open a bench with that state_dir first",
+            )
+        lock = StateLock(self.folder)
+        try:
+            shutil.copytree(source, target, dirs_exist_ok=True)
+        finally:
+            lock.release()
+
+
+@contextmanager
+def kept_chip(kind: Hardware, slot_folder: Path) -> Iterator[EmulatedChip]:
+    """A chip where a board that was kept in the folder of its slot stood. BenchError for another board's, and for one
+    that can only boot."""
+    with TemporaryDirectory() as name:
+        copy = Path(name) / slot_folder.name
+        StartingPoint(slot_folder.parent).copy(slot_folder.name, copy)
+        table = json.loads((copy / STATE_FILE).read_text(encoding="utf-8"))
+        if table["platform"] != kind.name:
+            raise BenchError(f"{slot_folder} holds an emulated {table['platform']}", hint=f"not a {kind.name}")
+        chip = make_chip(NewBoard(kind, table["device_id"]), make_memories(kind, copy))
+        try:
+            chip.restore((copy / SNAPSHOT_FILE).read_bytes())
+        except (FileNotFoundError, ValueError) as error:
+            raise BenchError(
+                f"the board in {slot_folder} does not go on from where it stood: {error}",
+                hint="it has to have power, and its program to end by itself; open a bench with that state_dir again",
+            ) from error
+        yield chip
