@@ -11,7 +11,6 @@ from pathlib import Path
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.errors import BenchError
-from particle_dev.station.bench import no_factory_modules
 from particle_harness.bench import open_bench
 from particle_harness.boards import hardware
 from particle_harness.emulator.bench import open_bench as open_emulated
@@ -48,7 +47,7 @@ def open_bench_file(path: Path, *, firmware: Path | None = None, images: Path | 
         raise BenchError(f"{path}: other programs live in real time", hint='set clock = "real"')
     if driver == "emulated":
         # A stand-in is no program.
-        modules: Callable[[str], Sequence[bytes]] = no_factory_modules
+        modules: Callable[[str], Sequence[bytes]] = lambda _platform: ()
         options = {**({"images": str(images)} if images else {}), **options}
     else:
         modules = modules_in(firmware) if firmware else stand_ins
