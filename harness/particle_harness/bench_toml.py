@@ -45,12 +45,10 @@ def open_bench_file(path: Path, *, firmware: Path | None = None, images: Path | 
     options = {"clock": "real", **bench.get("options", {})}
     if options["clock"] != "real":
         raise BenchError(f"{path}: other programs live in real time", hint='set clock = "real"')
+    modules = modules_in(firmware) if firmware else stand_ins
     if driver == "emulated":
-        # A stand-in is no program.
-        modules: Callable[[str], Sequence[bytes]] = lambda _platform: ()
+        modules = _no_modules
         options = {**({"images": str(images)} if images else {}), **options}
-    else:
-        modules = modules_in(firmware) if firmware else stand_ins
     opened: ServedBench = _SERVED[driver](
         options=options,
         # How boards are wired is for tests.
@@ -59,6 +57,11 @@ def open_bench_file(path: Path, *, firmware: Path | None = None, images: Path | 
         factory_modules=modules,
     )
     return opened
+
+
+def _no_modules(_platform: str) -> Sequence[bytes]:
+    # A stand-in is no program.
+    return ()
 
 
 def stand_ins(platform: str) -> Sequence[bytes]:
