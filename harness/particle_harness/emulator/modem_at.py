@@ -24,6 +24,8 @@ ANSWERS = {
     "AT+UGPIOC?": "+UGPIOC:\r\n23,0",
     "AT+UGPIOR=23": "+UGPIOR: 23,1",
     "AT+COPS?": "+COPS: 0",
+    'AT+QCFG="nwscanmode"': '+QCFG: "nwscanmode",3',
+    'AT+QCFG="iotopmode"': '+QCFG: "iotopmode",0',
     "AT+CREG?": "+CREG: 2,0",
     "AT+CGREG?": "+CGREG: 2,0",
     "AT+CEREG?": "+CEREG: 2,0",
@@ -34,6 +36,8 @@ ANSWERS = {
 """Lines before OK, by command. Numbers are invented: the ICCID is nobody's."""
 RADIO_REQUESTS = ("AT+CFUN=1,", "AT+COPS=0", "AT+COPS=1", "AT+CGACT=1", "ATD*99", "AT+CWJAP=")
 """Beginnings of commands that put the radio on the air or join a network; CFUN=16 only restarts the modem."""
+_BEGINS = "AT"
+"""What comes before it in a line is not heard: Device OS tries frames first. Source: ITU-T V.250, 5.2.1."""
 _STARTS_MULTIPLEXER = "AT+CMUX="
 _SWITCHES_OFF = ("AT+CPWROFF", "AT+QPOWD")
 _THINKS_S = 0.005
@@ -141,10 +145,11 @@ class Modem:
         buffer = self.buffers.setdefault(channel, bytearray())
         buffer += data
         while (end := min((at for mark in b"\r\n" if (at := buffer.find(mark)) >= 0), default=-1)) >= 0:
-            command = bytes(buffer[:end]).decode("ascii", "replace").strip()
+            line = bytes(buffer[:end]).decode("ascii", "replace")
             del buffer[: end + 1]
-            if command:
-                self._obey(channel, command)
+            start = line.find(_BEGINS)
+            if start >= 0:
+                self._obey(channel, line[start:].strip())
 
     def _obey(self, channel: int, command: str) -> None:
         self._note(command)

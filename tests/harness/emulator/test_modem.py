@@ -128,3 +128,14 @@ def test_one_that_is_always_on_stays_on(wire, timeline):
     modem = Modem(timeline, wire, wire, ModemPins())
     say(modem, timeline, wire, b"AT+CPWROFF\r\n")
     assert say(modem, timeline, wire, b"AT\r\n") == b"AT\r\r\nOK\r\n"
+
+
+def test_what_comes_before_a_command_in_its_line_is_not_heard(on, wire, timeline):
+    assert say(on, timeline, wire, b"\xf9\xf9\x03\x3f\x01\x1c\xf9AT\r\n") == b"AT\r\r\nOK\r\n"
+    assert say(on, timeline, wire, b"\xf9\xf9\r\n") == b""
+    assert on.asked[-1].what == "AT"
+
+
+def test_a_quectel_is_set_to_the_networks_that_firmware_wants(on, wire, timeline):
+    answer = say(on, timeline, wire, b'AT+QCFG="nwscanmode"\r\n')
+    assert answer.endswith(b'\r\n+QCFG: "nwscanmode",3\r\n\r\nOK\r\n')
