@@ -14,12 +14,16 @@ POWER, SENSE, READY = 2, 12, 13
 RXNE, RXNE_INTERRUPT = 1 << 5, 1 << 5
 
 
-@pytest.fixture
-def chip():
+def new_chip():
     flash = NorFlash(STM32F205_FLASH, VirtualClock(), delays=False)
     # A loop at its reset vector, with the stack at the end of RAM.
     flash.load(0x08000000, bytes.fromhex("00000220 09000008 fee7"))
-    chip = emulated_chip(hardware("electron"), bytes(12), flash, None, None)
+    return emulated_chip(hardware("electron"), bytes(12), flash, None, None)
+
+
+@pytest.fixture
+def chip():
+    chip = new_chip()
     chip.power_on()
     return chip
 
@@ -93,3 +97,14 @@ def test_a_snapshot_holds_it(chip):
     chip.restore(snapshot)
     assert level(chip, SENSE)
     assert say(chip, b"AT\r\n") == b"AT\r\r\nOK\r\n"
+
+
+def test_a_chip_of_another_process_goes_on_from_a_snapshot(chip):
+    switch_on(chip)
+    chip.charger.write(bytes((0x02, 0x44)))
+    successor = new_chip()
+    successor.restore(chip.snapshot())
+    assert successor.runs
+    assert level(successor, SENSE)
+    successor.charger.write(b"\x02")
+    assert successor.charger.read(1) == b"\x44"
