@@ -72,6 +72,8 @@ def emulated_chip(
         chip.processor.instruction_cycles = _SYSTEM_CYCLES
     if hardware.name in _POWER_PARTS:
         chip.wire_power_parts(_POWER_PARTS[hardware.name])
+    if hardware.name == "tracker":
+        chip.wire_tracker_parts(i2c_master=1, spi_master=2)
     if hardware.name in _MODEMS:
         chip.wire_modem(_MODEMS[hardware.name])
     return chip

@@ -24,6 +24,7 @@ from particle_harness.emulator.nrf52840.ppi import EventGenerator, Interconnect
 from particle_harness.emulator.nrf52840.qspi import OTP_SIZE_BYTES, SerialFlashController
 from particle_harness.emulator.nrf52840.radio import AddressResolver, Radio
 from particle_harness.emulator.nrf52840.serial_buses import SerialMaster
+from particle_harness.emulator.nrf52840.tracker_parts import CLOCK_ADDRESS, ExpanderOnSpi, ExternalClock
 from particle_harness.emulator.nrf52840.uarte import Uarte
 from particle_harness.emulator.nrf52840.usbd import UsbDevice
 from particle_harness.emulator.nrf52840.watchdog import Watchdog
@@ -270,6 +271,11 @@ class EmulatedNrf52840:
     def wire_power_parts(self, master: int) -> None:
         """A charger and a fuel gauge on an I2C bus of the chip."""
         self.charger = wire_power_parts(self.serial_masters[master].i2c_devices)
+
+    def wire_tracker_parts(self, i2c_master: int, spi_master: int) -> None:
+        """A clock on an I2C bus of the chip, and a pin expander on an SPI bus."""
+        self.serial_masters[i2c_master].i2c_devices[CLOCK_ADDRESS] = ExternalClock(self.timeline)
+        self.serial_masters[spi_master].spi_device = ExpanderOnSpi(self.gpio)
 
     # ---- what a person sees and does --------------------------------------------------------------------------------
 
