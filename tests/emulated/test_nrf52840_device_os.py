@@ -251,3 +251,23 @@ def compare(board: SystemBoard, release: str, situation: Situation, tinker: byte
     if update:
         board.enter_dfu()
         assert not board.configuration().ota_update_requested
+
+
+OTHER_MODEMS = {"bsom": "B-SoM", "b5som": "B5-SoM", "tracker": "Tracker"}
+ON_OTHER_BOARDS = [
+    SITUATIONS[0],
+    SITUATIONS[1],
+    Situation("setup done, safe mode requested and start-up-listen flag", safe_mode=True, listen=True),
+    Situation("setup done, start-up-listen flag", listen=True),
+    Situation("setup done, no application", application="none"),
+]
+
+
+@pytest.mark.parametrize("release", RELEASES[1:])
+@pytest.mark.parametrize("platform", OTHER_MODEMS)
+@pytest.mark.parametrize("situation", ON_OTHER_BOARDS, ids=lambda s: s.name)
+def test_other_boards_ask_for_the_air_when_they_are_believed_to(
+    release, platform, situation, board_with, record_property
+):
+    named = replace(situation, name=f"{OTHER_MODEMS[platform]}, {situation.name}")
+    compare(board_with(release, situation, platform), release, named, b"", record_property)
