@@ -321,6 +321,22 @@ def test_modem_identity_is_radio_activity_but_no_connection(rig, device_os, has_
     assert (truth.radio_power_ons, truth.network_attempts, truth.cloud_attempts) == (1, 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("platform", "device_os", "power_ons"),
+    [("boron", "2.1.0", 1), ("tracker", "6.2.0", 1), ("argon", "2.1.0", 0), ("electron", "2.1.0", 0)],
+)
+def test_a_list_of_modules_is_radio_activity_on_a_board_with_a_modem(rig, platform, device_os, power_ons):
+    r = rig(platform, device_os, permissions=Permissions())
+    r.session.start_listening()
+    assert r.board.truth.radio_power_ons == 0
+    assert r.session.module_info()
+    assert r.session.module_info()
+    r.host.clock.sleep(60)
+    r.board.advance()
+    truth = r.board.truth
+    assert (truth.radio_power_ons, truth.network_attempts, truth.cloud_attempts) == (power_ons, 0, 0)
+
+
 def test_sims_and_access_points(rig):
     r = rig("boron", "6.2.0")
     cellular = r.session.cellular

@@ -1,7 +1,8 @@
 """Requests 90 and 91: modules and assets.
 
 Source: device-os v2.1.0 and v5.5.0 system/src/control/storage.cpp (field 1 alone), v5.6.0 to v6.2.0
-system/src/control/storage.cpp and system/src/system_info_encoding.cpp (field 2 alone).
+system/src/control/storage.cpp and system/src/system_info_encoding.cpp (field 2 alone); v2.1.0 to v6.2.0
+hal/src/{boron,b5som,tracker,msom}/ota_flash_hal.cpp (modem).
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ _PROTECTED = 1
 
 def _module_info(system: BoardSystem, payload: bytes) -> Outcome:  # noqa: ARG001
     modules = system.modules()
+    if system.has_cellular and not system.hardware.is_gen2:
+        # The list is made together with the modem's numbers, which this reply leaves out; a dead modem does not fail it.
+        system.modem.power_on_and_identify()
     if system.hardware.is_gen2 and system.version < 1100:
         return Outcome(0, system.describe().encode())
     if system.version < FIRST_WITH_NEW_LAYOUT:
