@@ -45,7 +45,7 @@ _PROTECTED = 1
 def _module_info(system: BoardSystem, payload: bytes) -> Outcome:  # noqa: ARG001
     modules = system.modules()
     if system.has_cellular and not system.hardware.is_gen2:
-        # The list is made together with the modem's numbers, which this reply leaves out; a dead modem does not fail it.
+        # The list is made with the modem's numbers, which this reply leaves out; a dead modem does not fail it.
         system.modem.power_on_and_identify()
     if system.hardware.is_gen2 and system.version < 1100:
         return Outcome(0, system.describe().encode())
