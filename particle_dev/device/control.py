@@ -215,8 +215,8 @@ class ControlSession:
     def module_info(self) -> tuple[InstalledModule, ...]:
         """The modules on the device with the outcome of the device's own checks.
 
-        **On a Gen 3 or Gen 4 board with a modem this powers it**, as :meth:`.CellularRequests.ids` does: Device OS makes
-        a list of both. Source: device-os v2.1.0 to v6.2.0 hal/src/{boron,b5som,tracker,msom}/ota_flash_hal.cpp.
+        **On a Gen 3 or Gen 4 board with a modem this powers it**, as :meth:`.CellularRequests.ids` does: Device OS
+        makes a list of both. Source: device-os v2.1.0 to v6.2.0 hal/src/{boron,b5som,tracker,msom}/ota_flash_hal.cpp.
         """
         return messages.decode_module_info(self.request(ControlRequest.MODULE_INFO))
 
