@@ -23,7 +23,9 @@ from particle_harness.usb.transfer import Setup
 
 from particle_dev.catalog.ota_region import update_area
 from particle_dev.catalog.platforms import platform_by_name
+from particle_dev.device.control import ControlSession
 from particle_dev.device.dfu import DCT_ALT, DfuSession
+from particle_dev.device.discovery import wait_for_device
 from particle_dev.device.modes import TRANSITIONS, Target
 from particle_dev.errors import PlanRefusedError
 from particle_dev.flash.boot_outcome import BootEnd, BootOutcome, boot_outcome
@@ -32,6 +34,7 @@ from particle_dev.flash.inventory import inventory_by_dfu, pending_updates
 from particle_dev.flash.update_area import Install
 from particle_dev.permissions import Permissions
 from particle_dev.protocol.dct import ModuleCopy, SlotFlag, slot_offset
+from particle_dev.protocol.messages_radio import WifiCredentials
 from tests.emulated.conftest import need
 from tests.emulated.work import desk_with, modules_of
 
@@ -100,6 +103,7 @@ class SystemBoard:
         self.board = self.desk.board
         self.chip = self.board.chip
         self.host: UsbHost = self.board.host
+        self.knows_wifi_network = False
         if application is not None:
             self.load(application)
         self.board.power_off()
@@ -153,6 +157,16 @@ class SystemBoard:
             while (state := self.host.control(Setup(0xA1, 3, 0, 0, 6))[4]) == 4:
                 pass
             assert state == 5
+
+    def join_wifi_network(self, network: WifiCredentials) -> None:
+        """In listening mode: it connects to that one, and stores it."""
+        self.appear("app")
+        self.board.run(1.0)
+        device = wait_for_device(self.desk.host, self.desk.bench.slots[0].port_path, 10)
+        with ControlSession(self.desk.host, device, _CONNECTS) as session:
+            session.wifi.join(network)
+            self.knows_wifi_network = [known.ssid for known in session.wifi.known_networks()] == [network.ssid]
+        assert self.knows_wifi_network
 
     def let_update_wait(self, update: Install) -> None:
         """In DFU mode, as `particle-dev flash` does."""
@@ -239,6 +253,7 @@ class SystemBoard:
             internal=self.board.internal.read,
             external=external.read if external else None,
             setup_done=dct.setup_done,
+            wifi_credentials=self.knows_wifi_network,
             dfu_requested=self.kept(BACKUP_1) == DFU_REQUESTED,
             safe_mode_requested=self.kept(BACKUP_1) == SAFE_MODE_REQUESTED,
             factory_reset_requested=dct.factory_reset_requested,

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 from particle_harness.dct import FACTORY_RESET_FLAG_OFFSET, FACTORY_RESET_REQUESTED, SETUP_DONE_OFFSET
+from particle_harness.emulator.modem_at import ANSWERS
 from particle_harness.usb.transfer import Setup
 
 from particle_dev.device.modes import Target
+from particle_dev.protocol.messages_radio import WifiCredentials, WifiSecurity
+from particle_dev.protocol.secret import Secret
 from tests.emulated.air import BACKUP_1, BACKUP_9, LISTEN_AT_START, SAFE_MODE_REQUESTED, SystemBoard
 from tests.emulated.work import lies_in_flash
 
@@ -20,8 +23,8 @@ PLATFORM = "boron"
 RELEASES = ["1.5.0", "2.1.0", "2.2.0"]
 LISTENING = (0, b"\x08\x01")
 """Reply of request 72."""
-AIR_LIMIT_S, COPY_LIMIT_S, INSTALL_LIMIT_S = 8, 6, 40
-"""Of the board's own time. It asks five to six seconds after its start, if it does."""
+AIR_LIMIT_S, WIFI_LIMIT_S, COPY_LIMIT_S, INSTALL_LIMIT_S = 8, 15, 6, 40
+"""Of the board's own time. It asks five to six seconds after its start, an Argon later, if it does."""
 OLDEST_WITH_OLDER_BOOTLOADER = "1.5.0"
 WAITING = {"1.5.0": (None, "2.1.0"), "2.1.0": (None, "2.2.0"), "2.2.0": ("1.5.0", "2.2.0")}
 """For each release: whose bootloader the board has, if not its own, and whose waits. That of 1.5.0 is too old for
@@ -118,7 +121,7 @@ def test_after_a_session_in_dfu_mode_its_light_tells_what_it_does(release, board
         furnish(board, release, situation)
         board.keep(BACKUP_1, 0)
         board.chip.reset(0)
-        board.board.run(1.5)
+        board.board.run(3)
         seen = set()
         # At no multiple of its half second.
         for _ in range(20):
@@ -173,6 +176,19 @@ def test_an_argon_without_a_wifi_network_stays_off_the_air(release, situation, b
 
 
 @pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("situation", SITUATIONS[:2], ids=lambda s: s.name)
+def test_an_argon_with_a_wifi_network_joins_it_when_its_setup_is_done(
+    release, situation, board_with, monkeypatch, record_property
+):
+    """It has stored one that it found in the air."""
+    monkeypatch.setitem(ANSWERS, "AT+CWLAP", '+CWLAP:(3,"net",-50,"aa:bb:cc:dd:ee:ff",6)')
+    board = board_with(release, situation, "argon")
+    board.join_wifi_network(WifiCredentials("net", WifiSecurity.WPA2, Secret("password")))
+    named = replace(situation, name=f"Argon with a Wi-Fi network, {situation.name}")
+    compare(board, release, named, b"", record_property, WIFI_LIMIT_S)
+
+
+@pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize(
     ("held_s", "asks", "runs", "setup_done"),
     [(2.0, True, "app", True), (4.5, False, "dfu", True), (11.0, False, "app", False)],
@@ -223,7 +239,7 @@ def test_asked_to_listen_it_asks_for_nothing_more(release, board_with, record_pr
     assert board.request(72) == LISTENING
 
 
-def compare(board: SystemBoard, release: str, situation: Situation, tinker: bytes, record_property) -> None:
+def compare(board, release: str, situation: Situation, tinker: bytes, record_property, limit_s=AIR_LIMIT_S) -> None:
     """Beliefs about one boot, and what comes of it."""
     update = furnish(board, release, situation, tinker)
     board.keep(BACKUP_1, SAFE_MODE_REQUESTED if situation.safe_mode else 0)
@@ -237,7 +253,7 @@ def compare(board: SystemBoard, release: str, situation: Situation, tinker: byte
         early = board.radio(INSTALL_LIMIT_S, lambda: lies_in_flash(board.board, [update]))
         assert not early, f"{early} before the update was installed, and\n{believed.lines()}"
         assert lies_in_flash(board.board, [update]), believed.lines()
-    asked = board.radio(AIR_LIMIT_S + (COPY_LIMIT_S if situation.system_waits else 0))
+    asked = board.radio(limit_s + (COPY_LIMIT_S if situation.system_waits else 0))
     after_s = board.chip.timeline.now_s - started_s
     said = f"`{asked[0]}` after {after_s:.1f} s" if asked else f"nothing in {after_s:.0f} s"
     record_property("air", (situation.name, *believed.cells(), release, said))
