@@ -28,7 +28,7 @@ _MODEMS = {
     "bsom": ModemPins(power=16, power_pulse=False, sense=7, sense_on=True),
     "b5som": ModemPins(power=38, power_pulse=True, sense=43, sense_on=False),
     "tracker": ModemPins(power=40, power_pulse=True, sense=46, sense_on=False),
-    "argon": ModemPins(),
+    "argon": ModemPins(enable=24),
 }
 """A u-blox SARA, a Quectel EG91 or BG96, or an ESP32. Source: as above, and hal/network/ncp_client/{sara,quectel}."""
 _ELECTRON_MODEM = ModemPins(

@@ -30,10 +30,11 @@ ANSWERS = {
     "AT+CGREG?": "+CGREG: 2,0",
     "AT+CEREG?": "+CEREG: 2,0",
     "AT+CGMR": "L0.0.00.00.05.08",
+    "AT+GETMAC=0": '+GETMAC: "02:00:00:00:00:01"',
     "AT+MVER": "+MVER: 7",
     "AT+CGMR?": "+CGMR: 0.0.7",
 }
-"""Lines before OK, by command. Numbers are invented: the ICCID is nobody's."""
+"""Lines before OK, by command. Numbers are invented: ICCID and MAC address are nobody's."""
 RADIO_REQUESTS = ("AT+CFUN=1,", "AT+COPS=0", "AT+COPS=1", "AT+CGACT=1", "ATD*99", "AT+CWJAP=")
 """Beginnings of commands that put the radio on the air or join a network; CFUN=16 only restarts the modem."""
 _BEGINS = "AT"
@@ -61,13 +62,15 @@ class Pins(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ModemPins:
-    """``power``: a pulse switches the modem on; ``sense``: shows whether it is. None: it is always on."""
+    """``power``: a pulse switches the modem on; ``enable``: it is on while that is high; ``sense``: shows whether it is.
+    With neither of the first two it is always on."""
 
     power: int | None = None
     power_pulse: bool = False
     """Level of the pulse."""
     sense: int | None = None
     sense_on: bool = True
+    enable: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,12 @@ class Modem:
             self.on = True
             self._note("power on")
             self._show()
+
+    def enable_pin(self, level: bool) -> None:
+        """The enable pin has changed: what it was before it went off is forgotten."""
+        if not level:
+            self.lose_power()
+        self.on = level
 
     def _note(self, what: str) -> None:
         self.asked.append(Asked(self.timeline.now_s, what))

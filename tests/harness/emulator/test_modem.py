@@ -56,6 +56,20 @@ def say(modem, timeline, wire, data):
     return wire.take()
 
 
+def test_with_an_enable_pin_it_is_on_while_that_is_high_and_forgets_what_was_before(wire, timeline):
+    radio = Modem(timeline, wire, wire, ModemPins(enable=24))
+    assert say(radio, timeline, wire, b"AT\r\n").endswith(b"OK\r\n")
+    say(radio, timeline, wire, b"AT+CMUX=0\r\n")
+    timeline.cycles += 10
+    timeline.run_due()
+    assert radio.multiplexed
+    radio.enable_pin(False)
+    assert say(radio, timeline, wire, b"AT\r\n") == b""
+    radio.enable_pin(True)
+    assert say(radio, timeline, wire, b"AT\r\n").endswith(b"OK\r\n")
+    assert not radio.multiplexed
+
+
 def test_it_is_switched_on_by_a_pulse_and_shows_it(modem, wire, timeline):
     assert wire.levels == {SENSE: False}
     assert say(modem, timeline, wire, b"AT\r\n") == b""

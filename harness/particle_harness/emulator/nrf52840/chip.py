@@ -266,6 +266,8 @@ class EmulatedNrf52840:
         line.peer = self.modem
         if pins.power is not None:
             self.gpio.watchers[pins.power] = self.modem.power_pin
+        if pins.enable is not None:
+            self.gpio.watchers[pins.enable] = self.modem.enable_pin
         return self.modem
 
     def wire_power_parts(self, master: int) -> None:
