@@ -62,7 +62,7 @@ class Pins(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ModemPins:
-    """``power``: a pulse switches the modem on; ``enable``: it is on while that is high; ``sense``: shows whether it is.
+    """``power``: a pulse switches the modem on; ``enable``: it is on while that is high; ``sense``: shows that it is.
     With neither of the first two it is always on."""
 
     power: int | None = None
