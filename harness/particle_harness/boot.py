@@ -147,9 +147,7 @@ def _network_start(view: BootView, version: int, app: Prefix | None, reasons: tu
 
 def _listen_reason(view: BootView, version: int) -> str | None:
     """Why network_connect() turns into listening mode, if it does."""
-    # Gen 2 consumes the request only in a safe mode that the bootloader was asked for. On Gen 3 such a safe mode
-    # consumes it before there is a network, and the network starts all the same: so did Device OS 2.2.0, executed.
-    if view.listen_requested and (view.safe_mode_requested if view.hardware.is_gen2 else _keeps_request(view)):
+    if view.listen_requested and _keeps_request(view):
         return "listening mode was requested for this boot"
     if view.hardware.is_gen3 and version < FIRST_WITHOUT_SETUP_DONE and not view.setup_done:
         return "setup is not done"
@@ -159,8 +157,10 @@ def _listen_reason(view: BootView, version: int) -> str | None:
 
 
 def _keeps_request(view: BootView) -> bool:
-    """Whether the request to listen is still there when the network starts."""
-    return not (view.hardware.is_gen3 and view.safe_mode_requested)
+    """Whether the request to listen is still there when the network starts. On Gen 3 a safe mode that was asked for
+    consumes it before there is a network, which starts all the same; on Gen 2 the HAL has no register for it
+    (hal/src/stm32f2xx/bkpreg_hal.c). So did Device OS 2.2.0 of a Boron and 2.1.0 of a Photon, executed."""
+    return not view.hardware.is_gen2 and not (view.hardware.is_gen3 and view.safe_mode_requested)
 
 
 def _app_sha256(view: BootView, app: Prefix) -> str:

@@ -46,7 +46,7 @@ class BootView:
     safe_mode_requested: bool = False
     factory_reset_requested: bool = False
     listen_requested: bool = False
-    """Control request 75 or console key ``L`` asked for listening mode."""
+    """Control request 75 or console key ``L`` asked for listening mode; a Gen 2 board forgets it at once."""
     ota_update_requested: bool = False
     semi_automatic_apps: frozenset[str] = field(default_factory=frozenset)
     """SHA-256 (hex, of the whole module) of applications that do not connect by themselves."""

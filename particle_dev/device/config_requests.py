@@ -44,8 +44,8 @@ class ConfigRequests:
         self._session.request(ControlRequest.SET_DEVICE_SETUP_DONE, messages.encode_setup_done(done))
 
     def set_startup_mode(self, mode: StartupMode) -> None:
-        """What the next boot does. LISTENING is consumed once: by safe mode, or on Gen3 and later by the first attempt
-        to connect of any boot; power loss forgets it."""
+        """What the next boot does. LISTENING is consumed once, by the first attempt to connect of any boot; power loss
+        forgets it, and so does safe mode on Gen3, which connects. A Gen2 device answers and keeps nothing."""
         self._session.request(ControlRequest.SET_STARTUP_MODE, messages.encode_startup_mode(mode))
 
     def set_feature(self, feature: Feature, enabled: bool) -> None:

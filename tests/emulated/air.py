@@ -267,11 +267,14 @@ class SystemBoard:
         self.board.run_until(lambda: bool(self.chip.modem.radio_requests) or done(), limit_s)
         return [request.what for request in self.chip.modem.radio_requests]
 
-    def request(self, kind: int, limit_s: float = 60) -> tuple[int | None, bytes]:
-        """Result and reply of a control request. Source: usb-control: INIT 1, CHECK 2, RECV 4."""
-        reply = self.host.control(Setup(0xC0, 1, 0, kind, 64))
+    def request(self, kind: int, limit_s: float = 60, data: bytes = b"") -> tuple[int | None, bytes]:
+        """Result and reply of a control request with a short payload. Source: usb-control: INIT 1, CHECK 2, SEND 3,
+        RECV 4."""
+        reply = self.host.control(Setup(0xC0, 1, len(data), kind, 64))
         flags, _status, identity = struct.unpack_from("<IHH", reply)
         assert flags & 2
+        if data:
+            self.host.control(Setup(0x40, 3, 0, identity, len(data)), data)
         end_s = self.chip.timeline.now_s + limit_s
         while True:
             reply = self.host.control(Setup(0xC0, 2, 0, identity, 64))

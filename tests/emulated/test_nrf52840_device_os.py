@@ -12,6 +12,7 @@ from particle_harness.dct import FACTORY_RESET_FLAG_OFFSET, FACTORY_RESET_REQUES
 from particle_harness.emulator.modem_at import ANSWERS
 from particle_harness.usb.transfer import Setup
 
+from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.device.modes import Target
 from particle_dev.protocol.messages_radio import WifiCredentials, WifiSecurity
 from particle_dev.protocol.secret import Secret
@@ -91,7 +92,7 @@ def needs_newer_system(module: bytes) -> bytes:
     index, version."""
     changed = bytearray(module)
     (start, end) = struct.unpack_from("<II", module)
-    assert changed[16:18] == b"\x04\x01"
+    assert changed[16] == ModuleFunction.SYSTEM_PART
     changed[18:20] = struct.pack("<H", 9999)
     size = end - start
     changed[size : size + 4] = zlib.crc32(changed[:size]).to_bytes(4, "big")

@@ -124,7 +124,7 @@ PHOTON = [
     ([credentials, lambda board: erase(board, 0x08060000, 0x1000)], "hung", False, False, "part 2 is missing"),
     ([credentials, ask("safe_mode_requested")], "safe_mode", True, True, "requested"),
     ([credentials, ask("listen_requested")], "app", True, False, "AUTOMATIC"),
-    ([credentials, ask("listen_requested"), ask("safe_mode_requested")], "listening", False, True, "requested"),
+    ([credentials, ask("listen_requested"), ask("safe_mode_requested")], "safe_mode", True, True, "safe mode connects"),
     ([credentials, app_needs_more], "safe_mode", True, True, "dependency"),
     ([credentials, erase_app, factory_image], "factory_restore", False, False, "factory slot"),
     ([credentials, erase_system, factory_image], "reset_loop", False, False, "again and again"),
