@@ -22,10 +22,11 @@ from particle_dev.cli.options import (
     store_option,
 )
 from particle_dev.device.control import ControlSession
+from particle_dev.device.dfu import DfuSession
 from particle_dev.device.model import Device
 from particle_dev.flash.board_modules import Inventory, module_title
 from particle_dev.flash.boot_outcome import BootEnd, boot_outcome
-from particle_dev.flash.inventory import DFU_READ, read_inventory
+from particle_dev.flash.inventory import DFU_READ, pending_updates, read_inventory
 from particle_dev.protocol.messages import InstalledModule
 from particle_dev.transport.base import Host
 
@@ -40,8 +41,11 @@ def identity_object(host: Host, device: Device) -> dict[str, object]:
         "device_mode": None,
     }
     inventory = read_inventory(host, device)
+    waiting: tuple[str, ...] | None = None
     if device.mode is UsbMode.DFU:
         identity["device_os"] = inventory.device_os
+        with DfuSession(host, device) as session:
+            waiting = pending_updates(session)
     else:
         with ControlSession(host, device) as session:
             identity["device_id"] = session.device_id()
@@ -54,6 +58,7 @@ def identity_object(host: Host, device: Device) -> dict[str, object]:
         "read_over": inventory.read_over,
         "boots_into": str(boot.end),
         "boot_findings": [finding.message for finding in boot.findings],
+        "installed_first": waiting,
         "modules": _module_objects(inventory),
     }
 
@@ -110,6 +115,10 @@ def identify(device: str | None, bench_spec: str, store_dir: Path | None, as_jso
         assert isinstance(findings, list)
         for finding in findings:
             click.echo(f"  {finding}")
+    waiting = identity["installed_first"]
+    assert waiting is None or isinstance(waiting, tuple)
+    for update in waiting or ():
+        click.echo(f"Before that    {update}, and what it starts then may connect")
 
 
 def _only_version(inventory: Inventory, module: InstalledModule) -> bool:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from particle_harness.dct import Dct, ModuleSlot
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.cli.board_file import read_board
@@ -361,6 +362,19 @@ def test_application_that_is_cut_short_says_how_to_plug_the_board_in(run, bench_
     _, out, _ = run("id", "--bench", path)
     assert "safe mode, which connects" in out
     assert json.loads(run("id", "--bench", path, "--json")[1])["boots_into"] == "safe mode"
+
+
+def test_id_tells_what_a_board_in_dfu_mode_installs_first(run, bench_file):
+    path = bench_file({"platform": "boron", "arrives_in": "dfu"}, keep=True)
+    assert json.loads(run("id", "--bench", path, "--json")[1])["installed_first"] == []
+    kept = path.parent / "boards" / "1" / "dct.bin"
+    dct = Dct(bytearray(kept.read_bytes()))
+    dct.add_module(ModuleSlot(1, 0, 0x289000, 0x30000, 499132, 0x0E, ModuleFunction.SYSTEM_PART))
+    kept.write_bytes(dct.read(0, 0x4000))
+    _, out, _ = run("id", "--bench", path)
+    assert "Before that    update slot 1 copies 499132 bytes to 0x00030000, and what it starts then may connect" in out
+    identity = json.loads(run("id", "--bench", path, "--json")[1])
+    assert identity["installed_first"] == ["update slot 1 copies 499132 bytes to 0x00030000"]
 
 
 def test_leave_of_a_board_that_has_everything(run, bench_file, particle_cli_firmware):
