@@ -8,7 +8,7 @@ brake is set then: what starts is a system, whole or not.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,7 @@ from tests.emulated.work import (
     places_of,
     plan_for,
     recorded,
+    told,
     whole_run,
 )
 
@@ -42,7 +43,8 @@ ALL = os.environ.get("EMULATED_CUTS") == "all"
 SAMPLE = int(os.environ.get("EMULATED_CUTS_SAMPLE", "60"))
 PLATFORMS = ("photon", "p1", "electron")
 OTA_REGION, FLASH, SYSTEM = 0x080C0000, 0x08000000, 0x08020000
-_NEXT_RUNS = 2
+_NEXT_RUNS = 4 if ALL else 1
+_HARD_FAULT = 3
 _PARTS = (ModuleFunction.SYSTEM_PART, ModuleFunction.USER_PART)
 _VERIFIED = dct.SlotFlag.VERIFY_CRC | dct.SlotFlag.VERIFY_DESTINATION | dct.SlotFlag.VERIFY_FUNCTION
 
@@ -78,9 +80,17 @@ class Copies:
             assert dct.pending_updates(session.read(DCT_ALT, 0, dct.SIZE_NEEDED_BYTES))
         self.board.power_off()
 
+    def runs(self) -> str:
+        """``dfu``; ``system``, past the bootloader's jump into one; ``hangs``, in a fault; ``""``, none of them yet."""
+        processor = self.board.chip.processor
+        if processor.locked_up or _HARD_FAULT in processor.exceptions.active:
+            return "hangs"
+        if processor.unit.vector_table >= SYSTEM:
+            return "system"
+        return "dfu" if self.board.on_bus() is not None else ""
+
     def is_settled(self) -> bool:
-        """In DFU mode, or past the bootloader's jump into a system."""
-        return self.board.on_bus() is not None or self.board.chip.processor.unit.vector_table >= SYSTEM
+        return bool(self.runs())
 
     def start(self) -> None:
         self.board.power_off()
@@ -113,36 +123,47 @@ class Copies:
             assert "update slot" in str(error)
             self.start()
 
-    def cut(self, name: str, journal: FlashJournal, wanted: list[Install], next_run: Callable[[], None]) -> CutReport:
+    def cut(
+        self,
+        name: str,
+        journal: FlashJournal,
+        wanted: list[Install],
+        next_run: Callable[[], None],
+        never: Sequence[Outcome],
+    ) -> CutReport:
         operations = journal.operations
         cuts = list(every_cut(operations)) if ALL else chosen_cuts(operations, 0)
         if not ALL:
             cuts = [*cuts[:: max(1, len(cuts) // SAMPLE)], (len(operations), Torn.NOTHING)]
             cuts = list(dict.fromkeys(cuts))
+        progress = Progress(name, journal, cuts)
         report = cut_everywhere(
             self.board,
             journal,
-            cuts,
+            progress.left,
             wanted=places_of(self.board, wanted),
             next_run=next_run,
             may_start=self.is_whole,
             settled=self.is_settled,
+            runs=self.runs,
             every_next_run=max(1, len(cuts) // _NEXT_RUNS),
-            tell=Progress(name, len(cuts)),
+            tell=progress,
         )
-        print(f"{name}: {len(operations)} operations", *report.lines(), sep="\n", flush=True)
+        told(progress, journal, report, never)
         return report
 
     def mend(
         self, journal: FlashJournal, report: CutReport, next_run: Callable[[], None], wanted: list[Install]
     ) -> None:
-        """Boards that began with an incomplete system: the first of them and the last."""
-        broken = report.of(Outcome.UNBRAKED)
-        for cut in dict.fromkeys((*broken[:1], *broken[-1:])):
-            (contents,) = journal.states([(cut.n, cut.torn)])
-            JoinedStarts(self.board, flashes_of(self.board), self.is_settled).execute(contents)
-            next_run()
-            assert lies_in_flash(self.board, wanted), cut
+        """Boards that hang or began with an incomplete system: the last of each; of all cuts the first, too."""
+        for outcome in (Outcome.UNBRAKED, Outcome.HANGS):
+            broken = report.of(outcome)
+            for cut in dict.fromkeys((*(broken[:1] if ALL else ()), *broken[-1:])):
+                (contents,) = journal.states([(cut.n, cut.torn)])
+                JoinedStarts(self.board, flashes_of(self.board), self.is_settled).execute(contents)
+                self.board.be_forgotten()
+                next_run()
+                assert lies_in_flash(self.board, wanted), cut
 
 
 @pytest.mark.parametrize(("has", "gets"), [(OLD, NEW), (NEW, OLD)], ids=["up", "down"])
@@ -162,8 +183,7 @@ def test_copies_by_the_bootloader_stand_a_loss_of_power(images, images_of, appli
         after = bytes(board.internal.cells)
         finish = lambda i=install: copies.finish(i)  # noqa: E731
         name = f"{platform} {has}, copy of {install.file.title}"
-        report = copies.cut(name, journal, [install], finish)
-        assert not report.of(Outcome.LOST), report.of(Outcome.LOST)[0]
+        report = copies.cut(name, journal, [install], finish, (Outcome.LOST,))
         assert report.cuts[-1].outcome is Outcome.ALONE, "after the last operation it is in its place"
         copies.mend(journal, report, finish, [install])
         board.power_off()
@@ -188,14 +208,14 @@ def test_writes_over_dfu_with_the_brake_set_stand_a_loss_of_power(images, images
             list(flash(plan, session, contents.__getitem__))
 
     def again() -> None:
-        if copies.board.state.runs != "dfu":
+        if copies.runs() != "dfu":
             copies.desk.enter_dfu_by_button()
         whole_run(copies.desk, copies.new)
 
     journal = recorded(copies.board, write)
     assert lies_in_flash(copies.board, copies.new)
-    report = copies.cut(f"{platform}, writing over DFU", journal, copies.new, again)
-    assert not report.of(Outcome.LOST), report.of(Outcome.LOST)[0]
-    assert not report.of(Outcome.UNBRAKED), report.of(Outcome.UNBRAKED)[0]
+    report = copies.cut(
+        f"{platform}, writing over DFU", journal, copies.new, again, (Outcome.LOST, Outcome.HANGS, Outcome.UNBRAKED)
+    )
     assert report.cuts[-1].outcome is Outcome.ALONE
     copies.desk.close()

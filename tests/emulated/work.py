@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from particle_harness.boards import hardware
 from particle_harness.emulator.board import EmulatedBoard
-from particle_harness.emulator.flash_journal import FlashJournal
+from particle_harness.emulator.flash_journal import FlashJournal, Torn
 from particle_harness.emulator.images import ImagesFolder
 from particle_harness.emulator.joined_starts import Place
-from particle_harness.emulator.power_cuts import Cut
+from particle_harness.emulator.power_cuts import Cut, CutReport, Outcome
 from particle_harness.nor_flash import NorFlash
 
 from particle_dev.catalog.modules import ModuleFunction
@@ -129,18 +133,62 @@ def recorded(board: EmulatedBoard, act: Callable[[], object]) -> FlashJournal:
 
 
 class Progress:
-    """Prints where a run of many cuts is, every half minute."""
+    """Prints where a run of many cuts is, every half minute, and, where EMULATED_CUTS_RECORD names a file, writes it
+    there, so that a run of hours that was stopped goes on: ``left`` are the cuts that no earlier run has made, and the
+    last one."""
 
-    def __init__(self, work: str, total: int) -> None:
-        self.work, self.total, self.done = work, total, 0
+    def __init__(self, work: str, journal: FlashJournal, cuts: Sequence[tuple[int, Torn]]) -> None:
+        self.work, self.total = work, len(cuts)
+        named = os.environ.get("EMULATED_CUTS_RECORD")
+        self._file = Path(named) if named else None
+        self._what = hashlib.sha256(repr((cuts, [str(o) for o in journal.operations])).encode()).hexdigest()
+        kept = self._all().get(work, {})
+        known = kept if kept.get("what") == self._what else {"done": 0, "counts": {}, "executed": 0}
+        self.done = min(known["done"], self.total - 1)
+        self.counts, self.executed = Counter[str](known["counts"]), known["executed"]
+        self.left = list(cuts[self.done :])
         self._began_s = self._last_s = time.monotonic()
+        self._began_at = self.done
 
     def __call__(self, cut: Cut) -> None:
         self.done += 1
+        self.counts[cut.outcome.value] += 1
+        self.executed += cut.executed
         now_s = time.monotonic()
         if now_s - self._last_s > _TELL_EVERY_S:
             self._last_s = now_s
-            print(f"{self.work}: {self.done} of {self.total} cuts in {now_s - self._began_s:.0f} s, {cut}", flush=True)
+            spent_s = now_s - self._began_s
+            left_s = spent_s / (self.done - self._began_at) * (self.total - self.done)
+            print(
+                f"{self.work}: {self.done} of {self.total} cuts in {spent_s:.0f} s, {left_s:.0f} s left at this speed;"
+                f" {self.executed} executed, {dict(self.counts)}, {cut}",
+                flush=True,
+            )
+            self.save()
+
+    def save(self) -> None:
+        """Write down how far it is."""
+        if self._file is None:
+            return
+        mine = {"what": self._what, "done": self.done, "counts": dict(self.counts), "executed": self.executed}
+        fresh = self._file.with_suffix(".new")
+        fresh.write_text(json.dumps({**self._all(), self.work: mine}, indent=1), encoding="utf-8")
+        fresh.replace(self._file)
+
+    def _all(self) -> dict[str, Any]:
+        if self._file is None or not self._file.exists():
+            return {}
+        known: dict[str, Any] = json.loads(self._file.read_text(encoding="utf-8"))
+        return known
+
+
+def told(progress: Progress, journal: FlashJournal, report: CutReport, never: Sequence[Outcome]) -> None:
+    """Write down and print what came of a work, in which there must be none of some outcomes."""
+    progress.save()
+    earlier = f"; with those of earlier runs {dict(progress.counts)}" if len(progress.left) < progress.total else ""
+    print(f"{progress.work}: {len(journal.operations)} operations{earlier}", *report.lines(), sep="\n", flush=True)
+    for outcome in never:
+        assert not progress.counts[outcome.value], report.of(outcome)[:3]
 
 
 def split(installs: Sequence[Install]) -> tuple[list[Install], list[Install]]:

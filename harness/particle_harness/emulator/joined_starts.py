@@ -36,6 +36,11 @@ class Place:
     offset: int
     data: bytes
 
+    def is_in(self, contents: Contents) -> bool:
+        """Whether it does."""
+        # Unlike a comparison with a slice, this copies nothing.
+        return contents[self.flash].startswith(self.data, self.offset)
+
 
 @dataclass(frozen=True, slots=True)
 class Start:
@@ -44,29 +49,27 @@ class Start:
     settled: bool
     """It came where it was waited for, in time."""
     runs: str
-    """As in the state of a board."""
+    """As in the state of a board, or as the caller's question has it."""
     needed: Mapping[str, Runs]
     """Bytes that it has read before it erased them."""
     left: Mapping[str, tuple[tuple[int, bytes], ...]]
     """What it has left where it erased or changed something, from offsets on, in ascending order."""
 
-    def leaves(self, before: Contents, places: Iterable[Place]) -> bool:
-        """Whether flash that held ``before`` holds all of ``places`` after this start."""
-        return all(self._leaves(before[place.flash], place) for place in places)
-
-    def _leaves(self, before: bytes | bytearray, place: Place) -> bool:
-        at, end = place.offset, place.offset + len(place.data)
-        for offset, data in self.left[place.flash]:
-            first, last = max(at, offset), min(end, offset + len(data))
-            if first >= last:
-                continue
-            start = place.offset
-            if before[at:first] != place.data[at - start : first - start]:
-                return False
-            if data[first - offset : last - offset] != place.data[first - start : last - start]:
-                return False
-            at = last
-        return before[at:end] == place.data[at - place.offset :]
+    def asks(self, places: Iterable[Place]) -> tuple[Place, ...] | None:
+        """What flash must hold before this start so that it holds all of ``places`` after it; None: it never will."""
+        before: list[Place] = []
+        for place in places:
+            at, end = place.offset, place.offset + len(place.data)
+            for offset, data in self.left[place.flash]:
+                first, last = max(at, offset), min(end, offset + len(data))
+                if first >= last:
+                    continue
+                before.append(Place(place.flash, at, place.data[at - place.offset : first - place.offset]))
+                if data[first - offset : last - offset] != place.data[first - place.offset : last - place.offset]:
+                    return None
+                at = last
+            before.append(Place(place.flash, at, place.data[at - place.offset :]))
+        return tuple(place for place in before if place.data)
 
     def after(self, before: Contents) -> dict[str, bytes]:
         """What flash that held ``before`` holds after it."""
@@ -103,7 +106,7 @@ class _Shape:
 
 class JoinedStarts:
     """Starts of ``board``, which is switched off. ``settled()``, a question to board and chip and not to flash, tells
-    when a start is over; it may go on for ``settle_s`` then."""
+    when a start is over; it may go on for ``settle_s`` then. ``runs()``, such a question too, says what runs then."""
 
     def __init__(
         self,
@@ -111,12 +114,14 @@ class JoinedStarts:
         flashes: Mapping[str, NorFlash],
         settled: Callable[[], bool] | None = None,
         settle_s: float = 0.0,
+        runs: Callable[[], str] | None = None,
     ) -> None:
         self.board = board
         self.executed = 0
         self._flashes = dict(flashes)
         self._settled = settled or (lambda: board.on_bus() is not None)
         self._settle_s = settle_s
+        self._runs = runs or (lambda: board.state.runs)
         self._shapes: list[_Shape] = []
         self._now: tuple[_Shape, Start] | None = None
         board.power_off()
@@ -169,7 +174,7 @@ class JoinedStarts:
             board.next_address = next_address
         needed = {name: self._use.read(name) for name in self._flashes}
         left = {name: self._left(name, contents[name], needed[name]) for name in self._flashes}
-        return Start(settled, board.state.runs, needed, left)
+        return Start(settled, self._runs(), needed, left)
 
     def _left(self, name: str, before: bytes | bytearray, read: Runs) -> tuple[tuple[int, bytes], ...]:
         cells = self._flashes[name].cells

@@ -29,6 +29,8 @@ class Outcome(StrEnum):
     """It comes back, and something is missing; no further run was tried."""
     UNBRAKED = "starts a system"
     """Something other than the bootloader runs on it, which may connect."""
+    HANGS = "hangs"
+    """Nothing runs on it any more; its MODE button still leads to its bootloader."""
     LOST = "lost"
     """It does not come back, whatever may run on it, or a further run fails."""
 
@@ -131,6 +133,7 @@ def cut_everywhere(
     next_run: Callable[[], None],
     may_start: Callable[[Contents], bool] = lambda _contents: False,
     settled: Callable[[], bool] | None = None,
+    runs: Callable[[], str] | None = None,
     settle_s: float = 0.0,
     every_next_run: int = 1,
     each_start: bool = False,
@@ -142,19 +145,25 @@ def cut_everywhere(
     and raises when it cannot; it is tried for the first board that needs it and each ``every_next_run``-th from there,
     with ``each_start`` also for the first of each start that is executed; the others are counted apart. Where it is
     tried the start is executed in any case. ``may_start()``: whether flash, as it is then, holds a whole system, which
-    rightly runs; ``settled`` and ``settle_s``: as :class:`JoinedStarts` says, by default until the board is on the bus.
+    rightly runs; ``settled``, ``settle_s``, ``runs``: as :class:`JoinedStarts` says, by default until the board is on
+    the bus. Whether a board that ``"hangs"`` has a MODE button that helps is for the caller to show.
 
     Raises JoinError when an executed start is not the one that had been executed for such flash.
     """
     flashes = {"internal": board.internal, **({"external": board.external} if board.external else {})}
-    starts = JoinedStarts(board, flashes, settled, settle_s)
+    starts = JoinedStarts(board, flashes, settled, settle_s, runs)
     report = CutReport()
     needed = 0
+    known: Start | None = None
+    asked: tuple[Place, ...] | None = None
     listed = list(cuts)
     for (n, torn), (contents, changes) in zip(listed, journal.walk(listed), strict=True):
         executed = starts.executed
         start = starts.start(contents, changes)
-        outcome, detail = _outcome(start, contents, wanted, may_start)
+        if start is not known:
+            known, asked = start, start.asks(wanted)
+        is_done = asked is not None and all(place.is_in(contents) for place in asked)
+        outcome, detail = _outcome(start, contents, is_done, may_start)
         if outcome is Outcome.UNTRIED:
             joined = starts.executed == executed
             if needed % every_next_run == 0 or (each_start and not joined):
@@ -171,13 +180,15 @@ def cut_everywhere(
 
 
 def _outcome(
-    start: Start, contents: Contents, wanted: Sequence[Place], may_start: Callable[[Contents], bool]
+    start: Start, contents: Contents, is_done: bool, may_start: Callable[[Contents], bool]
 ) -> tuple[Outcome, str]:
     if not start.settled:
         return Outcome.LOST, "it does not come back"
+    if start.runs == "hangs":
+        return Outcome.HANGS, ""
     if start.runs != "dfu" and not may_start(start.after(contents)):
         return Outcome.UNBRAKED, ""
-    return (Outcome.ALONE if start.leaves(contents, wanted) else Outcome.UNTRIED), ""
+    return (Outcome.ALONE if is_done else Outcome.UNTRIED), ""
 
 
 def _compare(starts: JoinedStarts, joined: Start, contents: Contents, flashes: Mapping[str, NorFlash]) -> None:

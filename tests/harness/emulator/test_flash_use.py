@@ -7,7 +7,7 @@ from particle_harness.clock import VirtualClock
 from particle_harness.emulator.board import EmulatedBoard
 from particle_harness.emulator.flash_journal import FlashJournal, Torn
 from particle_harness.emulator.flash_use import FlashUse
-from particle_harness.emulator.joined_starts import JoinedStarts, Place
+from particle_harness.emulator.joined_starts import JoinedStarts, Place, Start
 from particle_harness.emulator.nrf52840.chip import BoardPins, EmulatedNrf52840
 from particle_harness.emulator.power_cuts import JoinError, Outcome, cut_everywhere, every_cut
 from particle_harness.nor_flash import NorFlash
@@ -187,7 +187,8 @@ def test_each_joined_start_is_the_one_that_is_executed(board):
         after = start.after(contents)
         assert after == {name: bytes(flash.cells) for name, flash in flashes.items()}
         place = Place("internal", TARGET, NEW)
-        outcomes.append(start.leaves(contents, [place]))
+        asked = start.asks([place])
+        outcomes.append(asked is not None and all(part.is_in(contents) for part in asked))
         assert outcomes[-1] == (after["internal"][TARGET : TARGET + len(NEW)] == NEW)
     # Flag set; flag torn in either way; flag freed, which reads nothing of the copy.
     assert joined.executed - len(cuts) <= 4
@@ -234,3 +235,18 @@ def test_starts_that_only_seem_to_be_the_same_are_found_out(board, monkeypatch):
             may_start=lambda _contents: True,
             settled=lambda: is_over(board),
         )
+
+
+def test_what_flash_must_have_held_is_what_the_start_leaves_alone():
+    start = Start(True, "dfu", {}, {"internal": ((4, b"EEEE"), (12, b"RR"))})
+    wanted = Place("internal", 2, b"ab" + b"EEEE" + b"cdef" + b"RR" + b"g")
+    asked = start.asks([wanted])
+    assert asked == (
+        Place("internal", 2, b"ab"), Place("internal", 8, b"cdef"), Place("internal", 14, b"g")
+    )  # fmt: skip
+    for contents, holds in ((b"..ab0000cdef00g.", True), (b"..ab0000cdeX00g.", False)):
+        after = start.after({"internal": contents})["internal"]
+        assert (after[2:15] == wanted.data) == holds == all(place.is_in({"internal": contents}) for place in asked)
+    assert start.asks([Place("internal", 5, b"EE")]) == ()
+    assert start.asks([Place("internal", 5, b"EX")]) is None
+    assert start.asks([Place("internal", 0, b"..")]) == (Place("internal", 0, b".."),)
