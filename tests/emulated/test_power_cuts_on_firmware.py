@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from particle_harness.emulator.flash_journal import FlashJournal, Torn
-from particle_harness.emulator.joined_starts import Contents
+from particle_harness.emulator.joined_starts import Contents, Start
 from particle_harness.emulator.power_cuts import CutReport, Outcome, cut_everywhere, every_cut
 
 from particle_dev.catalog.gen3_nrf52840 import BOOTLOADER_PICK_UP_ADDRESS
@@ -102,7 +102,7 @@ class Update:
             list(flash(phase.flash, session, contents.__getitem__))
 
     def cut(
-        self, name: str, journal: FlashJournal, wanted: list[Install], may_start: Callable[[Contents], bool]
+        self, name: str, journal: FlashJournal, wanted: list[Install], may_start: Callable[[Start, Contents], bool]
     ) -> CutReport:
         cuts = cuts_of(journal)
         progress = Progress(name, journal, cuts)
@@ -120,12 +120,12 @@ class Update:
         return report
 
 
-def may_start(contents: Contents) -> bool:
+def may_start(_start: Start, before: Contents) -> bool:
     """The brake is not set."""
-    return contents["internal"][BRAKE : BRAKE + 8] != _MAGIC_ERASED
+    return before["internal"][BRAKE : BRAKE + 8] != _MAGIC_ERASED
 
 
-def never(_contents: Contents) -> bool:
+def never(_start: Start, _before: Contents) -> bool:
     """The brake holds throughout."""
     return False
 
@@ -200,10 +200,10 @@ def test_a_whole_set_in_slots_stands_a_loss_of_power_anywhere(images, images_of,
         board.power_on()
         assert board.run_until(lambda: board.on_bus() is not None, 15)
 
-    def is_whole(contents: Contents) -> bool:
-        part = next(i for i in installs if i.file.module.function == F.SYSTEM_PART)
-        place = places_of(board, [part])[0]
-        return contents["internal"][place.offset : place.offset + len(place.data)] == place.data
+    system = places_of(board, [i for i in installs if i.file.module.function == F.SYSTEM_PART])
+
+    def is_whole(start: Start, before: Contents) -> bool:
+        return start.leads_to(before, system)
 
     def again() -> None:
         start()
@@ -269,7 +269,7 @@ def test_device_os_installs_by_the_flag_and_every_cut_of_it_can_be_made_good(ima
         progress.left,
         wanted=places_of(board, [bootloader]),
         next_run=again,
-        may_start=lambda _contents: True,
+        may_start=lambda _start, _before: True,
         settle_s=0.5,
         every_next_run=len(cuts) // _NEXT_RUNS,
         tell=progress,

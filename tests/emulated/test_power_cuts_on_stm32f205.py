@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from particle_harness.emulator.flash_journal import FlashJournal, Torn
-from particle_harness.emulator.joined_starts import Contents, JoinedStarts
+from particle_harness.emulator.joined_starts import Contents, JoinedStarts, Start
 from particle_harness.emulator.power_cuts import CutReport, Outcome, chosen_cuts, cut_everywhere, every_cut
 
 from particle_dev.catalog.modules import ModuleFunction
@@ -97,17 +97,12 @@ class Copies:
         self.board.power_on()
         assert self.board.run_until(self.is_settled, 15)
 
-    def is_whole(self, contents: Contents) -> bool:
+    def is_whole(self, start: Start, before: Contents) -> bool:
         """All system parts, each of one release or the other."""
-        cells = contents["internal"]
-
-        def lies(i: Install) -> bool:
-            at = i.file.module.start_address - FLASH
-            return cells[at : at + len(i.image)] == i.image
-
         parts = [i for i in (*self.old, *self.new) if i.file.module.function == ModuleFunction.SYSTEM_PART]
-        places = {i.file.module.start_address for i in parts}
-        return places == {i.file.module.start_address for i in parts if lies(i)}
+        places = places_of(self.board, parts)
+        whole = {place.offset for place in places if start.leads_to(before, [place])}
+        return whole == {place.offset for place in places}
 
     def finish(self, install: Install) -> None:
         """What an operator does: let it start once more; then MODE and `flash`; what a slot then still copies is what

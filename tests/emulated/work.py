@@ -134,17 +134,16 @@ def recorded(board: EmulatedBoard, act: Callable[[], object]) -> FlashJournal:
 
 class Progress:
     """Prints where a run of many cuts is, every half minute, and, where EMULATED_CUTS_RECORD names a file, writes it
-    there, so that a run of hours that was stopped goes on: ``left`` are the cuts that no earlier run has made, and the
-    last one."""
+    there, so that a run of hours that was stopped goes on: ``left`` are the cuts that no earlier run has noted."""
 
     def __init__(self, work: str, journal: FlashJournal, cuts: Sequence[tuple[int, Torn]]) -> None:
         self.work, self.total = work, len(cuts)
         named = os.environ.get("EMULATED_CUTS_RECORD")
         self._file = Path(named) if named else None
-        self._what = hashlib.sha256(repr((cuts, [str(o) for o in journal.operations])).encode()).hexdigest()
+        self._what = _digest(journal, cuts)
         kept = self._all().get(work, {})
         known = kept if kept.get("what") == self._what else {"done": 0, "counts": {}, "executed": 0}
-        self.done = min(known["done"], self.total - 1)
+        self.done = known["done"]
         self.counts, self.executed = Counter[str](known["counts"]), known["executed"]
         self.left = list(cuts[self.done :])
         self._began_s = self._last_s = time.monotonic()
@@ -164,10 +163,11 @@ class Progress:
                 f" {self.executed} executed, {dict(self.counts)}, {cut}",
                 flush=True,
             )
-            self.save()
+            if self.done < self.total:
+                self.save()
 
     def save(self) -> None:
-        """Write down how far it is."""
+        """Write down how far it is; never that it is at its end, which is looked at anew each time."""
         if self._file is None:
             return
         mine = {"what": self._what, "done": self.done, "counts": dict(self.counts), "executed": self.executed}
@@ -182,9 +182,18 @@ class Progress:
         return known
 
 
+def _digest(journal: FlashJournal, cuts: Sequence[tuple[int, Torn]]) -> str:
+    """Of what is cut, and where."""
+    digest = hashlib.sha256(repr(cuts).encode())
+    for data in journal.start.values():
+        digest.update(data)
+    for operation in journal.operations:
+        digest.update(str(operation).encode() + (operation.data or b""))
+    return digest.hexdigest()
+
+
 def told(progress: Progress, journal: FlashJournal, report: CutReport, never: Sequence[Outcome]) -> None:
-    """Write down and print what came of a work, in which there must be none of some outcomes."""
-    progress.save()
+    """Print what came of a work, in which there must be none of some outcomes."""
     earlier = f"; with those of earlier runs {dict(progress.counts)}" if len(progress.left) < progress.total else ""
     print(f"{progress.work}: {len(journal.operations)} operations{earlier}", *report.lines(), sep="\n", flush=True)
     for outcome in never:

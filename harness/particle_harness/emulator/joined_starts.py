@@ -71,6 +71,11 @@ class Start:
             before.append(Place(place.flash, at, place.data[at - place.offset :]))
         return tuple(place for place in before if place.data)
 
+    def leads_to(self, before: Contents, places: Iterable[Place]) -> bool:
+        """Whether flash that held ``before`` holds all of ``places`` after it."""
+        asked = self.asks(places)
+        return asked is not None and all(place.is_in(before) for place in asked)
+
     def after(self, before: Contents) -> dict[str, bytes]:
         """What flash that held ``before`` holds after it."""
         cells = {name: bytearray(data) for name, data in before.items()}

@@ -131,22 +131,21 @@ def cut_everywhere(
     *,
     wanted: Sequence[Place],
     next_run: Callable[[], None],
-    may_start: Callable[[Contents], bool] = lambda _contents: False,
+    may_start: Callable[[Start, Contents], bool] = lambda _start, _before: False,
     settled: Callable[[], bool] | None = None,
     runs: Callable[[], str] | None = None,
     settle_s: float = 0.0,
     every_next_run: int = 1,
-    each_start: bool = False,
     tell: Callable[[Cut], None] = lambda _cut: None,
 ) -> CutReport:
     """Put the board through ``cuts`` of the work that ``journal`` recorded.
 
     ``wanted`` is what flash holds when the work is done; ``next_run()`` does the work again as an operator would,
     and raises when it cannot; it is tried for the first board that needs it and each ``every_next_run``-th from there,
-    with ``each_start`` also for the first of each start that is executed; the others are counted apart. Where it is
-    tried the start is executed in any case. ``may_start()``: whether flash, as it is then, holds a whole system, which
-    rightly runs; ``settled``, ``settle_s``, ``runs``: as :class:`JoinedStarts` says, by default until the board is on
-    the bus. Whether a board that ``"hangs"`` has a MODE button that helps is for the caller to show.
+    the others are counted apart. Where it is tried the start is executed in any case. ``may_start()``, of a start and
+    the contents before it: whether there is a whole system then, which rightly runs. ``settled``, ``settle_s`` and
+    ``runs``: as :class:`JoinedStarts` says, by default until the board is on the bus. That a board which ``"hangs"``
+    has a MODE button that helps is for the caller to show.
 
     Raises JoinError when an executed start is not the one that had been executed for such flash.
     """
@@ -165,9 +164,8 @@ def cut_everywhere(
         is_done = asked is not None and all(place.is_in(contents) for place in asked)
         outcome, detail = _outcome(start, contents, is_done, may_start)
         if outcome is Outcome.UNTRIED:
-            joined = starts.executed == executed
-            if needed % every_next_run == 0 or (each_start and not joined):
-                if joined:
+            if needed % every_next_run == 0:
+                if starts.executed == executed:
                     _compare(starts, start, contents, flashes)
                 board.be_forgotten()
                 outcome, detail = _try(next_run, lambda: _lies_in(flashes, wanted))
@@ -180,13 +178,13 @@ def cut_everywhere(
 
 
 def _outcome(
-    start: Start, contents: Contents, is_done: bool, may_start: Callable[[Contents], bool]
+    start: Start, contents: Contents, is_done: bool, may_start: Callable[[Start, Contents], bool]
 ) -> tuple[Outcome, str]:
     if not start.settled:
         return Outcome.LOST, "it does not come back"
     if start.runs == "hangs":
         return Outcome.HANGS, ""
-    if start.runs != "dfu" and not may_start(start.after(contents)):
+    if start.runs != "dfu" and not may_start(start, contents):
         return Outcome.UNBRAKED, ""
     return (Outcome.ALONE if is_done else Outcome.UNTRIED), ""
 

@@ -211,7 +211,7 @@ def test_a_cut_can_be_everywhere_at_the_cost_of_a_few_starts(board):
         every_cut(journal.operations),
         wanted=[Place("internal", TARGET, NEW), missing],
         next_run=next_run,
-        may_start=lambda _contents: True,
+        may_start=lambda _start, _before: True,
         settled=lambda: is_over(board),
         every_next_run=10,
     )
@@ -232,7 +232,7 @@ def test_starts_that_only_seem_to_be_the_same_are_found_out(board, monkeypatch):
             [(0, Torn.NOTHING), (1, Torn.NOTHING)],
             wanted=[Place("internal", FLAG, b"\x77")],
             next_run=lambda: board.internal.load(FLAG, b"\x77"),
-            may_start=lambda _contents: True,
+            may_start=lambda _start, _before: True,
             settled=lambda: is_over(board),
         )
 

@@ -100,7 +100,7 @@ def test_a_bootloader_that_dies_of_an_erased_page_is_lost():
     assert report.of(Outcome.LOST)
     assert "does not come back" in str(report.of(Outcome.LOST)[0])
     # Nor is it excused where a system may run.
-    assert go(make(frees_flag_first=True, bricks=True), may_start=lambda _contents: True).of(Outcome.LOST)
+    assert go(make(frees_flag_first=True, bricks=True), may_start=lambda _start, _before: True).of(Outcome.LOST)
 
 
 def test_a_next_run_that_fails_is_a_loss_with_its_reason():
@@ -117,7 +117,7 @@ def test_a_system_that_starts_is_no_recovery_unless_it_may():
     assert set(go(board).counts()) == {Outcome.UNBRAKED}
     board = make()
     board.chip.usb.configuration = SERIAL_CONFIGURATION
-    assert set(go(board, may_start=lambda _contents: True).counts()) == {Outcome.ALONE}
+    assert set(go(board, may_start=lambda _start, _before: True).counts()) == {Outcome.ALONE}
 
 
 @pytest.mark.parametrize("wanted", [10, 500])
