@@ -235,8 +235,8 @@ def test_asked_to_listen_it_asks_for_nothing_more(release, board_with, record_pr
     board.board.run(0.5)
     board.chip.modem.asked.clear()
     board.board.run(15)
-    record_property("air", (situation.name, "–", "listening, stays off the air", release, "nothing in 15 s"))
     assert not board.chip.modem.asked
+    record_property("air", (situation.name, "–", "–", release, "nothing in 15 s"))
     assert board.request(72) == LISTENING
 
 
