@@ -68,12 +68,12 @@ class FirmwareUpdate:
         self.cancel()
         if file_format != 0:
             return NOT_SUPPORTED
-        if not self._fits(size_bytes):
+        if not self._fits(size_bytes) and self.checks_size:
             return INVALID_SIZE
         if system_version(self._view()) >= _FIRST_THAT_DROPS_WAITING_MODULES:
             for number, _ in self._dct.modules():
                 self._dct.clear_module(number)
-        for address, _ in self._sectors(size_bytes):
+        for address, _ in self._sectors(min(size_bytes, self._view().ota_region().size_bytes)):
             self._region.erase_sector(address, timed=False)
         self._size_bytes, self._received, self._base_address = size_bytes, 0, self._address
         return 0
@@ -196,6 +196,12 @@ class FirmwareUpdate:
     @property
     def _address(self) -> int:
         return self._view().ota_region().start_address
+
+    @property
+    def checks_size(self) -> bool:
+        """Whether START refuses a size of 0, and one that is larger than the region. Older systems erase what lies
+        behind it, too, which is not modelled."""
+        return self.answers_first
 
     def _fits(self, size_bytes: int) -> bool:
         return 0 < size_bytes <= self._view().ota_region().size_bytes

@@ -147,12 +147,14 @@ class PyserialHost:
         """Open, change to ``baud`` and close. Raises LinkDisconnectedError when the port is not there to begin with,
         LinkAccessError when it may not be opened; a device that leaves while the port is open is no error.
 
-        The rate is changed after opening: a driver that has sent the same one before sends nothing. A reader's lock is
-        no obstacle.
+        The rate is changed after opening: a driver that has sent the same one before sends nothing. Then it is changed
+        back: an nRF52840 board heeds the rate that was set before the one it is sent. A reader's lock is no obstacle.
+        Source: Particle's nRF5 SDK, app_usbd_cdc_acm.c, and docs/emulator.md.
         """
         port = _open(url)
         try:
             port.baudrate = baud
+            port.baudrate = OPEN_BAUD
             port.close()
         except (*_PORT_ERRORS, ValueError) as e:
             # A failure to set a rate outside of termios' list is a ValueError with the cause in its context.

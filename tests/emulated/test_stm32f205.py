@@ -5,7 +5,8 @@ from random import Random
 
 import pytest
 from particle_harness.boards import hardware
-from particle_harness.emulator.differential import GONE, compare
+from particle_harness.emulator.differential import compare
+from particle_harness.emulator.differential_acts import GONE
 from particle_harness.emulator.differential_dfu import Conversation
 from particle_harness.emulator.differential_run import Subject, run
 from particle_harness.emulator.images import EMULATED

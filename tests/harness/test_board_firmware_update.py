@@ -140,9 +140,14 @@ def test_what_the_board_checks(boron, update, make_board, make, result):
     assert len(boron.dct.modules()) == (0 if result else 1)
 
 
-@pytest.mark.parametrize(("size", "file_format", "result"), [(0, 0, -1351), (1500 * 1024 + 1, 0, -1351), (10, 1, -120)])
-def test_start_that_is_refused(update, size, file_format, result):
+@pytest.mark.parametrize(("size", "file_format", "result"), [(0, 0, 0), (1500 * 1024 + 1, 0, 0), (10, 1, -120)])
+def test_device_os_before_3_0_0_does_not_look_at_the_size(update, size, file_format, result):
     assert update.start(size, file_format) == result
+
+
+@pytest.mark.parametrize(("size", "file_format", "result"), [(0, 0, -1351), (1500 * 1024 + 1, 0, -1351), (10, 1, -120)])
+def test_start_that_is_refused(make_board, size, file_format, result):
+    assert Update(make_board("boron", device_os="3.1.0")).start(size, file_format) == result
 
 
 def test_erasing_takes_its_time_and_the_bus_stays_responsive(boron, update):

@@ -17,6 +17,7 @@ from particle_dev.protocol.messages_config import (
 )
 
 NONCE = bytes(range(32))
+SET_LINE_CODING = Setup(0x21, 0x20, 0, 0, 7)
 PROTECTED, INVALID_STATE, INVALID_ARGUMENT = -1801, -210, -270
 TIMED_OUT, KEY_MISMATCH, INVALID_SIGNATURE, NOT_SUPPORTED = -160, -1802, -1803, -120
 
@@ -132,8 +133,9 @@ def test_serial_port_is_closed(protected):
 
 def test_the_touch_into_dfu_mode_still_works(protected):
     board = protected().board
+    board.control(board.on_bus()[0], SET_LINE_CODING, (14400).to_bytes(4, "little") + bytes([0, 0, 8]))
     with pytest.raises(GoneError):
-        board.control(board.on_bus()[0], Setup(0x21, 0x20, 0, 0, 7), (14400).to_bytes(4, "little") + bytes([0, 0, 8]))
+        board.control(board.on_bus()[0], SET_LINE_CODING, (9600).to_bytes(4, "little") + bytes([0, 0, 8]))
     assert board.state.runs == "dfu"
 
 

@@ -197,7 +197,8 @@ def test_device_that_leaves_the_bus_closes_its_connection(served, attach):
     client = attach(server.port, "1-1")
     pending = client.send(IN, 1, 64)
     address = bench.boards[0].state.address
-    client.control(0x21, 0x20, 0, 0, 7, data=(14400).to_bytes(4, "little") + bytes(3))
+    for baud in (14400, 9600):
+        client.control(0x21, 0x20, 0, 0, 7, data=baud.to_bytes(4, "little") + bytes(3))
     with pytest.raises(EOFError):
         assert client.reply()[1:3] == (pending, -errno.ESHUTDOWN)
         client.reply()

@@ -78,7 +78,10 @@ def set_baud_rate(world, baud):
         return
     if device.is_kernel_driver_active(0):
         device.detach_kernel_driver(0)
-    device.ctrl_transfer(0x21, 0x20, 0, 0, struct.pack("<IBBB", baud, 0, 0, 8), TIMEOUT_MS)
+    # nRF52840 boards heed a speed when the next one comes; others have left by then.
+    for speed in (baud, 9600):
+        with contextlib.suppress(usb.core.USBError):
+            device.ctrl_transfer(0x21, 0x20, 0, 0, struct.pack("<IBBB", speed, 0, 0, 8), TIMEOUT_MS)
 
 
 # ---- dfu-util --------------------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """The same requests to a virtual board and to the firmware itself: what each answers, and what is in its memories
 afterwards.
 
-A sequence of :class:`Act` is carried out on two sides that start from equal memories. The first difference ends it;
-:func:`shrink` finds a shorter sequence that shows it, too.
+A sequence of acts (:mod:`particle_harness.emulator.differential_acts`) is carried out on two sides that start from
+equal memories. The first difference ends it; :func:`shrink` finds a shorter sequence that shows it, too.
 """
 
 from __future__ import annotations
@@ -11,62 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from particle_harness.usb.dfu_terms import Request
-from particle_harness.usb.transfer import TYPE_CLASS, TYPE_STANDARD, Setup
-
-STALL, SILENT, GONE, DONE = "stall", "silent", "gone", "done"
-"""Outcomes beside ``in:`` with the bytes in hex. Silent: neither data nor handshake until the host gives up."""
-_STANDARD_REQUESTS = {
-    0: "GET_STATUS", 1: "CLEAR_FEATURE", 3: "SET_FEATURE", 5: "SET_ADDRESS", 6: "GET_DESCRIPTOR",
-    8: "GET_CONFIGURATION", 9: "SET_CONFIGURATION", 10: "GET_INTERFACE", 11: "SET_INTERFACE",
-}  # fmt: skip
-_SHOWN_BYTES = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Transfer:
-    """A whole control transfer; ``data`` is what an OUT transfer carries, and may be shorter than wLength says only
-    where the host lies."""
-
-    setup: Setup
-    data: bytes = b""
-
-    def __str__(self) -> str:
-        setup = self.setup
-        name = _name(setup)
-        fields = f"wValue 0x{setup.w_value:04X} wIndex 0x{setup.w_index:04X} wLength {setup.w_length}"
-        return f"{name} {fields}" + (f" <- {_shown(self.data)}" if self.data else "")
-
-
-@dataclass(frozen=True, slots=True)
-class Abandoned:
-    """A SETUP packet whose transfer the host does not finish: no data stage, no status stage."""
-
-    setup: Setup
-
-    def __str__(self) -> str:
-        return f"{Transfer(self.setup)}, given up after SETUP"
-
-
-@dataclass(frozen=True, slots=True)
-class Enumerate:
-    """Bus reset, an address, the first configuration."""
-
-    def __str__(self) -> str:
-        return "bus reset, SET_ADDRESS, SET_CONFIGURATION 1"
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Nobody asks for that long."""
-
-    duration_s: float
-
-    def __str__(self) -> str:
-        return f"wait {self.duration_s:g} s"
-
-
-Act = Transfer | Abandoned | Enumerate | Wait
+from particle_harness.emulator.differential_acts import GONE, SILENT, Act, Enumerate, Return, shown, transfers_in
 
 
 class Side(Protocol):
@@ -117,22 +62,21 @@ def compare(
     transfers = 0
     for number, act in enumerate(acts):
         outcomes = modelled.act(act), emulated.act(act)
-        transfers += isinstance(act, (Transfer, Abandoned))
+        transfers += transfers_in(act)
         if outcomes[0] != outcomes[1]:
             if not any(difference.applies(act, *outcomes) for difference in known):
                 return Difference(tuple(acts), number, *outcomes), transfers
             if GONE in outcomes or SILENT in outcomes:
                 return None, transfers
-        if outcomes[1] == GONE or (outcomes[1] == SILENT and isinstance(act, Enumerate)):
+        comes_back = number + 1 < len(acts) and isinstance(acts[number + 1], Return)
+        if (outcomes[1] == GONE and not comes_back) or (outcomes[1] == SILENT and isinstance(act, Enumerate)):
             break
     ours, theirs = modelled.memories(), emulated.memories()
     for name, cells in ours.items():
         if cells != theirs[name]:
             first = next(n for n, (a, b) in enumerate(zip(cells, theirs[name], strict=True)) if a != b)
-            shown = [
-                f"{name} 0x{first:06X}: {_shown(bytes(side[first : first + 16]))}" for side in (cells, theirs[name])
-            ]
-            return Difference(tuple(acts), len(acts), shown[0], shown[1]), transfers
+            here = [f"{name} 0x{first:06X}: {shown(bytes(side[first : first + 16]))}" for side in (cells, theirs[name])]
+            return Difference(tuple(acts), len(acts), here[0], here[1]), transfers
     return None, transfers
 
 
@@ -161,21 +105,6 @@ def _alike(one: Difference, other: Difference) -> bool:
     if one.act is None or other.act is None:
         return one.act is other.act
     return isinstance(one.act, type(other.act)) and str(one.act) == str(other.act)
-
-
-def _name(setup: Setup) -> str:
-    if setup.kind == TYPE_CLASS and setup.b_request in list(Request):
-        name = f"DFU {Request(setup.b_request).name}"
-    elif setup.kind == TYPE_STANDARD and setup.b_request in _STANDARD_REQUESTS:
-        name = _STANDARD_REQUESTS[setup.b_request]
-    else:
-        name = f"request 0x{setup.b_request:02X}"
-    return f"{name} (0x{setup.bm_request_type:02X})"
-
-
-def _shown(data: bytes) -> str:
-    more = f" … {len(data)} bytes" if len(data) > _SHOWN_BYTES else ""
-    return data[:_SHOWN_BYTES].hex(" ") + more
 
 
 def _cut(outcome: str) -> str:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from random import Random
 
 from particle_harness.boards import Hardware
-from particle_harness.emulator.differential import Abandoned, Act, Enumerate, Transfer, Wait
+from particle_harness.emulator.differential import Side
+from particle_harness.emulator.differential_acts import Abandoned, Act, Enumerate, Transfer, Wait
 from particle_harness.usb.dfu_terms import Command, Request
 from particle_harness.usb.transfer import Setup
 
@@ -140,6 +141,13 @@ def reading_configuration() -> Iterator[Transfer]:
     for block in range(_CONFIGURATION_BYTES // TRANSFER_BYTES):
         yield upload(2 + block, TRANSFER_BYTES)
     yield request(Request.ABORT)
+
+
+def configuration_of(side: Side) -> bytes:
+    """What a board in DFU mode says of it."""
+    side.act(Enumerate())
+    outcomes = [side.act(act) for act in reading_configuration()]
+    return b"".join(bytes.fromhex(text[4:]) for text in outcomes if text.startswith("in: ") and len(text) > 1000)
 
 
 class Conversation:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from particle_harness.boards import Hardware
-from particle_harness.emulator.differential import STALL, Act, KnownDifference, Transfer
+from particle_harness.emulator.differential import KnownDifference
+from particle_harness.emulator.differential_acts import STALL, Act, Transfer
 from particle_harness.usb.dfu_terms import Request
 
 _THEN_STALLED = f", {STALL}"
@@ -32,3 +33,8 @@ _GEN3 = (
 def known_differences(kind: Hardware) -> Sequence[KnownDifference]:
     """Those of a board's family."""
     return _GEN3 if kind.is_gen3 else _GEN2
+
+
+def known_of_systems(kind: Hardware) -> Sequence[KnownDifference]:  # noqa: ARG001
+    """Those of a running Device OS."""
+    return ()

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import Protocol
 
 from particle_harness.boards import Hardware
 from particle_harness.dct import DCT_SIZE_BYTES
-from particle_harness.emulator.differential import Act, Difference, Enumerate, KnownDifference, compare, shrink
+from particle_harness.emulator.differential import Difference, KnownDifference, Side, compare, shrink
+from particle_harness.emulator.differential_acts import Act, Enumerate
 from particle_harness.emulator.differential_dfu import (
     Conversation,
     Terrain,
+    configuration_of,
     reading_configuration,
     terrain_of,
     to_idle,
@@ -75,6 +78,13 @@ class Subject:
             return {"internal": inside}
         return {"internal": inside, "external": range(outside // 2 if self.kind.is_gen3 else 0, outside)}
 
+    def conversation(self, seed: int) -> list[Act]:
+        """A random one."""
+        acts = Conversation(self.terrain, Random(seed)).acts(_ACTS)
+        if seed % 4 == 0:
+            acts = [*acts, Enumerate(), *to_idle(self.kind), *reading_configuration()]
+        return acts
+
     def pair(self) -> tuple[ModelledSide, EmulatedSide]:
         """Both sides, in DFU mode, from equal memories."""
         memories = make_memories(self.kind)
@@ -97,7 +107,7 @@ class Subject:
             cells["uicr"] = memoryview(memories.uicr)
         patience_s = PATIENCE_WITH_FILES_S if self.kind.is_gen3 else PATIENCE_S
         emulated = EmulatedSide(chip, cells, self.compared, patience_s=patience_s)
-        configuration = _configuration_of(emulated)
+        configuration = configuration_of(emulated).ljust(DCT_SIZE_BYTES, b"\xff")
         modelled = ModelledSide(self.kind, self.device_id, {**cells, "dct": configuration}, self.compared)
         # So that both have been asked the same.
         asked: tuple[Act, ...] = (Enumerate(), *reading_configuration())
@@ -118,23 +128,40 @@ class Subject:
         furnish(memories, self.images)
 
 
-def _configuration_of(side: EmulatedSide) -> bytes:
-    side.act(Enumerate())
-    outcomes = [side.act(act) for act in reading_configuration()]
-    data = b"".join(bytes.fromhex(text[4:]) for text in outcomes if text.startswith("in: ") and len(text) > 1000)
-    return data.ljust(DCT_SIZE_BYTES, b"\xff")
+class Comparable(Protocol):
+    """Firmware and its model, and what is said to both."""
+
+    @property
+    def known(self) -> Sequence[KnownDifference]:
+        """What may differ, with reasons."""
+        ...
+
+    def pair(self) -> tuple[Side, SideThatEnds]:
+        """The model and the firmware, in the same state: the one that every sequence starts from."""
+        ...
+
+    def conversation(self, seed: int) -> list[Act]:
+        """A sequence; the same seed makes the same one."""
+        ...
 
 
-def run(subject: Subject, transfers: int, *, first_seed: int = 1, most_differences: int = 3) -> Report:
+class SideThatEnds(Side, Protocol):
+    """The firmware's side."""
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing more can be compared with it."""
+        ...
+
+
+def run(subject: Comparable, transfers: int, *, first_seed: int = 1, most_differences: int = 3) -> Report:
     """Compare until so many transfers are done, or so many differences found."""
     report, seed = Report(), first_seed
     pair, history = None, list[Act]()
     while report.transfers < transfers and len(report.differences) < most_differences:
         if pair is None:
             pair, history = subject.pair(), []
-        acts = Conversation(subject.terrain, Random(seed)).acts(_ACTS)
-        if seed % 4 == 0:
-            acts = [*acts, Enumerate(), *to_idle(subject.kind), *reading_configuration()]
+        acts = subject.conversation(seed)
         seed += 1
         difference, done = compare(*pair, acts, subject.known)
         report.transfers += done
@@ -147,7 +174,7 @@ def run(subject: Subject, transfers: int, *, first_seed: int = 1, most_differenc
     return report
 
 
-def _smallest(subject: Subject, found: Difference, history: Sequence[Act]) -> Difference:
+def _smallest(subject: Comparable, found: Difference, history: Sequence[Act]) -> Difference:
     def again(acts: Sequence[Act]) -> Difference | None:
         return compare(*subject.pair(), acts, subject.known)[0]
 

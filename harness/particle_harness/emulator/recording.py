@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from particle_dev.errors import BenchError
 from particle_harness.boards import Hardware
 from particle_harness.dct import DCT_SIZE_BYTES
-from particle_harness.emulator.differential import Transfer
+from particle_harness.emulator.differential_acts import Transfer
 from particle_harness.emulator.differential_dfu import (
     CONFIGURATION_ALTERNATE,
     TRANSFER_BYTES,

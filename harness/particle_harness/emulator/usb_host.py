@@ -6,6 +6,7 @@ Source: USB 2.0 specification, 8.5.3 (control transfers), 8.5.2 (bulk), 8.5.4 (i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Protocol
 
 from particle_harness.emulator.timeline import Timeline
@@ -90,6 +91,25 @@ class UsbHost:
             self._send(0, packet, end)
         self._receive(0, end)
         return b""
+
+    def give_up(self, setup: Setup, data: bytes = b"", packets: int = 0) -> bytes:
+        """SETUP, and so many packets of the data stage; then the host sends no more tokens. What it has got. Raises
+        StallError, GoneError, SilentError."""
+        self._require_connected(during=False)
+        end = self._timeline.cycles + self._limit
+        self.controller.setup(setup.pack())
+        self.packets += 1
+        reply = b""
+        if not setup.is_in:
+            for packet in islice(_packets(data, CONTROL_PACKET_BYTES), packets):
+                self._send(0, packet, end)
+            return b""
+        for _ in range(packets):
+            packet = self._receive(0, end)
+            reply += packet
+            if len(packet) < CONTROL_PACKET_BYTES or len(reply) >= setup.w_length:
+                break
+        return reply
 
     def bulk_out(self, endpoint: int, data: bytes) -> None:
         """All of ``data`` in packets. Raises StallError, GoneError, SilentError."""

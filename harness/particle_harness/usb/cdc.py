@@ -10,10 +10,10 @@ from particle_harness.running import BoardSystem
 from particle_harness.usb.console import ListeningConsole
 from particle_harness.usb.control_requests import RESTARTS, START_LISTENING, answer, duration_s
 from particle_harness.usb.control_service import ControlService
-from particle_harness.usb.descriptors import UsbIdentity
+from particle_harness.usb.descriptors import MS_OS_VENDOR_CODE, UsbIdentity
 from particle_harness.usb.device import UsbDevice
 from particle_harness.usb.requests.protection import is_closed
-from particle_harness.usb.transfer import Setup, StallError
+from particle_harness.usb.transfer import TYPE_VENDOR, Setup, StallError
 
 RAW_REQUEST = 0x50
 DFU_TOUCH_BAUD = 14400
@@ -70,9 +70,8 @@ class NormalDevice(UsbDevice):
     def class_request(self, setup: Setup, data: bytes) -> bytes:
         """Serial port control."""
         match setup.b_request:
-            case _Cdc.SET_LINE_CODING if len(data) == _LINE_CODING.size:
-                self._line_coding = data
-                self._on_baud(_LINE_CODING.unpack(data)[0])
+            case _Cdc.SET_LINE_CODING if setup.w_length == len(data) == _LINE_CODING.size:
+                self._set_line_coding(data)
                 return b""
             case _Cdc.GET_LINE_CODING:
                 return self._line_coding
@@ -91,9 +90,10 @@ class NormalDevice(UsbDevice):
             return self._raw_in(setup) if setup.is_in else self._raw_out(setup)
         raise StallError
 
-    def data_stage_done(self, setup: Setup) -> None:  # noqa: ARG002
+    def data_stage_done(self, setup: Setup) -> None:
         """A request may end with this transfer."""
-        self.service.data_stage_done()
+        if setup.is_in and setup.kind == TYPE_VENDOR and setup.b_request != MS_OS_VENDOR_CODE:
+            self.service.data_stage_done()
 
     def type_keys(self, keys: bytes) -> None:
         """Bytes that the host sends to the serial port. Only the console of listening mode takes them; a protected
@@ -131,6 +131,16 @@ class NormalDevice(UsbDevice):
             self._system.set_auto_connect(False)
         elif request_type == START_LISTENING:
             self._system.abort_connecting()
+
+    @property
+    def baud(self) -> int:
+        """The speed that the host has set."""
+        baud: int = _LINE_CODING.unpack(self._line_coding)[0]
+        return baud
+
+    def _set_line_coding(self, data: bytes) -> None:
+        self._line_coding = data
+        self._on_baud(self.baud)
 
     def _on_baud(self, baud: int) -> None:
         if baud == DFU_TOUCH_BAUD:

@@ -13,9 +13,12 @@ import json
 from particle_harness.firmware_update import CHUNK_SIZE_BYTES
 from particle_harness.running import BoardSystem
 from particle_harness.usb.control_service import Outcome
+from particle_harness.usb.decoder import ENUMERATION, FLAG, Data, Fields, Number, decode
 from particle_harness.usb.requests import cellular, config, modules, network, protection, wifi
 from particle_harness.usb.requests.handler import BAD_DATA, NOT_SUPPORTED, Handler, Row, done
-from particle_harness.usb.wire import MalformedError, bytes_field, first_bytes, first_number, number_field
+from particle_harness.usb.wire import MalformedError, bytes_field, number_field
+
+_START_UPDATE: Fields = {1: Number(), 2: ENUMERATION}
 
 
 def _text(value: str) -> bytes:
@@ -47,21 +50,31 @@ def _auto_connect(on: bool) -> Handler:
 
 
 def _startup_mode(system: BoardSystem, payload: bytes) -> Outcome:
-    system.set_listen_at_next_boot(first_number(payload, 1) == 1)
+    system.set_listen_at_next_boot(decode(payload, {1: ENUMERATION}).get(1) == 1)
     return done()
 
 
 def _start_update(system: BoardSystem, payload: bytes) -> Outcome:
-    result = system.firmware_update.start(first_number(payload, 1), first_number(payload, 2))
+    asked = decode(payload, _START_UPDATE)
+    result = system.firmware_update.start(asked.get(1, 0), asked.get(2, 0))
     return Outcome(result, b"" if result else number_field(1, CHUNK_SIZE_BYTES))
 
 
 def _update_data(system: BoardSystem, payload: bytes) -> Outcome:
-    return Outcome(system.firmware_update.data(first_bytes(payload, 1)))
+    try:
+        chunk = decode(payload, {1: Data()}).get(1, b"")
+    except MalformedError:
+        system.firmware_update.cancel()
+        raise
+    return Outcome(system.firmware_update.data(chunk))
 
 
 def _finish_update(system: BoardSystem, payload: bytes) -> Outcome:
-    validate_only = bool(first_number(payload, 1))
+    try:
+        validate_only = bool(decode(payload, {1: FLAG}).get(1))
+    except MalformedError:
+        system.firmware_update.cancel()
+        raise
     result = system.firmware_update.finish(validate_only=validate_only)
     if result or validate_only:
         return Outcome(result)
@@ -143,7 +156,7 @@ def duration_s(system: BoardSystem, request_type: int, payload: bytes) -> float:
         return system.ncp_update_s if system.firmware_update.programs_ncp else _SHORTEST_S
     if request_type == START_FIRMWARE_UPDATE:
         try:
-            return system.firmware_update.erase_s(first_number(payload, 1))
+            return system.firmware_update.erase_s(decode(payload, _START_UPDATE).get(1, 0))
         except MalformedError:
             return _SHORTEST_S
     return _DURATIONS_S.get(request_type, _SHORTEST_S)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
+from particle_harness.usb.request_pool import REQUEST_BYTES, RequestPool
 from particle_harness.usb.transfer import Setup, StallError
 
 MAX_ACTIVE_REQUESTS = 4
@@ -20,7 +21,9 @@ CANCELLED = -140
 ABORTED = -150
 
 
-class _Service(IntEnum):
+class Service(IntEnum):
+    """Requests of the service, as bRequest has them."""
+
     INIT = 1
     CHECK = 2
     SEND = 3
@@ -32,6 +35,7 @@ class _Answer(IntEnum):
     OK = 0
     PENDING = 2
     BUSY = 3
+    NO_MEMORY = 4
     NOT_FOUND = 5
 
 
@@ -61,10 +65,20 @@ class _Request:
     type: int
     size_bytes: int
     stage: _Stage
+    block: int
+    """Its place in the pool."""
+    payload_block: int | None = None
     ready_at_s: float = 0.0
     payload: bytes = b""
     outcome: Outcome | None = None
     fetched: int = 0
+
+    @property
+    def is_through(self) -> bool:
+        """Whether the place in its data is where its reply ends, which it has none of before it is done."""
+        if self.outcome is None:
+            return self.stage is not _Stage.RECEIVE or not self.payload
+        return self.fetched == len(self.outcome.data)
 
 
 class ControlService:
@@ -87,31 +101,37 @@ class ControlService:
         self._on_init = on_init
         self._requests: dict[int, _Request] = {}
         self._last_id = 0
-        self._finished: _Request | None = None
+        self._pool = RequestPool()
+        self._current: _Request | None = None
+        """Whose data the bus carries. It stays so until a transfer ends that has carried the last of them, even when
+        the request has gone in between."""
 
     def request(self, setup: Setup, data: bytes) -> bytes:
         """One service request. Raises StallError as the device does."""
         self.advance()
-        self._finished = None
         match setup.b_request:
-            case _Service.INIT:
+            case Service.INIT:
                 return self._init(setup)
-            case _Service.CHECK:
+            case Service.CHECK:
                 return self._check(setup)
-            case _Service.SEND:
+            case Service.SEND:
                 return self._send(setup, data)
-            case _Service.RECV:
+            case Service.RECV:
                 return self._receive(setup)
-            case _Service.RESET:
+            case Service.RESET:
                 return self._reset(setup)
         raise StallError
 
     def data_stage_done(self) -> None:
         """The host has the last reply: a request that is complete ends here, and only here."""
-        request, self._finished = self._finished, None
-        if request is not None:
-            assert request.outcome is not None
-            self._end(request, request.outcome.result)
+        current = self._current
+        if current is None:
+            return
+        # The firmware looks at the place in memory, where another request may lie by now.
+        there = next((request for request in self._requests.values() if request.block == current.block), None)
+        if there is not None and there.is_through:
+            self._current = None
+            self._end(there, there.outcome.result if there.outcome else 0)
 
     def advance(self) -> None:
         """Carry out what is due."""
@@ -122,23 +142,31 @@ class ControlService:
             if request.stage is _Stage.WORK and now >= request.ready_at_s:
                 request.outcome = self._handle(request.type, request.payload)
                 request.stage = _Stage.DONE
+                self._free_payload(request)
 
     def abort_all(self) -> None:
         """USB reset or detach: every completion handler hears of it."""
         for request in list(self._requests.values()):
             self._end(request, ABORTED)
+        self._current = None
 
     def _init(self, setup: Setup) -> bytes:
         self._require_reply_length(setup)
         if len(self._requests) >= MAX_ACTIVE_REQUESTS:
             return _reply(_Answer.BUSY)
+        block = self._pool.allocate(REQUEST_BYTES)
+        if block is None:
+            return _reply(_Answer.NO_MEMORY)
         self._last_id = self._last_id + 1 & 0xFFFF
-        request = _Request(self._last_id, setup.w_index, setup.w_value, _Stage.RECEIVE)
+        request = _Request(self._last_id, setup.w_index, setup.w_value, _Stage.RECEIVE, block)
         self._requests[request.id] = request
         if request.size_bytes == 0:
             self._on_init(request.type)
             self._start(request)
-        elif request.size_bytes > MAX_POOLED_PAYLOAD_BYTES:
+            return _reply(_Answer.OK, request_id=request.id)
+        if request.size_bytes <= MAX_POOLED_PAYLOAD_BYTES:
+            request.payload_block = self._pool.allocate(request.size_bytes)
+        if request.payload_block is None:
             # A system task allocates the buffer, so not even a device without delays is ready at once.
             request.stage = _Stage.ALLOCATE
             request.ready_at_s = self._now_s()
@@ -155,12 +183,12 @@ class ControlService:
         if request.outcome is None:
             return _reply(_Answer.PENDING)
         if not request.outcome.data:
-            self._finished = request
+            self._current = request
         return _reply(_Answer.OK, size_bytes=len(request.outcome.data), result=request.outcome.result)
 
     def _send(self, setup: Setup, data: bytes) -> bytes:
         request = self._requests.get(setup.w_index)
-        if request is None or request.stage is not _Stage.RECEIVE:
+        if request is None or request.stage is not _Stage.RECEIVE or not setup.w_length:
             raise StallError
         if len(request.payload) + setup.w_length > request.size_bytes:
             raise StallError
@@ -178,8 +206,7 @@ class ControlService:
             raise StallError
         chunk = request.outcome.data[request.fetched : end]
         request.fetched = end
-        if end == len(request.outcome.data):
-            self._finished = request
+        self._current = request
         return chunk
 
     def _reset(self, setup: Setup) -> bytes:
@@ -202,12 +229,19 @@ class ControlService:
         if request.stage is _Stage.WORK:
             # Its handler is already on its way to the system thread and nothing stops it there.
             request.outcome = self._handle(request.type, request.payload)
+        self._free_payload(request)
+        self._pool.free(request.block)
         if request.outcome and request.outcome.completion:
             request.outcome.completion(result)
 
+    def _free_payload(self, request: _Request) -> None:
+        if request.payload_block is not None:
+            self._pool.free(request.payload_block)
+            request.payload_block = None
+
     @staticmethod
     def _require_reply_length(setup: Setup) -> None:
-        if setup.w_length < SHORTEST_REPLY_LENGTH or not setup.is_in:
+        if setup.w_length < SHORTEST_REPLY_LENGTH:
             raise StallError
 
 

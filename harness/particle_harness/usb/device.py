@@ -16,7 +16,6 @@ from particle_harness.usb.transfer import (
     TYPE_CLASS,
     TYPE_STANDARD,
     Setup,
-    SilentError,
     StallError,
 )
 
@@ -49,6 +48,7 @@ class UsbDevice:
     configuration_when_addressed = 0
     configuration_when_set = 1
     alternate_settings = 1
+    control_packet_bytes = 64
 
     def __init__(self, identity: UsbIdentity) -> None:
         self.identity = identity
@@ -74,18 +74,22 @@ class UsbDevice:
             raise StallError(reply) from None
         return reply
 
-    def abandon(self, setup: Setup) -> None:
-        """A SETUP packet arrives, and the host never finishes its transfer: what the firmware does at once is done."""
-        try:
-            if setup.is_in or not setup.w_length:
-                self._answer(setup, b"")
-            else:
-                self.data_announced(setup)
-        except (StallError, SilentError):
-            return
+    def abandon(self, setup: Setup, data: bytes = b"", packets: int = 0) -> bytes:
+        """A SETUP packet arrives and so many packets of data go over the bus, then the host says nothing more: what the
+        firmware does at once is done. What the host has got of the data. Raises StallError."""
+        carried = packets * self.control_packet_bytes
+        if setup.is_in and setup.w_length:
+            reply = self._answer(setup, b"")[: setup.w_length]
+            if carried > len(reply) or (carried == len(reply) == setup.w_length):
+                self.data_stage_done(setup)
+            return reply[:carried]
+        if not setup.w_length or (packets and carried >= setup.w_length):
+            return self._answer(setup, data)[:0]
+        self.data_announced(setup, data[:carried])
+        return b""
 
-    def data_announced(self, setup: Setup) -> None:
-        """The host means to send data, and has sent none yet."""
+    def data_announced(self, setup: Setup, arrived: bytes) -> None:
+        """The host means to send data, and only the first packets of it have arrived."""
 
     def class_request(self, setup: Setup, data: bytes) -> bytes:  # noqa: ARG002
         """A class request to an interface."""

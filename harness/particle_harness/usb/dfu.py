@@ -187,11 +187,11 @@ class Gen3Dfu(DfuDevice, NrfUsbDevice):
             raise SilentError
         return dfu_functional()
 
-    def data_announced(self, setup: Setup) -> None:
-        """The state changes at SETUP; the buffer still holds what came before."""
+    def data_announced(self, setup: Setup, arrived: bytes) -> None:
+        """The state changes at SETUP; behind what has arrived, the buffer still holds what came before."""
         if setup.kind == TYPE_CLASS and setup.b_request == Request.DNLOAD:
             self._require(self.registers.state in (State.IDLE, State.DNLOAD_IDLE))
-            self._accept_block(setup, bytes(self._buffer[: setup.w_length]))
+            self._accept_block(setup, arrived + bytes(self._buffer[len(arrived) : setup.w_length]))
 
     def _accept_block(self, setup: Setup, data: bytes) -> None:
         self.registers.block, self.registers.data = setup.w_value, data
@@ -333,10 +333,10 @@ class Gen2Dfu(DfuDevice, Stm32UsbDevice):
         """The functional descriptor by itself; nothing, and no stall, of others."""
         return dfu_functional() if kind == DFU_FUNCTIONAL else b""
 
-    def data_announced(self, setup: Setup) -> None:
-        """The state changes at SETUP; the buffer still holds what came before."""
+    def data_announced(self, setup: Setup, arrived: bytes) -> None:
+        """The state changes at SETUP; behind what has arrived, the buffer still holds what came before."""
         if setup.kind == TYPE_CLASS and setup.b_request == Request.DNLOAD:
-            self._accept(setup, bytes(self._buffer[: setup.w_length]))
+            self._accept(setup, arrived + bytes(self._buffer[len(arrived) : setup.w_length]))
 
     def class_request(self, setup: Setup, data: bytes) -> bytes:
         """DFU requests."""

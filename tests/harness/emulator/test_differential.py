@@ -3,19 +3,9 @@
 from random import Random
 
 import pytest
-from particle_harness.emulator import differential, differential_dfu
-from particle_harness.emulator.differential import (
-    DONE,
-    GONE,
-    SILENT,
-    Abandoned,
-    Enumerate,
-    KnownDifference,
-    Transfer,
-    Wait,
-    compare,
-    shrink,
-)
+from particle_harness.emulator import differential_dfu
+from particle_harness.emulator.differential import KnownDifference, compare, shrink
+from particle_harness.emulator.differential_acts import DONE, GONE, SILENT, Abandoned, Enumerate, Transfer, Wait
 from particle_harness.emulator.differential_dfu import Conversation, gen2_terrain
 from particle_harness.usb.dfu_terms import Request
 
@@ -107,4 +97,4 @@ def test_acts_are_written_out():
     text = "\n".join(str(act) for act in acts(1))
     assert "SET_INTERFACE" in text
     assert "DFU DNLOAD (0x21)" in text
-    assert differential.Wait(1.5).__str__() == "wait 1.5 s"
+    assert Wait(1.5).__str__() == "wait 1.5 s"

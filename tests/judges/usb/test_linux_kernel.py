@@ -95,7 +95,9 @@ from serial.tools import list_ports
 with serial.Serial(port.device, 115200, timeout=5) as console:
     console.write(b"i")
     text = console.read_until(b"Serial Number")
-serial.Serial(port.device, 14400).close()
+touched = serial.Serial(port.device, 14400)
+touched.baudrate = 9600
+touched.close()
 print(json.dumps([port.device, port.serial_number, port.product, text.decode()]))
 """
     guest.run(wait_for("[ -e /dev/ttyACM0 ]"))
@@ -107,7 +109,7 @@ print(json.dumps([port.device, port.serial_number, port.product, text.decode()])
     # cdc_acm raises DTR and RTS before it sends the speed, and drops them when the port is closed.
     class_requests = [(s.b_request, s.w_value, data[:4]) for s, data in requests if s.bm_request_type == 0x21]
     speeds = [int.from_bytes(data, "little") for request, _, data in class_requests if request == 0x20]
-    assert speeds[-1] == 14400
+    assert speeds[-2:] == [14400, 9600]
     assert 115200 in speeds
     assert (0x22, 3, b"") in class_requests
     assert (0x22, 0, b"") in class_requests
@@ -138,7 +140,9 @@ def on_bus(pid):
 for n in range(20):
     wait_for(pathlib.Path("/dev/ttyACM0").exists)
     try:
-        serial.Serial("/dev/ttyACM0", 14400).close()
+        touched = serial.Serial("/dev/ttyACM0", 14400)
+        touched.baudrate = 9600
+        touched.close()
     except OSError:
         pass  # this board resets before pyserial is through with opening
     wait_for(lambda: on_bus("d01a"))

@@ -36,6 +36,7 @@ with serial.Serial(ports[0][0], 9600, timeout=2) as port:
 touched = serial.Serial(ports[0][0], 9600)
 # Not by opening it: pyserial then flushes, and the kernel answers EIO once the board that was touched is gone.
 touched.baudrate = 14400
+touched.baudrate = 9600
 time.sleep(0.3)
 touched.close()
 print(json.dumps([ports, text.decode()]))
@@ -82,8 +83,9 @@ import os, termios, fcntl, struct
 fd = os.open("/dev/ttyACM0", os.O_RDWR | os.O_NOCTTY)
 settings = bytearray(fcntl.ioctl(fd, 0x802C542A, bytes(44)))
 settings[8:12] = struct.pack("<I", struct.unpack("<I", settings[8:12])[0] & ~0x100F | 0x1000)
-settings[36:44] = struct.pack("<II", 14400, 14400)
-fcntl.ioctl(fd, 0x402C542B, bytes(settings))
+for baud in (14400, 9600):
+    settings[36:44] = struct.pack("<II", baud, baud)
+    fcntl.ioctl(fd, 0x402C542B, bytes(settings))
 EOT
     for n in $(seq 100); do grep -q add $1/events && break; sleep 0.05; done
     cat $1/events

@@ -9,26 +9,29 @@ from particle_harness.modem import EXTERNAL_SIM, INTERNAL_SIM
 from particle_harness.network_trouble import MODEM_DEAD, SIM_DEAD
 from particle_harness.running import BoardSystem
 from particle_harness.usb.control_service import Outcome
+from particle_harness.usb.decoder import ENUMERATION, FLAG, Data, Message, decode
 from particle_harness.usb.requests.handler import INVALID_ARGUMENT, Row, done
-from particle_harness.usb.wire import bytes_field, first_bytes, first_number, first_text, number_field, text_field
+from particle_harness.usb.wire import bytes_field, number_field, text_field
 
 FIRST_WITH_IMEI = 5800
 TIMEOUT, AT_NOT_OK = -160, -1200
 _SIMS = (INTERNAL_SIM, EXTERNAL_SIM)
 _TEXTS = ("apn", "user", "password")
+_ACCESS_POINT = Message({1: Data(), 2: Data(), 3: Data(), 4: FLAG})
 
 
 def _set_access_point(system: BoardSystem, payload: bytes) -> Outcome:
-    sim, point = first_number(payload, 1), first_bytes(payload, 2)
-    texts = {name: first_text(point, number) for number, name in enumerate(_TEXTS, start=1)}
+    asked = decode(payload, {1: ENUMERATION, 2: _ACCESS_POINT})
+    sim, point = asked.get(1), asked.get(2, {})
+    texts = {name: point.get(number, b"").decode("utf-8", "replace") for number, name in enumerate(_TEXTS, start=1)}
     if sim not in _SIMS:
         return Outcome(INVALID_ARGUMENT)
-    system.modem.set_access_point(sim, None if first_number(point, 4) else texts)
+    system.modem.set_access_point(sim, None if point.get(4) else texts)
     return done()
 
 
 def _access_point(system: BoardSystem, payload: bytes) -> Outcome:
-    sim = first_number(payload, 1)
+    sim = decode(payload, {1: ENUMERATION}).get(1)
     if sim not in _SIMS:
         return Outcome(INVALID_ARGUMENT)
     texts = system.modem.access_point(sim)
@@ -40,7 +43,7 @@ def _access_point(system: BoardSystem, payload: bytes) -> Outcome:
 
 def _set_active_sim(system: BoardSystem, payload: bytes) -> Outcome:
     # Nothing is refused here.
-    system.modem.active_sim = first_number(payload, 1)
+    system.modem.active_sim = decode(payload, {1: ENUMERATION}).get(1, 0)
     return done()
 
 

@@ -12,6 +12,7 @@ import struct
 
 from particle_harness.running import BoardSystem
 from particle_harness.usb.control_service import Outcome
+from particle_harness.usb.decoder import ENUMERATION, FLAG, Text, decode
 from particle_harness.usb.requests.handler import NOT_SUPPORTED, Handler, Row, done
 from particle_harness.usb.wire import (
     bytes_field,
@@ -49,26 +50,27 @@ def _capabilities(system: BoardSystem, payload: bytes) -> Outcome:  # noqa: ARG0
 
 
 def _set_feature(system: BoardSystem, payload: bytes) -> Outcome:
-    if first_number(payload, 1) != ETHERNET_DETECTION:
+    asked = decode(payload, {1: ENUMERATION, 2: FLAG})
+    if asked.get(1) != ETHERNET_DETECTION:
         return Outcome(NOT_SUPPORTED)
     if system.hardware.is_gen2:
         return Outcome(FAILED)
     # Inverted, so that erased configurations have no feature on.
     flags = system.dct.read(_FEATURE_FLAGS_OFFSET, 1)[0]
-    flags = flags & ~_ETHERNET_FLAG if first_number(payload, 2) else flags | _ETHERNET_FLAG
+    flags = flags & ~_ETHERNET_FLAG if asked.get(2) else flags | _ETHERNET_FLAG
     system.dct.write(_FEATURE_FLAGS_OFFSET, bytes([flags]))
     return done()
 
 
 def _get_feature(system: BoardSystem, payload: bytes) -> Outcome:
-    if first_number(payload, 1) != ETHERNET_DETECTION:
+    if decode(payload, {1: ENUMERATION}).get(1) != ETHERNET_DETECTION:
         return Outcome(NOT_SUPPORTED)
     is_on = not system.hardware.is_gen2 and not system.dct.read(_FEATURE_FLAGS_OFFSET, 1)[0] & _ETHERNET_FLAG
     return Outcome(0, number_field(1, int(is_on)))
 
 
 def _set_setup_done(system: BoardSystem, payload: bytes) -> Outcome:
-    is_done = first_number(payload, 1)
+    is_done = decode(payload, {1: FLAG}).get(1)
     if system.version >= 4000:
         return Outcome(0 if is_done else NOT_SUPPORTED)
     if not system.hardware.is_gen3:
@@ -86,7 +88,7 @@ def _is_setup_done(system: BoardSystem, payload: bytes) -> Outcome:  # noqa: ARG
 
 
 def _set_claim_code(system: BoardSystem, payload: bytes) -> Outcome:
-    system.set_claim_code(first_bytes(payload, 1, room=_CLAIM_CODE_SIZE_BYTES))
+    system.set_claim_code(decode(payload, {1: Text(_CLAIM_CODE_SIZE_BYTES)}).get(1, b""))
     return done()
 
 

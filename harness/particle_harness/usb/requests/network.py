@@ -10,13 +10,16 @@ from dataclasses import dataclass
 
 from particle_harness.running import BoardSystem
 from particle_harness.usb.control_service import Outcome
+from particle_harness.usb.decoder import Number, decode
 from particle_harness.usb.requests.handler import Row
-from particle_harness.usb.wire import bytes_field, first_number, fixed32_field, number_field, text_field
+from particle_harness.usb.wire import bytes_field, fixed32_field, number_field, text_field
 
 FAILED = -1
 _LOOPBACK, _THREAD, _WIFI, _PPP = 1, 2, 8, 16
 _UP, _BROADCAST, _IS_LOOPBACK, _POINT_TO_POINT, _LOWER_UP, _MULTICAST = 1, 2, 8, 16, 0x40, 0x8000
-_MTU = 1500
+
+
+_IPV6_LOOPBACK = bytes(15) + b"\x01"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class _Interface:
     address: int = 0
     prefix_length: int = 0
     hw_address: bytes = b""
+    mtu: int = 1500
+    ipv6: bytes = b""
 
     @property
     def name(self) -> str:
@@ -35,13 +40,15 @@ class _Interface:
 
 
 def _interfaces(system: BoardSystem) -> list[_Interface]:
-    found = [_Interface(1, "lo", _LOOPBACK, _UP | _LOWER_UP | _IS_LOOPBACK, 0x7F000001, 8)]
+    found = [_Interface(1, "lo", _LOOPBACK, _UP | _LOWER_UP | _IS_LOOPBACK, 0x7F000001, 8, mtu=0, ipv6=_IPV6_LOOPBACK)]
     if system.hardware.is_gen3 and system.version < 2000:
         found.append(_Interface(2, "th", _THREAD))
     up = _UP | _LOWER_UP if system.network_is_up else 0
     address = 0x0A2A0002 if up else 0
     if system.has_cellular:
-        found.append(_Interface(4, "pp", _PPP, up | _POINT_TO_POINT, address, 32 if up else 0))
+        # What the other end allows is agreed upon with it.
+        mtu = 1500 if up else 0
+        found.append(_Interface(4, "pp", _PPP, up | _POINT_TO_POINT, address, 32 if up else 0, mtu=mtu))
     if system.has_wifi_scan:
         index, mac = (5 if system.has_cellular else 4), system.mac_address
         up = up if not system.has_cellular else 0
@@ -49,6 +56,10 @@ def _interfaces(system: BoardSystem) -> list[_Interface]:
             _Interface(index, "wl", _WIFI, up | _BROADCAST | _MULTICAST, address if up else 0, 24 if up else 0, mac)
         )
     return found
+
+
+def _ipv6(address: bytes) -> bytes:
+    return bytes_field(1, bytes_field(1, bytes_field(2, bytes_field(1, address))) + number_field(2, 64))
 
 
 def _list(system: BoardSystem, payload: bytes) -> Outcome:  # noqa: ARG001
@@ -60,7 +71,7 @@ def _list(system: BoardSystem, payload: bytes) -> Outcome:  # noqa: ARG001
 
 
 def _one(system: BoardSystem, payload: bytes) -> Outcome:
-    wanted = first_number(payload, 1)
+    wanted = decode(payload, {1: Number()}).get(1, 0)
     interface = next((i for i in _interfaces(system) if i.index == wanted), None)
     if interface is None:
         return Outcome(FAILED)
@@ -74,9 +85,9 @@ def _one(system: BoardSystem, payload: bytes) -> Outcome:
         + number_field(3, interface.type)
         + number_field(4, interface.flags)
         + bytes_field(6, ipv4)
-        + bytes_field(7, b"")
+        + bytes_field(7, _ipv6(interface.ipv6) if interface.ipv6 else b"")
         + (bytes_field(8, interface.hw_address) if interface.hw_address else b"")
-        + number_field(9, _MTU)
+        + number_field(9, interface.mtu)
     )
     return Outcome(0, bytes_field(1, message))
 
