@@ -4,7 +4,7 @@ import pytest
 from particle_harness.usb.control_service import ABORTED, CANCELLED, ControlService, Outcome
 from particle_harness.usb.transfer import Setup, StallError
 
-OK, PENDING, BUSY, NOT_FOUND = 0, 2, 3, 5
+OK, PENDING, BUSY, NO_MEMORY, NOT_FOUND = 0, 2, 3, 4, 5
 
 
 class Device:
@@ -213,3 +213,57 @@ def test_interrupt_that_takes_a_request_in_sees_its_type(device):
     device.init(8)
     device.init(7, 3)
     assert device.taken_in == [8]
+
+
+def test_a_send_without_data_is_refused(device):
+    device.init(7, 3)
+    with pytest.raises(StallError):
+        device.send(1, b"")
+
+
+def test_requests_and_their_small_payloads_share_512_bytes(device):
+    """As run on Device OS 2.1.0: three requests with payloads of 64 bytes fill them."""
+    assert [status(device.init(7, 64)) for _ in range(4)] == [OK, OK, OK, NO_MEMORY]
+    device.reset(0)
+    assert device.init(7, 64).hex() == "0300000000000400"
+
+
+def test_a_payload_for_which_there_is_no_room_is_allocated_by_the_system(device):
+    assert [status(device.init(7, size)) for size in (64, 64, 40, 8)] == [OK, OK, OK, PENDING]
+    assert status(device.check(4)) == OK
+    device.send(4, b"12345678")
+    device.check(4)
+    assert device.receive(4, 8) == b"12345678"
+
+
+def test_after_a_reply_that_was_read_in_part_and_reset_the_next_request_is_lost(device):
+    """As run on Device OS 2.1.0: it looks at the place in memory, not at the id."""
+    device.init(7, 30)
+    device.send(1, bytes(30))
+    device.check(1)
+    device.receive(1, 10)
+    assert status(device.reset(1)) == OK
+    assert device.init(8).hex() == "0300000000000200"
+    assert status(device.check(2)) == NOT_FOUND
+    device.init(8)
+    assert status(device.check(3)) == OK
+
+
+def test_a_bus_reset_makes_it_forget_what_was_read_in_part(device):
+    device.init(7, 30)
+    device.send(1, bytes(30))
+    device.check(1)
+    device.receive(1, 10)
+    device.service.abort_all()
+    device.init(8)
+    assert status(device.check(2)) == OK
+
+
+def test_a_last_check_that_nobody_fetched_and_a_reset_leave_it_busy_for_ever(device):
+    """As run on Device OS 2.1.0: the request ends twice."""
+    device.init(8)
+    device.service.request(Setup(0xC0, 2, 0, 1, 64), b"")
+    device.reset(1)
+    assert status(device.init(8)) == BUSY
+    device.service.abort_all()
+    assert status(device.init(8)) == BUSY

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from particle_harness.boards import Hardware
 from particle_harness.emulator.differential import KnownDifference
-from particle_harness.emulator.differential_acts import STALL, Act, Transfer
+from particle_harness.emulator.differential_acts import GONE, SILENT, STALL, Act, Step, Transfer
+from particle_harness.emulator.differential_requests import DIAGNOSTICS, SERIAL_NUMBER
 from particle_harness.usb.dfu_terms import Request
 
 _THEN_STALLED = f", {STALL}"
@@ -35,6 +36,32 @@ def known_differences(kind: Hardware) -> Sequence[KnownDifference]:
     return _GEN3 if kind.is_gen3 else _GEN2
 
 
+def _is_about(*kinds: int) -> Callable[[Act, str, str], bool]:
+    """Whether an act is a step of a control request of such a type, and both sides have answered."""
+
+    def applies(act: Act, modelled: str, emulated: str) -> bool:
+        return isinstance(act, Step) and act.kind in kinds and not {SILENT, GONE} & {modelled, emulated}
+
+    return applies
+
+
+_SYSTEM = (
+    KnownDifference(
+        "the serial number is in a protected page of the serial flash, which the emulated one does not have: Device OS "
+        "finds none",
+        _is_about(SERIAL_NUMBER),
+    ),
+    KnownDifference(
+        "diagnostics: a virtual board has the counters that tell whether it has been online, and its own uptime",
+        _is_about(DIAGNOSTICS),
+    ),
+    KnownDifference(
+        "requests about mesh networks, which Device OS has until 1.5: virtual boards do not know them",
+        _is_about(*range(1001, 1100)),
+    ),
+)
+
+
 def known_of_systems(kind: Hardware) -> Sequence[KnownDifference]:  # noqa: ARG001
-    """Those of a running Device OS."""
-    return ()
+    """Those of a running Device OS. Request ids are counted alike and compared."""
+    return _SYSTEM

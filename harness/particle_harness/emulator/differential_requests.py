@@ -21,108 +21,33 @@ from particle_harness.emulator.differential_acts import (
     Transfer,
     Wait,
 )
+from particle_harness.emulator.differential_setups import CLASS, GET_LINE_CODING, RAW, SET_LINE_CODING, STANDARD
 from particle_harness.usb.cdc import DFU_TOUCH_BAUD, LISTENING_TOUCH_BAUD
 from particle_harness.usb.control_service import MAX_POOLED_PAYLOAD_BYTES, Service
 from particle_harness.usb.transfer import Setup
 from particle_harness.usb.wire import bytes_field, number_field
 
 ECHO, DEVICE_MODE, SET_FEATURE, GET_FEATURE, SETUP_DONE, CLAIM_CODE = 1, 72, 33, 34, 73, 200
+SERIAL_NUMBER, DIAGNOSTICS = 21, 100
 START_UPDATE, FINISH_UPDATE, CANCEL_UPDATE, UPDATE_DATA = 250, 251, 252, 253
 _DFU_MODE = 50
 _RESTARTS = (40, _DFU_MODE, 60)
 _ASKING = (20, 20, 30, 30, 32, 34, DEVICE_MODE, DEVICE_MODE, 74, 201, 300, 400, 401, 553, 70, 230, 231, 302)
-_REFUSED = (0, 2, 10, 31, 76, 77, 80, 91, 110, 120, 210, 211, 220, 222, 240, 260, 402, 500, 502, 555, 600, 1001, 1100)
+_REFUSED = (0, 2, 10, 76, 77, 80, 91, 110, 120, 210, 211, 220, 222, 240, 260, 402, 555, 600, 1001, 1100)
 _UNKNOWN = (9999, 0xFFFF, 0x8000)
 _WITH_PAYLOAD = (ECHO, ECHO, SET_FEATURE, GET_FEATURE, 75, 401, 550, 551, 230, 231, 9999, 20, 72)
 LEFT_OUT = (
     "listening mode left by request 71: what follows is the network's business, and the network is a stand-in",
     "GET_MODULE_INFO in every conversation: Device OS asks the modem first, which takes 19 s of its time",
     "an update larger than the region for updates: Device OS before 3.0.0 erases what lies behind it, its files first",
-    "CELLULAR_GET_ICCID: the modem is a stand-in",
+    "CELLULAR_GET_ICCID and all about Wi-Fi: modem and network processor are stand-ins",
+    "a request after a RESET of one whose reply was read in part: Device OS drops it where it lies in that one's place "
+    "in memory, which is a matter of its history; a bus reset comes in between",
     "a CHECK that is not repeated while a request is worked on: how long that takes is the chip's affair",
 )
 _USUAL_BAUD = 9600
 _SETTLE_S = 0.006
 """In which the system thread takes a request in; those that take longer are asked about until they are done."""
-_STANDARD = (
-    Setup(0x80, 0, 0, 0, 2),
-    Setup(0x80, 0, 0, 0, 1),
-    Setup(0x81, 0, 0, 0, 2),
-    Setup(0x81, 0, 0, 7, 2),
-    Setup(0x82, 0, 0, 0, 2),
-    Setup(0x82, 0, 0, 0x80, 2),
-    Setup(0x82, 0, 0, 0x82, 2),
-    Setup(0x82, 0, 0, 0x85, 2),
-    Setup(0x80, 8, 0, 0, 1),
-    Setup(0x00, 9, 1, 0, 0),
-    Setup(0x00, 9, 0, 0, 0),
-    Setup(0x00, 9, 2, 0, 0),
-    Setup(0x00, 1, 1, 0, 0),
-    Setup(0x00, 3, 1, 0, 0),
-    Setup(0x00, 3, 2, 0, 0),
-    Setup(0x02, 1, 0, 0x81, 0),
-    Setup(0x02, 3, 0, 0x82, 0),
-    Setup(0x02, 1, 0, 0x82, 0),
-    Setup(0x80, 12, 0, 0, 2),
-    Setup(0x00, 7, 0x0100, 0, 0),
-    Setup(0x81, 10, 0, 0, 1),
-    Setup(0x81, 10, 0, 1, 1),
-    Setup(0x81, 10, 0, 2, 1),
-    Setup(0x81, 10, 0, 9, 1),
-    Setup(0x01, 11, 0, 0, 0),
-    Setup(0x01, 11, 1, 1, 0),
-    Setup(0x01, 11, 0x100, 0, 0),
-    Setup(0x81, 6, 0x2400, 0, 64),
-    Setup(0x81, 6, 0x2100, 2, 9),
-)
-_RAW = (
-    Setup(0xC0, 0x50, 0, 20, 24),
-    Setup(0xC0, 0x50, 0, 20, 64),
-    Setup(0xC0, 0x50, 0, 20, 23),
-    Setup(0xC0, 0x50, 0, 20, 65),
-    Setup(0xC0, 0x50, 7, 20, 40),
-    Setup(0xC0, 0x50, 0, 30, 64),
-    Setup(0xC0, 0x50, 0, 30, 5),
-    Setup(0xC0, 0x50, 0, 30, 4),
-    Setup(0xC0, 0x50, 0, 30, 0),
-    Setup(0xC0, 0x50, 0, 40, 64),
-    Setup(0xC0, 0x50, 0, 72, 64),
-    Setup(0x40, 0x50, 0, 20, 0),
-    Setup(0x40, 0x50, 0, 302, 0),
-    Setup(0x40, 0x50, 0, 9999, 0),
-    Setup(0xC1, 0x50, 0, 20, 64),
-    Setup(0xC1, 0x50, 2, 20, 64),
-    Setup(0xC2, 0x50, 0, 20, 64),
-    Setup(0xC3, 0x50, 0, 20, 64),
-    Setup(0xC0, 0x51, 0, 20, 64),
-    Setup(0xC0, 0xEE, 0, 4, 40),
-    Setup(0xC0, 0xEE, 0, 4, 16),
-    Setup(0xC0, 0xEE, 0, 4, 255),
-    Setup(0xC0, 0xEE, 0, 5, 146),
-    Setup(0xC0, 0xEE, 0, 7, 16),
-    Setup(0xC1, 0xEE, 0, 5, 146),
-    Setup(0xC1, 0xEE, 2, 5, 146),
-    Setup(0xC1, 0xEE, 2, 5, 10),
-    Setup(0xC1, 0xEE, 2, 4, 40),
-    Setup(0x40, 0xEE, 0, 4, 0),
-)
-_LINE_CODING, _GET_LINE_CODING = 0x20, 0x21
-_CLASS = (
-    Setup(0xA1, _GET_LINE_CODING, 0, 0, 7),
-    Setup(0xA1, _GET_LINE_CODING, 0, 0, 6),
-    Setup(0xA1, _GET_LINE_CODING, 0, 0, 64),
-    Setup(0xA1, _GET_LINE_CODING, 0, 1, 7),
-    Setup(0xA1, _GET_LINE_CODING, 0, 2, 7),
-    Setup(0xA1, _GET_LINE_CODING, 0, 9, 7),
-    Setup(0xA0, _GET_LINE_CODING, 0, 0, 7),
-    Setup(0x21, 0x22, 0, 0, 0),
-    Setup(0x21, 0x22, 1, 0, 0),
-    Setup(0x21, 0x22, 3, 0, 0),
-    Setup(0x21, 0x22, 1, 1, 0),
-    Setup(0x21, 0x23, 0xFFFF, 0, 0),
-    Setup(0x21, 0x40, 0, 0, 0),
-    Setup(0xA1, 0x03, 0, 0, 6),
-)
 
 
 @dataclass(slots=True)
@@ -138,7 +63,7 @@ class _Open:
 def line_coding(baud: int, length: int = 7) -> Transfer:
     """SET_LINE_CODING, 8N1."""
     data = (baud.to_bytes(4, "little") + bytes([0, 0, 8])).ljust(length, b"\0")[:length]
-    return Transfer(Setup(0x21, _LINE_CODING, 0, 0, length), data)
+    return Transfer(Setup(0x21, SET_LINE_CODING, 0, 0, length), data)
 
 
 def whole(number: int, kind: int, payload: bytes = b"") -> Iterator[Step]:
@@ -159,6 +84,7 @@ class SystemConversation:
         self._random = random
         self._number = 0
         self._open: list[_Open] = []
+        self._read_in_part = False
         self._moves: Sequence[tuple[int, Callable[[], Iterator[Act]]]] = (
             (14, self._whole),
             (12, self._begin),
@@ -173,7 +99,10 @@ class SystemConversation:
             (6, self._standard),
             (6, self._class),
             (6, self._abandoned),
+            (2, self._broken_payload),
+            (2, self._broken_reply),
             (2, self._update),
+            (1, self._property),
             (1, self._configuration),
             (1, self._enumerate),
         )
@@ -191,7 +120,7 @@ class SystemConversation:
         for kind in (DEVICE_MODE, 74, 201, 300):
             acts.extend(whole(self._next(), kind))
         acts.extend(whole(self._next(), GET_FEATURE, number_field(1, 1)))
-        return [*acts, Transfer(Setup(0xA1, _GET_LINE_CODING, 0, 0, 7))]
+        return [*acts, Transfer(Setup(0xA1, GET_LINE_CODING, 0, 0, 7))]
 
     def restart(self) -> list[Act]:
         """The host has the board restart, in one of the ways there are."""
@@ -290,6 +219,7 @@ class SystemConversation:
     def _receive(self) -> Iterator[Act]:
         request = self._some()
         length = self._random.choice((AS_ANNOUNCED, AS_ANNOUNCED, 0, 1, 2, 10, 63, 64, 65, 100, 4096))
+        self._read_in_part = True
         yield Step(Service.RECV, request.number, request.kind, length)
 
     def _reset_all(self) -> Step:
@@ -303,6 +233,11 @@ class SystemConversation:
             request = self._some()
             yield Step(Service.RESET, request.number, request.kind)
         yield Wait(_SETTLE_S)
+        yield from self._forget_what_was_read()
+
+    def _forget_what_was_read(self) -> Iterator[Act]:
+        if self._read_in_part:
+            yield from self._enumerate()
 
     def _update(self) -> Iterator[Act]:
         size = self._random.choice((0, 1, 1024, 4096, 5000))
@@ -313,6 +248,10 @@ class SystemConversation:
         if self._random.random() < 0.3:
             yield from whole(self._next(), FINISH_UPDATE, number_field(1, 1))
         yield from whole(self._next(), CANCEL_UPDATE)
+
+    def _property(self) -> Iterator[Act]:
+        # Working out diagnostics takes Device OS a second.
+        yield from whole(self._next(), SERIAL_NUMBER if self._random.random() < 0.95 else DIAGNOSTICS)
 
     def _configuration(self) -> Iterator[Act]:
         random = self._random
@@ -328,7 +267,7 @@ class SystemConversation:
                 yield from whole(self._next(), 75, number_field(1, random.randrange(3)))
 
     def _enumerate(self) -> Iterator[Act]:
-        self._open = []
+        self._open, self._read_in_part = [], False
         yield Enumerate()
         yield Wait(_SETTLE_S)
 
@@ -350,7 +289,7 @@ class SystemConversation:
         yield Transfer(Setup(direction, code, value, index, length), bytes(0 if direction & 0x80 else length))
 
     def _raw(self) -> Iterator[Act]:
-        yield Transfer(self._random.choice(_RAW))
+        yield Transfer(self._random.choice(RAW))
 
     def _descriptor(self) -> Iterator[Act]:
         kind = self._random.choice((1, 2, 2, 3, 3, 3, 0x21, 4, 6, 7, 0x0F))
@@ -360,11 +299,11 @@ class SystemConversation:
         yield Transfer(Setup(0x80, 6, kind << 8 | index, language, length))
 
     def _standard(self) -> Iterator[Act]:
-        yield Transfer(self._random.choice(_STANDARD))
+        yield Transfer(self._random.choice(STANDARD))
 
     def _class(self) -> Iterator[Act]:
         if self._random.random() < 0.6:
-            yield Transfer(self._random.choice(_CLASS))
+            yield Transfer(self._random.choice(CLASS))
             return
         baud, length = self._random.choice((1200, 9600, 115200, 14401)), self._random.choice((7, 7, 7, 0, 6, 8))
         yield line_coding(baud, length)
@@ -377,10 +316,10 @@ class SystemConversation:
                 yield Step(Service.INIT, request.number, request.kind, packets=random.randrange(2))
                 yield Wait(_SETTLE_S)
             case 1:
-                request = self._some()
+                request, self._read_in_part = self._some(), True
                 yield Step(Service.CHECK, request.number, request.kind, packets=random.randrange(2))
             case 2:
-                request = self._some()
+                request, self._read_in_part = self._some(), True
                 yield Step(Service.RECV, request.number, request.kind, AS_ANNOUNCED, packets=random.randrange(3))
             case 3:
                 request = self._some()
@@ -395,5 +334,39 @@ class SystemConversation:
                 coding = line_coding(9600)
                 yield Abandoned(coding.setup, coding.data, random.randrange(2))
             case _:
-                setup = random.choice([setup for setup in _RAW if setup.is_in and setup.w_length])
+                setup = random.choice([setup for setup in RAW if setup.is_in and setup.w_length])
                 yield Abandoned(setup, packets=random.randrange(2))
+
+    def _broken_payload(self) -> Iterator[Act]:
+        """The host gives up in the middle of a payload, and goes on, sends it once more, or gives the request up."""
+        random = self._random
+        number, kind = self._next(), random.choice((ECHO, ECHO, GET_FEATURE, 9999))
+        payload = random.randbytes(random.choice((64, 65, 128, 150, 300)))
+        yield Step(Service.INIT, number, kind, value=len(payload))
+        yield Step(Service.CHECK, number, kind, until_done=True)
+        yield Step(Service.SEND, number, kind, len(payload), data=payload, packets=random.randrange(4))
+        yield Wait(_SETTLE_S)
+        if random.random() < 0.4:
+            yield Step(Service.RESET, number, kind)
+            yield from self._forget_what_was_read()
+        else:
+            yield Step(Service.SEND, number, kind, len(payload), data=payload)
+            yield Step(Service.CHECK, number, kind, until_done=True)
+            yield Step(Service.RECV, number, kind, AS_ANNOUNCED)
+
+    def _broken_reply(self) -> Iterator[Act]:
+        """The host gives up in the middle of a reply, and goes on, or gives the request up."""
+        random = self._random
+        number, payload = self._next(), random.randbytes(random.choice((63, 64, 65, 128, 150, 300)))
+        yield from [step for step in whole(number, ECHO, payload) if step.service is not Service.RECV]
+        length = random.choice((AS_ANNOUNCED, 64, 1, 20))
+        yield Step(Service.RECV, number, ECHO, length, packets=random.choice((None, 0, 1, 2)))
+        if random.random() < 0.5:
+            self._read_in_part = True
+            yield Step(Service.RESET, number, ECHO)
+            yield Wait(_SETTLE_S)
+            yield from self._forget_what_was_read()
+        else:
+            yield Step(Service.CHECK, number, ECHO)
+            yield Step(Service.RECV, number, ECHO, AS_ANNOUNCED)
+            self._read_in_part = True

@@ -20,6 +20,8 @@ DFU_TOUCH_BAUD = 14400
 LISTENING_TOUCH_BAUD = 28800
 FIRST_WITHOUT_LISTENING_TOUCH = 6000
 """Device OS 6.0.0."""
+FIRST_WITH_RAW_ORDERS = 2000
+"""Device OS 2.0.0-alpha.1."""
 _LINE_CODING = struct.Struct("<IBBB")
 
 
@@ -116,6 +118,8 @@ class NormalDevice(UsbDevice):
         return text.encode()
 
     def _raw_out(self, setup: Setup) -> bytes:
+        if self._system.version < FIRST_WITH_RAW_ORDERS:
+            raise StallError
         if setup.w_index == 40:
             self._reset_now("app")
         elif setup.w_index == 302:

@@ -102,6 +102,7 @@ class ControlService:
         self._requests: dict[int, _Request] = {}
         self._last_id = 0
         self._pool = RequestPool()
+        self._is_stuck = False
         self._current: _Request | None = None
         """Whose data the bus carries. It stays so until a transfer ends that has carried the last of them, even when
         the request has gone in between."""
@@ -132,6 +133,10 @@ class ControlService:
         if there is not None and there.is_through:
             self._current = None
             self._end(there, there.outcome.result if there.outcome else 0)
+        elif there is None and current.is_through:
+            # It ends a second time: the number of active requests goes below 0, which is 65535.
+            self._current = None
+            self._is_stuck = not self._requests
 
     def advance(self) -> None:
         """Carry out what is due."""
@@ -152,7 +157,7 @@ class ControlService:
 
     def _init(self, setup: Setup) -> bytes:
         self._require_reply_length(setup)
-        if len(self._requests) >= MAX_ACTIVE_REQUESTS:
+        if self._is_stuck or len(self._requests) >= MAX_ACTIVE_REQUESTS:
             return _reply(_Answer.BUSY)
         block = self._pool.allocate(REQUEST_BYTES)
         if block is None:
@@ -186,12 +191,21 @@ class ControlService:
             self._current = request
         return _reply(_Answer.OK, size_bytes=len(request.outcome.data), result=request.outcome.result)
 
-    def _send(self, setup: Setup, data: bytes) -> bytes:
+    def require_room(self, setup: Setup) -> None:
+        """Whether the request that a SEND is for takes so many bytes now. Raises StallError."""
+        self.advance()
+        self._taker(setup)
+
+    def _taker(self, setup: Setup) -> _Request:
         request = self._requests.get(setup.w_index)
         if request is None or request.stage is not _Stage.RECEIVE or not setup.w_length:
             raise StallError
         if len(request.payload) + setup.w_length > request.size_bytes:
             raise StallError
+        return request
+
+    def _send(self, setup: Setup, data: bytes) -> bytes:
+        request = self._taker(setup)
         request.payload += data
         if len(request.payload) == request.size_bytes:
             self._start(request)

@@ -43,6 +43,8 @@ _SERIAL_PORT = {SET_LINE_CODING: (False, LINE_CODING_BYTES), 0x21: (True, LINE_C
 _BUFFER_BYTES = 64
 """Of the HAL; longer data go straight into a request's own buffer."""
 _OTHER = 3
+_FIRST_THAT_KNOWS_VENDOR_REQUESTS = 2004
+"""System version of Device OS 2.0.0-rc.1; older ones take every request to the control interface for one."""
 
 
 class NrfNormalDevice(NormalDevice):
@@ -110,6 +112,8 @@ class NrfNormalDevice(NormalDevice):
         number = (setup.w_value if setup.kind == TYPE_VENDOR else setup.w_index) & 0xFF
         if setup.kind == TYPE_VENDOR and number == _CONTROL_INTERFACE:
             return self._vendor(setup, data)
+        if number == _CONTROL_INTERFACE and self._system.version < _FIRST_THAT_KNOWS_VENDOR_REQUESTS:
+            raise StallError
         if setup.kind == TYPE_CLASS and number in _CDC_INTERFACES:
             return self.class_request(setup, data)
         if setup.kind != TYPE_STANDARD or number not in (*_CDC_INTERFACES, _CONTROL_INTERFACE):
@@ -186,8 +190,12 @@ class NrfNormalDevice(NormalDevice):
         return super().class_request(setup, data)
 
     def data_announced(self, setup: Setup, arrived: bytes) -> None:
-        """A new speed is heeded before it is there."""
+        """A new speed is heeded before it is there; long data are refused before they are."""
         super().data_announced(setup, arrived)
+        if setup.kind == TYPE_VENDOR and setup.w_length > _BUFFER_BYTES:
+            if setup.b_request != Service.SEND:
+                raise StallError
+            self.service.require_room(setup)
         if setup.kind == TYPE_CLASS and setup.b_request == SET_LINE_CODING and setup.w_length == LINE_CODING_BYTES:
             self._on_baud(self.baud)
 

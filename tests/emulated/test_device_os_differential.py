@@ -1,0 +1,114 @@
+"""Device OS on emulated nRF52840 boards against virtual ones, by control transfers; `DIFFERENTIAL=50000` for all."""
+
+import os
+import time
+
+import pytest
+from particle_harness.boards import hardware
+from particle_harness.emulator.differential import compare
+from particle_harness.emulator.differential_acts import ALL, DONE, GONE, Enumerate, Return, Step, Wait
+from particle_harness.emulator.differential_requests import line_coding, whole
+from particle_harness.emulator.differential_run import run
+from particle_harness.emulator.differential_system import SystemSubject
+from particle_harness.usb.control_service import Service
+
+pytestmark = [pytest.mark.images, pytest.mark.timeout(3600)]
+DEVICE_ID = "e00fce680123456789abcdef"
+BOARDS = [
+    ("boron", "2.1.0"), ("boron", "2.2.0"), ("xenon", "1.5.2"), ("argon", "2.1.0"), ("b5som", "2.1.0"),
+]  # fmt: skip
+TRANSFERS = int(os.environ.get("DIFFERENTIAL", "1500"))
+SAMPLE = min(TRANSFERS, 1500)
+TO_DFU, TO_NORMAL = "back as d00d", "back as c00d"
+NOT_FOUND, BUSY = "in: 010000000500", "in: 010000000300"
+
+
+@pytest.fixture(scope="module")
+def subject(images_of):
+    made = {}
+
+    def make(platform, release):
+        if (platform, release) not in made:
+            made[platform, release] = SystemSubject(hardware(platform), images_of(platform, release), DEVICE_ID)
+        return made[platform, release]
+
+    return make
+
+
+@pytest.mark.parametrize(("platform", "release"), BOARDS)
+def test_device_os_and_its_model_agree_on_a_sample(subject, platform, release):
+    report = run(subject(platform, release), SAMPLE, first_seed=21)
+    assert not report.differences, "\n\n".join(str(difference) for difference in report.differences)
+
+
+def test_device_os_and_its_model_agree(subject, capsys):
+    started_s = time.process_time()
+    report = run(subject("boron", "2.1.0"), TRANSFERS)
+    with capsys.disabled():
+        used_s = time.process_time() - started_s
+        print(f"\n{report.transfers} transfers in {report.sequences} conversations compared, {used_s:.0f} s")
+    assert not report.differences, "\n\n".join(str(difference) for difference in report.differences)
+
+
+@pytest.fixture
+def both(subject):
+    """Carries acts out on both sides of a Boron; the outcomes of the firmware. They have to be the model's."""
+
+    def carry_out(*acts):
+        modelled, emulated = subject("boron", "2.1.0").pair()
+        outcomes = []
+        for act in (Enumerate(), *acts):
+            outcomes.append(emulated.act(act))
+            assert modelled.act(act) == outcomes[-1], str(act)
+        return outcomes[1:]
+
+    return carry_out
+
+
+def without_reply(kind):
+    return [step for step in whole(1, kind) if step.service is not Service.RECV]
+
+
+@pytest.mark.parametrize(("kind", "mode"), [(40, TO_NORMAL), (41, TO_NORMAL), (50, TO_DFU), (60, TO_NORMAL)])
+def test_restarts_lead_to_the_same_mode(both, kind, mode):
+    assert both(*without_reply(kind), Return())[-1] == mode
+
+
+def test_a_restart_that_nobody_waits_for_comes_all_the_same(both):
+    assert both(Step(Service.INIT, 1, 50), Wait(0.1), Step(Service.RESET, ALL, 0), Return())[-1] == TO_DFU
+
+
+def test_14400_baud_is_heeded_when_the_next_speed_is_set(both):
+    assert both(line_coding(14400), Wait(0.5), Return(1.0)) == [DONE, DONE, "stays on the bus"]
+    assert both(line_coding(14400), line_coding(9600), Return()) == [DONE, GONE, TO_DFU]
+
+
+def test_after_a_reply_read_in_part_and_a_reset_the_next_request_is_lost(both):
+    """A matter of places in memory, so it is held to one history: that of a new board."""
+    begun = [step for step in whole(1, 1, bytes(128)) if step.service is not Service.RECV]
+    given_up = [Step(Service.RECV, 1, 1, 64), Step(Service.RESET, 1, 1), Wait(0.02)]
+    outcomes = both(*begun, *given_up, *whole(2, 20), *whole(3, 20))
+    lost, kept = outcomes[-5], outcomes[-2]
+    assert lost == NOT_FOUND
+    assert kept.startswith("in: 0d")
+
+
+def test_a_last_check_given_up_and_a_reset_leave_it_busy_for_ever(both):
+    begun = [Step(Service.INIT, 1, 230), Wait(0.02), Step(Service.CHECK, 1, 230, packets=0)]
+    outcomes = both(*begun, Step(Service.RESET, 1, 230), Wait(0.02), Step(Service.INIT, 2, 20), Enumerate())
+    assert outcomes[-2] == BUSY
+    assert both(*begun, Enumerate(), Wait(0.02), *whole(2, 20))[-1].startswith("in: 0a18")
+
+
+def test_module_information_is_the_same_to_the_byte(subject):
+    """Device OS asks the modem first, for 19 s of its time."""
+    asked = [Enumerate(), *whole(1, 90)]
+    modelled, emulated = subject("boron", "2.1.0").pair()
+    difference, _ = compare(modelled, emulated, asked)
+    assert difference is None, str(difference)
+
+
+def test_requests_share_a_pool(both):
+    begun = [Step(Service.INIT, number, 1, value=64) for number in range(1, 5)]
+    assert both(*begun)[-1] == "in: 010000000400"
+    assert both(*begun, Step(Service.RESET, ALL, 0), Wait(0.02), *whole(5, 1, b"abc"))[-1] == "in: 616263"
