@@ -291,7 +291,7 @@ class ControlSession:
 
     def enter_dfu_mode(self) -> None:
         """Ask for DFU mode. The device resets about 1 s after this returns; its bootloader then waits in DFU mode and
-        runs nothing. The request itself ends a connection attempt and forbids another one until the reset."""
+        runs nothing. The request itself ends a connection attempt; on Gen 2 one that begins afterwards holds it up."""
         self.request(ControlRequest.DFU_MODE)
 
     def enter_safe_mode(self) -> None:

@@ -9,13 +9,16 @@ from particle_dev.catalog.console import DFU_SPEED, LISTENING_SPEED
 from particle_dev.catalog.platforms import UsbMode
 from particle_dev.catalog.requests import ControlRequest, RawRequest
 from particle_dev.device.control import ControlSession
-from particle_dev.device.discovery import POLL_INTERVAL_S, wait_for_mode
+from particle_dev.device.discovery import POLL_INTERVAL_S, device_at, wait_for_mode
 from particle_dev.device.model import Device
 from particle_dev.errors import ControlProtocolError, DeviceModeError, DeviceNotFoundError, LinkTimeoutError
 from particle_dev.protocol.dfuse import DfuseCommand
 from particle_dev.transport.base import Host
 
 DFU_TOUCH_BAUD = DFU_SPEED.baud
+RESETS_WITHIN_S = 5.0
+"""A board that has said yes to DFU mode resets one second later. One that is still there then does not come to it: an
+Electron whose only thread waits for its modem, executed with Device OS 2.1.0 (docs/emulator.md)."""
 
 
 class Target(StrEnum):
@@ -159,10 +162,10 @@ bootloader/src/nRF52840/usbd_dfu.cpp (500 ms after manifest; 0xFA), v6.0.0 witho
 def enter_dfu(host: Host, device: Device, by: Way | None = None, timeout_s: float = 30.0) -> tuple[Device, Way]:
     """The same board in DFU mode, and the way that led there.
 
-    ``by`` None asks by control request first and, when the device does not answer it, by 14400 baud on its serial
-    port; a device that refuses is not asked twice. Arrival is proven by the DFU product id at the same port with the
-    same Device ID. Raises DeviceModeError (also for a device that is in DFU mode already, and for a way that does not
-    lead there), WrongDeviceError, TransportError.
+    ``by`` None asks by control request first and, when the device does not answer it or says yes and stays, by 14400
+    baud on its serial port; a device that refuses is not asked twice. Arrival is proven by the DFU product id at the
+    same port with the same Device ID. Raises DeviceModeError (also for a device that is in DFU mode already, and for a
+    way that does not lead there), WrongDeviceError, TransportError.
     """
     if device.mode is UsbMode.DFU:
         raise DeviceModeError(
@@ -187,9 +190,28 @@ def enter_dfu(host: Host, device: Device, by: Way | None = None, timeout_s: floa
             if by is not None:
                 raise
             used = Way.TOUCH
+        else:
+            if by is None and _stays(host, device, min(RESETS_WITHIN_S, timeout_s)) and _serial_port_of(host, device):
+                used = Way.TOUCH
     if used is Way.TOUCH:
         touch_serial_port(host, device)
     return wait_for_mode(host, device, UsbMode.DFU, timeout_s), used
+
+
+def _serial_port_of(host: Host, device: Device) -> str | None:
+    wanted = (device.usb.serial_number, device.usb.vid, device.usb.pid)
+    return next((port.url for port in host.serial.ports() if (port.serial_number, port.vid, port.pid) == wanted), None)
+
+
+def _stays(host: Host, device: Device, duration_s: float) -> bool:
+    """Whether it is on the bus for so long as it is now."""
+    end_s = host.clock.monotonic_s() + duration_s
+    while host.clock.monotonic_s() < end_s:
+        seen = device_at(host, device.usb.port_path)
+        if seen is None or seen.usb.address != device.usb.address:
+            return False
+        host.clock.sleep(POLL_INTERVAL_S)
+    return True
 
 
 def touch_serial_port(host: Host, device: Device, timeout_s: float = 5.0, baud: int = DFU_TOUCH_BAUD) -> None:
@@ -197,13 +219,9 @@ def touch_serial_port(host: Host, device: Device, timeout_s: float = 5.0, baud: 
     command (catalog.console). Raises DeviceNotFoundError when it has no serial port."""
     deadline_s = host.clock.monotonic_s() + timeout_s
     while True:
-        for port in host.serial.ports():
-            if port.serial_number == device.usb.serial_number and (port.vid, port.pid) == (
-                device.usb.vid,
-                device.usb.pid,
-            ):
-                host.serial.touch(port.url, baud)
-                return
+        if url := _serial_port_of(host, device):
+            host.serial.touch(url, baud)
+            return
         if host.clock.monotonic_s() >= deadline_s:
             raise DeviceNotFoundError(
                 f"{device} has no serial port",

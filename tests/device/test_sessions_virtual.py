@@ -158,6 +158,24 @@ def test_both_ways_into_dfu_keep_the_identity(bench, platform, by):
     assert made.driver.board("1").truth.network_attempts == 0
 
 
+def test_a_board_that_says_yes_and_stays_is_touched(bench, monkeypatch):
+    host, device = arrived(bench("electron"))
+    monkeypatch.setattr(ControlSession, "enter_dfu_mode", lambda _session: None)
+    started_s = host.clock.monotonic_s()
+    entered, used = enter_dfu(host, device)
+    assert (entered.mode, used) == (UsbMode.DFU, Way.TOUCH)
+    assert 5 <= host.clock.monotonic_s() - started_s < 10
+
+
+def test_a_board_that_says_yes_and_stays_is_not_touched_by_whoever_wants_the_request_alone(bench, monkeypatch):
+    made = bench("electron")
+    host, device = arrived(made)
+    monkeypatch.setattr(ControlSession, "enter_dfu_mode", lambda _session: None)
+    with pytest.raises(DeviceModeError, match="did not reach dfu"):
+        enter_dfu(host, device, Way.CONTROL, timeout_s=8)
+    assert made.driver.board("1").state.runs != "dfu"
+
+
 def test_dfu_mode_has_nothing_to_enter(bench):
     host, device = in_dfu(bench("boron"))
     with pytest.raises(DeviceModeError, match="already"):
