@@ -122,7 +122,7 @@ def test_after_a_session_in_dfu_mode_its_light_tells_what_it_does(release, board
         furnish(board, release, situation)
         board.keep(BACKUP_1, 0)
         board.chip.reset(0)
-        board.board.run(3)
+        board.board.run(4)
         seen = set()
         # At no multiple of its half second.
         for _ in range(20):
