@@ -1,4 +1,4 @@
-"""``particle-dev sim record``: what a bootloader answers in DFU mode, as a file that tests replay."""
+"""``particle-dev sim record``: what firmware answers on endpoint 0, as a file that tests replay."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from particle_harness.bench_toml import stand_ins
 from particle_harness.boards import hardware
 from particle_harness.emulator.bench import open_bench as open_emulated
 from particle_harness.emulator.images import emulated_hardware
-from particle_harness.emulator.recording import Recordable, record, written
+from particle_harness.emulator.recording import record, written
+from particle_harness.emulator.recording_system import NORMAL, Running, record_system
 
 _WAIT_STEP_S, _WAIT_LIMIT_S = 0.05, 10.0
+_LISTENS_AFTER_S = 4.0
 _RECORDED_IDS = {True: "e00fce680123456789abcdef", False: "3a0037000f47343638323034"}
 """Device IDs of recordings, of nRF52840 boards and of others: no real board's."""
 
@@ -33,51 +35,69 @@ _RECORDED_IDS = {True: "e00fce680123456789abcdef", False: "3a0037000f47343638323
 @click.option(
     "--images", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder with your firmware images."
 )
+@click.option(
+    "--mode", type=click.Choice(("dfu", NORMAL)), default="dfu", show_default=True,
+    help="The bootloader in DFU mode, or Device OS in listening mode.",
+)  # fmt: skip
+@click.option("--device-os", "device_os", metavar="RELEASE", help="With --mode normal: the release that the board has.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-def record_command(platform: str, file: Path, bench_name: str, images: Path | None, as_json: bool) -> None:
-    """Record what the bootloader of a new board of kind PLATFORM answers in DFU mode, into a new FILE.
+def record_command(
+    platform: str, file: Path, bench_name: str, images: Path | None, mode: str, device_os: str | None, as_json: bool
+) -> None:
+    """Record what the firmware of a new board of kind PLATFORM answers, into a new FILE.
 
-    Requests right and wrong, about descriptors, flash and configuration; replies as they came. No firmware gets into
-    the file. The form is described in docs/emulator.md.
+    Requests right and wrong: to the bootloader about descriptors, flash and configuration, to Device OS all that goes
+    over endpoint 0; replies as they came. No firmware gets into the file. The form is described in docs/emulator.md.
     """
-    recording = recorded(platform, bench_name, images)
+    if (mode == NORMAL) is not (device_os is not None):
+        raise click.UsageError("--mode normal and --device-os RELEASE go together")
+    recording = recorded(platform, bench_name, images, device_os)
     text = written(recording)
     try:
         with file.open("x", encoding="utf-8") as stream:
             stream.write(text)
     except OSError as error:
         raise BenchError(f"cannot write {file}: {os.strerror(error.errno or 0)}", hint="name a new file") from error
-    version, count = recording["bootloader_version"], len(recording["log"])
+    count = len(recording["log"])
+    about = {"device_os": device_os} if device_os else {"bootloader": recording["bootloader_version"]}
     if as_json:
-        click.echo(json.dumps({"file": str(file), "platform": platform, "bootloader": version, "transfers": count}))
+        click.echo(json.dumps({"file": str(file), "platform": platform, **about, "transfers": count}))
     else:
-        click.echo(f"{count} transfers with bootloader {version} of a {platform}, in {file}")
+        whom = f"Device OS {device_os}" if device_os else f"bootloader {recording['bootloader_version']}"
+        click.echo(f"{count} transfers with {whom} of a {platform}, in {file}")
 
 
-def recorded(platform: str, bench_name: str, images: Path | None = None) -> Mapping[str, Any]:
-    """A recording of a new board. Raises BenchError: no such board, no image, not in DFU mode."""
+def recorded(
+    platform: str, bench_name: str, images: Path | None = None, device_os: str | None = None
+) -> Mapping[str, Any]:
+    """A recording of a new board, in DFU mode or of that release of Device OS. Raises BenchError: no such board, no
+    image, not in that mode."""
     try:
         kind = emulated_hardware(platform) if bench_name == "emulated" else hardware(platform)
     except ValueError as error:
         raise BenchError(str(error), hint="such as boron") from error
     slot = {"name": "1", "platform": platform, "device_id": _RECORDED_IDS[kind.is_gen3]}
+    if device_os is not None:
+        slot["device_os"] = device_os
     options: dict[str, Any] = {"clock": "virtual"}
     if bench_name == "emulated":
         options |= {"images": str(images)} if images else {}
         emulated = open_emulated(options=options, slots=[slot], state_dir=None, factory_modules=lambda _name: ())
         try:
-            return _record(emulated.board("1"), emulated.board("1").clock)
+            return _record(emulated.board("1"), device_os)
         finally:
             emulated.close()
-    virtual = open_virtual(
-        options=options, slots=[slot | {"arrives_in": "dfu"}], state_dir=None, factory_modules=stand_ins
-    )
-    return _record(virtual.board("1"), virtual.board("1").clock)
+    arrives = {} if device_os else {"arrives_in": "dfu"}
+    virtual = open_virtual(options=options, slots=[slot | arrives], state_dir=None, factory_modules=stand_ins)
+    return _record(virtual.board("1"), device_os)
 
 
-def _record(board: Recordable, clock: Any) -> Mapping[str, Any]:
+def _record(board: Running, device_os: str | None) -> Mapping[str, Any]:
     waited_s = 0.0
     while board.on_bus() is None and waited_s < _WAIT_LIMIT_S:
-        clock.sleep(_WAIT_STEP_S)
+        board.clock.sleep(_WAIT_STEP_S)
         waited_s += _WAIT_STEP_S
-    return record(board)
+    if device_os is None:
+        return record(board)
+    board.clock.sleep(_LISTENS_AFTER_S)
+    return record_system(board) | {"device_os": device_os}

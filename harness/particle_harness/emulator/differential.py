@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Protocol
 
 from particle_harness.emulator.differential_acts import GONE, SILENT, Act, Enumerate, Return, shown, transfers_in
@@ -78,6 +79,15 @@ def compare(
             here = [f"{name} 0x{first:06X}: {shown(bytes(side[first : first + 16]))}" for side in (cells, theirs[name])]
             return Difference(tuple(acts), len(acts), here[0], here[1]), transfers
     return None, transfers
+
+
+def after_recorded(recorded: Sequence[Act], acts: Sequence[Act], random: Random) -> list[Act]:
+    """A random conversation behind the beginning of a recorded one, of any length but the end, where the host leaves;
+    the bus is reset in between."""
+    return [Enumerate(), *recorded[: random.randrange(1, len(recorded) - _ENDING)], Enumerate(), *acts]
+
+
+_ENDING = 2
 
 
 def shrink(difference: Difference, again: Callable[[Sequence[Act]], Difference | None], tries: int = 150) -> Difference:

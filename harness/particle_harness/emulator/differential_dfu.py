@@ -306,7 +306,15 @@ class Conversation:
         yield Transfer(self._random.choice(_VENDOR))
 
     def _abandoned(self) -> Iterator[Act]:
-        yield Abandoned(self._random.choice(_ABANDONED))
+        match self._random.randrange(4):
+            case 0:
+                size = self._random.choice((65, 128, 130, 250, 512))
+                setup, data = Setup(OUT, Request.DNLOAD, 2, 0, size), self._random.randbytes(size)
+                yield Abandoned(setup, data, self._random.randrange(1, -(-size // 64)))
+            case 1:
+                yield Abandoned(Setup(IN, Request.UPLOAD, 2, 0, 512), packets=self._random.randrange(1, 8))
+            case _:
+                yield Abandoned(self._random.choice(_ABANDONED))
         yield get_status()
 
 

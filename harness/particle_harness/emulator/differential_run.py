@@ -9,7 +9,7 @@ from typing import Protocol
 
 from particle_harness.boards import Hardware
 from particle_harness.dct import DCT_SIZE_BYTES
-from particle_harness.emulator.differential import Difference, KnownDifference, Side, compare, shrink
+from particle_harness.emulator.differential import Difference, KnownDifference, Side, after_recorded, compare, shrink
 from particle_harness.emulator.differential_acts import Act, Enumerate
 from particle_harness.emulator.differential_dfu import (
     Conversation,
@@ -28,11 +28,14 @@ from particle_harness.emulator.differential_sides import (
 )
 from particle_harness.emulator.images import BoardImages
 from particle_harness.emulator.new_board import BoardMemories, NewBoard, furnish, make_chip, make_memories
+from particle_harness.emulator.recording import conversation as recorded_conversation
 from particle_harness.emulator.stm32f205.chip import EmulatedStm32f205
 from particle_harness.nor_flash import NorFlash
 
 _BOOT_LIMIT_S, _BOOT_STEP_S, _SETTLE_S = 5.0, 0.01, 0.15
 _ACTS = 60
+_RECORDED_EVERY = 15
+"""Conversations, of which one follows the beginning of the one that recordings hold."""
 _SEQUENCES_PER_PAIR = 12
 """Then both start anew, which keeps what has to be repeated for a difference short."""
 _GEN2_CONFIGURATION_END = 0xC000
@@ -80,7 +83,10 @@ class Subject:
 
     def conversation(self, seed: int) -> list[Act]:
         """A random one."""
-        acts = Conversation(self.terrain, Random(seed)).acts(_ACTS)
+        random = Random(seed)
+        acts = Conversation(self.terrain, random).acts(_ACTS)
+        if seed % _RECORDED_EVERY == 0:
+            acts = after_recorded(tuple(recorded_conversation(self.kind)), acts, random)
         if seed % 4 == 0:
             acts = [*acts, Enumerate(), *to_idle(self.kind), *reading_configuration()]
         return acts

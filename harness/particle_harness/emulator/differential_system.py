@@ -11,7 +11,7 @@ from typing import Any
 from particle_harness.boards import Hardware
 from particle_harness.dct import DCT_SIZE_BYTES
 from particle_harness.emulator.chip import EmulatedChip
-from particle_harness.emulator.differential import KnownDifference
+from particle_harness.emulator.differential import KnownDifference, after_recorded
 from particle_harness.emulator.differential_acts import Act, Enumerate, Return
 from particle_harness.emulator.differential_dfu import configuration_of, reading_configuration
 from particle_harness.emulator.differential_known import known_of_systems
@@ -19,14 +19,16 @@ from particle_harness.emulator.differential_requests import SystemConversation
 from particle_harness.emulator.differential_sides import PATIENCE_WITH_FILES_S, Cells, EmulatedSide, ModelledSide
 from particle_harness.emulator.images import BoardImages
 from particle_harness.emulator.new_board import BoardMemories, NewBoard, furnish, make_chip, make_memories
+from particle_harness.emulator.recording_system import conversation as recorded_conversation
 from particle_harness.swd.nrf52840 import RETAINED_WORD
 
 _ACTS = 60
 _DFU_REQUESTED = 0xEDFA
 _LISTENS_AFTER_S = 3.0
 _BOOT_LIMIT_S, _BOOT_STEP_S, _ATTACHED_FOR_S = 5.0, 0.01, 0.15
-_RESTART_EVERY, _READ_EVERY = 10, 30
-"""Conversations, of which one ends with a restart, or with a look into the configuration."""
+_RESTART_EVERY, _READ_EVERY, _RECORDED_EVERY = 10, 30, 49
+"""Conversations, of which one ends with a restart, or with a look into the configuration, or follows the beginning of
+the one that recordings hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,11 @@ class SystemSubject:
 
     def conversation(self, seed: int) -> list[Act]:
         """A random one."""
-        talk = SystemConversation(Random(seed))
+        random = Random(seed)
+        talk = SystemConversation(random)
         acts = talk.acts(_ACTS)
+        if seed % _RECORDED_EVERY == 0:
+            return after_recorded(tuple(recorded_conversation()), acts, random)
         if seed % _READ_EVERY == 0:
             return [*acts, *talk.enter_dfu(), Return(), *reading_configuration()]
         return [*acts, *talk.restart()] if seed % _RESTART_EVERY == 0 else acts

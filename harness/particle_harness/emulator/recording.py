@@ -204,7 +204,7 @@ def record(board: Recordable) -> dict[str, Any]:
         raise BenchError(f"the {kind.name} is not in DFU mode", hint="a board without system parts stays there")
     bootloader = read_prefix(board.internal.read, kind.bootloader_address, kind.mcu)
     configuration = _read_configuration(board, address)
-    log = [_entry(board, address, transfer) for transfer in conversation(kind)]
+    log = [entry_of(board, address, transfer) for transfer in conversation(kind)]
     return {
         "form": FORM,
         "platform": kind.name,
@@ -249,7 +249,8 @@ def filled(runs: Iterable[Iterable[Any]], size_bytes: int = DCT_SIZE_BYTES) -> b
     return bytes(data)
 
 
-def _entry(board: Recordable, address: int, transfer: Transfer) -> Entry:
+def entry_of(board: Recordable, address: int, transfer: Transfer) -> Entry:
+    """Carry a transfer out, and what stands of it in a recording. Raises BenchError when the board leaves."""
     try:
         outcome = reply_of(transfer.setup, board.control(address, transfer.setup, transfer.data))
     except StallError as stall:

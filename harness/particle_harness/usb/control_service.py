@@ -102,7 +102,7 @@ class ControlService:
         self._requests: dict[int, _Request] = {}
         self._last_id = 0
         self._pool = RequestPool()
-        self._is_stuck = False
+        self._ended_twice = 0
         self._current: _Request | None = None
         """Whose data the bus carries. It stays so until a transfer ends that has carried the last of them, even when
         the request has gone in between."""
@@ -134,9 +134,9 @@ class ControlService:
             self._current = None
             self._end(there, there.outcome.result if there.outcome else 0)
         elif there is None and current.is_through:
-            # It ends a second time: the number of active requests goes below 0, which is 65535.
+            # It ends a second time. What else that does to the firmware's memory is not modelled.
             self._current = None
-            self._is_stuck = not self._requests
+            self._ended_twice += 1
 
     def advance(self) -> None:
         """Carry out what is due."""
@@ -157,7 +157,8 @@ class ControlService:
 
     def _init(self, setup: Setup) -> bytes:
         self._require_reply_length(setup)
-        if self._is_stuck or len(self._requests) >= MAX_ACTIVE_REQUESTS:
+        # The firmware counts in 16 bits, and each time that a request ends.
+        if len(self._requests) - self._ended_twice & 0xFFFF >= MAX_ACTIVE_REQUESTS:
             return _reply(_Answer.BUSY)
         block = self._pool.allocate(REQUEST_BYTES)
         if block is None:

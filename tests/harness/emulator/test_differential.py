@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 from particle_harness.emulator import differential_dfu
-from particle_harness.emulator.differential import KnownDifference, compare, shrink
+from particle_harness.emulator.differential import KnownDifference, after_recorded, compare, shrink
 from particle_harness.emulator.differential_acts import DONE, GONE, SILENT, Abandoned, Enumerate, Transfer, Wait
 from particle_harness.emulator.differential_dfu import Conversation, gen2_terrain
 from particle_harness.usb.dfu_terms import Request
@@ -98,3 +98,21 @@ def test_acts_are_written_out():
     assert "SET_INTERFACE" in text
     assert "DFU DNLOAD (0x21)" in text
     assert Wait(1.5).__str__() == "wait 1.5 s"
+
+
+def test_a_conversation_may_follow_the_beginning_of_a_recorded_one():
+    recorded = tuple(acts(7)[1:20])
+    random_one = acts(8)
+    lengths = set()
+    for seed in range(60):
+        joined = after_recorded(recorded, random_one, Random(seed))
+        length = len(joined) - len(random_one) - 2
+        assert joined == [Enumerate(), *recorded[:length], Enumerate(), *random_one]
+        lengths.add(length)
+    assert lengths == set(range(1, len(recorded) - 2))
+
+
+def test_transfers_are_given_up_in_the_middle_of_their_data():
+    seen = [act for seed in range(300) for act in acts(seed) if isinstance(act, Abandoned) and act.packets]
+    assert {act.setup.b_request for act in seen} == {Request.DNLOAD, Request.UPLOAD}
+    assert all(act.packets * 64 < act.setup.w_length for act in seen)

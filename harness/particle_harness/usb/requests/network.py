@@ -17,6 +17,7 @@ from particle_harness.usb.wire import bytes_field, fixed32_field, number_field, 
 FAILED = -1
 _LOOPBACK, _THREAD, _WIFI, _PPP = 1, 2, 8, 16
 _UP, _BROADCAST, _IS_LOOPBACK, _POINT_TO_POINT, _LOWER_UP, _MULTICAST = 1, 2, 8, 16, 0x40, 0x8000
+_NO_ND6 = 0x10000
 
 
 _IPV6_LOOPBACK = bytes(15) + b"\x01"
@@ -42,7 +43,7 @@ class _Interface:
 def _interfaces(system: BoardSystem) -> list[_Interface]:
     found = [_Interface(1, "lo", _LOOPBACK, _UP | _LOWER_UP | _IS_LOOPBACK, 0x7F000001, 8, mtu=0, ipv6=_IPV6_LOOPBACK)]
     if system.hardware.is_gen3 and system.version < 2000:
-        found.append(_Interface(2, "th", _THREAD))
+        found.append(_Interface(2, "th", _THREAD, _NO_ND6, mtu=1280))
     up = _UP | _LOWER_UP if system.network_is_up else 0
     address = 0x0A2A0002 if up else 0
     if system.has_cellular:
@@ -53,7 +54,9 @@ def _interfaces(system: BoardSystem) -> list[_Interface]:
         index, mac = (5 if system.has_cellular else 4), system.mac_address
         up = up if not system.has_cellular else 0
         found.append(
-            _Interface(index, "wl", _WIFI, up | _BROADCAST | _MULTICAST, address if up else 0, 24 if up else 0, mac)
+            _Interface(
+                index, "wl", _WIFI, up | _BROADCAST | _MULTICAST | _NO_ND6, address if up else 0, 24 if up else 0, mac
+            )
         )
     return found
 
