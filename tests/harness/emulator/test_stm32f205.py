@@ -54,6 +54,16 @@ def test_identity_and_aliases(chip):
     assert chip.bus.read(0, 16) == chip.bus.read(0x08000000, 16)
 
 
+def test_what_was_put_into_flash_without_power_runs_when_power_comes(chip):
+    let_pass(chip, 0.001)
+    chip.power_off()
+    # In place of the loop: movs r0, #7 before it.
+    chip.flash.load(0x08000008, bytes.fromhex("0720 fee7"))
+    chip.power_on()
+    let_pass(chip, 0.001)
+    assert chip.processor.register(0) == 7
+
+
 def test_clocks_are_ready_as_soon_as_they_are_on(chip):
     write(chip, RCC, 0x01010083)
     assert chip.bus.read_word(RCC) == 0x03030083

@@ -258,6 +258,7 @@ class EmulatedStm32f205:
         """Power comes: RAM and backup domain have lost their contents."""
         self.ram[:] = bytes(len(self.ram))
         self.backup_ram[:] = bytes(len(self.backup_ram))
+        self.bus.code_changed = True
         self.rtc.power_on()
         self.clocks.backup_control = 0
         if self.modem is not None:
