@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from particle_harness.emulator.flash_journal import FlashJournal, Torn
+from particle_harness.emulator.flash_journal import FlashJournal
 from particle_harness.emulator.joined_starts import Contents, JoinedStarts, Start
-from particle_harness.emulator.power_cuts import CutReport, Outcome, chosen_cuts, cut_everywhere, every_cut
+from particle_harness.emulator.power_cuts import CutReport, Outcome, cut_everywhere, every_cut
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.device.dfu import DCT_ALT
@@ -34,13 +34,14 @@ from tests.emulated.work import (
     places_of,
     plan_for,
     recorded,
+    sample_of,
     told,
     whole_run,
 )
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(0)]
 ALL = os.environ.get("EMULATED_CUTS") == "all"
-SAMPLE = int(os.environ.get("EMULATED_CUTS_SAMPLE", "60"))
+SAMPLE = int(os.environ.get("EMULATED_CUTS_SAMPLE", "24"))
 PLATFORMS = ("photon", "p1", "electron")
 OTA_REGION, FLASH, SYSTEM = 0x080C0000, 0x08000000, 0x08020000
 _NEXT_RUNS = 4 if ALL else 1
@@ -127,10 +128,7 @@ class Copies:
         never: Sequence[Outcome],
     ) -> CutReport:
         operations = journal.operations
-        cuts = list(every_cut(operations)) if ALL else chosen_cuts(operations, 0)
-        if not ALL:
-            cuts = [*cuts[:: max(1, len(cuts) // SAMPLE)], (len(operations), Torn.NOTHING)]
-            cuts = list(dict.fromkeys(cuts))
+        cuts = list(every_cut(operations)) if ALL else sample_of(operations, SAMPLE)
         progress = Progress(name, journal, cuts)
         report = cut_everywhere(
             self.board,

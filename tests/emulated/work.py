@@ -14,10 +14,10 @@ from typing import Any
 
 from particle_harness.boards import hardware
 from particle_harness.emulator.board import EmulatedBoard
-from particle_harness.emulator.flash_journal import FlashJournal, Torn
+from particle_harness.emulator.flash_journal import FlashJournal, Operation, Torn
 from particle_harness.emulator.images import ImagesFolder
 from particle_harness.emulator.joined_starts import Place
-from particle_harness.emulator.power_cuts import Cut, CutReport, Outcome
+from particle_harness.emulator.power_cuts import Cut, CutReport, Outcome, chosen_cuts
 from particle_harness.nor_flash import NorFlash
 
 from particle_dev.catalog.modules import ModuleFunction
@@ -130,6 +130,12 @@ def recorded(board: EmulatedBoard, act: Callable[[], object]) -> FlashJournal:
         act()
     assert journal.operations
     return journal
+
+
+def sample_of(operations: Sequence[Operation], wanted: int) -> list[tuple[int, Torn]]:
+    """About so many of :func:`chosen_cuts`, spread over the work, with the one after the last operation."""
+    cuts = chosen_cuts(operations, wanted)
+    return list(dict.fromkeys([*cuts[:: max(1, len(cuts) // wanted)], cuts[-1]]))
 
 
 class Progress:
