@@ -55,8 +55,16 @@ class Start:
     left: Mapping[str, tuple[tuple[int, bytes], ...]]
     """What it has left where it erased or changed something, from offsets on, in ascending order."""
 
-    def asks(self, places: Iterable[Place]) -> tuple[Place, ...] | None:
+    _asked: dict[tuple[Place, ...], tuple[Place, ...] | None] = field(default_factory=dict, repr=False, compare=False)
+
+    def asks(self, places: Sequence[Place]) -> tuple[Place, ...] | None:
         """What flash must hold before this start so that it holds all of ``places`` after it; None: it never will."""
+        wanted = tuple(places)
+        if wanted not in self._asked:
+            self._asked[wanted] = self._ask(wanted)
+        return self._asked[wanted]
+
+    def _ask(self, places: Iterable[Place]) -> tuple[Place, ...] | None:
         before: list[Place] = []
         for place in places:
             at, end = place.offset, place.offset + len(place.data)
@@ -71,7 +79,7 @@ class Start:
             before.append(Place(place.flash, at, place.data[at - place.offset :]))
         return tuple(place for place in before if place.data)
 
-    def leads_to(self, before: Contents, places: Iterable[Place]) -> bool:
+    def leads_to(self, before: Contents, places: Sequence[Place]) -> bool:
         """Whether flash that held ``before`` holds all of ``places`` after it."""
         asked = self.asks(places)
         return asked is not None and all(place.is_in(before) for place in asked)

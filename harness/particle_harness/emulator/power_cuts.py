@@ -153,16 +153,11 @@ def cut_everywhere(
     starts = JoinedStarts(board, flashes, settled, settle_s, runs)
     report = CutReport()
     needed = 0
-    known: Start | None = None
-    asked: tuple[Place, ...] | None = None
     listed = list(cuts)
     for (n, torn), (contents, changes) in zip(listed, journal.walk(listed), strict=True):
         executed = starts.executed
         start = starts.start(contents, changes)
-        if start is not known:
-            known, asked = start, start.asks(wanted)
-        is_done = asked is not None and all(place.is_in(contents) for place in asked)
-        outcome, detail = _outcome(start, contents, is_done, may_start)
+        outcome, detail = _outcome(start, contents, wanted, may_start)
         if outcome is Outcome.UNTRIED:
             if needed % every_next_run == 0:
                 if starts.executed == executed:
@@ -178,7 +173,7 @@ def cut_everywhere(
 
 
 def _outcome(
-    start: Start, contents: Contents, is_done: bool, may_start: Callable[[Start, Contents], bool]
+    start: Start, contents: Contents, wanted: Sequence[Place], may_start: Callable[[Start, Contents], bool]
 ) -> tuple[Outcome, str]:
     if not start.settled:
         return Outcome.LOST, "it does not come back"
@@ -186,7 +181,7 @@ def _outcome(
         return Outcome.HANGS, ""
     if start.runs != "dfu" and not may_start(start, contents):
         return Outcome.UNBRAKED, ""
-    return (Outcome.ALONE if is_done else Outcome.UNTRIED), ""
+    return (Outcome.ALONE if start.leads_to(contents, wanted) else Outcome.UNTRIED), ""
 
 
 def _compare(starts: JoinedStarts, joined: Start, contents: Contents, flashes: Mapping[str, NorFlash]) -> None:
