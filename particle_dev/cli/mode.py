@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from particle_dev.catalog.platforms import UsbMode
 from particle_dev.cli.devices import taken_device
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.json_objects import device_object
@@ -19,9 +20,14 @@ from particle_dev.cli.options import (
     store_option,
 )
 from particle_dev.cli.wrap import wrapped
+from particle_dev.device.dfu import DfuSession
 from particle_dev.device.mode_changes import ARRIVAL_TIMEOUT_S, ModeChange, change_mode
+from particle_dev.device.model import Device
 from particle_dev.device.modes import Target, Way
+from particle_dev.errors import NoWayToModeError
+from particle_dev.flash.inventory import has_no_system
 from particle_dev.permissions import Permissions
+from particle_dev.transport.base import Host
 
 _WAYS = [Way.CONTROL.value, Way.RAW.value, Way.TOUCH.value]
 
@@ -54,6 +60,18 @@ def _print_result(change: ModeChange, target: Target) -> None:
     for label, found in (("proof", change.evidence), ("not proven", change.missing)):
         for evidence in found:
             click.echo(wrapped(f"  {label}: {evidence}", sys.stdout, 4))
+
+
+def _refuse_without_system(host: Host, device: Device, target: Target) -> None:
+    with DfuSession(host, device) as session:
+        if not has_no_system(session):
+            return
+    hint = "put a Device OS on it: `particle-dev flash --device-os RELEASE`"
+    if device.platform.family == "stm32f2xx":
+        hint += "; should an update of its system wait, which DFU does not show here, tap RESET: it is installed then"
+    raise NoWayToModeError(
+        f"{device}: there is no system part: it would stay in DFU mode", expected=target, actual=device.mode, hint=hint
+    )
 
 
 @click.command("mode")
@@ -94,10 +112,14 @@ def mode(
     safe       Device OS without the application; always connects
     reset      boot again
 
+    A board in DFU mode without a system part is refused normal and safe: it would stay there.
+
     normal, safe and reset can bring the device online and are refused without --may-connect before anything is sent.
     Exit status 6: the change was made, and nothing on the device proves the mode.
     """
     with bench_for(bench_spec, store_dir) as bench, taken_device(bench, device, "mode") as chosen:
+        if may_connect and by is None and chosen.mode is UsbMode.DFU and target in (Target.NORMAL, Target.SAFE):
+            _refuse_without_system(bench.host, chosen, Target(target))
         change = change_mode(
             bench.host,
             chosen,

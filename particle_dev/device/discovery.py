@@ -11,6 +11,8 @@ from particle_dev.transport.base import Host
 POLL_INTERVAL_S = 0.1
 SECOND_ENUMERATION_S = 3.0
 """How long a second enumeration is waited for."""
+_ABSENT_HINT = "check cable and power; hold MODE while tapping RESET until the LED blinks yellow for DFU mode"
+_IN_DFU_HINT = "it is in DFU mode: `particle-dev id` tells what it boots into, and why"
 
 
 def list_devices(host: Host) -> tuple[Device, ...]:
@@ -79,7 +81,7 @@ def wait_for_mode(host: Host, device: Device, mode: UsbMode, timeout_s: float) -
                 f"{device.device_id} did not reach {mode} mode at port {device.usb.port_path} within {timeout_s:.0f} s",
                 expected=mode,
                 actual=seen.mode if seen else None,
-                hint="check cable and power; hold MODE while tapping RESET until the LED blinks yellow for DFU mode",
+                hint=_IN_DFU_HINT if seen and seen.mode is UsbMode.DFU and mode is not UsbMode.DFU else _ABSENT_HINT,
             )
         host.clock.sleep(POLL_INTERVAL_S)
 

@@ -144,6 +144,28 @@ def pending_updates(session: DfuSession) -> tuple[str, ...]:
     return dct.pending_titles(table)
 
 
+def has_no_system(session: DfuSession) -> bool:
+    """Whether no prefix in flash names a system part to start, and nothing that could bring one waits: a boot then ends
+    in DFU mode again. Cheap: of modules nothing but prefixes is read. False for a protected board, whose flash does not
+    show, and where a damaged part lies. Raises DfuProtocolError, TransportError.
+
+    On STM32F2 what waits cannot be read without a system part, see :func:`pending_updates`.
+    """
+    if any(memory.protected for memory in session.memories.values()):
+        return False
+    for slot in session.device.platform.module_slots:
+        starts = (slot.function, slot.index) == (ModuleFunction.SYSTEM_PART, 1)
+        if slot.storage != "internal_flash" or not (starts or slot.function == ModuleFunction.MONO_FIRMWARE):
+            continue
+        start_address = _floating_start(session, slot) if slot.fixed_end else slot.start_address
+        if start_address is None:
+            continue
+        data = session.read(INTERNAL_FLASH_ALT, start_address + slot.prefix_offset, PREFIX_SIZE_BYTES)
+        if read_prefix(data, start_address=start_address, max_size_bytes=slot.max_size_bytes) is not None:
+            return False
+    return not pending_updates(session)
+
+
 def refuse_unwritable(session: DfuSession) -> None:
     """Raise PlanRefusedError when the board is protected, or would install an update that somebody else armed over what
     is written now. Raises DfuProtocolError, TransportError."""

@@ -174,6 +174,24 @@ def test_no_way_out_of_dfu_mode_but_one(run, bench, target):
     assert run("mode", "normal", "--may-connect", "--bench", file)[0] == 0
 
 
+@pytest.mark.parametrize("target", ["normal", "safe"])
+@pytest.mark.parametrize(("platform", "system_offset"), [("boron", 0x30000), ("photon", 0x20000), ("p2", 0x60000)])
+def test_a_board_without_a_system_part_stays_in_dfu_mode_and_is_not_reset(run, bench, platform, system_offset, target):
+    file = bench(platform, arrives_in="dfu")
+    before = run("list", "--bench", file, "--json")[1]
+    assert objects(before)[0]["mode"] == "dfu"
+    with (file.parent / "boards" / "A" / "internal.bin").open("r+b") as flash:
+        flash.seek(system_offset)
+        flash.write(b"\xff" * 0x1000)
+    status, out, _ = run("mode", target, "--may-connect", "--bench", file, "--json")
+    error = json.loads(out)["error"]
+    assert status == ExitCode.REFUSED
+    assert "there is no system part: it would stay in DFU mode" in error["message"]
+    assert "particle-dev flash --device-os" in error["hint"]
+    assert ("tap RESET" in error["hint"]) == (platform == "photon")
+    assert run("list", "--bench", file, "--json")[1] == before, "the same enumeration"
+
+
 def test_bootloader_without_a_way_into_safe_mode(run, bench):
     file = bench("boron", arrives_in="dfu")
     status, _, err = run("mode", "safe", "--may-connect", "--bench", file)

@@ -216,6 +216,16 @@ def test_board_that_never_comes_back(bench, target):
     assert 19 < one.host.clock.monotonic_s() - begun_s < 25
 
 
+def test_a_board_that_stays_in_dfu_mode_is_not_to_be_brought_there(bench):
+    one = bench("boron")
+    one.change(Target.DFU)
+    one.board.internal.erase_sector(0x30000)
+    with pytest.raises(DeviceModeError, match="did not reach normal") as error:
+        one.change(Target.NORMAL, timeout_s=20)
+    assert "`particle-dev id`" in error.value.hint
+    assert "hold MODE" not in error.value.hint
+
+
 @pytest.mark.parametrize("target", [Target.RESET, Target.SAFE])
 def test_the_last_enumeration_of_a_boot_is_the_result(board, target):
     """Boards with an RTL872x leave again after they came back, to return with their serial port."""

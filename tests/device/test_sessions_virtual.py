@@ -25,6 +25,7 @@ from particle_dev.errors import (
     WrongDeviceError,
 )
 from particle_dev.flash.inventory import (
+    has_no_system,
     inventory_by_control,
     inventory_by_dfu,
     pending_updates,
@@ -312,6 +313,34 @@ def test_pending_update_is_seen(bench):
     made.driver.board("1").dct.write(1753, b"\xa5")
     with DfuSession(host, device) as session:
         assert "OTA region" in pending_updates(session)[0]
+
+
+def test_a_board_without_a_system_part_has_none_until_one_waits_or_a_damaged_one_lies_there(bench):
+    made = bench("boron")
+    host, device = in_dfu(made)
+    board = made.driver.board("1")
+    prefix = board.internal.read(0x30000, 0x1000)
+
+    def has_none():
+        with DfuSession(host, device) as session:
+            return has_no_system(session)
+
+    assert not has_none()
+    board.internal.erase_sector(0x30000)
+    assert has_none()
+    board.dct.write(1753, b"\xa5")
+    assert not has_none(), "it is to install something"
+    board.dct.write(1753, b"\xff")
+    assert has_none()
+    board.internal.program(0x30000, prefix[:0x400])
+    assert not has_none(), "the rest of its first sector is missing"
+
+
+@pytest.mark.parametrize("platform", ["boron", "photon", "electron", "p2"])
+def test_a_board_that_was_just_flashed_has_a_system(bench, platform):
+    host, device = in_dfu(bench(platform))
+    with DfuSession(host, device) as session:
+        assert not has_no_system(session)
 
 
 def test_inventory_in_whatever_mode(bench):
