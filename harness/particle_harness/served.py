@@ -116,13 +116,19 @@ _ACTS: Mapping[str, Callable[[ServedBoard], None]] = {
 
 
 def answer(bench: ServedBench, request: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a server says to ``{"do": "unplug", "slot": "1"}`` and the like: its boards, an error where there is one,
-    and a note where nothing was to do. A slot may be called by its name or its bus id."""
+    """What a server says to ``{"do": "unplug", "slot": "1"}`` and the like: its boards, an error where there is one
+    (with a hint, where the slot is not what is wrong), and a note where nothing was to do. A slot may be called by its
+    name or its bus id."""
     if "do" in request:
         wanted, act = request.get("slot"), _ACTS.get(request["do"])
         slot = next((slot for slot in bench.slots if wanted in (slot.name, slot.port_path) and slot.board), None)
-        if slot is None or slot.board is None or act is None:
+        if slot is None or slot.board is None:
             return {"error": f"there is no board in slot {wanted!r}", "boards": boards_of(bench)}
+        if act is None:
+            # A server older than its client, too, does not know an act.
+            why = "is for a running station" if request["do"] == "next" else "is not known here"
+            hint = "name a station whose bench has the option `hands`; `sim unplug`, `plug` and `reset` work here"
+            return {"error": f"{request['do']} {why}", "hint": hint, "boards": boards_of(bench)}
         note = _nothing_to_do(slot.name, slot.board, request["do"])
         act(slot.board)
         return {"boards": boards_of(bench), **({"note": note} if note else {})}

@@ -278,6 +278,8 @@ def _reply(server: tuple[str, int], request: Mapping[str, Any]) -> Mapping[str, 
         reply: Mapping[str, Any] = ask(server, request)
     except OSError as error:
         raise _nobody_answers(server, error) from error
+    if "hint" in reply:
+        raise BenchError(str(reply["error"]), slot=str(request["slot"]), hint=str(reply["hint"]))
     if "error" in reply:
         there = [f"{board['slot']} ({board['platform']}, port {board['bus_id']})" for board in reply["boards"]]
         raise DeviceNotFoundError(

@@ -19,7 +19,7 @@ _DEVICE_IDS = {True: "e00fce680000000000000001", False: "00000000000000000000000
 
 
 @click.command("trace")
-@click.argument("platform")
+@click.argument("platform", required=False)
 @click.option(
     "--seconds", type=click.FloatRange(0, 60), default=0.1, show_default=True, help="Of the chip's time, from power on."
 )
@@ -37,7 +37,7 @@ _DEVICE_IDS = {True: "e00fce680000000000000001", False: "00000000000000000000000
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each line instead of text.")
 def trace_command(
-    platform: str,
+    platform: str | None,
     seconds: float,
     device_os: str | None,
     only: tuple[str, ...],
@@ -47,7 +47,7 @@ def trace_command(
     as_json: bool,
 ) -> None:
     """Print each access to a register by the firmware of a new board of kind PLATFORM that runs your images, from power
-    on; or of one that goes on where it stood. No host is on its USB cable.
+    on; or, with --from, of one that goes on where it stood, of the kind that it is. No host is on its USB cable.
 
     A line has cycle, address of the instruction, R or W, register, value. Faults of the firmware follow at the end; how
     the run ended stands on standard error.
@@ -59,6 +59,8 @@ def trace_command(
         shown_lines += 1
         click.echo(json.dumps(asdict(line)) if as_json else str(line))
 
+    if begin_from is None and platform is None:
+        raise click.UsageError("name a PLATFORM, such as boron, or a board that was kept, by --from STATE_DIR/SLOT")
     shown = only or ("*",)
     if begin_from is not None and (device_os is not None or images is not None):
         raise click.UsageError(
@@ -82,7 +84,7 @@ def trace_command(
 
 
 def traced(
-    platform: str,
+    platform: str | None,
     seconds: float,
     write: Callable[[Any], None],
     *,
@@ -92,12 +94,15 @@ def traced(
     images: Path | None = None,
     begin_from: Path | None = None,
 ) -> tuple[list[str], str]:
-    """``write`` gets each line; gives the reports of faults, and where the firmware stood in the end. Raises
-    BenchError: no such board, image or emulator, or nothing to begin from."""
-    kind = emulated_hardware(platform)
+    """``platform`` may be None for a board to begin from. ``write`` gets each line; gives the reports of faults, and
+    where the firmware stood in the end. Raises BenchError: no such board, image or emulator, or nothing to begin
+    from."""
     if begin_from is not None:
-        with kept_chip(kind, begin_from) as kept:
+        with kept_chip(begin_from, emulated_hardware(platform) if platform else None) as kept:
             return _run(kept, seconds, write, only, without)
+    if platform is None:
+        raise ValueError("a new board is of some platform")
+    kind = emulated_hardware(platform)
     memories = make_memories(kind)
     furnish(memories, images_folder(str(images) if images else None).for_board(kind, device_os))
     chip = make_chip(NewBoard(kind, _DEVICE_IDS[kind.is_gen3]), memories)

@@ -20,6 +20,10 @@ class StateLock:
     names the holder, when another process has it."""
 
     def __init__(self, state_dir: Path) -> None:
+        if state_dir.is_file():
+            raise BenchError(
+                f"the state folder {state_dir} is a file, not a folder", hint="name a folder, or a new one"
+            )
         self._lock = FileLock(state_dir / LOCK_FILE, timeout=0, thread_local=False, is_singleton=True)
         holder = state_dir / HOLDER_FILE
         try:

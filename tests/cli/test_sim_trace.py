@@ -64,11 +64,17 @@ def test_it_goes_on_where_a_board_stood_and_leaves_that_as_it_is(tmp_path):
     assert (access["register"], access["program_counter"]) == ("CLOCK/POWER.RESETREAS", 0xF5002)
     assert stood_at <= access["cycle"] < stood_at + 100
     assert run("boron", "--from", str(slot), "--seconds", "0.0001", "--json") == first
+    assert run("--from", str(slot), "--seconds", "0.0001", "--json") == first, "its folder knows what it is"
     with pytest.raises(BenchError, match="holds an emulated boron"):
         run("xenon", "--from", str(slot))
     (slot / "emulated.snapshot").unlink()
     with pytest.raises(BenchError, match="does not go on from where it stood"):
         run("boron", "--from", str(slot))
+
+
+def test_a_new_board_needs_a_platform(images):
+    result = CliRunner().invoke(trace_command, ["--images", images])
+    assert (result.exit_code, "name a PLATFORM" in result.stderr) == (2, True)
 
 
 def test_as_json(images):

@@ -287,6 +287,14 @@ def test_second_process_is_told_who_has_the_boards(make_bench, tmp_path, holder)
     assert (tmp_path / "1" / "board.json").read_bytes() == kept
 
 
+def test_a_file_is_no_state_folder(make_bench, tmp_path):
+    file = tmp_path / "boards"
+    file.write_bytes(b"mine")
+    with pytest.raises(BenchError, match="boards is a file, not a folder"):
+        make_bench(BORON, state_dir=file)
+    assert file.read_bytes() == b"mine"
+
+
 @pytest.mark.parametrize("end", ["close", "SIGKILL"])
 def test_boards_are_free_once_their_holder_ends(make_bench, tmp_path, holder, end):
     if end == "close":

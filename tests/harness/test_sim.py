@@ -186,6 +186,15 @@ def test_a_slot_that_is_not_there(serve, bench_file):
     assert "A (boron, port 1-1)" in error["error"]["hint"]
 
 
+def test_a_new_board_is_put_in_at_a_station_alone(serve, bench_file):
+    (board,), address = serve(bench_file)
+    status, (error,) = sim("next", "A", "--server", address)
+    assert (status, error["error"]["message"]) == (3, "next is for a running station")
+    assert "hands" in error["error"]["hint"]
+    assert sim("list", "--server", address) == (0, [board])
+    assert sim("next", "B", "--server", address)[0] == 4
+
+
 def test_no_server_and_another_kind_of_server():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"

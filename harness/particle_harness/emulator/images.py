@@ -157,7 +157,7 @@ class ImagesFolder:
         there = ", ".join(self.platforms()) or "no board"
         return BenchError(
             f"{self.folder} has no {what} for {kind.name}; there are bootloaders for {there}{_but_damaged(self)}",
-            hint=f"add it, by `particle-dev firmware add` or by hand. {LICENCES}",
+            hint="add it, by `particle-dev firmware add` or by hand",
         )
 
 
@@ -169,11 +169,12 @@ def images_folder(chosen: str | os.PathLike[str] | None = None) -> ImagesFolder:
     users_own = Path(store) if store else platformdirs.user_data_path("particle-dev") / "firmware"
     path = Path(named).expanduser() if named else users_own
     if not path.is_dir():
-        raise _none_at_hand(f"{path} is no folder" if named else "no folder of firmware images is named")
+        why = f"{path} is no folder" if named else "no folder of firmware images is named"
+        raise _none_at_hand(why, _to_correct(chosen))
     folder = ImagesFolder(path)
     if not folder.platforms():
         nothing = f"{path} holds no bootloader of a board that can be emulated ({', '.join(EMULATED)})"
-        raise _none_at_hand(nothing + _but_damaged(folder))
+        raise _none_at_hand(nothing + _but_damaged(folder), _to_correct(chosen))
     return folder
 
 
@@ -227,9 +228,18 @@ def _but_damaged(folder: ImagesFolder) -> str:
     return f"; damaged, so that their CRC is wrong: {', '.join(names[:_DAMAGED_NAMED])}{more}" if names else ""
 
 
-def _none_at_hand(why: str) -> BenchError:
-    return BenchError(
-        f"emulated boards run firmware images of yours, and {why}",
-        hint=f"name a folder of module files in {FOLDER_VARIABLE}, or fill the firmware store by `particle-dev "
-        f"firmware add`. {LICENCES}",
-    )
+def _to_correct(chosen: str | os.PathLike[str] | None) -> str | None:
+    """What has named the folder; None where nothing has."""
+    if chosen:
+        return "`images` in the bench file, or --images or --store of the command line"
+    return FOLDER_VARIABLE if os.environ.get(FOLDER_VARIABLE) else None
+
+
+def _none_at_hand(why: str, to_correct: str | None) -> BenchError:
+    hint = f"correct {to_correct}: it is to name a folder of module files"
+    if to_correct is None:
+        hint = (
+            f"name a folder of module files in {FOLDER_VARIABLE}, or fill the firmware store by `particle-dev "
+            f"firmware add`. {LICENCES}"
+        )
+    return BenchError(f"emulated boards run firmware images of yours, and {why}", hint=hint)

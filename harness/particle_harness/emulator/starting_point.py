@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from particle_dev.errors import BenchError
 from particle_harness.boards import Hardware
+from particle_harness.emulator.images import emulated_hardware
 from particle_harness.emulator.new_board import SNAPSHOT_FILE, STATE_FILE, NewBoard, make_chip, make_memories
 from particle_harness.state_lock import StateLock
 
@@ -50,15 +51,18 @@ class StartingPoint:
 
 
 @contextmanager
-def kept_chip(kind: Hardware, slot_folder: Path) -> Iterator[EmulatedChip]:
-    """A chip where a board that was kept in the folder of its slot stood. BenchError for another board's, and for one
-    that can only boot."""
+def kept_chip(slot_folder: Path, expected: Hardware | None = None) -> Iterator[EmulatedChip]:
+    """A chip where a board that was kept in the folder of its slot stood. BenchError for another board than the one
+    expected, and for one that can only boot."""
     with TemporaryDirectory() as name:
         copy = Path(name) / slot_folder.name
         StartingPoint(slot_folder.parent).copy(slot_folder.name, copy)
         table = json.loads((copy / STATE_FILE).read_text(encoding="utf-8"))
-        if table["platform"] != kind.name:
-            raise BenchError(f"{slot_folder} holds an emulated {table['platform']}", hint=f"not a {kind.name}")
+        kind = emulated_hardware(table["platform"])
+        if expected is not None and expected.name != kind.name:
+            raise BenchError(
+                f"{slot_folder} holds an emulated {kind.name}", hint=f"not a {expected.name}; leave the platform out"
+            )
         chip = make_chip(NewBoard(kind, table["device_id"]), make_memories(kind, copy))
         try:
             chip.restore((copy / SNAPSHOT_FILE).read_bytes())

@@ -87,6 +87,23 @@ def test_an_empty_folder_says_so(monkeypatch, tmp_path):
         images_folder()
 
 
+@pytest.mark.parametrize("is_file", [False, True])
+def test_the_hint_is_about_what_named_the_folder_and_not_about_licences(monkeypatch, tmp_path, is_file):
+    wrong = tmp_path / "nope"
+    if is_file:
+        wrong.touch()
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    with pytest.raises(BenchError, match="nope is no folder") as error:
+        images_folder(wrong)
+    assert "correct `images` in the bench file" in error.value.hint
+    assert FOLDER_VARIABLE not in error.value.hint
+    monkeypatch.setenv(FOLDER_VARIABLE, str(wrong))
+    with pytest.raises(BenchError, match="nope is no folder") as of_environment:
+        images_folder()
+    assert f"correct {FOLDER_VARIABLE}" in of_environment.value.hint
+    assert "Nordic" not in error.value.hint + of_environment.value.hint
+
+
 def test_the_users_firmware_store_will_do(monkeypatch, tmp_path, folder):
     monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
     monkeypatch.delenv("PARTICLE_DEV_STORE", raising=False)
