@@ -132,14 +132,15 @@ def furnish(learnt: Learnt, release: str, situation: Situation) -> None:
     board.start_from(
         learnt.with_network if situation.knows_network else learnt.new, knows_network=situation.knows_network
     )
+    if situation.old_bootloader:
+        # Before anything of the other one is executed.
+        board.load(board.bootloader_of(OLDEST).data)
     if situation.listen == "request":
         board.appear("app")
         assert board.request(75, data=b"\x08\x01") == (0, b"")
     else:
         board.board.run(0.02)
     board.enter_dfu()
-    if situation.old_bootloader:
-        board.load(board.bootloader_of(OLDEST).data)
     if situation.application == "none":
         board.board.internal.load(USER_PART, b"\xff" * 0x1000)
     elif situation.application == "unmet":
