@@ -31,6 +31,9 @@ from particle_dev.protocol.dfuse import Sector
 from particle_dev.protocol.module import Module
 
 _SAMPLES = 8
+_WORD_BYTES = 4
+_ASKS_PREFIX = "stm32f2xx"
+"""Source: device-os v2.1.0 bootloader/src/stm32f2xx/dfu_usb.c is_application_valid; run on an emulated Photon."""
 ReadFile = Callable[[str], bytes]
 """Gives a module file by its sha256."""
 
@@ -50,6 +53,8 @@ class _Work:
     address: int
     image: bytes
     commit: int | None
+    key: int | None = None
+    """Offset of a word in the block that is written last: without it the bootloader takes the part for none."""
     missing: set[int] = field(default_factory=set)
     dirty_sectors: set[Sector] = field(default_factory=set)
     erased: set[Sector] = field(default_factory=set)
@@ -71,7 +76,9 @@ def _work_for(write: WriteModule, session: DfuSession, read_file: ReadFile) -> _
     commit = write.commit_offset
     if commit is not None:
         commit = (commit + len(in_front)) // BLOCK_SIZE_BYTES * BLOCK_SIZE_BYTES
-    return _Work(write, start, in_front + image, commit)
+    # An STM32F2 bootloader asks the prefix and no CRC-32, and programs the words of a block in ascending order.
+    by_prefix = commit is not None and session.device.platform.family == _ASKS_PREFIX
+    return _Work(write, start, in_front + image, commit, write.file.module.prefix_offset if by_prefix else None)
 
 
 def flash(plan: FlashPlan, session: DfuSession, read_file: ReadFile) -> Iterator[FlashEvent]:
@@ -228,7 +235,19 @@ def _complete(work: _Work, session: DfuSession) -> Iterator[SectorErased | int]:
         for offset in offsets:
             yield _write_block(work, offset, session)
     for offset in last & work.missing:
-        yield _write_block(work, offset, session)
+        yield _write_last_block(work, offset, session)
+
+
+def _write_last_block(work: _Work, offset: int, session: DfuSession) -> int:
+    """The word that makes the part valid is a write of its own, after the rest: no loss of power leaves it alone."""
+    data = work.block(offset)
+    at = None if work.key is None else work.key - offset
+    if at is None or not 0 <= at < len(data):
+        return _write_block(work, offset, session)
+    for first, end in ((0, at), (at + _WORD_BYTES, len(data)), (at, at + _WORD_BYTES)):
+        if data[first:end]:
+            session.write(work.address + offset + first, data[first:end])
+    return len(data)
 
 
 def _write_block(work: _Work, offset: int, session: DfuSession) -> int:

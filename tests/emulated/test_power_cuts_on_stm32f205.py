@@ -203,7 +203,6 @@ def test_copies_by_the_bootloader_stand_a_loss_of_power(images, images_of, appli
     copies.desk.close()
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the header is there before the rest of the last block")
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_writes_over_dfu_with_the_brake_set_stand_a_loss_of_power(images, images_of, application, platform):
     """`flash` of a whole release: no cut of it may start a system that is not whole."""

@@ -90,6 +90,19 @@ def test_brake_is_the_first_erase_and_the_last_write(bench):
     assert not bench.board.decide_boot().safe_mode
 
 
+def test_the_word_that_makes_an_stm32f2_part_valid_is_the_last_write_of_all():
+    """Its bootloader starts whatever has a prefix, so that nothing may be missing when the prefix is there."""
+    bench = Bench("photon")
+    flash = bench.board.internal
+    written = []
+    flash.on_program = lambda address, data: written.append((address, len(data))) or data
+    bench.flash()
+    (part,) = (f for f in bench.files if f.module.start_address == bench.plan.brake_address)
+    assert written[-1] == (bench.plan.brake_address + part.module.prefix_offset, 4)
+    assert not of(BlockWritten, bench.flash())
+    bench.bench.close()
+
+
 def test_what_is_right_stays(bench):
     bench.flash()
     erases, programs = bench.board.truth.erases, bench.board.truth.programs
