@@ -66,11 +66,11 @@ def _refuse_without_system(host: Host, device: Device, target: Target) -> None:
     with DfuSession(host, device) as session:
         if not has_no_system(session):
             return
-    hint = "put a Device OS on it: `particle-dev flash --device-os RELEASE`"
-    if device.platform.family == "stm32f2xx":
-        hint += "; should an update of its system wait, which DFU does not show here, tap RESET: it is installed then"
     raise NoWayToModeError(
-        f"{device}: there is no system part: it would stay in DFU mode", expected=target, actual=device.mode, hint=hint
+        f"{device}: there is no system part: it would stay in DFU mode",
+        expected=target,
+        actual=device.mode,
+        hint="put a Device OS on it: `particle-dev flash --device-os RELEASE`",
     )
 
 

@@ -149,7 +149,8 @@ def has_no_system(session: DfuSession) -> bool:
     in DFU mode again. Cheap: of modules nothing but prefixes is read. False for a protected board, whose flash does not
     show, and where a damaged part lies. Raises DfuProtocolError, TransportError.
 
-    On STM32F2 what waits cannot be read without a system part, see :func:`pending_updates`.
+    What DFU cannot read of an STM32F2's configuration without a system part, its bootloader does not carry out either.
+    Source: a Photon's, executed (DECISIONS.md, 120).
     """
     if any(memory.protected for memory in session.memories.values()):
         return False
