@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 from particle_dev.errors import BenchError
 from particle_harness import serial_port
 from particle_harness.application import FEATURES, PROGRAM_PREFIX
-from particle_harness.bench_slots import PowerSwitch, board_in, close_slots, name_of_new, probe_id, slot_called
+from particle_harness.bench_slots import (
+    PowerSwitch,
+    board_in,
+    close_slots,
+    name_of_new,
+    probe_id,
+    refuse_blank_with_a_system,
+    slot_called,
+    slot_folder,
+)
 from particle_harness.board import BoardSettings, VirtualBoard
 from particle_harness.boards import Hardware, hardware
 from particle_harness.clock import Clock, RealClock, VirtualClock
@@ -37,29 +46,11 @@ _CLOUD, _NETWORK_SCALE = "cloud", "network_scale"
 _HANDS = "hands"
 _OTHER_OPTIONS = (_CLOUD, _NETWORK_SCALE, _HANDS)
 _OPTIONS = {"clock": ("virtual", "real"), "delays": ("realistic", "none"), "power_control": (True, False)}
-_SLOT_KEYS = frozenset(
-    {
-        "name",
-        "platform",
-        "device_id",
-        "bootloader",
-        "device_os",
-        "faults",
-        "connected",
-        "factory",
-        "arrives_in",
-        "factory_image",
-        "semi_automatic_apps",
-        "protected",
-        "service_mode",
-        "blank",
-        "probe",
-        "silicon",
-        "application",
-        "battery",
-        "network",
-    }
-)
+_SLOT_KEYS = frozenset({
+    "name", "platform", "device_id", "bootloader", "device_os", "faults", "connected", "factory", "arrives_in",
+    "factory_image", "semi_automatic_apps", "protected", "service_mode", "blank", "probe", "silicon", "application",
+    "battery", "network",
+})  # fmt: skip
 _SLOT_WORDS = {
     "bootloader": ("release", "old"),
     "factory": ("new", "online"),
@@ -238,7 +229,7 @@ def _build(
     for number, table in enumerate(slots or DEFAULT_SLOTS, start=1):
         name = name_of_new(table, number, built)
         _check_slot(name, table)
-        store = SlotStore(state_dir / name) if state_dir else None
+        store = SlotStore(slot_folder(state_dir, name)) if state_dir else None
         kept = store.load() if store else None
         start_s = kept[0].clock_s if kept else 0.0
         clock: Clock = VirtualClock(start_s) if is_virtual else RealClock(start_s)
@@ -306,7 +297,7 @@ def _new_board(
         if "device_os" in table:
             known_release(table["device_os"])
     except ValueError as error:
-        raise BenchError(str(error), slot=name, hint="correct the slot in the bench file") from error
+        raise BenchError(f"slot {name!r}: {error}", slot=name, hint="correct the slot in the bench file") from error
     settings = BoardSettings(
         device_id=str(table.get("device_id") or default_device_id(kind, name)),
         online=table.get("factory") == "online",
@@ -377,6 +368,7 @@ def _check_slot(name: str, table: Mapping[str, Any]) -> None:
     if "platform" not in table and table.get("connected", True):
         raise BenchError(f"slot {name!r} names no platform", slot=name, hint='add platform = "boron"')
     _check_words("slot", table, _SLOT_WORDS | dict.fromkeys(_SLOT_SWITCHES, (True, False)), name)
+    refuse_blank_with_a_system(name, table)
     features = {f for f in table.get("application", ()) if not str(f).startswith(PROGRAM_PREFIX)}
     if unknown := features - set(FEATURES):
         raise BenchError(

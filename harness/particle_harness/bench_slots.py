@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from particle_dev.errors import BenchError
@@ -105,3 +106,25 @@ def name_of_new(table: Mapping[str, Any], number: int, built: Iterable[BenchSlot
     if any(slot.name == name for slot in built):
         raise BenchError(f"two slots are called {name!r}", slot=name, hint="give each a name of its own")
     return name
+
+
+def slot_folder(state_dir: Path, name: str) -> Path:
+    """Where the board of a slot is kept. BenchError for a name that is no plain file name: it would lead elsewhere."""
+    if not name.isprintable() or name.startswith(".") or set("/\\") & set(name) or not name:
+        raise BenchError(
+            f"slot {name!r} cannot be kept in {state_dir}: its name is no plain file name",
+            slot=name,
+            hint="leave '/', '\\' and a dot at the beginning out of the name, or take state_dir out of the bench file",
+        )
+    return state_dir / name
+
+
+def refuse_blank_with_a_system(name: str, table: Mapping[str, Any]) -> None:
+    """BenchError for a slot whose board is to have nothing and a release of Device OS."""
+    if table.get("blank") and "device_os" in table:
+        raise BenchError(
+            f"slot {name!r} has blank = true, by which nothing was ever programmed, and device_os = "
+            f"{table['device_os']!r}",
+            slot=name,
+            hint="take one of the two out",
+        )

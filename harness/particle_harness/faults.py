@@ -36,6 +36,7 @@ power again, after that time.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -97,12 +98,18 @@ class Fault:
 
 
 def parse_faults(tables: Sequence[Mapping[str, Any]]) -> tuple[Fault, ...]:
-    """Faults from a slot's ``faults`` list. ValueError names a key or word that means nothing."""
+    """Faults from a slot's ``faults`` list. ValueError names a key, word or value that means nothing."""
+    if not isinstance(tables, list | tuple) or not all(isinstance(table, Mapping) for table in tables):
+        raise ValueError(f'faults must be a list such as [{{do = "unplug", at = "dfu_transfer"}}], not {tables!r}')
     faults = []
     for number, table in enumerate(tables):
-        do, at = str(table.get("do")), str(table.get("at"))
+        if "do" not in table:
+            raise ValueError(f"fault {dict(table)!r} has no 'do'; there are {', '.join(PLACES)}")
+        do, at = str(table["do"]), str(table.get("at", ""))
         if do not in PLACES:
             raise ValueError(f"there is no fault {do!r}; there are {', '.join(PLACES)}")
+        if not at:
+            raise ValueError(f"fault {do!r} has no 'at'; it can be at {', '.join(PLACES[do])}")
         if at not in PLACES[do]:
             raise ValueError(f"there is no fault {do!r} at {at!r}; it can be at {', '.join(PLACES[do])}")
         if unknown := set(table) - {"do", "at", "n", "address"} - _OWN_KEYS.get(do, set()):
@@ -113,13 +120,13 @@ def parse_faults(tables: Sequence[Mapping[str, Any]]) -> tuple[Fault, ...]:
             Fault(
                 do,
                 at,
-                int(table.get("n", 1)),
-                table.get("address"),
-                table.get("replug_after_s"),
+                _whole(table, "n", 1, least=1),
+                _whole(table, "address", 0) if "address" in table else None,
+                _seconds(table, "replug_after_s") if "replug_after_s" in table else None,
                 f"{number}:{do}:{at}",
-                float(table.get("delay_s", 0.0)),
-                int(table.get("size_bytes", 0)),
-                int(table.get("count", 1)),
+                _seconds(table, "delay_s"),
+                _whole(table, "size_bytes", 0),
+                _whole(table, "count", 1, least=1),
             )
         )
     return tuple(faults)
@@ -130,6 +137,20 @@ def place_of(setup: Setup, runs: str) -> str | None:
     if runs == "dfu" and setup.kind == TYPE_CLASS:
         return "dfu_transfer"
     return "control_transfer" if runs == "app" and setup.kind == TYPE_VENDOR else None
+
+
+def _whole(table: Mapping[str, Any], key: str, default: int, *, least: int = 0) -> int:
+    value = table.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"fault {table['do']!r}: {key} is a whole number from {least} on, not {value!r}")
+    return value
+
+
+def _seconds(table: Mapping[str, Any], key: str) -> float:
+    value = table.get(key, 0.0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ValueError(f"fault {table['do']!r}: {key} is a number of seconds from 0 on, not {value!r}")
+    return float(value)
 
 
 def _words(places: Iterable[tuple[str, str]]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from particle_dev.errors import BenchError
 from particle_harness.boot import BootDecision
 from particle_harness.truth import Truth
 from particle_harness.usb.dfu_terms import DfuRegisters
@@ -134,19 +135,25 @@ class SlotStore:
     """Files of one slot under ``<state_dir>/<slot name>/``; all of them survive the death of the process."""
 
     def __init__(self, slot_dir: Path) -> None:
-        slot_dir.mkdir(parents=True, exist_ok=True)
         self._dir = slot_dir
+        try:
+            slot_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unusable(slot_dir, f"no folder can be there: {error.strerror}") from error
 
     def load(self) -> tuple[BoardState, Truth] | None:
-        """State and truth of this slot's board, or None for a slot never used."""
+        """State and truth of this slot's board, or None for a slot never used. BenchError for a damaged file."""
         if not (self._dir / STATE_FILE).exists():
             return None
-        table = _read(self._dir)
-        registers = table.pop("dfu")
-        registers["data"] = bytes.fromhex(registers["data"])
-        table["events"] = [(at_s, name, argument) for at_s, name, argument in table["events"]]
-        truth = Truth(**table.pop("truth"))
-        return BoardState(**table, dfu=DfuRegisters(**registers)), truth
+        try:
+            table = _read(self._dir)
+            registers = table.pop("dfu")
+            registers["data"] = bytes.fromhex(registers["data"])
+            table["events"] = [(at_s, name, argument) for at_s, name, argument in table["events"]]
+            truth = Truth(**table.pop("truth"))
+            return BoardState(**table, dfu=DfuRegisters(**registers)), truth
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise unusable(self._dir / STATE_FILE, "it is damaged, or of another version") from error
 
     def save(self, state: BoardState, truth: Truth) -> None:
         """Write both in one step."""
@@ -156,14 +163,28 @@ class SlotStore:
         os.replace(fresh, self._dir / STATE_FILE)  # noqa: PTH105  # Path.replace costs more, and this runs per transfer
 
     def image(self, name: str, size_bytes: int) -> mmap.mmap:
-        """The file behind one memory, erased when it is new."""
+        """The file behind one memory, erased when it is new. BenchError when it has another size."""
         file = self._dir / f"{name}.bin"
-        if not file.exists():
-            fresh = file.with_suffix(".new")
-            fresh.write_bytes(b"\xff" * size_bytes)
-            fresh.replace(file)
-        with file.open("r+b") as handle:
-            return mmap.mmap(handle.fileno(), size_bytes)
+        try:
+            if not file.exists():
+                fresh = file.with_suffix(".new")
+                fresh.write_bytes(b"\xff" * size_bytes)
+                fresh.replace(file)
+            with file.open("r+b") as handle:
+                kept_bytes = os.fstat(handle.fileno()).st_size
+                if kept_bytes != size_bytes:
+                    raise unusable(file, f"it has {kept_bytes} bytes, and that memory {size_bytes}")
+                return mmap.mmap(handle.fileno(), size_bytes)
+        except OSError as error:
+            raise unusable(file, str(error.strerror)) from error
+
+
+def unusable(file: Path, why: str) -> BenchError:
+    """For a file of a state folder that a board cannot be taken up from."""
+    return BenchError(
+        f"a board is kept in {file}, which cannot be used: {why}",
+        hint="put it back from a copy, or remove the slot's folder: the bench then makes a new board",
+    )
 
 
 def read_truth(slot_dir: Path) -> Truth:

@@ -5,6 +5,7 @@ Boards run firmware images that the user holds; see :mod:`particle_harness.emula
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -14,9 +15,19 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from particle_dev.errors import BenchError
+from particle_dev.protocol.identifiers import is_device_id
 from particle_harness import serial_port
 from particle_harness.bench import default_device_id
-from particle_harness.bench_slots import PowerSwitch, board_in, close_slots, name_of_new, probe_id, slot_called
+from particle_harness.bench_slots import (
+    PowerSwitch,
+    board_in,
+    close_slots,
+    name_of_new,
+    probe_id,
+    refuse_blank_with_a_system,
+    slot_called,
+    slot_folder,
+)
 from particle_harness.boards import Hardware, kinds
 from particle_harness.emulator.board import EmulatedBoard
 from particle_harness.emulator.board_faults import check_faults
@@ -32,7 +43,7 @@ from particle_harness.emulator.images import (
 from particle_harness.emulator.new_board import NewBoard, make_board
 from particle_harness.emulator.real_time import RealTime
 from particle_harness.emulator.starting_point import StartingPoint
-from particle_harness.faults import parse_faults
+from particle_harness.faults import Fault, parse_faults
 from particle_harness.state_lock import StateLock
 from particle_harness.usb.addresses import Addresses
 from particle_harness.usb.bus_device import BusDevice
@@ -48,6 +59,10 @@ _SLOT_KEYS = frozenset(
     {"name", "platform", "device_id", "device_os", "faults", "connected", "probe", "blank", "battery"}
 )
 _SLOT_SWITCHES = ("connected", "probe", "blank", "battery")
+_SLOT_TEXTS: tuple[tuple[str, Callable[[str], bool], str], ...] = (
+    ("device_id", is_device_id, "24 hexadecimal digits in lower case"),
+    ("device_os", bool, 'a release such as "2.1.0"'),
+)
 _ARRIVAL_LIMIT_S = 6.0
 """Of a board's time, within which it is expected on the bus when the bench is opened."""
 _ARRIVAL_WALL_LIMIT_S = 20.0
@@ -153,8 +168,11 @@ def open_bench(
     option or board, and when another process has the boards of ``state_dir`` open.
     """
     _check_options(options)
+    tables = [_of_its_name(table) for table in slots]
+    for number, table in enumerate(tables, start=1):
+        _check_slot(str(table.get("name", number)), table, state_dir)
     source = _Source(options.get(_IMAGES), factory_modules)
-    tables = [_of_its_name(table) for table in slots] or [
+    tables = tables or [
         {"name": str(number), "platform": name} for number, name in enumerate(source.default_platforms(), start=1)
     ]
     is_real = options.get("clock", "real") == "real"
@@ -173,7 +191,7 @@ def _begin(start: StartingPoint, tables: Sequence[Mapping[str, Any]], folder: Pa
     for number, table in enumerate(tables, start=1):
         if table.get("connected", True):
             name = str(table.get("name", number))
-            start.copy(name, folder / name)
+            start.copy(name, slot_folder(folder, name))
     return folder
 
 
@@ -232,16 +250,20 @@ def _build(
 ) -> list[EmulatedSlot]:
     addresses = Addresses()
     built: list[EmulatedSlot] = []
-    for number, table in enumerate(tables, start=1):
-        name = name_of_new(table, number, built)
-        _check_slot(name, table)
-        port_path = f"1-{number}"
-        board = None
-        if table.get("connected", True):
-            board = _board(name, table, source, state_dir, addresses, port_path, is_real=is_real)
-        switch = PowerSwitch(board) if board and power else None
-        probe = _probe(board, number) if board and table.get("probe") else None
-        built.append(EmulatedSlot(name, port_path, board, switch, probe, table.get("battery")))
+    try:
+        for number, table in enumerate(tables, start=1):
+            name = name_of_new(table, number, built)
+            port_path = f"1-{number}"
+            board = None
+            if table.get("connected", True):
+                board = _board(name, table, source, state_dir, addresses, port_path, is_real=is_real)
+            switch = PowerSwitch(board) if board and power else None
+            probe = _probe(board, number) if board and table.get("probe") else None
+            built.append(EmulatedSlot(name, port_path, board, switch, probe, table.get("battery")))
+    except BaseException:
+        # Those that were taken up already go on from there when the bench is mended.
+        close_slots(built)
+        raise
     _arrive([slot.board for slot in built if slot.board])
     return built
 
@@ -257,24 +279,28 @@ def _board(
     is_real: bool,
 ) -> EmulatedBoard:
     kind = emulated_hardware(str(table["platform"]), name)
-    try:
-        faults = parse_faults(table.get("faults", ()))
-        check_faults(faults, kind, has_probe=bool(table.get("probe")))
-    except ValueError as error:
-        raise BenchError(str(error), slot=name, hint="correct the slot in the bench file") from error
     new = NewBoard(
         kind,
         str(table.get("device_id") or default_device_id(kind, name)),
-        faults=faults,
+        faults=_faults(name, table, kind),
         images=None if table.get("blank") else lambda: source.images(kind, table.get("device_os")),
     )
     return make_board(
         new,
         port_path=port_path,
         next_address=lambda: addresses.next(port_path),
-        folder=state_dir / name if state_dir else None,
+        folder=slot_folder(state_dir, name) if state_dir else None,
         paced=is_real,
     )
+
+
+def _faults(name: str, table: Mapping[str, Any], kind: Hardware) -> tuple[Fault, ...]:
+    try:
+        faults = parse_faults(table.get("faults", ()))
+        check_faults(faults, kind, has_probe=bool(table.get("probe")))
+    except ValueError as error:
+        raise BenchError(f"slot {name!r}: {error}", slot=name, hint="correct the slot in the bench file") from error
+    return faults
 
 
 def _arrive(boards: Sequence[EmulatedBoard]) -> None:
@@ -297,6 +323,10 @@ def _check_options(options: Mapping[str, Any]) -> None:
         raise BenchError(
             f"unknown bench options {sorted(unknown)}", hint=f"known: {sorted({*_OPTIONS, _IMAGES, _BEGIN_FROM})}"
         )
+    for key in (_IMAGES, _BEGIN_FROM):
+        folder = options.get(key, key)
+        if not isinstance(folder, str | os.PathLike) or not str(folder):
+            raise BenchError(f"option {key} = {folder!r} is no folder", hint=f"correct {key}, or leave it out")
     for key, allowed in _OPTIONS.items():
         if key in options and options[key] not in allowed:
             raise BenchError(
@@ -304,7 +334,8 @@ def _check_options(options: Mapping[str, Any]) -> None:
             )
 
 
-def _check_slot(name: str, table: Mapping[str, Any]) -> None:
+def _check_slot(name: str, table: Mapping[str, Any], state_dir: Path | None) -> None:
+    """All that can be said of it before any image is read."""
     if unknown := set(table) - _SLOT_KEYS:
         raise BenchError(
             f"slot {name!r} has keys that mean nothing to emulated boards: {sorted(unknown)}",
@@ -320,3 +351,11 @@ def _check_slot(name: str, table: Mapping[str, Any]) -> None:
     for key in _SLOT_SWITCHES:
         if key in table and not isinstance(table[key], bool):
             raise BenchError(f"slot {name!r}: {key} is true or false", slot=name, hint=f"correct {key}")
+    for key, is_good, wanted in _SLOT_TEXTS:
+        if key in table and not (isinstance(table[key], str) and is_good(table[key])):
+            raise BenchError(f"slot {name!r}: {key} is {wanted}, not {table[key]!r}", slot=name, hint=f"correct {key}")
+    refuse_blank_with_a_system(name, table)
+    if state_dir is not None:
+        slot_folder(state_dir, name)
+    if table.get("connected", True):
+        _faults(name, table, emulated_hardware(str(table["platform"]), name))

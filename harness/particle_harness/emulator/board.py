@@ -167,17 +167,13 @@ class EmulatedBoard:
             if self.keep_in is not None:
                 self.keep_in()
 
-    def take_up(self, snapshot: bytes) -> bool:
-        """Go on where a former process left the board, with power; False when the snapshot is of no use."""
+    def take_up(self, snapshot: bytes) -> None:
+        """Go on where a former process left the board, with power. ValueError when the snapshot is of no use."""
         with self.lock:
-            try:
-                self.chip.restore(snapshot)
-            except ValueError:
-                return False
+            self.chip.restore(snapshot)
             self.state.powered = True
             self._touch()
             self.be_forgotten()
-            return True
 
     def be_forgotten(self) -> None:
         """The host forgets the board and enumerates it anew, which it takes for a reset of its port."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import struct
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -18,10 +19,20 @@ from particle_harness.emulator.images import BoardImages
 from particle_harness.emulator.nrf52840.boot_record import boot_record
 from particle_harness.faults import Fault, FaultScript
 from particle_harness.nor_flash import NorFlash
-from particle_harness.state import SlotStore
+from particle_harness.state import SlotStore, unusable
 from particle_harness.user_information import BOOTLOADER_ADDRESS, UICR_SIZE_BYTES, Uicr
 
 STATE_FILE, SNAPSHOT_FILE = "emulated.json", "emulated.snapshot"
+_KEPT = {
+    "platform": str,
+    "device_id": str,
+    "powered": bool,
+    "unplugged": bool,
+    "replug_at_s": float | int | None,
+    "fired_faults": list,
+}
+"""What the next process reads in the first one."""
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +112,9 @@ def make_board(
         keeper = _Keeper(folder, board)
         board.keep_in, board.note_in = keeper, keeper.note
     # A cable that somebody was about to return is back.
-    if kept is None or kept["powered"] or kept["unplugged"] or kept["replug_at_s"] is not None:
-        snapshot = _take_snapshot(folder) if kept and kept["powered"] else None
-        if snapshot is None or not board.take_up(snapshot):
-            board.power_on()
+    has_power = kept is None or kept["powered"] or kept["unplugged"] or kept["replug_at_s"] is not None
+    if has_power and not (kept and kept["powered"] and _goes_on(board, folder)):
+        board.power_on()
     if kept is None and board.note_in is not None:
         # From now on its flash is no new board's, whatever ends this process.
         board.note_in()
@@ -153,13 +163,43 @@ def _kept(folder: Path | None, new: NewBoard) -> dict[str, Any] | None:
     file = folder / STATE_FILE if folder else None
     if file is None or not file.exists():
         return None
-    table: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    table = read_kept(file.parent)
     if table["platform"] != new.hardware.name:
         raise BenchError(
             f"{folder} holds an emulated {table['platform']}, and the slot is for a {new.hardware.name}",
             hint="choose another state folder, or remove that one",
         )
     return table
+
+
+def read_kept(folder: Path) -> dict[str, Any]:
+    """What the process before has written down of the board in its slot's folder. BenchError when it is damaged."""
+    file = folder / STATE_FILE
+    try:
+        table = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise unusable(file, f"it is damaged: {error}") from error
+    if not isinstance(table, dict) or any(not isinstance(table.get(key, _KEPT), kind) for key, kind in _KEPT.items()):
+        raise unusable(file, "it is damaged, or of another version")
+    return table
+
+
+def _goes_on(board: EmulatedBoard, folder: Path | None) -> bool:
+    """Whether it stands where the process before left it."""
+    snapshot = _take_snapshot(folder)
+    if folder is None or snapshot is None:
+        return False
+    try:
+        board.take_up(snapshot)
+    except ValueError as error:
+        _LOGGER.warning(
+            "slot %s: the board boots instead of going on where it stood: %s: %s",
+            folder.name,
+            folder / SNAPSHOT_FILE,
+            error,
+        )
+        return False
+    return True
 
 
 def _take_snapshot(folder: Path | None) -> bytes | None:

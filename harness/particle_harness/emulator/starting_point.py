@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 from particle_dev.errors import BenchError
 from particle_harness.boards import Hardware
 from particle_harness.emulator.images import emulated_hardware
-from particle_harness.emulator.new_board import SNAPSHOT_FILE, STATE_FILE, NewBoard, make_chip, make_memories
+from particle_harness.emulator.new_board import SNAPSHOT_FILE, STATE_FILE, NewBoard, make_chip, make_memories, read_kept
 from particle_harness.state_lock import StateLock
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def kept_chip(slot_folder: Path, expected: Hardware | None = None) -> Iterator[E
     with TemporaryDirectory() as name:
         copy = Path(name) / slot_folder.name
         StartingPoint(slot_folder.parent).copy(slot_folder.name, copy)
-        table = json.loads((copy / STATE_FILE).read_text(encoding="utf-8"))
+        table = read_kept(copy)
         kind = emulated_hardware(table["platform"])
         if expected is not None and expected.name != kind.name:
             raise BenchError(

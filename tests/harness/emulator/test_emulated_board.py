@@ -211,9 +211,10 @@ def test_somebody_plugs_it_in_again():
 
 def test_a_snapshot_is_taken_up_on_the_bus(board):
     other = make()
-    assert other.take_up(board.chip.snapshot())
+    other.take_up(board.chip.snapshot())
     assert other.on_bus()[0] == 5
-    assert not make().take_up(b"something else")
+    with pytest.raises(ValueError, match="another chip's"):
+        make().take_up(b"something else")
 
 
 def test_at_a_bench_in_real_time_the_hosts_limits_are_in_the_chips_time_and_the_wall_keeps_up():
