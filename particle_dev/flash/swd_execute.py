@@ -15,6 +15,7 @@ from particle_dev.flash.swd_image import PAGE_SIZE_BYTES
 from particle_dev.flash.swd_plan import Method, SwdPlan
 from particle_dev.permissions import Permissions
 
+_WORD_BYTES = 4
 Progress = Callable[[float], None]
 SaveBackup = Callable[[Mapping[int, bytes]], str]
 """Keeps pages that are about to be erased, by address, where the next run finds them; returns where that is."""
@@ -99,10 +100,13 @@ def carry_out_swd(
     total_bytes = plan.size_bytes
     for writes in (plan.writes, plan.brake_writes):
         if writes:
-            link.write_pages([(a, pages[a]) for a in writes], progress=progress)
+            link.write_pages([(a, _without_key(plan, a, pages[a])) for a in writes], progress=progress)
             size_bytes = len(writes) * PAGE_SIZE_BYTES
             done_bytes = total_bytes if writes is plan.brake_writes else size_bytes
             yield BlockWritten("flash", size_bytes, done_bytes, total_bytes)
+    if plan.key_address is not None:
+        page = plan.key_address & -PAGE_SIZE_BYTES
+        link.write_pages([(plan.key_address, pages[page][plan.key_address - page :][:_WORD_BYTES])])
     # Before UICR: until its words are there an erased board does not start.
     _verify_crcs(session, {a: data for a, data in pages.items() if plan.touches(a)})
     if plan.uicr:
@@ -110,6 +114,12 @@ def carry_out_swd(
         _verify_uicr(session, plan.uicr)
         yield UicrWritten(plan.uicr)
     yield from _proofs(session, plan, read_back=read_back)
+
+
+def _without_key(plan: SwdPlan, address: int, data: bytes) -> bytes:
+    """The page without the word that makes its part a part, which is written after all others."""
+    at = -1 if plan.key_address is None else plan.key_address - address
+    return data[:at] + b"\xff" * _WORD_BYTES + data[at + _WORD_BYTES :] if 0 <= at < len(data) else data
 
 
 def _erase(session: SwdSession, plan: SwdPlan) -> Iterator[SwdEvent]:

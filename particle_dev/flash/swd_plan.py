@@ -2,9 +2,10 @@
 
 The result is the same by every method; only the time differs. What is not in the set stays: erased in passing, it is
 written again. The *brake*: the sector without which the bootloader finds no system part is erased before anything else
-and written last, so a board that loses power in between boots into nothing or DFU mode, never into safe mode, where it
-would connect. An application alone is written without it for those who hold ``may_connect``. Source: device-os v2.1.0,
-v6.2.0 bootloader/src/main.c, bootloader/src/nRF52840/dfu_usb.c.
+and written last, on an STM32F2 with the first word of the part's prefix behind all, so a board that loses power in
+between boots into nothing or DFU mode, never into safe mode, where it would connect. An application alone is written
+without it for those who hold ``may_connect``. Source: device-os v2.1.0, v6.2.0 bootloader/src/main.c,
+bootloader/src/nRF52840/dfu_usb.c.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ WORD_CLOCKS = 46
 _CRC_PAGE_S = 0.0007
 """4096 bytes at 10 instructions each and 64 MHz."""
 _ERASED_WORD = 0xFFFFFFFF
+_WORD_BYTES = 4
 NO_PAGES: Mapping[int, bytes] = MappingProxyType({})
 _MBR_ADDRESS = 0
 _UNBRAKED = "a cut of power meanwhile means safe mode, which connects: allowed by may_connect"
@@ -89,7 +91,8 @@ class ChipState:
 class SwdPlan:
     """What will happen to one board, in order: ``erase_uicr``; the brake's sector is erased; mass erase, or ``erase``
     sector by sector; ``keep`` are pages that are read before and written again; ``pages`` is all that must be there in
-    the end; ``writes`` are those that are written, ``brake_writes`` behind them, then ``uicr``."""
+    the end; ``writes`` are those that are written, ``brake_writes`` behind them, without the word at ``key_address``,
+    which follows by itself, then ``uicr``."""
 
     device_id: str
     platform: Platform
@@ -102,6 +105,7 @@ class SwdPlan:
     keep: tuple[int, ...] = ()
     writes: tuple[int, ...] = ()
     brake_writes: tuple[int, ...] = ()
+    key_address: int | None = None
     erase_uicr: bool = False
     uicr: Mapping[int, int] = field(default_factory=dict)
     permissions_needed: tuple[Effect, ...] = ()
@@ -281,6 +285,7 @@ class _Planner:
             keep=tuple(sorted(keep)),
             writes=tuple(sorted(rewritten - braked)),
             brake_writes=tuple(sorted(rewritten & braked)),
+            key_address=self._key_address(brake, rewritten),
             erase_uicr=erase_uicr,
             uicr=uicr,
             permissions_needed=(Effect.CONNECT,) if unbraked else (),
@@ -362,6 +367,19 @@ class _Planner:
             if starts:
                 return min(starts)
         return None
+
+    def _key_address(self, brake: int | None, rewritten: set[int]) -> int | None:
+        """The word without which an STM32F2 bootloader takes the part in the brake's sector for none: the first of its
+        prefix, since it asks for no CRC-32. None where it is not written."""
+        if brake is None or self.state.chip == NRF52840:
+            return None
+        slot = next((s for s in flash_slots(self.state.platform) if s.start_address == brake), None)
+        if slot is None:
+            return None
+        address = brake + slot.prefix_offset
+        page = address & -PAGE_SIZE_BYTES
+        word = self.pages[page][address - page :][:_WORD_BYTES] if page in self.pages and page in rewritten else b""
+        return address if word.strip(b"\xff") else None
 
     def _uicr(self) -> tuple[dict[int, int], bool]:
         """Words to be written, and whether UICR must be erased before."""

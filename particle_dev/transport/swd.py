@@ -232,15 +232,19 @@ class SwdLink:
     def write_pages(
         self, pages: Sequence[tuple[int, bytes]], *, progress: Callable[[float], None] | None = None
     ) -> None:
-        """Program pages of 4096 bytes, which must be erased, in that order, each while the next one is on the wire.
+        """Program pages of 4096 bytes, or whole words of one, which must be erased, in that order, each while the next
+        one is on the wire.
 
         Nothing is verified here: see :meth:`page_crcs`. ``progress`` hears 0 to 1. Raises FlashRangeError before
         anything is written, TransportError.
         """
         for address, data in pages:
-            if address % PAGE_SIZE_BYTES or len(data) != PAGE_SIZE_BYTES:
+            if not 0 < len(data) <= PAGE_SIZE_BYTES - address % PAGE_SIZE_BYTES or address % 4 or len(data) % 4:
                 raise FlashRangeError(
-                    f"0x{address:08x}+{len(data)} is no page", address=address, size_bytes=len(data), hint="align it"
+                    f"0x{address:08x}+{len(data)} is no page, nor words of one",
+                    address=address,
+                    size_bytes=len(data),
+                    hint="align it",
                 )
             self._require_flash(address, len(data))
         done = 0

@@ -147,7 +147,7 @@ class SwdProcess:
         self.call("write_user_information", words=dict(words))
 
     def write_pages(self, pages: Sequence[tuple[int, bytes]], *, progress: Progress | None = None) -> None:
-        """Program erased pages of 4096 bytes."""
+        """Program erased pages of 4096 bytes, or whole words of one."""
         timeout_s = DEFAULT_TIMEOUT_S + sum(len(data) for _, data in pages) / _SLOWEST_BYTES_PER_S
         self.call("write_pages", timeout_s=timeout_s, progress=progress, pages=pages)
 

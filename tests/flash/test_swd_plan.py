@@ -68,7 +68,7 @@ def test_a_module_goes_where_its_prefix_says(release):
 def test_a_blank_chip_needs_no_erase(release):
     plan = make_swd_plan(state(BORON, uicr=b"\xff" * 0x400), [MBR, *release[BORON]], MAY_ERASE)
     assert (plan.method, plan.erase, plan.brake_address, plan.keep) == (Method.PAGES, (), None, ())
-    assert plan.brake_writes == (0x30000,)
+    assert (plan.brake_writes, plan.key_address) == ((0x30000,), None)
     assert plan.uicr == {0x10001014: 0xF4000, 0x10001200: 0x12, 0x10001204: 0x12}
     assert not plan.erase_uicr
 
@@ -105,6 +105,16 @@ def test_an_stm32f2_is_never_erased_as_a_whole(release):
     assert plan.method is Method.PAGES
     assert {0x08004000, 0x08008000, 0x0800C000, 0x08010000}.isdisjoint({*plan.erase, plan.brake_address})
     assert plan.brake_address == 0x08020000
+
+
+def test_the_word_that_makes_an_stm32f2_part_a_part_is_written_by_itself(release):
+    wanted = release[PHOTON]
+    blank = make_swd_plan(state(PHOTON), wanted, NOTHING)
+    other_app = make_swd_plan(state(PHOTON, *wanted[:-1], inverted(wanted[-1])), wanted, NOTHING)
+    unbraked = make_swd_plan(state(PHOTON, *wanted[:-1], inverted(wanted[-1])), wanted, Permissions(may_connect=True))
+    done = make_swd_plan(state(PHOTON, *wanted), wanted, NOTHING)
+    keys = [plan.key_address for plan in (blank, other_app, unbraked, done)]
+    assert keys == [0x08020184, 0x08020184, None, None]
 
 
 def test_a_system_part_of_the_new_era_goes_with_the_old(release):

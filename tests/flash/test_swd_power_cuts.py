@@ -11,9 +11,10 @@ from particle_harness.clock import VirtualClock
 from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.core import Idle
 from particle_harness.swd.nrf52840 import Nrf52840, Silicon
+from particle_harness.swd.stm32f205 import Stm32f205
 
-from particle_dev.catalog.chips import NRF52840
-from particle_dev.catalog.flash_chips import NRF52840_FLASH
+from particle_dev.catalog.chips import NRF52840, STM32F205
+from particle_dev.catalog.flash_chips import NRF52840_FLASH, STM32F205_FLASH
 from particle_dev.catalog.platforms import platform_by_name
 from particle_dev.device.swd import SwdSession
 from particle_dev.flash.boot_outcome import BootEnd
@@ -25,7 +26,8 @@ from particle_dev.flash.swd_plan import make_swd_plan
 from particle_dev.permissions import NOTHING, Permissions
 
 pytestmark = pytest.mark.firmware
-BORON = platform_by_name("boron")
+BORON, PHOTON = map(platform_by_name, ("boron", "photon"))
+PART_1_KEY = 0x08020184
 PAGE = 4096
 MBR = Segment("MBR", 0, bytes.fromhex("0004002001050000") + bytes(range(256)) * 10)
 FACTORY_UICR = {0x14: 0xF4000, 0x200: 0x12, 0x204: 0x12}
@@ -220,3 +222,47 @@ def test_power_cut_in_every_act_of_a_flash(modules, boot_end, capsys, scene):
         assert bytes(board.flash.cells) == whole, cut_at
         assert bytes(board.chip.uicr) == factory_uicr(), cut_at
         assert boot_end(board.chip, BORON) is BootEnd.APPLICATION
+
+
+def test_no_power_cut_leaves_a_photon_half_a_system_part_to_start(release_store):
+    """Its bootloader starts part 1 as soon as the prefix is there: the first word of that is the last of all."""
+    offer = Offer()
+    release_offer(release_store, PHOTON, "2.1.0", offer)
+    offer.add_stored(release_store, [release_store.app("photon", "tinker-0.4.5-photon.bin")])
+    wanted = module_segments(PHOTON, offer.files, offer.contents.__getitem__)
+    flash = NorFlash(STM32F205_FLASH, VirtualClock(), delays=False)
+    for segment in map(older, wanted):
+        flash.load(segment.address, segment.data)
+    before = bytes(flash.cells)
+
+    def run(cut_at=None):
+        chip = Stm32f205(bytes(12), flash)
+        chip.core.firmware = Idle()
+        link = DirectLink(chip, STM32F205, cut_at)
+        session = SwdSession(link, PHOTON)
+        state = chip_state(session, session.identity(), PHOTON, replaced={s.part.key for s in wanted if s.part})
+        plan = make_swd_plan(state, wanted, NOTHING)
+        for _ in carry_out_swd(session, plan, permissions=NOTHING, save_backup=lambda _pages: "memory"):
+            pass
+        return link.acts
+
+    acts = run()
+    assert all(flash.read(s.address, len(s.data)) == s.data for s in wanted)
+    assert flash.read(PART_1_KEY, 4) != b"\xff" * 4
+    braked_after = 1  # the brake's sector is the first that is erased
+    for cut_at in range(braked_after, acts - 1, 7):
+        flash.cells[:] = before
+        with pytest.raises(PowerCutError):
+            run(cut_at)
+        assert flash.read(PART_1_KEY, 4) == b"\xff" * 4, cut_at
+    # The last act of all is that word: all the others are there before it.
+    flash.cells[:] = before
+    with pytest.raises(PowerCutError):
+        run(acts - 1)
+    missing = range(PART_1_KEY, PART_1_KEY + 4)
+    for segment in wanted:
+        there = flash.read(segment.address, len(segment.data))
+        wrong = {segment.address + n for n, byte in enumerate(segment.data) if there[n] != byte}
+        assert wrong <= set(missing), segment.title
+    run()
+    assert all(flash.read(s.address, len(s.data)) == s.data for s in wanted)

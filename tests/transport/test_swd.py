@@ -214,8 +214,10 @@ def test_photon_sectors(probe):
         link.erase_sectors([0x08020000])
         link.write_pages(pages_of(0x08020000, image))
         (crc,) = link.page_crcs([0x08020000])
+        link.write_pages([(0x08024184, b"word")])
     assert crc == zlib.crc32(image[:4096])
     assert chip.flash.read(0x08020000, 5000) == image
+    assert chip.flash.read(0x08024180, 12) == b"\xff\xff\xff\xffword\xff\xff\xff\xff"
     assert chip.flash.read(0x0801FFF0, 16) == bytes(16)
 
 
@@ -229,8 +231,9 @@ def test_data_outside_the_map_is_refused_before_anything_is_erased(probe, addres
     assert bytes(chip.flash.cells) == before
     with SwdLink("A1", NRF52840) as link, pytest.raises(FlashRangeError, match="no sector"):
         link.erase_sectors([0x1000, address])
-    with SwdLink("A1", NRF52840) as link, pytest.raises(FlashRangeError, match="is no page"):
-        link.write_pages([(0x1004, bytes(4096))])
+    for at, size_bytes in ((0x1004, 4096), (0x1002, 4), (0x1004, 6), (0x1000, 0), (0x1FFC, 8)):
+        with SwdLink("A1", NRF52840) as link, pytest.raises(FlashRangeError, match="is no page"):
+            link.write_pages([(0x2000, bytes(4096)), (at, bytes(size_bytes))])
     assert bytes(chip.flash.cells) == before
 
 
