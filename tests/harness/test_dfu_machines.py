@@ -2,7 +2,7 @@
 
 import pytest
 from particle_harness.usb.dfu import Request, State
-from particle_harness.usb.transfer import Setup, StallError
+from particle_harness.usb.transfer import Setup, SilentError, StallError
 
 SYSTEM = {"boron": 0x30000, "photon": 0x08020000}
 
@@ -261,3 +261,36 @@ def test_photon_without_part_2_hangs_until_the_watchdog_gives_up(dfu):
     board.clock.sleep(15)
     board.advance()
     assert board.state.runs == "dfu"
+
+
+@pytest.mark.parametrize("platform", SYSTEM)
+def test_a_block_given_up_is_refused_without_a_configuration(dfu, platform):
+    host = dfu(platform)
+    device = host.board.usb_device
+    device.control(Setup(0x00, 9, 0, 0, 0))
+    with pytest.raises(StallError):
+        device.abandon(Setup(0x21, Request.DNLOAD, 2, 0, 512), bytes(512), 4)
+    device.control(Setup(0x00, 9, 1, 0, 0))
+    assert host.status() == (0, State.IDLE)
+
+
+def test_photon_fills_up_the_last_word_of_a_block_in_its_buffer(dfu):
+    host, address = dfu("photon"), SYSTEM["photon"]
+    host.command(0x41, address)
+    host.write(address + 0x1000, bytes(200))
+    host.write(address + 0x2000, bytes(65))
+    host.command(0x21, address)
+    host.board.usb_device.abandon(Setup(0x21, Request.DNLOAD, 2, 0, 128), b"\x55" * 128, 1)
+    host.started()
+    # What has arrived, the end of the block before, what filled that up, and the block before that.
+    assert host.board.internal.read(address, 128) == b"\x55" * 64 + b"\0" + b"\xff" * 3 + bytes(60)
+
+
+def test_photon_crashes_by_a_read_over_its_end_that_is_given_up(dfu):
+    host = dfu("photon")
+    host.command(0x21, 0x08100000 - 64)
+    host.out(Request.ABORT)
+    with pytest.raises(SilentError):
+        host.board.usb_device.abandon(Setup(0xA1, Request.UPLOAD, 2, 0, 512), packets=1)
+    with pytest.raises(SilentError):
+        host.status()

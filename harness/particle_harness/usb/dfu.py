@@ -6,7 +6,8 @@ platform/MCU/STM32F2xx/STM32_USB_Device_Driver/src/usbd_dfu_core.c, usbd_dfu_mal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from particle_harness.protection import Protection
@@ -190,7 +191,7 @@ class Gen3Dfu(DfuDevice, NrfUsbDevice):
     def data_announced(self, setup: Setup, arrived: bytes) -> None:
         """The state changes at SETUP; behind what has arrived, the buffer still holds what came before."""
         if setup.kind == TYPE_CLASS and setup.b_request == Request.DNLOAD:
-            self._require(self.registers.state in (State.IDLE, State.DNLOAD_IDLE))
+            self._require(self.configured and self.registers.state in (State.IDLE, State.DNLOAD_IDLE))
             self._accept_block(setup, arrived + bytes(self._buffer[len(arrived) : setup.w_length]))
 
     def _accept_block(self, setup: Setup, data: bytes) -> None:
@@ -312,10 +313,20 @@ class Gen2Dfu(DfuDevice, Stm32UsbDevice):
 
     def control(self, setup: Setup, data: bytes = b"") -> bytes:
         """As any device; SilentError once it has crashed."""
+        with self._crashing():
+            return super().control(setup, data)
+
+    def abandon(self, setup: Setup, data: bytes = b"", packets: int = 0) -> bytes:
+        """As any device; SilentError once it has crashed."""
+        with self._crashing():
+            return super().abandon(setup, data, packets)
+
+    @contextmanager
+    def _crashing(self) -> Iterator[None]:
         if self.crashed:
             raise SilentError
         try:
-            return super().control(setup, data)
+            yield
         except CrashError:
             self.crashed = True
             raise SilentError(during=True) from None
@@ -336,6 +347,8 @@ class Gen2Dfu(DfuDevice, Stm32UsbDevice):
     def data_announced(self, setup: Setup, arrived: bytes) -> None:
         """The state changes at SETUP; behind what has arrived, the buffer still holds what came before."""
         if setup.kind == TYPE_CLASS and setup.b_request == Request.DNLOAD:
+            if not self.configured:
+                raise StallError
             self._accept(setup, arrived + bytes(self._buffer[len(arrived) : setup.w_length]))
 
     def class_request(self, setup: Setup, data: bytes) -> bytes:
@@ -445,12 +458,19 @@ class Gen2Dfu(DfuDevice, Stm32UsbDevice):
     def _forget(self) -> None:
         self.registers.block, self.registers.data = 0, b""
 
+    def _fill_up(self, size_bytes: int) -> None:
+        """A write to internal flash makes whole words of the block, in the buffer, refused or not. Source: a Photon's
+        bootloader 1005, run on an emulated chip."""
+        if self.alternate == 0 and size_bytes % 4:
+            self._buffer[size_bytes : size_bytes // 4 * 4 + 4] = b"\xff" * (4 - size_bytes % 4)
+
     def _work(self) -> bool:
         """Whether it was done. Nobody is told of a block 1, which is not a command and has no address."""
         r = self.registers
         # The first library ignores what becomes of erases and writes.
         tells = not self.era.gen2_first_library
         if r.block > 1:
+            self._fill_up(len(r.data))
             return self.memory.write(self._block_address(r.block), r.data) or not tells
         if r.block == 1 or r.data == bytes([Command.GET_COMMANDS]):
             return True
