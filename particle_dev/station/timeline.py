@@ -21,6 +21,7 @@ _RIGHT = 108.0  # room for the label of a short bar at the end of the axis
 _BAR_HEIGHT = 26.0
 _LANE_HEIGHT = 15.0
 _ROW_GAP = 20.0
+_LABEL_GAP = 5.0
 _TOP = 12.0
 _CHARACTER_WIDTH = 7.0  # of the 11.5 px label font where it is widest (DejaVu Sans)
 _TICK_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400)
@@ -89,6 +90,12 @@ class Mark:
 
     x: float
     label: str
+    label_is_left: bool = False
+
+    @property
+    def label_x(self) -> float:
+        """Where the label begins, or ends when it is to the left of the line."""
+        return self.x - _LABEL_GAP if self.label_is_left else self.x + _LABEL_GAP
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +176,17 @@ class _Axis:
             offset_s += (end - start).total_seconds()
         self.total_s = max(offset_s, 0.01)
         marks: list[Mark] = []
+        taken_to = 0.0
         for run in record.attempts[1:]:
             x = self._x(self._offsets_s[run.number])
             label = f"resumed {time_text(run.started_at)}"
-            crowded = marks and x < marks[-1].x + len(label) * _CHARACTER_WIDTH
-            marks.append(Mark(x, "" if crowded else label))
+            width = len(label) * _CHARACTER_WIDTH
+            is_left = x + _LABEL_GAP + width > WIDTH
+            if x - is_left * width < taken_to:
+                label = ""
+            else:
+                taken_to = x if is_left else x + width
+            marks.append(Mark(x, label, is_left))
         self.resumes = tuple(marks)
 
     def _x(self, seconds: float) -> float:

@@ -228,6 +228,20 @@ def test_crowded_resumes_keep_their_lines_and_drop_labels_that_would_overlap(run
     assert [bool(mark.label) for mark in resumes] == [True, False, False, False, False]
 
 
+def test_a_resume_near_the_end_has_its_label_on_the_left(run_script):
+    script = run_script()
+    script.good_unit("1", UNIT)
+    script.resume()
+    record = fold(script.build())
+
+    (mark,) = layout(record).resumes
+
+    assert mark.label_is_left and mark.label
+    assert mark.label_x < mark.x
+    (label,) = re.findall(r'<text class="resume-label" ([^>]*)>', render_report(record))
+    assert 'text-anchor="end"' in label
+
+
 def test_the_file_is_replaced_whole_or_not_at_all(mixed, tmp_path, run_script):
     path = tmp_path / "report.html"
     path.write_text("old")
