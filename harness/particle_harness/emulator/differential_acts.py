@@ -6,14 +6,11 @@ from dataclasses import dataclass
 
 from particle_harness.usb.control_service import Service
 from particle_harness.usb.dfu_terms import Request
-from particle_harness.usb.transfer import TYPE_CLASS, TYPE_STANDARD, Setup
+from particle_harness.usb.transfer import TYPE_CLASS, TYPE_STANDARD, Setup, StandardRequest
 
 STALL, SILENT, GONE, DONE = "stall", "silent", "gone", "done"
 """Outcomes beside ``in:`` with the bytes in hex. Silent: neither data nor handshake until the host gives up."""
-_STANDARD_REQUESTS = {
-    0: "GET_STATUS", 1: "CLEAR_FEATURE", 3: "SET_FEATURE", 5: "SET_ADDRESS", 6: "GET_DESCRIPTOR",
-    8: "GET_CONFIGURATION", 9: "SET_CONFIGURATION", 10: "GET_INTERFACE", 11: "SET_INTERFACE",
-}  # fmt: skip
+_STANDARD_REQUESTS = {request.value: request.name for request in StandardRequest}
 _SHOWN_BYTES = 12
 
 

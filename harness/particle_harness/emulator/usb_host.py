@@ -21,7 +21,7 @@ from particle_harness.usb.descriptors import (
     UsbIdentity,
     descriptors_of,
 )
-from particle_harness.usb.transfer import GoneError, Setup, SilentError, StallError
+from particle_harness.usb.transfer import GoneError, Setup, SilentError, StallError, StandardRequest
 
 CONTROL_PACKET_BYTES = BULK_PACKET_BYTES = 64
 TRANSFER_LIMIT_S = 10.0
@@ -31,7 +31,6 @@ _ENUMERATION_LIMIT_S = 0.5
 _SHORTEST_WAIT_S, _LONGEST_WAIT_S = 20e-6, 1e-3
 """Between tries of a packet that is not taken: tries of a full-speed bus, and its frames."""
 _RESET_S, _RECOVERY_S = 0.010, 0.010
-_GET_DESCRIPTOR, _SET_ADDRESS, _SET_CONFIGURATION = 6, 5, 9
 _US_ENGLISH = 0x0409
 _BULK = 2
 _IN = 0x80
@@ -159,15 +158,15 @@ class UsbHost:
 
     def _enumerate(self, address: int) -> UsbIdentity:
         self.bus_reset()
-        self.control(Setup(0x80, _GET_DESCRIPTOR, DEVICE << 8, 0, CONTROL_PACKET_BYTES))
+        self.control(Setup(0x80, StandardRequest.GET_DESCRIPTOR, DEVICE << 8, 0, CONTROL_PACKET_BYTES))
         self.bus_reset()
-        self.control(Setup(0x00, _SET_ADDRESS, address, 0, 0))
+        self.control(Setup(0x00, StandardRequest.SET_ADDRESS, address, 0, 0))
         self.run_for(0.002)
         device = self.descriptor(DEVICE, 0, 18)
         head = self.descriptor(CONFIGURATION, 0, 9)
         configuration = self.descriptor(CONFIGURATION, 0, int.from_bytes(head[2:4], "little"))
         strings = self._strings(device[14:17])
-        self.control(Setup(0x00, _SET_CONFIGURATION, configuration[5], 0, 0))
+        self.control(Setup(0x00, StandardRequest.SET_CONFIGURATION, configuration[5], 0, 0))
         # As Linux does. A Photon's Device OS leaves whoever asks for them earlier without an answer.
         interfaces = [d[8] for d in descriptors_of(configuration) if d[1] == INTERFACE]
         strings |= self._strings([configuration[6], *interfaces])
@@ -177,7 +176,7 @@ class UsbHost:
 
     def descriptor(self, kind: int, index: int, length: int, language: int = 0) -> bytes:
         """One descriptor. Raises StallError, GoneError, SilentError."""
-        return self.control(Setup(0x80, _GET_DESCRIPTOR, kind << 8 | index, language, length))
+        return self.control(Setup(0x80, StandardRequest.GET_DESCRIPTOR, kind << 8 | index, language, length))
 
     def _strings(self, indices: Iterable[int]) -> dict[int, bytes]:
         strings: dict[int, bytes] = {}

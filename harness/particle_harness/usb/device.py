@@ -6,8 +6,6 @@ platform/MCU/STM32F2xx/STM32_USB_Device_Driver/src/usbd_req.c, and the recording
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 from particle_harness.usb.descriptors import MS_OS_VENDOR_CODE, UsbIdentity, ms_os_compat_id, ms_os_properties
 from particle_harness.usb.transfer import (
     TO_DEVICE,
@@ -17,20 +15,8 @@ from particle_harness.usb.transfer import (
     TYPE_STANDARD,
     Setup,
     StallError,
+    StandardRequest,
 )
-
-
-class _Request(IntEnum):
-    GET_STATUS = 0
-    CLEAR_FEATURE = 1
-    SET_FEATURE = 3
-    SET_ADDRESS = 5
-    GET_DESCRIPTOR = 6
-    GET_CONFIGURATION = 8
-    SET_CONFIGURATION = 9
-    GET_INTERFACE = 10
-    SET_INTERFACE = 11
-
 
 _DEVICE_DESCRIPTOR, _CONFIGURATION_DESCRIPTOR, _STRING_DESCRIPTOR = 1, 2, 3
 _COMPAT_ID, _PROPERTIES = 4, 5
@@ -58,8 +44,8 @@ class UsbDevice:
 
     def host_enumerates(self) -> None:
         """What an operating system does with a device it finds: address it, configure it."""
-        self.control(Setup(0x00, _Request.SET_ADDRESS, 1, 0, 0))
-        self.control(Setup(0x00, _Request.SET_CONFIGURATION, 1, 0, 0))
+        self.control(Setup(0x00, StandardRequest.SET_ADDRESS, 1, 0, 0))
+        self.control(Setup(0x00, StandardRequest.SET_CONFIGURATION, 1, 0, 0))
 
     def bus_reset(self) -> None:
         """USB reset: back to the unaddressed state."""
@@ -127,28 +113,28 @@ class UsbDevice:
 
     def _standard(self, setup: Setup) -> bytes:
         if setup.recipient == TO_ENDPOINT:
-            return b"\x00\x00" if setup.b_request == _Request.GET_STATUS else b""
+            return b"\x00\x00" if setup.b_request == StandardRequest.GET_STATUS else b""
         match setup.b_request:
-            case _Request.GET_STATUS:
+            case StandardRequest.GET_STATUS:
                 return self.identity.self_powered_status.to_bytes(2, "little")
-            case _Request.CLEAR_FEATURE | _Request.SET_FEATURE:
+            case StandardRequest.CLEAR_FEATURE | StandardRequest.SET_FEATURE:
                 return b""
-            case _Request.SET_ADDRESS:
+            case StandardRequest.SET_ADDRESS:
                 self.addressed = True
                 return b""
-            case _Request.GET_DESCRIPTOR:
+            case StandardRequest.GET_DESCRIPTOR:
                 return self._descriptor(setup)
-            case _Request.GET_CONFIGURATION:
+            case StandardRequest.GET_CONFIGURATION:
                 value = self.configuration_when_set if self.configured else self.configuration_when_addressed
                 return bytes([value])
-            case _Request.SET_CONFIGURATION:
+            case StandardRequest.SET_CONFIGURATION:
                 self.configured = setup.w_value != 0
                 if self.configured:
                     self.on_configured()
                 return b""
-            case _Request.GET_INTERFACE:
+            case StandardRequest.GET_INTERFACE:
                 return bytes([self.alternate])
-            case _Request.SET_INTERFACE:
+            case StandardRequest.SET_INTERFACE:
                 if setup.w_value >= self.alternate_settings:
                     raise StallError
                 self.alternate = setup.w_value

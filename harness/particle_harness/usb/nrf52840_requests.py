@@ -16,10 +16,9 @@ from particle_harness.usb.transfer import (
     TYPE_STANDARD,
     Setup,
     StallError,
+    StandardRequest,
 )
 
-_GET_STATUS, _CLEAR_FEATURE, _SET_FEATURE, _SET_ADDRESS, _GET_DESCRIPTOR = 0, 1, 3, 5, 6
-_GET_CONFIGURATION, _SET_CONFIGURATION, _GET_INTERFACE, _SET_INTERFACE = 8, 9, 10, 11
 _REMOTE_WAKEUP = 1
 
 
@@ -42,18 +41,18 @@ class NrfUsbDevice(UsbDevice):
 
     def _to_device(self, setup: Setup) -> bytes:
         match setup.b_request:
-            case n if n == _GET_STATUS:
+            case StandardRequest.GET_STATUS:
                 return self.identity.self_powered_status.to_bytes(2, "little")
-            case n if n in (_CLEAR_FEATURE, _SET_FEATURE) and setup.w_value == _REMOTE_WAKEUP:
+            case StandardRequest.CLEAR_FEATURE | StandardRequest.SET_FEATURE if setup.w_value == _REMOTE_WAKEUP:
                 return b""
-            case n if n == _SET_ADDRESS:
+            case StandardRequest.SET_ADDRESS:
                 self.addressed, self.configured = True, False
                 return b""
-            case n if n == _GET_DESCRIPTOR:
+            case StandardRequest.GET_DESCRIPTOR:
                 return self._descriptor(setup)
-            case n if n == _GET_CONFIGURATION:
+            case StandardRequest.GET_CONFIGURATION:
                 return bytes([self.configuration_when_set if self.configured else self.configuration_when_addressed])
-            case n if n == _SET_CONFIGURATION:
+            case StandardRequest.SET_CONFIGURATION:
                 self.configured = setup.w_value != 0
                 if self.configured:
                     self.on_configured()
@@ -79,19 +78,19 @@ class NrfUsbDevice(UsbDevice):
         if setup.kind == TYPE_CLASS:
             return self.class_request(setup, data)
         match setup.b_request if setup.kind == TYPE_STANDARD else None:
-            case n if n == _GET_DESCRIPTOR:
+            case StandardRequest.GET_DESCRIPTOR:
                 return self.class_descriptor(setup.w_value >> 8)
-            case n if n == _GET_INTERFACE:
+            case StandardRequest.GET_INTERFACE:
                 return bytes([self.alternate])
-            case n if n == _SET_INTERFACE and setup.w_value < self.alternate_settings:
+            case StandardRequest.SET_INTERFACE if setup.w_value < self.alternate_settings:
                 self.alternate = setup.w_value
                 return b""
         raise StallError
 
     def _to_endpoint(self, setup: Setup) -> bytes:
         match setup.b_request:
-            case n if n == _GET_STATUS:
+            case StandardRequest.GET_STATUS:
                 return b"\x00\x00"
-            case n if n in (_CLEAR_FEATURE, _SET_FEATURE):
+            case StandardRequest.CLEAR_FEATURE | StandardRequest.SET_FEATURE:
                 return b""
         raise StallError

@@ -30,10 +30,9 @@ from particle_harness.usb.transfer import (
     TYPE_VENDOR,
     Setup,
     StallError,
+    StandardRequest,
 )
 
-_GET_STATUS, _CLEAR_FEATURE, _SET_FEATURE, _SET_ADDRESS, _GET_DESCRIPTOR = 0, 1, 3, 5, 6
-_GET_CONFIGURATION, _SET_CONFIGURATION, _GET_INTERFACE, _SET_INTERFACE = 8, 9, 10, 11
 _ENDPOINT_HALT = 0
 _CDC_INTERFACES, _CONTROL_INTERFACE = (0, 1), 2
 _COMPAT_ID, _PROPERTIES = (0xC0, 4), (0xC1, 5)
@@ -74,16 +73,16 @@ class NrfNormalDevice(NormalDevice):
     def _to_device(self, setup: Setup) -> bytes:
         if setup.is_in:
             match setup.b_request:
-                case n if n == _GET_STATUS:
+                case StandardRequest.GET_STATUS:
                     return self.identity.self_powered_status.to_bytes(2, "little")
-                case n if n == _GET_DESCRIPTOR:
+                case StandardRequest.GET_DESCRIPTOR:
                     return self._descriptor(setup)
-                case n if n == _GET_CONFIGURATION:
+                case StandardRequest.GET_CONFIGURATION:
                     return bytes([self.configured])
-        elif setup.b_request == _SET_ADDRESS:
+        elif setup.b_request == StandardRequest.SET_ADDRESS:
             self.addressed, self.configured = True, False
             return b""
-        elif setup.b_request == _SET_CONFIGURATION and setup.w_value & 0xFF <= 1:
+        elif setup.b_request == StandardRequest.SET_CONFIGURATION and setup.w_value & 0xFF <= 1:
             self.configured = bool(setup.w_value & 0xFF)
             if self.configured:
                 self.on_configured()
@@ -118,16 +117,16 @@ class NrfNormalDevice(NormalDevice):
             return self.class_request(setup, data)
         if setup.kind != TYPE_STANDARD or number not in (*_CDC_INTERFACES, _CONTROL_INTERFACE):
             raise StallError
-        if setup.is_in and setup.b_request == _GET_DESCRIPTOR and number in _CDC_INTERFACES:
+        if setup.is_in and setup.b_request == StandardRequest.GET_DESCRIPTOR and number in _CDC_INTERFACES:
             return self._cdc_descriptor(setup.w_value >> 8, setup.w_value & 0xFF)
         if not self.configured:
             raise StallError
         match setup.is_in, setup.b_request:
-            case True, n if n == _GET_STATUS:
+            case True, StandardRequest.GET_STATUS:
                 return b"\x00\x00"
-            case True, n if n == _GET_INTERFACE:
+            case True, StandardRequest.GET_INTERFACE:
                 return b"\x00"
-            case False, n if n == _SET_INTERFACE and setup.w_value == 0:
+            case False, StandardRequest.SET_INTERFACE if setup.w_value == 0:
                 return b""
         raise StallError
 
@@ -148,10 +147,13 @@ class NrfNormalDevice(NormalDevice):
         known = {d[2] for d in descriptors_of(self.identity.configuration) if d[1] == ENDPOINT}
         if endpoint & 0x7F and (endpoint not in known or not self.configured):
             raise StallError
-        if setup.b_request == _GET_STATUS:
+        if setup.b_request == StandardRequest.GET_STATUS:
             return int(endpoint in self._halted).to_bytes(2, "little")
-        if setup.b_request in (_SET_FEATURE, _CLEAR_FEATURE) and setup.w_value == _ENDPOINT_HALT:
-            halts = setup.b_request == _SET_FEATURE
+        if (
+            setup.b_request in (StandardRequest.SET_FEATURE, StandardRequest.CLEAR_FEATURE)
+            and setup.w_value == _ENDPOINT_HALT
+        ):
+            halts = setup.b_request == StandardRequest.SET_FEATURE
             self._halted = self._halted | {endpoint} if halts else self._halted - {endpoint}
             return b""
         raise StallError

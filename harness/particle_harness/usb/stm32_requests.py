@@ -18,10 +18,9 @@ from particle_harness.usb.transfer import (
     Setup,
     SilentError,
     StallError,
+    StandardRequest,
 )
 
-_GET_STATUS, _CLEAR_FEATURE, _SET_FEATURE, _SET_ADDRESS, _GET_DESCRIPTOR = 0, 1, 3, 5, 6
-_GET_CONFIGURATION, _SET_CONFIGURATION, _GET_INTERFACE, _SET_INTERFACE = 8, 9, 10, 11
 _ENDPOINT_HALT, _REMOTE_WAKEUP = 0, 1
 _REMOTE_WAKEUP_ON = 2
 _HIGHEST_INTERFACE, _HIGHEST_CONFIGURATION = 10, 1
@@ -63,28 +62,28 @@ class Stm32UsbDevice(UsbDevice):
     def _to_device(self, setup: Setup) -> bytes:
         """Standard and class requests alike: the library looks at the number only."""
         match setup.b_request:
-            case n if n == _GET_DESCRIPTOR:
+            case StandardRequest.GET_DESCRIPTOR:
                 return self._descriptor(setup)
-            case n if n == _SET_ADDRESS:
+            case StandardRequest.SET_ADDRESS:
                 self._require(setup.w_index == 0 and setup.w_length == 0 and not self.configured)
                 self.addressed = bool(setup.w_value & 0x7F)
                 return b""
-            case n if n == _SET_CONFIGURATION:
+            case StandardRequest.SET_CONFIGURATION:
                 self._require(setup.w_value & 0xFF <= _HIGHEST_CONFIGURATION and (self.addressed or self.configured))
                 self._configure(bool(setup.w_value & 0xFF))
                 return b""
-            case n if n == _GET_CONFIGURATION:
+            case StandardRequest.GET_CONFIGURATION:
                 self._require(setup.w_length == 1 and self.addressed)
                 return bytes([self.configured])
-            case n if n == _GET_STATUS:
+            case StandardRequest.GET_STATUS:
                 self._require(self.addressed)
                 status = self.identity.self_powered_status | (_REMOTE_WAKEUP_ON if self.remote_wakeup else 0)
                 return status.to_bytes(2, "little")
-            case n if n in (_SET_FEATURE, _CLEAR_FEATURE):
-                self._require(n == _SET_FEATURE or self.addressed)
+            case StandardRequest.SET_FEATURE | StandardRequest.CLEAR_FEATURE as n:
+                self._require(n == StandardRequest.SET_FEATURE or self.addressed)
                 if setup.w_value != _REMOTE_WAKEUP:
                     raise SilentError
-                self.remote_wakeup = n == _SET_FEATURE
+                self.remote_wakeup = n == StandardRequest.SET_FEATURE
                 return b""
         raise StallError
 
@@ -124,11 +123,11 @@ class Stm32UsbDevice(UsbDevice):
                 return self._microsoft(setup)
             return self._nothing(setup)
         match setup.b_request if setup.kind == TYPE_STANDARD else None:
-            case n if n == _GET_DESCRIPTOR:
+            case StandardRequest.GET_DESCRIPTOR:
                 return self.class_descriptor(setup.w_value >> 8)[: setup.w_length]
-            case n if n == _GET_INTERFACE:
+            case StandardRequest.GET_INTERFACE:
                 return bytes([self.alternate])
-            case n if n == _SET_INTERFACE:
+            case StandardRequest.SET_INTERFACE:
                 self._require(setup.w_value & 0xFF < self.alternate_settings)
                 self.alternate = setup.w_value & 0xFF
                 return self._nothing(setup)
@@ -139,14 +138,18 @@ class Stm32UsbDevice(UsbDevice):
         return b""
 
     def _to_endpoint(self, setup: Setup) -> bytes:
-        if setup.b_request not in (_GET_STATUS, _CLEAR_FEATURE, _SET_FEATURE):
+        if setup.b_request not in (
+            StandardRequest.GET_STATUS,
+            StandardRequest.CLEAR_FEATURE,
+            StandardRequest.SET_FEATURE,
+        ):
             raise SilentError
         self._require(self.addressed)
         if not self.configured:
             raise SilentError
-        if setup.b_request == _GET_STATUS:
+        if setup.b_request == StandardRequest.GET_STATUS:
             return int(self.has_stalled and not setup.w_index & 0x7F).to_bytes(2, "little")
-        if setup.b_request == _CLEAR_FEATURE and setup.w_value != _ENDPOINT_HALT:
+        if setup.b_request == StandardRequest.CLEAR_FEATURE and setup.w_value != _ENDPOINT_HALT:
             raise SilentError
         return b""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from enum import IntEnum
 
 
 class StallError(Exception):
@@ -30,6 +31,20 @@ class SilentError(GoneError):
 _SETUP = struct.Struct("<BBHHH")
 TYPE_STANDARD, TYPE_CLASS, TYPE_VENDOR = 0, 1, 2
 TO_DEVICE, TO_INTERFACE, TO_ENDPOINT = 0, 1, 2
+
+
+class StandardRequest(IntEnum):
+    """Source: USB 2.0 specification, table 9-4; those that boards know."""
+
+    GET_STATUS = 0
+    CLEAR_FEATURE = 1
+    SET_FEATURE = 3
+    SET_ADDRESS = 5
+    GET_DESCRIPTOR = 6
+    GET_CONFIGURATION = 8
+    SET_CONFIGURATION = 9
+    GET_INTERFACE = 10
+    SET_INTERFACE = 11
 
 
 @dataclass(frozen=True, slots=True)

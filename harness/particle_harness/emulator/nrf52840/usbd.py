@@ -10,6 +10,7 @@ from particle_harness.emulator.registers import Register, RegisterMap
 from particle_harness.emulator.timeline import Alarm, Timeline
 from particle_harness.emulator.usb_controller import STALLED, Handshake, Stalled
 from particle_harness.swd.bus import Bus
+from particle_harness.usb.transfer import StandardRequest
 
 _USBRESET, _STARTED, _ENDEPIN, _EP0DATADONE, _ENDEPOUT = 0x100, 0x104, 0x108, 0x128, 0x130
 _SOF, _USBEVENT, _EP0SETUP, _EPDATA = 0x154, 0x158, 0x15C, 0x160
@@ -20,7 +21,6 @@ _READY = 1 << 11
 _IN = 0x80
 _SHORT_DONE_STARTIN, _SHORT_DONE_STARTOUT, _SHORT_DONE_STATUS = 0, 1, 2
 _SHORT_ENDOUT_STATUS, _SHORT_ENDOUT_RCVOUT = 3, 4
-_SET_ADDRESS = 5
 _FRAME_S = 0.001
 _DMA_ERRATUM_BIT = 0x20
 
@@ -149,7 +149,7 @@ class UsbDevice(NrfPeripheral):
         self.in_packets.pop(0, None)
         self.out_packets.pop(0, None)
         self.receives = self.status_allowed = self.refuses = False
-        if packet[0] == 0 and packet[1] == _SET_ADDRESS:
+        if packet[0] == 0 and packet[1] == StandardRequest.SET_ADDRESS:
             self._address = packet[2] & 0x7F
             self.status_allowed = True
         self.raise_event(_EP0SETUP)
@@ -172,7 +172,7 @@ class UsbDevice(NrfPeripheral):
         return packet
 
     def _control_in(self) -> bytes | Stalled | None:
-        if self.refuses and self.setup_packet[:2] != bytes((0, _SET_ADDRESS)):
+        if self.refuses and self.setup_packet[:2] != bytes((0, StandardRequest.SET_ADDRESS)):
             return STALLED
         if not self._reads:
             return b"" if self.status_allowed else None
