@@ -10,7 +10,7 @@ GAHBCFG, GRSTCTL, GINTSTS, GINTMSK, GRXSTSP, GCCFG, DCFG, DCTL = 0x08, 0x10, 0x1
 DIEPMSK, DOEPMSK, DAINT, DAINTMSK, DIEPEMPMSK = 0x810, 0x814, 0x818, 0x81C, 0x834
 DIEPCTL, DIEPINT, DIEPTSIZ, DTXFSTS, DOEPCTL, DOEPINT, DOEPTSIZ = 0x900, 0x908, 0x910, 0x918, 0xB00, 0xB08, 0xB10
 ENABLE, CLEAR_NAK, STALL = 1 << 31, 1 << 26, 1 << 21
-RXFLVL, USBRST, ENUMDNE, IEPINT, OEPINT = 1 << 4, 1 << 12, 1 << 13, 1 << 18, 1 << 19
+SOF, RXFLVL, USBRST, ENUMDNE, IEPINT, OEPINT = 1 << 3, 1 << 4, 1 << 12, 1 << 13, 1 << 18, 1 << 19
 
 
 class Port:
@@ -161,6 +161,20 @@ def test_address_and_fifo_space(port):
     assert port.read(DTXFSTS) == free - 2
     port.write(GRSTCTL, 0x20)
     assert port.read(DTXFSTS) == free
+
+
+def test_one_frame_a_millisecond_after_any_number_of_bus_resets(port):
+    port.write(GINTMSK, SOF)
+    for _ in range(6):
+        port.usb.bus_reset()
+        # Then a frame of the time before would be due behind the end of the next enumeration.
+        port.wait(0.0107)
+    port.write(GINTSTS, SOF)
+    rises = port.rises
+    for _ in range(1000):
+        port.wait(0.0001)
+        port.write(GINTSTS, SOF)
+    assert port.rises - rises == 100
 
 
 def test_frames_tick_while_the_bus_is_alive(port):

@@ -54,6 +54,16 @@ def say(chip, text):
     return bytes(heard)
 
 
+def test_a_reset_of_the_controller_does_not_stop_the_modem(chip):
+    switch_on(chip)
+    for byte in b"AT+CPWROFF\r\n":
+        write(chip, USART3 + DR, byte)
+    assert level(chip, SENSE)
+    chip.pin_reset()
+    chip.timeline.pass_until(chip.timeline.cycles + chip.timeline.cycles_of(0.01))
+    assert not level(chip, SENSE)
+
+
 def test_a_pulse_on_its_power_pin_switches_it_on(chip):
     assert (level(chip, SENSE), level(chip, READY)) == (0, 0)
     assert say(chip, b"AT\r\n") == b""

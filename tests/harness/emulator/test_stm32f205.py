@@ -30,12 +30,17 @@ def external():
     return NorFlash(qspi_flash(0x100000), VirtualClock(), delays=False)
 
 
-@pytest.fixture
-def chip(external):
+def new_chip(external=None):
     flash = NorFlash(STM32F205_FLASH, VirtualClock(), delays=False)
     # A loop at its reset vector, with the stack at the end of RAM.
     flash.load(0x08000000, bytes.fromhex("00000220 09000008 fee7"))
-    chip = EmulatedStm32f205(UNIQUE_ID, flash, external, on_full_speed_port=True, serial_number="P1X")
+    external = external or NorFlash(qspi_flash(0x100000), VirtualClock(), delays=False)
+    return EmulatedStm32f205(UNIQUE_ID, flash, external, on_full_speed_port=True, serial_number="P1X")
+
+
+@pytest.fixture
+def chip(external):
+    chip = new_chip(external)
     chip.power_on()
     return chip
 
@@ -81,6 +86,16 @@ def test_why_it_was_reset(chip):
     assert chip.bus.read_word(RCC + 0x74) & 0xFE000000 == PIN_RESET
     chip.processor.request_reset()
     assert chip.bus.read_word(RCC + 0x74) & SOFTWARE_RESET
+
+
+@pytest.mark.parametrize("flags_removed", [False, True])
+def test_after_a_loss_of_power_the_reasons_of_earlier_resets_are_gone(chip, flags_removed):
+    chip.processor.request_reset()
+    if flags_removed:
+        write(chip, RCC + 0x74, 1 << 24)
+    chip.power_off()
+    chip.power_on()
+    assert chip.bus.read_word(RCC + 0x74) & 0xFE000000 == 0x0E000000
 
 
 def open_backup_domain(chip):
@@ -206,6 +221,93 @@ def test_a_timer_compares(timer):
     assert timer.read(0x24, 4) == count
 
 
+TIM_CR1, TIM_DIER, TIM_SR, TIM_EGR, TIM_CNT, TIM_PSC, TIM_ARR = 0x00, 0x0C, 0x10, 0x14, 0x24, 0x28, 0x2C
+CEN, UDIS, URS, OPM = 1, 1 << 1, 1 << 2, 1 << 3
+
+
+@pytest.fixture
+def stopped(timer):
+    """A timer of 1 ms that is started when some of its periods would have passed."""
+    timeline, timer, _ = timer
+    timer.write(TIM_PSC, 4, 59)
+    timer.write(TIM_ARR, 4, 999)
+    timer.write(TIM_EGR, 4, 1)
+    timer.write(TIM_SR, 4, 0)
+    advance(timeline, 0.0055)
+    return timeline, timer
+
+
+def test_nothing_has_happened_in_a_timer_that_has_just_been_started(stopped):
+    timeline, timer = stopped
+    timer.write(TIM_CR1, 4, CEN)
+    assert (timer.read(TIM_SR, 4), timer.read(TIM_CNT, 4)) == (0, 0)
+    advance(timeline, 0.0009)
+    assert not timer.read(TIM_SR, 4) & 1
+    advance(timeline, 0.0002)
+    assert timer.read(TIM_SR, 4) & 1
+
+
+def test_a_timer_of_one_pulse_runs_for_one_period(stopped):
+    timeline, timer = stopped
+    timer.write(TIM_CR1, 4, CEN | OPM)
+    advance(timeline, 0.0009)
+    assert (timer.read(TIM_CR1, 4), timer.read(TIM_SR, 4) & 1) == (CEN | OPM, 0)
+    advance(timeline, 0.0002)
+    assert timer.read(TIM_SR, 4) & 1
+    assert timer.read(TIM_CR1, 4) == OPM
+
+
+def test_what_happened_before_a_timer_was_stopped_is_told(stopped):
+    timeline, timer = stopped
+    timer.write(TIM_CR1, 4, CEN)
+    advance(timeline, 0.0035)
+    timer.write(TIM_CR1, 4, 0)
+    assert timer.read(TIM_SR, 4) & 1
+    assert timer.read(TIM_CNT, 4) == 500
+
+
+@pytest.mark.parametrize(("register", "value"), [(TIM_PSC, 0), (TIM_ARR, 99), (TIM_CNT, 0)])
+def test_what_is_written_to_a_running_timer_concerns_what_comes(stopped, register, value):
+    timeline, timer = stopped
+    timer.write(TIM_CR1, 4, CEN)
+    advance(timeline, 0.0008)
+    timer.write(register, 4, value)
+    assert not timer.read(TIM_SR, 4) & 1
+
+
+@pytest.mark.parametrize(("control", "flagged"), [(0, 1), (URS, 0), (UDIS, 0)])
+def test_whether_an_update_that_firmware_asks_for_is_flagged(stopped, control, flagged):
+    _, timer = stopped
+    timer.write(TIM_CR1, 4, control)
+    timer.write(TIM_EGR, 4, 1)
+    assert timer.read(TIM_SR, 4) & 1 == flagged
+
+
+@pytest.mark.parametrize(("control", "flagged"), [(URS, 1), (UDIS, 0)])
+def test_whether_an_overflow_is_flagged(stopped, control, flagged):
+    timeline, timer = stopped
+    timer.write(TIM_CR1, 4, CEN | control)
+    advance(timeline, 0.0011)
+    assert timer.read(TIM_SR, 4) & 1 == flagged
+
+
+def test_a_line_of_two_timers_is_high_while_one_of_them_wants_service(chip):
+    tim_1, tim_10, line = 0x40010000, 0x40014400, chip.processor.interrupt_line(25)
+    for timer in (tim_1, tim_10):
+        write(chip, timer + TIM_DIER, 1)
+    write(chip, tim_1 + TIM_EGR, 1)
+    write(chip, tim_10 + TIM_SR, 0)
+    assert line.level
+    write(chip, tim_10 + TIM_EGR, 1)
+    restored = new_chip()
+    restored.restore(chip.snapshot())
+    write(restored, tim_1 + TIM_SR, 0)
+    line = restored.processor.interrupt_line(25)
+    assert line.level
+    write(restored, tim_10 + TIM_SR, 0)
+    assert not line.level
+
+
 def test_crc_is_the_one_of_zlib_turned_around():
     unit = CrcUnit()
     data = bytes(range(64))
@@ -246,6 +348,46 @@ def test_serial_flash_programs_when_enabled_and_wraps_in_its_page(external):
     talk(flash, 0x06)
     talk(flash, 0x20, 0, 0, 0x80)
     assert external.read(0xFE, 2) == b"\xff\xff"
+
+
+def test_of_more_than_a_page_each_byte_lies_where_the_address_had_come_to(external):
+    flash = SerialFlash(external)
+    talk(flash, 0x06)
+    talk(flash, 0x02, 0, 0, 0x10, *range(256), 0x77)
+    assert external.read(0x0E, 4) == bytes((254, 255, 0x77, 1))
+    assert external.read(0xFF, 2) == bytes((239, 0xFF))
+
+
+def lower_flash_select(chip):
+    write(chip, 0x40020400 + 0x18, 1 << 12 + 16)
+
+
+def raise_flash_select(chip):
+    write(chip, 0x40020400 + 0x18, 1 << 12)
+
+
+def begin_page_program(chip):
+    for message in ((0x06,), (0x02, 0, 0, 0, 0x12, 0x34)):
+        raise_flash_select(chip)
+        lower_flash_select(chip)
+        for byte in message:
+            write(chip, 0x40003800 + 0x0C, byte)
+
+
+def test_a_command_to_the_serial_flash_does_not_survive_a_loss_of_power(chip, external):
+    begin_page_program(chip)
+    chip.power_off()
+    chip.power_on()
+    raise_flash_select(chip)
+    assert external.read(0, 2) == b"\xff\xff"
+    assert chip.serial_flash.status == 0
+
+
+def test_a_reset_ends_a_command_to_the_serial_flash(chip, external):
+    begin_page_program(chip)
+    chip.pin_reset()
+    assert external.read(0, 2) == b"\x12\x34"
+    assert not chip.serial_flash.selected
 
 
 def test_the_p1_reaches_its_serial_flash_by_spi(chip):

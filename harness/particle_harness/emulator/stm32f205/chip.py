@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from particle_harness.emulator.debug_unit import ProcessorDebug
+from particle_harness.emulator.interrupt_line import SharedLine
 from particle_harness.emulator.modem_at import Modem, ModemPins
 from particle_harness.emulator.power_parts import Charger, wire_power_parts
 from particle_harness.emulator.processor import Processor
@@ -14,7 +15,6 @@ from particle_harness.emulator.stm32f205 import board_pins
 from particle_harness.emulator.stm32f205.arithmetic import CrcUnit, RandomNumbers
 from particle_harness.emulator.stm32f205.clocks import (
     PIN_RESET,
-    POWER_ON_RESET,
     SOFTWARE_RESET,
     WATCHDOG_RESET,
     PowerControl,
@@ -70,6 +70,8 @@ _TIMER_LINES = {
     9: (24, 24), 10: (25, 25), 11: (26, 26), 12: (43, 43), 13: (44, 44), 14: (45, 45),
 }  # fmt: skip
 """Vectors of the update and compare events by number of the timer. Source: ST RM0033, vector table."""
+_SHARED_LINES = (25, 44)
+"""Of those, the ones of two timers."""
 _WIDE_TIMERS, _APB2_TIMERS = (2, 5), (1, 8, 9, 10, 11)
 
 
@@ -137,6 +139,7 @@ class EmulatedStm32f205:
         self.syscfg = SystemConfiguration()
         self.exti = ExternalInterrupts(self.syscfg, [line(number) for number in EXTI_INTERRUPTS])
         self.ports = [self._port(number) for number in range(9)]
+        self.wires: dict[int, list[SharedLine]] = {number: [] for number in _SHARED_LINES}
         self.timers = {number: self._timer(number) for number in _TIMER_LINES}
         self.spis = {n: Spi(f"SPI{n}", line(number)) for n, number in ((1, 35), (2, 36), (3, 51))}
         self.uarts = {
@@ -201,9 +204,11 @@ class EmulatedStm32f205:
         return GpioPort(f"GPIO{'ABCDEFGHI'[number]}", number, reset_modes, self.exti)
 
     def _timer(self, number: int) -> Timer:
-        update, compare = (self.processor.interrupt_line(n) for n in _TIMER_LINES[number])
+        by_number = {n: self.processor.interrupt_line(n) for n in _TIMER_LINES[number]}
+        for shared in by_number.keys() & self.wires.keys():
+            by_number[shared] = SharedLine(by_number[shared], self.wires[shared])
         clock_hz = _APB2_TIMERS_HZ if number in _APB2_TIMERS else _APB1_TIMERS_HZ
-        lines = {"update": update, "compare": compare}
+        lines = {event: by_number[n] for event, n in zip(("update", "compare"), _TIMER_LINES[number], strict=True)}
         bits = 32 if number in _WIDE_TIMERS else 16
         return Timer(f"TIM{number}", self.timeline, clock_hz, lines, bits=bits)
 
@@ -260,18 +265,24 @@ class EmulatedStm32f205:
         self.backup_ram[:] = bytes(len(self.backup_ram))
         self.bus.code_changed = True
         self.rtc.power_on()
-        self.clocks.backup_control = 0
-        if self.modem is not None:
-            self.modem.lose_power()
+        self.clocks.power_on()
+        self._cut_parts_off()
         self.powered = True
         self.resets = 0
-        self._reset(POWER_ON_RESET | PIN_RESET)
+        self._reset(0)
 
     def power_off(self) -> None:
         """Power goes."""
         self.powered = False
         self.timeline.clear()
+        self._cut_parts_off()
         self._reset_peripherals()
+
+    def _cut_parts_off(self) -> None:
+        if self.modem is not None:
+            self.modem.lose_power()
+        if self.serial_flash is not None:
+            self.serial_flash.lose_power()
 
     def pin_reset(self) -> None:
         """The reset line."""
@@ -286,7 +297,6 @@ class EmulatedStm32f205:
         self._reset(SOFTWARE_RESET | PIN_RESET)
 
     def _reset(self, reason: int) -> None:
-        self.timeline.clear()
         self._reset_peripherals()
         self.clocks.reset_flags |= reason
         self.processor.reset()
@@ -302,6 +312,9 @@ class EmulatedStm32f205:
         if self.wifi is not None:
             # The chip's own resistor holds the line low while nobody drives it.
             self.wifi.reset_line(high=False)
+        if self.serial_flash is not None:
+            # Nobody drives its chip select, which a pull-up raises: that ends a command.
+            self.serial_flash.select(low=False)
 
     def attach_vbus(self) -> None:
         """5 V come on the USB cable."""

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from particle_harness.emulator.registers import Register, RegisterBlock, RegisterMap
 from particle_harness.emulator.timeline import Alarm, Timeline
 
-PIN_RESET, POWER_ON_RESET, SOFTWARE_RESET, WATCHDOG_RESET = 1 << 26, 1 << 27, 1 << 28, 1 << 29
+BROWN_OUT_RESET, PIN_RESET, POWER_ON_RESET = 1 << 25, 1 << 26, 1 << 27
+SOFTWARE_RESET, WATCHDOG_RESET = 1 << 28, 1 << 29
 """Flags of RCC_CSR."""
-_REMOVE_RESET_FLAGS, _RESET_FLAGS = 1 << 24, 0xFE000000
+_REMOVE_RESET_FLAGS = 1 << 24
 _OSCILLATORS = 0x05010001
 """HSION, HSEON, PLLON, PLLI2SON; each ready flag is one bit higher."""
 _PWR_CLOCK = 1 << 28
@@ -49,11 +50,15 @@ class ResetAndClock(RegisterBlock):
     )
 
     def __init__(self) -> None:
-        self.backup_control = 0
-        self.reset_flags = PIN_RESET | POWER_ON_RESET | 1 << 25
+        self.power_on()
         self.resets: dict[int, RegisterBlock] = {}
         """Peripherals by their bit of APB2RSTR."""
         super().__init__()
+
+    def power_on(self) -> None:
+        """Power was off: the backup domain's register is lost, and of the flags those of a power-on are set."""
+        self.backup_control = 0
+        self.reset_flags = BROWN_OUT_RESET | PIN_RESET | POWER_ON_RESET
 
     def reset(self) -> None:
         """Everything but the backup domain's register and the reset flags."""

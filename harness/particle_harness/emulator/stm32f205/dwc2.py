@@ -7,11 +7,12 @@ without an external PHY do.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from particle_harness.emulator.interrupt_line import InterruptLine
 from particle_harness.emulator.registers import RegisterBlock
 from particle_harness.emulator.stm32f205.dwc2_registers import OTG_REGISTERS
-from particle_harness.emulator.timeline import Timeline
+from particle_harness.emulator.timeline import Alarm, Timeline
 from particle_harness.emulator.usb_controller import STALLED, Handshake, Stalled
 
 _IN, _OUT = 0x900, 0xB00
@@ -46,6 +47,8 @@ class Dwc2(RegisterBlock):
         self._line = line
         self.endpoints = endpoints
         self.vbus = True
+        self.alarm: Alarm | None = None
+        """The end of enumeration, then the next frame."""
         super().__init__(name)
 
     def reset(self) -> None:
@@ -59,8 +62,7 @@ class Dwc2(RegisterBlock):
         self.in_control, self.out_control = [0] * 6, [0] * 6
         self.in_enabled, self.out_enabled = [False] * 6, [False] * 6
         self.in_nak, self.out_nak = [True] * 6, [True] * 6
-        self.frames_run = False
-        self.enumerating = False
+        self._cancel()
         self._update()
 
     # ---- the host's side --------------------------------------------------------------------------------------------
@@ -83,36 +85,38 @@ class Dwc2(RegisterBlock):
     def detach_vbus(self) -> None:
         """The cable is pulled."""
         self.vbus = False
-        self.frames_run = False
+        self._cancel()
 
     def bus_reset(self) -> None:
         """The host resets the bus; enumeration of the speed is done a little later."""
-        self.frames_run = False
         self.received.clear()
         self.words.clear()
         self.interrupts |= _USBRST
         self.in_enabled, self.out_enabled = [False] * 6, [False] * 6
         self.in_nak, self.out_nak = [True] * 6, [True] * 6
-        self.enumerating = True
-        self._timeline.after(self._timeline.cycles_of(_ENUMERATION_S), self._enumerated)
+        self._set_alarm(_ENUMERATION_S, self._enumerated)
         self._update()
 
+    def _set_alarm(self, duration_s: float, call: Callable[[], None]) -> None:
+        self._cancel()
+        self.alarm = self._timeline.after(self._timeline.cycles_of(duration_s), call)
+
+    def _cancel(self) -> None:
+        if self.alarm is not None:
+            self.alarm.cancel()
+            self.alarm = None
+
     def _enumerated(self) -> None:
-        if self.enumerating:
-            self.enumerating = False
-            self.interrupts |= _ENUMDNE
-            if not self.frames_run:
-                self.frames_run = True
-                self._timeline.after(self._timeline.cycles_of(_FRAME_S), self._frame)
-            self._update()
+        self.interrupts |= _ENUMDNE
+        self._set_alarm(_FRAME_S, self._frame)
+        self._update()
 
     def _frame(self) -> None:
-        if self.frames_run and self.connected:
+        self.alarm = None
+        if self.connected:
             self.interrupts |= _SOF
-            self._timeline.after(self._timeline.cycles_of(_FRAME_S), self._frame)
+            self._set_alarm(_FRAME_S, self._frame)
             self._update()
-        else:
-            self.frames_run = False
 
     def setup(self, packet: bytes) -> None:
         """A SETUP packet, which is always taken. It ends a stall and any transfer of endpoint 0."""

@@ -24,6 +24,12 @@ class SerialFlash:
         self.status = 0
         self.message = bytearray()
 
+    def lose_power(self) -> None:
+        """A command that has not been ended is forgotten, and writing is disabled."""
+        self.selected = False
+        self.status = 0
+        self.message.clear()
+
     def select(self, *, low: bool) -> None:
         """The chip select line."""
         if self.selected and not low:
@@ -66,9 +72,11 @@ class SerialFlash:
             self.status &= ~_WRITE_ENABLED
 
     def _program(self, address: int, data: bytes) -> None:
-        """Addresses wrap inside a page; of more than a page, the last 256 bytes count."""
+        """Addresses wrap inside a page; of more than a page, the last 256 bytes count, each where it came to lie."""
         page = address & ~(self._PAGE_BYTES - 1)
-        data = data[-self._PAGE_BYTES :]
+        disregarded = max(0, len(data) - self._PAGE_BYTES)
+        data = data[disregarded:]
+        address = page + (address + disregarded) % self._PAGE_BYTES
         room = page + self._PAGE_BYTES - address
         self._flash.program(address, data[:room])
         if data[room:]:

@@ -8,7 +8,7 @@ from particle_harness.emulator.interrupt_line import InterruptLine
 from particle_harness.emulator.registers import Register, RegisterBlock, RegisterMap
 from particle_harness.emulator.timeline import Alarm, Timeline
 
-_CEN, _OPM = 1 << 0, 1 << 3
+_CEN, _UDIS, _URS, _OPM = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _UIF, _UG = 1 << 0, 1 << 0
 _COMPARE = range(1, 5)
 
@@ -89,25 +89,26 @@ class Timer(RegisterBlock):
 
     def write_cnt(self, value: int) -> None:
         """Set the counter."""
-        self._restart(value)
+        self._catch_up()
+        self._go_on_from(value)
 
     def write_cr1(self, value: int) -> None:
         """Start and stop."""
-        count = self._counts() % self._period
+        count = self._caught_up()
         self.stored[0x00] = value
-        self._restart(count)
+        self._go_on_from(count)
 
     def write_psc(self, value: int) -> None:
         """Prescaler, from now on."""
-        count = self._counts() % self._period
+        count = self._caught_up()
         self.stored[0x28] = value & 0xFFFF
-        self._restart(count)
+        self._go_on_from(count)
 
     def write_arr(self, value: int) -> None:
         """Highest count."""
-        count = self._counts()
+        count = self._caught_up()
         self.stored[0x2C] = value & self._top
-        self._restart(count % self._period)
+        self._go_on_from(count % self._period)
 
     def write_ccr(self, index: int, value: int) -> None:
         """Compare value of a channel."""
@@ -134,14 +135,20 @@ class Timer(RegisterBlock):
         self._update()
 
     def write_egr(self, value: int) -> None:
-        """UG starts again from 0 with an update event."""
+        """UG starts again from 0 with an update event; with URS, none that is flagged."""
         if value & _UG:
-            self._restart(0)
-            self.status |= _UIF
+            self._catch_up()
+            self._go_on_from(0)
+            if not self.stored[0x00] & (_UDIS | _URS):
+                self.status |= _UIF
             self._update()
 
-    def _restart(self, count: int) -> None:
+    def _caught_up(self) -> int:
+        """The counter, with all events until now noted: as long as the registers are those it has counted by."""
         self._catch_up()
+        return self._counts() % self._period
+
+    def _go_on_from(self, count: int) -> None:
         self.count, self.start_cycle = count, self._timeline.cycles
         self._seen = count
         self._plan()
@@ -153,7 +160,7 @@ class Timer(RegisterBlock):
         if counts <= self._seen:
             return
         period = self._period
-        if counts // period > self._seen // period:
+        if counts // period > self._seen // period and not self.stored[0x00] & _UDIS:
             self.status |= _UIF
             if self.stored[0x00] & _OPM:
                 self.stored[0x00] &= ~_CEN
