@@ -80,7 +80,7 @@ class NativeCore:
     """``shared`` is the structure ``core`` of ``_native/core.h``, whose fields the owner may read and write whenever
     the engine stands or is in a callback."""
 
-    def __init__(self, engine: Any, owner: Owner, access_cycles: int) -> None:
+    def __init__(self, engine: Any, owner: Owner, access_cycles: int, clock_address: int) -> None:
         self._engine = engine
         self._kept: list[Any] = []
         self.shared = core = ffi.new("struct core *")
@@ -93,7 +93,9 @@ class NativeCore:
         core.epsr_id = arm.UC_ARM_REG_EPSR
         core.access_cycles = access_cycles
         core.instruction_cycles = 1
-        core.align_to_8 = core.automatic_state = True
+        core.clock_address = clock_address
+        core.align_to_8 = core.automatic_state = core.skips_loops = True
+        core.loop.anchor = 1
         self._hook(unicorn.UC_HOOK_CODE, "core_before_instruction", core)
         self._hook(unicorn.UC_HOOK_INTR, "core_on_interrupt", core)
         self._hook(unicorn.UC_HOOK_MEM_UNMAPPED, "core_on_unmapped", core)
@@ -124,6 +126,9 @@ class NativeCore:
             place.start, place.size_bytes, place.writable = start, memory.size_bytes, memory.store is None
             place.cells = ffi.cast("uint8_t *", ctypes.addressof(memory.buffer))
             self.shared.memory_count += 1
+            if memory.store is None and start == memory.start_address:
+                self._kept.append(ffi.new("uint8_t[]", memory.size_bytes))
+                place.copy = self._kept[-1]
 
     def add_door(self, address: int, size_bytes: int, door: Door) -> None:
         """Map registers."""

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import unicorn
 
-from particle_harness.emulator.cycle_counter import DATA_WATCHPOINT_AND_TRACE, CycleCounter
+from particle_harness.emulator.cycle_counter import CYCLE_COUNT, DATA_WATCHPOINT_AND_TRACE, CycleCounter
 from particle_harness.emulator.exception_unit import THUMB, ExceptionUnit
 from particle_harness.emulator.exceptions import FIRST_EXTERNAL, SYS_TICK, Exceptions
 from particle_harness.emulator.fault_report import FaultRecorder
@@ -66,7 +66,7 @@ class Processor(Engine):
         self.bus = bus
         self.cortex = cortex
         self.timeline = timeline
-        self.native = NativeCore(self._uc, self, ACCESS_CYCLES)
+        self.native = NativeCore(self._uc, self, ACCESS_CYCLES, CYCLE_COUNT)
         self._shared = self.native.shared
         self.exceptions = Exceptions(priority_bits)
         self.unit = ExceptionUnit(self.native, bus, self.exceptions, has_fpu=cortex == 4)
@@ -89,6 +89,7 @@ class Processor(Engine):
         self._raised: BaseException | None = None
         self.control_space = SystemControlSpace(self)
         self.cycle_counter = CycleCounter(timeline)
+        self.cycle_counter.on_change = self._tell_clock
         bus.add_peripheral(SYSTEM_CONTROL_SPACE, self.control_space)
         bus.add_peripheral(DATA_WATCHPOINT_AND_TRACE, self.cycle_counter)
         bus.code_ran_in = self.native.code_ran_in
@@ -170,6 +171,12 @@ class Processor(Engine):
         if self._running and cycle < self.end:
             self._shared.cycles_left -= self.end - cycle
             self.end = cycle
+            self._tell_clock()
+
+    def _tell_clock(self) -> None:
+        """The native core answers reads of the cycle counter, which waiting firmware reads without pause."""
+        self._shared.clock_runs = self.cycle_counter.runs and self.trace is None
+        self._shared.clock_at_end = self.cycle_counter.at(self.end)
 
     def stand_still(self, cycles: int) -> None:
         """An access takes that much longer: the core waits for it, and peripherals go on."""
@@ -256,6 +263,7 @@ class Processor(Engine):
         self.end = end
         shared.cycles_left = end - timeline.cycles
         shared.watch = self._watched()
+        self._tell_clock()
         self._running = True
         try:
             self.native.run()

@@ -24,6 +24,6 @@ ffibuilder.set_source(
     "particle_harness.emulator._native._core",
     '#include "core.h"',
     include_dirs=[str(_FOLDER)],
-    sources=[str(_FOLDER / "core.c")],
+    sources=[str(_FOLDER / "core.c"), str(_FOLDER / "loops.c")],
     depends=[str(_FOLDER / "core.h")],
 )

@@ -19,7 +19,7 @@ static const uint8_t stacked[] = {CORE_R0, 1, 2, 3, CORE_R12, CORE_LR};
 
 /* ---- memories and registers ---- */
 
-static uint8_t *memory_at(const struct core *core, uint32_t address, uint32_t size_bytes, int to_write)
+uint8_t *core_memory_at(const struct core *core, uint32_t address, uint32_t size_bytes, int to_write)
 {
     for (uint32_t n = 0; n < core->memory_count; n++) {
         const struct core_memory *memory = &core->memories[n];
@@ -153,7 +153,7 @@ static void look(struct core *core, uint32_t address)
     if (core->attention || !(core->watch & (CORE_WATCH_UNMASK | CORE_WATCH_FLOATING_POINT))) {
         return;
     }
-    const uint8_t *code = memory_at(core, address, 4, 0);
+    const uint8_t *code = core_memory_at(core, address, 4, 0);
     if (code == NULL) {
         return;
     }
@@ -188,6 +188,9 @@ void core_before_instruction(void *engine, uint64_t address64, uint32_t size_byt
     if (core->watch && !stop) {
         look(core, address);
         stop = core->attention > 0;
+    }
+    if (address == core->loop.anchor && !stop) {
+        core_visit_loop(core);
     }
     int64_t left = core->cycles_left;
     core->cycles_left = left - core->instruction_cycles;
@@ -236,6 +239,7 @@ _Bool core_on_guarded_store(void *engine, int kind, uint64_t address, int size_b
 {
     struct core *core = user;
     (void)engine, (void)kind;
+    core->guarded_stores++;
     _Bool stored = core_store_guarded((uint32_t)address, (uint32_t)size_bytes, value, core->owner);
     leave_it_block(core);
     return stored;
@@ -255,8 +259,18 @@ uint64_t core_read(void *engine, uint64_t offset, unsigned size_bytes, void *use
 {
     const struct core_door *door = user;
     (void)engine;
-    door->core->cycles_left -= door->core->access_cycles;
-    uint32_t value = core_read_peripheral(door->core->cycles_left, (uint32_t)offset, size_bytes, door->read);
+    struct core *core = door->core;
+    uint32_t value;
+    core->cycles_left -= core->access_cycles;
+    if (core->clock_runs && door->address + (uint32_t)offset == core->clock_address && size_bytes == 4) {
+        value = core->clock_at_end - (uint32_t)core->cycles_left;
+        if (core->address != core->loop.anchor) {
+            core->loop.anchor = core->address;
+            core->loop.rounds = 0;
+        }
+    } else {
+        value = core_read_peripheral(core->cycles_left, (uint32_t)offset, size_bytes, door->read);
+    }
     note_access(door, offset, value, 0);
     return value;
 }
@@ -273,6 +287,7 @@ void core_write(void *engine, uint64_t offset, unsigned size_bytes, uint64_t val
 void core_run(struct core *core)
 {
     core->attention = 0;
+    core->loop.rounds = 0;
     core->interrupt = core->unmapped_kind = -1;
     core->error = core->emu_start(core->engine, core_register(core, CORE_PC) | 1, NOWHERE, 0, 0);
     core_sample(core);
@@ -313,7 +328,7 @@ int core_push_frame(struct core *core, uint32_t return_address, int from_thread)
         core->exception_return |= core->control & SPSEL ? 0xC : 8;
     }
     core_set_register(core, CORE_SP, frame_at);
-    uint8_t *cells = memory_at(core, frame_at, size_bytes, 1);
+    uint8_t *cells = core_memory_at(core, frame_at, size_bytes, 1);
     if (cells == NULL) {
         return 0;
     }
@@ -360,7 +375,7 @@ int core_read_frame(struct core *core, uint32_t exception_return)
 {
     uint32_t at = core_register(core, stack_of(exception_return));
     uint32_t size_bytes = exception_return & 0x10 ? BASIC_FRAME_BYTES : EXTENDED_FRAME_BYTES;
-    const uint8_t *cells = memory_at(core, at, size_bytes, 0);
+    const uint8_t *cells = core_memory_at(core, at, size_bytes, 0);
     if (cells == NULL) {
         return 0;
     }

@@ -54,6 +54,8 @@ struct core_memory {
     int32_t writable;
     /* NULL, or one byte for each of cells: 0 becomes CORE_READ when the byte is read. */
     uint8_t *used;
+    /* NULL, or room for a copy of cells: once for each memory that may be written. */
+    uint8_t *copy;
 };
 
 /* An access to a register of a peripheral: by which instruction, and what was read or written. */
@@ -72,6 +74,24 @@ struct core_door {
     uint32_t address;
     void *read;
     void *write;
+};
+
+/* A loop that may only wait for time to pass, see loops.c. */
+struct core_loop {
+    /* The instruction that reads the cycle counter; an odd address is none. */
+    uint32_t anchor;
+    /* Visits in a row in the same state; and those in another one, since rounds were last skipped. */
+    uint32_t rounds;
+    uint32_t misses;
+    /* Visits that are not looked at. */
+    uint32_t pause;
+    /* At the last visit. */
+    uint32_t registers[CORE_REGISTERS];
+    uint32_t access_count;
+    uint32_t guarded_stores;
+    int64_t cycles_left;
+    /* From the visit before it. */
+    int64_t period;
 };
 
 /* All of it may be read and written whenever the core stands still or is inside a callback. */
@@ -127,6 +147,15 @@ struct core {
     uint32_t basepri;
     uint32_t faultmask;
 
+    /* Not 0: reads of the word there are answered here, by what the cycle counter will be when cycles_left is 0. */
+    int32_t clock_runs;
+    uint32_t clock_address;
+    uint32_t clock_at_end;
+    /* Not 0: loops that only wait for the clock are cut short. */
+    int32_t skips_loops;
+    struct core_loop loop;
+    uint32_t guarded_stores;
+
     /* Not 0: some memory has used, and fetches are noted there, too. */
     int32_t notes_reads;
 
@@ -156,6 +185,10 @@ void core_write(void *engine, uint64_t offset, unsigned size_bytes, uint64_t val
 
 /* Execute from pc until something stops it, and fill in how that was. */
 void core_run(struct core *core);
+/* At the anchor of loop, before it is executed: takes off cycles_left whole rounds of a loop that does nothing else. */
+void core_visit_loop(struct core *core);
+/* Cells of a memory, NULL where none holds all of those bytes. */
+uint8_t *core_memory_at(const struct core *core, uint32_t address, uint32_t size_bytes, int to_write);
 /* Read pc, xpsr, control and the masks. */
 void core_sample(struct core *core);
 uint32_t core_register(struct core *core, int place);
