@@ -54,6 +54,7 @@ _MAGIC_ERASED = b"\xff" * 8
 _USER_PART = 0xD4000
 _VERIFIED = dct.SlotFlag.VERIFY_CRC | dct.SlotFlag.VERIFY_DESTINATION | dct.SlotFlag.VERIFY_FUNCTION
 _NEXT_RUNS = 12 if ALL else 4
+_COMPARED = 60 if ALL else 6
 _THINNED = 32
 
 
@@ -117,6 +118,7 @@ class Update:
             next_run=lambda: finish(self),
             may_start=may_start,
             every_next_run=len(cuts) // _NEXT_RUNS,
+            compare=_COMPARED,
             tell=progress,
         )
         told(progress, journal, report, never=(Outcome.LOST, Outcome.UNBRAKED))
@@ -225,6 +227,7 @@ def test_a_whole_set_in_slots_stands_a_loss_of_power_anywhere(images, images_of,
         next_run=again,
         may_start=is_whole,
         every_next_run=len(cuts) // _NEXT_RUNS,
+        compare=_COMPARED,
         tell=progress,
     )
     told(progress, journal, report, never=(Outcome.LOST, Outcome.UNBRAKED))

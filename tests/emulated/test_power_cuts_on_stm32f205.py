@@ -46,6 +46,7 @@ SAMPLE = int(os.environ.get("EMULATED_CUTS_SAMPLE", "24"))
 PLATFORMS = ("photon", "p1", "electron")
 OTA_REGION, FLASH, SYSTEM = 0x080C0000, 0x08000000, 0x08020000
 _NEXT_RUNS = 4 if ALL else 1
+_COMPARED = 60 if ALL else 6
 _HARD_FAULT = 3
 _THINNED = 32
 _PARTS = (ModuleFunction.SYSTEM_PART, ModuleFunction.USER_PART)
@@ -146,6 +147,7 @@ class Copies:
             settled=self.is_settled,
             runs=self.runs,
             every_next_run=max(1, len(cuts) // _NEXT_RUNS),
+            compare=_COMPARED,
             tell=progress,
         )
         told(progress, journal, report, never)

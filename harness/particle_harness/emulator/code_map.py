@@ -64,6 +64,6 @@ class CodeMap:
 
     def _read(self, address: int, size_bytes: int) -> bytes:
         try:
-            return self._bus.read(address, size_bytes)
+            return self._bus.look(address, size_bytes)
         except BusFaultError as error:
             raise IndexError(address) from error

@@ -104,7 +104,7 @@ class FaultRecorder:
         words: list[int] = []
         for address in range(stack_pointer & ~3, (stack_pointer & ~3) + 4 * _STACK_WORDS, 4):
             try:
-                words.append(self._processor.bus.read_word(address))
+                words.append(int.from_bytes(self._processor.bus.look(address, 4), "little"))
             except BusFaultError:
                 break
         return tuple(words)

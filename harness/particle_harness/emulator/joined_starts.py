@@ -1,20 +1,20 @@
 """Starts of a board from contents of flash, each executed once for all contents that it cannot tell apart.
 
 A start is deterministic: the chip is restored from one snapshot without power, the host does the same at the same
-cycles. So a start whose firmware reads the same bytes (:mod:`particle_harness.emulator.flash_use`) is the same start,
-and leaves the same bytes where it wrote; what it never used stays as it was.
+cycles. So a start whose firmware reads the same bytes (:mod:`particle_harness.emulator.flash_use`), and finds the same
+checksums good and bad, is the same start, and leaves the same bytes where it wrote; what it never used stays as it was.
 """
 
 from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from particle_harness.emulator.board import EmulatedBoard
 from particle_harness.emulator.flash_journal import Change, put_back
-from particle_harness.emulator.flash_use import FlashUse, Runs
+from particle_harness.emulator.flash_use import CheckedRange, FlashUse, Runs
 from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.bus import Memory
 
@@ -52,6 +52,10 @@ class Start:
     """As in the state of a board, or as the caller's question has it."""
     needed: Mapping[str, Runs]
     """Bytes that it has read before it erased them."""
+    checked: tuple[CheckedRange, ...]
+    """Others, of which it has learned whether their checksum fits."""
+    path: tuple[int, int, int]
+    """Cycles, accesses to registers and jumps that it took: others are another start."""
     left: Mapping[str, tuple[tuple[int, bytes], ...]]
     """What it has left where it erased or changed something, from offsets on, in ascending order."""
 
@@ -95,9 +99,10 @@ class Start:
 
 @dataclass(slots=True)
 class _Shape:
-    """Starts that have read the same bytes, by what these held."""
+    """Starts that have read the same bytes and checked the same ranges, by what these held."""
 
     needed: Mapping[str, Runs]
+    checked: tuple[CheckedRange, ...]
     firsts: Mapping[str, list[int]]
     starts: dict[bytes, Start] = field(default_factory=dict)
 
@@ -107,6 +112,7 @@ class _Shape:
             view = memoryview(contents[name])
             for first, end in runs:
                 total.update(view[first:end])
+        total.update(bytes(checked.fits(contents) for checked in self.checked))
         return total.digest()
 
     def holds(self, change: Change) -> bool:
@@ -115,6 +121,29 @@ class _Shape:
         runs = self.needed[name]
         place = bisect_right(self.firsts[name], end - 1) - 1
         return place >= 0 and runs[place][1] > first
+
+    def touched(self, changes: Sequence[Change]) -> Iterator[CheckedRange]:
+        """Ranges whose checksum the changes may have made another one."""
+        for checked in self.checked:
+            for name, first, end in changes:
+                if name == checked.flash and first < checked.end and checked.first < end:
+                    yield checked
+                    break
+
+
+@dataclass(slots=True)
+class _Now:
+    """The start from the contents that were asked for last, and which checksums are good in them."""
+
+    shape: _Shape
+    start: Start
+    fits: dict[CheckedRange, bool]
+
+    def is_of(self, contents: Contents, changes: Sequence[Change]) -> bool:
+        """Whether it is the start from ``contents``, too."""
+        if any(self.shape.holds(change) for change in changes):
+            return False
+        return all(checked.fits(contents) == self.fits[checked] for checked in self.shape.touched(changes))
 
 
 class JoinedStarts:
@@ -136,7 +165,7 @@ class JoinedStarts:
         self._settle_s = settle_s
         self._runs = runs or (lambda: board.state.runs)
         self._shapes: list[_Shape] = []
-        self._now: tuple[_Shape, Start] | None = None
+        self._now: _Now | None = None
         board.power_off()
         self._use = FlashUse(board.chip, flashes)  # type: ignore[arg-type]
         self._contents = {name: bytes(flash.cells) for name, flash in flashes.items()}
@@ -151,15 +180,18 @@ class JoinedStarts:
 
     def start(self, contents: Contents, changes: Iterable[Change]) -> Start:
         """The start from ``contents``, in which ``changes`` is what differs from those of the call before."""
-        if self._now is not None and not any(self._now[0].holds(change) for change in changes):
-            return self._now[1]
+        if self._now is not None and self._now.is_of(contents, list(changes)):
+            return self._now.start
         for shape in self._shapes:
             found = shape.starts.get(shape.digest(contents))
             if found is not None:
                 self._use_first(shape)
-                self._now = (shape, found)
+                self._now = self._at(shape, found, contents)
                 return found
         return self._keep(contents, self.execute(contents))
+
+    def _at(self, shape: _Shape, start: Start, contents: Contents) -> _Now:
+        return _Now(shape, start, {checked: checked.fits(contents) for checked in shape.checked})
 
     def execute(self, contents: Contents) -> Start:
         """The start, really. The board is left as it is then, with power; a host that goes on with it must forget it
@@ -175,6 +207,7 @@ class JoinedStarts:
         self.executed += 1
         # Each start gets the same from its host.
         board.next_address = lambda: _ADDRESS
+        began = board.chip.timeline.cycles
         try:
             with self._use.noting():
                 board.power_on()
@@ -185,9 +218,10 @@ class JoinedStarts:
                     board.run(self._settle_s)
         finally:
             board.next_address = next_address
+        path = (board.chip.timeline.cycles - began, *self._use.counts)
         needed = {name: self._use.read(name) for name in self._flashes}
         left = {name: self._left(name, contents[name], needed[name]) for name in self._flashes}
-        return Start(settled, self._runs(), needed, left)
+        return Start(settled, self._runs(), needed, self._use.checked, path, left)
 
     def _left(self, name: str, before: bytes | bytearray, read: Runs) -> tuple[tuple[int, bytes], ...]:
         cells = self._flashes[name].cells
@@ -195,15 +229,16 @@ class JoinedStarts:
         return tuple((first, bytes(cells[first:end])) for first, end in sorted([*changed, *self._use.erased(name)]))
 
     def _keep(self, contents: Contents, start: Start) -> Start:
-        shape = next((s for s in self._shapes if s.needed == start.needed), None)
+        shape = next((s for s in self._shapes if (s.needed, s.checked) == (start.needed, start.checked)), None)
         if shape is None:
-            shape = _Shape(start.needed, {name: [first for first, _ in runs] for name, runs in start.needed.items()})
+            firsts = {name: [first for first, _ in runs] for name, runs in start.needed.items()}
+            shape = _Shape(start.needed, start.checked, firsts)
             self._shapes.insert(0, shape)
             del self._shapes[_SHAPES_KEPT:]
         else:
             self._use_first(shape)
         shape.starts[shape.digest(contents)] = start
-        self._now = (shape, start)
+        self._now = self._at(shape, start, contents)
         return start
 
     def _use_first(self, shape: _Shape) -> None:

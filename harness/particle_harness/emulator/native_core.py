@@ -22,6 +22,10 @@ from unicorn.unicorn_py3.unicorn import uclib
 from particle_harness.emulator._native import ffi, lib
 from particle_harness.swd.bus import PAGE_SIZE_BYTES, Memory
 
+READ: int = lib.CORE_READ
+SUMMED: int = lib.CORE_SUMMED
+MOST_SUMS: int = lib.CORE_SUMS
+"""So many are kept."""
 ASKED: int = lib.CORE_ASKED
 FLOATING_POINT: int = lib.CORE_FLOATING_POINT
 BREAKPOINT: int = lib.CORE_BREAKPOINT
@@ -46,6 +50,17 @@ class Access:
     address: int
     value: int
     by: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """What one call of a routine that computes a checksum has taken in: addresses of first byte and end, and those of
+    the last words that were loaded before the call. ``is_whole``: it was one range, from its start to its end."""
+
+    start: int
+    end: int
+    loaded_before: frozenset[int]
+    is_whole: bool
 
 
 class Door(Protocol):
@@ -144,9 +159,18 @@ class NativeCore:
         )  # fmt: skip
 
     @contextmanager
-    def noting_reads(self, used: Sequence[tuple[Memory, bytearray]]) -> Iterator[None]:
-        """Within, a byte array has 1 where it had 0 for each byte of its memory that code loads or is fetched from."""
+    def noting_reads(
+        self, used: Sequence[tuple[Memory, bytearray]], summers: Sequence[tuple[int, int]] = ()
+    ) -> Iterator[None]:
+        """Within, a byte array has :data:`READ` where it had 0 or :data:`SUMMED` for each byte of its memory that code
+        loads or is fetched from; SUMMED where it had 0 and instructions of ``summers`` load: by the addresses of one
+        that begins a sum and of one that takes bytes into it."""
         core = self.shared
+        core.sum_count = core.load_count = 0
+        core.loads = [0] * lib.CORE_LOADS
+        core.summer_count = min(len(summers), lib.CORE_SUMMERS)
+        for place, (begins, takes) in zip(core.summers, summers, strict=False):
+            place.begins, place.takes = begins, takes
         hooks, pointers = [], []
         for memory, marks in used:
             pointers.append(ffi.from_buffer("uint8_t[]", marks, require_writable=True))
@@ -163,11 +187,27 @@ class NativeCore:
             yield
         finally:
             core.notes_reads = False
+            core.summer_count = 0
             for n in range(core.memory_count):
                 core.memories[n].used = ffi.NULL
             for number in hooks:
                 _check(uclib.uc_hook_del(self._engine._uch, number))  # as above
             self._engine.ctl_flush_tb()
+
+    @property
+    def summed(self) -> tuple[int, int]:
+        """Calls of such routines since the noting began, and the end of what the last one has taken in so far."""
+        count = int(self.shared.sum_count)
+        return count, int(self.shared.sums[count - 1].end) if 0 < count <= MOST_SUMS else 0
+
+    def sums(self) -> list[Sum]:
+        """What they have taken in, as far as it is kept."""
+        kept = (self.shared.sums[n] for n in range(min(self.shared.sum_count, MOST_SUMS)))
+        return [Sum(s.start, s.end, frozenset(s.before), not s.broken) for s in kept if s.end]
+
+    def take_no_sums(self) -> None:
+        """From here on their loads are reads like any other."""
+        self.shared.summer_count = 0
 
     def run(self) -> None:
         """Execute from the program counter until something stops it; ``shared`` says what."""
@@ -200,6 +240,11 @@ class NativeCore:
         pages = self.shared.code_pages
         first, last = (address >> _PAGE_SHIFT) - 1, address + size_bytes - 1 >> _PAGE_SHIFT
         return any(pages[page] for page in range(max(first, 0), last + 1))
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Accesses to registers and jumps so far, in 32 bits each."""
+        return int(self.shared.access_count), int(self.shared.branch_count)
 
     def last_accesses(self) -> list[Access]:
         """The last accesses to registers of peripherals, the newest last."""

@@ -7,9 +7,10 @@ tell apart (:mod:`particle_harness.emulator.joined_starts`), so that every opera
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from particle_harness.emulator.board import EmulatedBoard
@@ -58,6 +59,8 @@ class CutReport:
     """All cuts of one piece of work."""
 
     cuts: list[Cut] = field(default_factory=list)
+    compared: int = 0
+    """For how many of those that were joined the firmware ran all the same, and did the same."""
 
     @property
     def executed(self) -> int:
@@ -75,7 +78,7 @@ class CutReport:
     def lines(self) -> Iterator[str]:
         """For people: counts, then ranges of operations with one outcome."""
         counts = ", ".join(f"{outcome}: {number}" for outcome, number in sorted(self.counts().items()))
-        yield f"{len(self.cuts)} cuts, {self.executed} of them executed: {counts}"
+        yield f"{len(self.cuts)} cuts, {self.executed} of them executed, {self.compared} more compared: {counts}"
         run: list[Cut] = []
         for cut in self.cuts:
             if run and run[-1].outcome is not cut.outcome:
@@ -136,13 +139,15 @@ def cut_everywhere(
     runs: Callable[[], str] | None = None,
     settle_s: float = 0.0,
     every_next_run: int = 1,
+    compare: int = 0,
     tell: Callable[[Cut], None] = lambda _cut: None,
 ) -> CutReport:
     """Put the board through ``cuts`` of the work that ``journal`` recorded.
 
     ``wanted`` is what flash holds when the work is done; ``next_run()`` does the work again as an operator would,
     and raises when it cannot; it is tried for the first board that needs it and each ``every_next_run``-th from there,
-    the others are counted apart. Where it is tried the start is executed in any case. ``may_start()``, of a start and
+    the others are counted apart. Where it is tried the start is executed in any case, and so it is for ``compare`` of
+    the cuts, which chance takes. ``may_start()``, of a start and
     the contents before it: whether there is a whole system then, which rightly runs. ``settled``, ``settle_s`` and
     ``runs``: as :class:`JoinedStarts` says, by default until the board is on the bus. That a board which ``"hangs"``
     has a MODE button that helps is for the caller to show.
@@ -154,19 +159,23 @@ def cut_everywhere(
     report = CutReport()
     needed = 0
     listed = list(cuts)
-    for (n, torn), (contents, changes) in zip(listed, journal.walk(listed), strict=True):
+    # The same ones in each run.
+    compared = set(random.Random(len(listed)).sample(range(len(listed)), min(compare, len(listed))))
+    for place, ((n, torn), (contents, changes)) in enumerate(zip(listed, journal.walk(listed), strict=True)):
         executed = starts.executed
         start = starts.start(contents, changes)
+        is_new = starts.executed != executed
         outcome, detail = _outcome(start, contents, wanted, may_start)
-        if outcome is Outcome.UNTRIED:
-            if needed % every_next_run == 0:
-                if starts.executed == executed:
-                    _compare(starts, start, contents, flashes)
-                board.be_forgotten()
-                outcome, detail = _try(next_run, lambda: _lies_in(flashes, wanted))
-            needed += 1
+        is_tried = outcome is Outcome.UNTRIED and needed % every_next_run == 0
+        needed += outcome is Outcome.UNTRIED
+        if not is_new and (is_tried or place in compared):
+            _compare(starts, start, contents, flashes)
+            report.compared += 1
+        if is_tried:
+            board.be_forgotten()
+            outcome, detail = _try(next_run, lambda: _lies_in(flashes, wanted))
         operation = journal.operations[n] if n < len(journal.operations) else None
-        cut = Cut(n, torn, operation, outcome, detail, starts.executed != executed)
+        cut = Cut(n, torn, operation, outcome, detail, is_new)
         report.cuts.append(cut)
         tell(cut)
     return report
@@ -188,7 +197,7 @@ def _compare(starts: JoinedStarts, joined: Start, contents: Contents, flashes: M
     """Execute a start that was joined with another, and hold what it does against that one."""
     predicted = joined.after(contents)
     executed = starts.execute(contents)
-    same = (executed.settled, executed.runs, executed.needed) == (joined.settled, joined.runs, joined.needed)
+    same = replace(executed, left=joined.left) == joined
     if not same or any(predicted[name] != bytes(flash.cells) for name, flash in flashes.items()):
         raise JoinError("two starts that had read the same bytes have done different things")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import ClassVar
 
+from particle_harness.emulator.routine_bench import Units
 from particle_harness.emulator.timeline import Timeline
 from particle_harness.emulator.usb_controller import STALLED, Handshake, Stalled
 from particle_harness.swd.bus import Bus
@@ -147,6 +149,8 @@ class FakeProcessor:
 
 class FakeChip:
     """Shows itself on the bus 50 ms after power comes."""
+
+    checksum_units: ClassVar[Units] = {}
 
     def __init__(self, boot_s: float = 0.05) -> None:
         self.timeline = Timeline(64_000_000)

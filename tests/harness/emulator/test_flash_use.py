@@ -218,7 +218,8 @@ def test_a_cut_can_be_everywhere_at_the_cost_of_a_few_starts(board):
     assert len(report.cuts) == 3 * (WORDS + 2) + 1
     assert report.counts() == {Outcome.NEXT_RUN: 8, Outcome.UNTRIED: 71}
     assert tried == [True] * 8
-    assert 8 <= report.executed <= 12
+    assert report.executed <= 4
+    assert report.compared >= 4
 
 
 def test_starts_that_only_seem_to_be_the_same_are_found_out(board, monkeypatch):
@@ -238,7 +239,7 @@ def test_starts_that_only_seem_to_be_the_same_are_found_out(board, monkeypatch):
 
 
 def test_what_flash_must_have_held_is_what_the_start_leaves_alone():
-    start = Start(True, "dfu", {}, {"internal": ((4, b"EEEE"), (12, b"RR"))})
+    start = Start(True, "dfu", {}, (), (0, 0, 0), {"internal": ((4, b"EEEE"), (12, b"RR"))})
     wanted = Place("internal", 2, b"ab" + b"EEEE" + b"cdef" + b"RR" + b"g")
     asked = start.asks([wanted])
     assert asked == (

@@ -31,7 +31,7 @@ uint8_t *core_memory_at(const struct core *core, uint32_t address, uint32_t size
     return NULL;
 }
 
-static void note_read(const struct core *core, uint32_t address, uint32_t size_bytes)
+static void note_use(const struct core *core, uint32_t address, uint32_t size_bytes, uint8_t use)
 {
     for (uint32_t n = 0; n < core->memory_count; n++) {
         const struct core_memory *memory = &core->memories[n];
@@ -40,8 +40,8 @@ static void note_read(const struct core *core, uint32_t address, uint32_t size_b
             continue;
         }
         for (uint32_t end = offset + size_bytes; offset < end && offset < memory->size_bytes; offset++) {
-            if (!memory->used[offset]) {
-                memory->used[offset] = CORE_READ;
+            if (!memory->used[offset] || memory->used[offset] == CORE_SUMMED) {
+                memory->used[offset] = use;
             }
         }
     }
@@ -182,7 +182,7 @@ void core_before_instruction(void *engine, uint64_t address64, uint32_t size_byt
     core->next_address = address + size_bytes;
     if (core->notes_reads) {
         /* The longest instruction: what the engine or look() has seen of it. */
-        note_read(core, address, 4);
+        note_use(core, address, 4, CORE_READ);
     }
     int32_t stop = core->attention;
     if (core->watch && !stop) {
@@ -227,11 +227,52 @@ static void leave_it_block(struct core *core)
     }
 }
 
+static void begin_sum(struct core *core)
+{
+    /* One that has taken in nothing from these memories is none. */
+    if (core->sum_count == 0 || core->sum_count > CORE_SUMS || core->sums[core->sum_count - 1].end) {
+        core->sum_count++;
+    }
+    if (core->sum_count > CORE_SUMS) {
+        return;
+    }
+    struct core_sum *sum = &core->sums[core->sum_count - 1];
+    memset(sum, 0, sizeof *sum);
+    memcpy(sum->before, core->loads, sizeof sum->before);
+}
+
+static void take_into_sum(struct core *core, uint32_t address, uint32_t size_bytes)
+{
+    if (core->sum_count == 0 || core->sum_count > CORE_SUMS) {
+        return;
+    }
+    struct core_sum *sum = &core->sums[core->sum_count - 1];
+    if (!sum->end) {
+        sum->start = sum->end = address;
+    }
+    if (address != sum->end) {
+        sum->broken = 1;
+    }
+    sum->end = address + size_bytes;
+}
+
 void core_on_load(void *engine, int kind, uint64_t address, int size_bytes, int64_t value, void *user)
 {
     struct core *core = user;
     (void)engine, (void)kind, (void)value;
-    note_read(core, (uint32_t)address, (uint32_t)size_bytes);
+    uint8_t use = CORE_READ;
+    for (uint32_t n = 0; n < core->summer_count; n++) {
+        if (core->address == core->summers[n].begins) {
+            begin_sum(core);
+        } else if (core->address == core->summers[n].takes) {
+            take_into_sum(core, (uint32_t)address, (uint32_t)size_bytes);
+            use = CORE_SUMMED;
+        }
+    }
+    if (use == CORE_READ && size_bytes == 4) {
+        core->loads[core->load_count++ % CORE_LOADS] = (uint32_t)address;
+    }
+    note_use(core, (uint32_t)address, (uint32_t)size_bytes, use);
     leave_it_block(core);
 }
 
@@ -380,7 +421,7 @@ int core_read_frame(struct core *core, uint32_t exception_return)
         return 0;
     }
     if (core->notes_reads) {
-        note_read(core, at, size_bytes);
+        note_use(core, at, size_bytes, CORE_READ);
     }
     for (unsigned n = 0; n < size_bytes / 4; n++) {
         core->frame[n] = get_word(cells + 4 * n);

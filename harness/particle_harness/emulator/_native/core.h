@@ -21,8 +21,13 @@
 /* Stop before the instructions in breakpoints. */
 #define CORE_WATCH_BREAKPOINTS 4
 
-/* In a memory's used: this byte was read. */
+/* In a memory's used: this byte was read; it was taken into a sum and is in no other way known. */
 #define CORE_READ 1
+#define CORE_SUMMED 4
+
+#define CORE_SUMMERS 8
+#define CORE_SUMS 64
+#define CORE_LOADS 8
 
 /* Values of attention. */
 #define CORE_ASKED 1
@@ -56,6 +61,21 @@ struct core_memory {
     uint8_t *used;
     /* NULL, or room for a copy of cells: once for each memory that may be written. */
     uint8_t *copy;
+};
+
+/* A routine that computes a checksum over memory: its loads at `begins` come once in each call, before it takes in
+ * anything, those at `takes` take in the next bytes and do nothing else. */
+struct core_summer {
+    uint32_t begins;
+    uint32_t takes;
+};
+
+/* What one call has taken in, in ascending order without gaps, unless it is `broken`; and the last loads before it. */
+struct core_sum {
+    uint32_t start;
+    uint32_t end;
+    int32_t broken;
+    uint32_t before[CORE_LOADS];
 };
 
 /* An access to a register of a peripheral: by which instruction, and what was read or written. */
@@ -158,6 +178,14 @@ struct core {
 
     /* Not 0: some memory has used, and fetches are noted there, too. */
     int32_t notes_reads;
+    uint32_t summer_count;
+    struct core_summer summers[CORE_SUMMERS];
+    /* The sums so far: the last of sums may have nothing in it yet. Those beyond CORE_SUMS are counted, not kept. */
+    uint32_t sum_count;
+    struct core_sum sums[CORE_SUMS];
+    /* Addresses of the last words loaded from a memory that has used; the newest before load_count % CORE_LOADS. */
+    uint32_t loads[CORE_LOADS];
+    uint32_t load_count;
 
     /* CCR.STKALIGN and FPCCR.ASPEN. */
     int32_t align_to_8;

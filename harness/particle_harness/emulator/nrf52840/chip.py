@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from particle_harness.emulator.debug_unit import ProcessorDebug
 from particle_harness.emulator.interrupt_line import InterruptLine
@@ -31,6 +31,7 @@ from particle_harness.emulator.nrf52840.watchdog import Watchdog
 from particle_harness.emulator.power_parts import Charger, wire_power_parts
 from particle_harness.emulator.processor import Processor
 from particle_harness.emulator.registers import RegisterBlock
+from particle_harness.emulator.routine_bench import Units
 from particle_harness.emulator.snapshot import Snapshots
 from particle_harness.emulator.timeline import Timeline
 from particle_harness.nor_flash import NorFlash
@@ -66,6 +67,8 @@ class EmulatedNrf52840:
 
     ``resets`` counts resets by firmware and watchdog since the power came.
     """
+
+    checksum_units: ClassVar[Units] = {}
 
     def __init__(
         self, silicon: Silicon, internal: NorFlash, uicr: Uicr, external: NorFlash | None, pins: BoardPins

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import ClassVar
 
 from particle_harness.emulator.debug_unit import ProcessorDebug
 from particle_harness.emulator.interrupt_line import SharedLine
@@ -10,6 +11,7 @@ from particle_harness.emulator.modem_at import Modem, ModemPins
 from particle_harness.emulator.power_parts import Charger, wire_power_parts
 from particle_harness.emulator.processor import Processor
 from particle_harness.emulator.registers import RegisterBlock
+from particle_harness.emulator.routine_bench import Units
 from particle_harness.emulator.snapshot import Snapshots
 from particle_harness.emulator.stm32f205 import board_pins
 from particle_harness.emulator.stm32f205.arithmetic import CrcUnit, RandomNumbers
@@ -82,6 +84,7 @@ class EmulatedStm32f205:
     """
 
     name = "stm32f205"
+    checksum_units: ClassVar[Units] = {0x40023000: CrcUnit}
 
     def __init__(
         self,
