@@ -40,7 +40,7 @@ from particle_harness.emulator.images import (
     named_folder,
     of_modules,
 )
-from particle_harness.emulator.new_board import NewBoard, make_board
+from particle_harness.emulator.new_board import NewBoard, kept_device_id, make_board
 from particle_harness.emulator.real_time import RealTime
 from particle_harness.emulator.starting_point import StartingPoint
 from particle_harness.faults import Fault, parse_faults
@@ -279,9 +279,11 @@ def _board(
     is_real: bool,
 ) -> EmulatedBoard:
     kind = emulated_hardware(str(table["platform"]), name)
+    folder = slot_folder(state_dir, name) if state_dir else None
+    kept = kept_device_id(folder) if folder else None
     new = NewBoard(
         kind,
-        str(table.get("device_id") or default_device_id(kind, name)),
+        str(table.get("device_id") or kept or default_device_id(kind, name)),
         faults=_faults(name, table, kind),
         images=None if table.get("blank") else lambda: source.images(kind, table.get("device_os")),
     )
@@ -289,7 +291,7 @@ def _board(
         new,
         port_path=port_path,
         next_address=lambda: addresses.next(port_path),
-        folder=slot_folder(state_dir, name) if state_dir else None,
+        folder=folder,
         paced=is_real,
     )
 

@@ -68,8 +68,8 @@ def emulated_chip(
     if pins is None or uicr is None:
         raise BenchError(f"no chip of a {hardware.name} is emulated", hint="`--bench virtual` models it")
     chip = EmulatedNrf52840(Silicon(identity[_FICR_AFTER_PREFIX:]), internal, uicr, external, pins)
-    if internal.read(_SYSTEM_ADDRESS, 4) != b"\xff" * 4:
-        chip.processor.instruction_cycles = _SYSTEM_CYCLES
+    chip.on_restart = lambda: _set_pace(chip)
+    _set_pace(chip)
     if hardware.name in _POWER_PARTS:
         chip.wire_power_parts(_POWER_PARTS[hardware.name])
     if hardware.name == "tracker":
@@ -77,3 +77,8 @@ def emulated_chip(
     if hardware.name in _MODEMS:
         chip.wire_modem(_MODEMS[hardware.name])
     return chip
+
+
+def _set_pace(chip: EmulatedNrf52840) -> None:
+    has_system = chip.internal.cells[_SYSTEM_ADDRESS : _SYSTEM_ADDRESS + 4] != b"\xff" * 4
+    chip.processor.instruction_cycles = _SYSTEM_CYCLES if has_system else 1

@@ -29,13 +29,14 @@ def name_of(number: int) -> str:
 
 
 class Exceptions:
-    """State of the exception model. ``priority_bits``: how many the chip implements, from the top of a byte.
+    """State of the exception model. ``priority_bits``: how many the chip implements, from the top of a byte;
+    ``external``: how many interrupts it has.
 
     ``event`` is the event register of WFE. ``faults_enabled`` holds those of MemManage, BusFault and UsageFault that
     SHCSR enables; the others are always enabled.
     """
 
-    def __init__(self, priority_bits: int, external: int = 240) -> None:
+    def __init__(self, priority_bits: int, external: int) -> None:
         self.priority_mask = 0xFF << 8 - priority_bits & 0xFF
         self.external = external
         self.interrupts_masked = False
@@ -83,9 +84,9 @@ class Exceptions:
         if not self._line_is_high(number):
             self.pending.discard(number)
 
-    def enable(self, number: int) -> None:
-        """Let an external interrupt through."""
-        self.enabled.add(number)
+    def exists(self, number: int) -> bool:
+        """Whether the chip has an exception of this number."""
+        return number < FIRST_EXTERNAL + self.external
 
     def _line_is_high(self, number: int) -> bool:
         external = number - FIRST_EXTERNAL

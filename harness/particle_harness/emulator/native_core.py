@@ -32,7 +32,7 @@ BREAKPOINT: int = lib.CORE_BREAKPOINT
 WATCH_UNMASK: int = lib.CORE_WATCH_UNMASK
 WATCH_FLOATING_POINT: int = lib.CORE_WATCH_FLOATING_POINT
 WATCH_BREAKPOINTS: int = lib.CORE_WATCH_BREAKPOINTS
-_SAVED = ("align_to_8", "automatic_state", "cycles_left", "address", "next_address", "passing")
+_SAVED = ("instruction_cycles", "align_to_8", "automatic_state", "cycles_left", "address", "next_address", "passing")
 _PAGE_SHIFT = PAGE_SIZE_BYTES.bit_length() - 1
 _REGISTER_IDS = (
     *(arm.UC_ARM_REG_R0 + n for n in range(13)), arm.UC_ARM_REG_SP, arm.UC_ARM_REG_LR, arm.UC_ARM_REG_PC,

@@ -169,7 +169,17 @@ def _kept(folder: Path | None, new: NewBoard) -> dict[str, Any] | None:
             f"{folder} holds an emulated {table['platform']}, and the slot is for a {new.hardware.name}",
             hint="choose another state folder, or remove that one",
         )
+    if table["device_id"] != new.device_id:
+        raise BenchError(
+            f"{folder} holds the board {table['device_id']}, and the slot is for {new.device_id}",
+            hint="leave device_id out of the slot, choose another state folder, or remove that one",
+        )
     return table
+
+
+def kept_device_id(folder: Path) -> str | None:
+    """Of the board that the process before has kept in its slot's folder. BenchError when what is there is damaged."""
+    return str(read_kept(folder)["device_id"]) if (folder / STATE_FILE).exists() else None
 
 
 def read_kept(folder: Path) -> dict[str, Any]:

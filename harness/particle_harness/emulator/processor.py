@@ -39,6 +39,7 @@ from particle_harness.swd.bus import Bus, Peripheral
 from particle_harness.swd.engine import Engine
 
 ACCESS_CYCLES = 8
+MOST_INTERRUPTS = 240
 _SLICE_CYCLES = 200_000
 """Longest run without a look at Python's signals."""
 _SVC, _PREFETCH_ABORT, _DATA_ABORT, _BKPT, _EXCEPTION_EXIT, _NOCP, _INVSTATE = 2, 3, 4, 7, 8, 17, 18
@@ -48,7 +49,7 @@ _NONE = -1
 
 class Processor(Engine):
     """One core on ``bus``, which must be complete when :meth:`map_bus` is called. ``cortex`` is 3 or 4,
-    ``priority_bits`` how many bits of priority the chip has.
+    ``priority_bits`` how many bits of priority the chip has, ``interrupts`` how many external interrupts.
 
     ``halted``: a debugger holds it; time goes on. ``stop_requested`` ends :meth:`run` before the next instruction and
     stays set until somebody clears it. Hooks: ``on_reset_request`` (AIRCR; without one the core alone is reset),
@@ -61,14 +62,16 @@ class Processor(Engine):
     )
     """No part of a snapshot."""
 
-    def __init__(self, bus: Bus, cortex: int, timeline: Timeline, priority_bits: int) -> None:
+    def __init__(
+        self, bus: Bus, cortex: int, timeline: Timeline, priority_bits: int, interrupts: int = MOST_INTERRUPTS
+    ) -> None:
         super().__init__(bus, cortex)
         self.bus = bus
         self.cortex = cortex
         self.timeline = timeline
         self.native = NativeCore(self._uc, self, ACCESS_CYCLES, CYCLE_COUNT)
         self._shared = self.native.shared
-        self.exceptions = Exceptions(priority_bits)
+        self.exceptions = Exceptions(priority_bits, interrupts)
         self.unit = ExceptionUnit(self.native, bus, self.exceptions, has_fpu=cortex == 4)
         self.faults = FaultRecorder(self)
         """What went wrong in the firmware."""

@@ -1,7 +1,7 @@
 """System control space: NVIC, SysTick, system control block, as firmware sees them at 0xE000E000.
 
-The debug registers of the same page are those of :class:`particle_harness.emulator.debug_core.DebugCore`, where a chip
-has a debug port.
+The debug registers of the same page are those of :class:`particle_harness.emulator.debug_unit.ProcessorDebug`, where a
+chip has a debug port.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class SystemControlSpace(RegisterBlock):
     # ---- SysTick ----------------------------------------------------------------------------------------------------
 
     def read_ictr(self) -> int:
-        return self._exceptions.external // 32 - 1 & 0xF
+        return (self._exceptions.external - 1) // 32
 
     def read_syst_csr(self) -> int:
         return self._processor.systick.read_control()
@@ -159,7 +159,7 @@ class SystemControlSpace(RegisterBlock):
 
     def _numbers(self, index: int, value: int) -> list[int]:
         first = FIRST_EXTERNAL + 32 * index
-        return [first + bit for bit in range(32) if value >> bit & 1 and 32 * index + bit < self._exceptions.external]
+        return [first + bit for bit in range(32) if value >> bit & 1 and self._exceptions.exists(first + bit)]
 
     @staticmethod
     def _bits(index: int, numbers: set[int] | list[int]) -> int:
@@ -198,7 +198,8 @@ class SystemControlSpace(RegisterBlock):
 
     def _set_priorities(self, first: int, value: int) -> None:
         for n in range(4):
-            self._exceptions.set_priority(first + n, value >> 8 * n & 0xFF)
+            if self._exceptions.exists(first + n):
+                self._exceptions.set_priority(first + n, value >> 8 * n & 0xFF)
 
     def read_nvic_ipr(self, index: int) -> int:
         return self._priorities(FIRST_EXTERNAL + 4 * index)
@@ -213,7 +214,9 @@ class SystemControlSpace(RegisterBlock):
         self._set_priorities(4 + 4 * index, value)
 
     def write_stir(self, value: int) -> None:
-        self._exceptions.pend(FIRST_EXTERNAL + (value & 0x1FF))
+        number = FIRST_EXTERNAL + (value & 0x1FF)
+        if self._exceptions.exists(number):
+            self._exceptions.pend(number)
 
     # ---- system control block ---------------------------------------------------------------------------------------
 

@@ -41,6 +41,9 @@ class SysTick:
         """SYST_CVR."""
         if not self.control & ENABLE:
             return self._value
+        if self._timeline.cycles < self._since:
+            # The count at 0, before it is loaded.
+            return 0
         counts = (self._timeline.cycles - self._since) // self._cycles_per_count
         return max(0, self._value - counts)
 

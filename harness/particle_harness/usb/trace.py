@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from particle_harness.served import ServedBoard
+from particle_harness.usb.dfu_terms import Request
 from particle_harness.usb.transfer import GoneError, Setup, StallError
 
 _LARGEST_IN_FULL_BYTES = 64
 _STANDARD, _CLASS = 0, 1
 _RAW = 0x50
 _SERVICE = {1: "INIT", 2: "CHECK", 3: "SEND", 4: "RECV", 5: "RESET"}
-_DFU = ("DETACH", "DNLOAD", "UPLOAD", "GETSTATUS", "CLRSTATUS", "GETSTATE", "ABORT")
+_DFU = {request.value: request.name for request in Request}
 _DFU_STATES = {2: "dfuIDLE", 4: "dfuDNBUSY", 5: "dfuDNLOAD-IDLE", 7: "dfuMANIFEST", 9: "dfuUPLOAD-IDLE", 10: "dfuERROR"}
 _DFUSE = {0x21: "SET_ADDRESS", 0x41: "ERASE"}
 _DESCRIPTORS = {1: "device", 2: "configuration", 3: "string"}
@@ -82,7 +83,9 @@ def describe(record: Mapping[str, Any]) -> str:
 
 
 def _describe_dfu(request: int, value: int, end: str) -> str:
-    name = _DFU[request]
+    name = _DFU.get(request)
+    if name is None:
+        return f"class request {request} {end}".rstrip()
     if name == "GETSTATUS" and len(end) == 12:
         return f"GETSTATUS -> {_DFU_STATES.get(int(end[8:10], 16), end)}"
     if name == "DNLOAD" and value == 0 and len(end) == 10:

@@ -49,6 +49,21 @@ def test_the_external_clock_is_slower_and_a_stopped_counter_keeps_its_value(syst
     assert wraps == [80, 10_048]
 
 
+@pytest.mark.parametrize("control", [ENABLE | CLKSOURCE, ENABLE])
+def test_it_stands_at_zero_for_one_count(systick, timeline, control):
+    divider = 1 if control & CLKSOURCE else 8
+    systick.write_reload(0xFFFFFF)
+    systick.clear()
+    systick.write_control(control)
+    at = [systick.value]
+    for count in (1, 2, 0xFFFFFF, 0x1000000, 0x1000001):
+        timeline.pass_until(count * divider)
+        at.append(systick.value)
+        timeline.pass_until(count * divider + divider - 1)
+        assert systick.value == at[-1]
+    assert at == [0, 0xFFFFFF, 0xFFFFFE, 1, 0, 0xFFFFFF]
+
+
 def test_a_write_clears_without_an_exception_and_reload_zero_stops(systick, timeline, wraps):
     systick.write_reload(999)
     systick.clear()

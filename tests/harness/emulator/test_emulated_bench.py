@@ -114,6 +114,23 @@ def test_boards_are_taken_up_where_they_were(images, made, tmp_path):
     third.close()
 
 
+def test_a_board_keeps_the_device_id_that_its_slot_gave_it(images, made, tmp_path):
+    device_id, other = "e00fce68aabbccddeeff0011", "e00fce68aabbccddeeff0022"
+    booted = tmp_path / "booted"
+    opened({"platform": "boron", "device_id": device_id}, state_dir=booted).close()
+    for more in (
+        {"state_dir": booted},
+        {"begin_from": str(booted)},
+        {"begin_from": str(booted), "state_dir": tmp_path / "own"},
+    ):
+        for slot in ({"platform": "boron"}, {"platform": "boron", "device_id": device_id}):
+            bench = opened(slot, **more)
+            assert (bench.board("1").state.device_id, made[-1][1].hex()) == (device_id, device_id)
+            bench.close()
+        with pytest.raises(BenchError, match=f"holds the board {device_id}, and the slot is for {other}"):
+            opened({"platform": "boron", "device_id": other}, **more)
+
+
 def test_a_process_that_died_leaves_a_board_that_boots(images, made, tmp_path):
     state = tmp_path / "state"
     opened({"platform": "boron"}, state_dir=state).close()

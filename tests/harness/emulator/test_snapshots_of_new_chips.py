@@ -53,3 +53,17 @@ def test_parts_have_all_their_attributes_from_the_start(name):
         late = assigned(type(part)) - vars(part).keys() - properties - hooks - getattr(part, "unsaved", frozenset())
         missing += [f"{path}.{attribute}" for attribute in sorted(late)]
     assert not missing
+
+
+def test_a_board_runs_as_fast_as_what_its_flash_holds_at_each_start():
+    chip = new_chip("boron")
+    chip.power_on()
+    assert chip.processor.instruction_cycles == 1
+    chip.internal.load(0x30000, bytes(64))
+    chip.processor.request_reset()
+    assert chip.processor.instruction_cycles == 4
+    chip.internal.erase_sector(0x30000)
+    assert chip.processor.instruction_cycles == 4
+    chip.power_off()
+    chip.power_on()
+    assert chip.processor.instruction_cycles == 1

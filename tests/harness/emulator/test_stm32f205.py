@@ -59,6 +59,12 @@ def test_identity_and_aliases(chip):
     assert chip.bus.read(0, 16) == chip.bus.read(0x08000000, 16)
 
 
+def test_it_has_81_interrupts(chip):
+    assert chip.bus.read_word(0xE000E004) == 2
+    write(chip, 0xE000E108, 0xFFFFFFFF)
+    assert chip.bus.read_word(0xE000E108) == 0x1FFFF
+
+
 def test_what_was_put_into_flash_without_power_runs_when_power_comes(chip):
     let_pass(chip, 0.001)
     chip.power_off()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, TypeVar
@@ -36,12 +37,16 @@ from particle_harness.emulator.snapshot import Snapshots
 from particle_harness.emulator.timeline import Timeline
 from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.bus import Bus, Memory
+from particle_harness.swd.debug_unit import C_DEBUGEN
 from particle_harness.swd.nrf52840 import Silicon
 from particle_harness.user_information import Uicr, reset_pin_is_selected
 
 RAM_ADDRESS, RAM_SIZE_BYTES = 0x20000000, 0x40000
 _XIP_ADDRESS = 0x12000000
-_PRIORITY_BITS = 3
+_PRIORITY_BITS, _INTERRUPTS = 3, 48
+_LOCKUP_S = 0.01
+"""From a lockup to the reset that it brings: long for silicon, so that a chip with nothing to run, which does this
+again and again, costs the host little."""
 _TIMERS = {0x40008000: (8, 4), 0x40009000: (9, 4), 0x4000A000: (10, 4), 0x4001A000: (26, 6), 0x4001B000: (27, 6)}
 _RTCS = {0x4000B000: 11, 0x40011000: 17, 0x40024000: 36}
 _PWMS = {0x4001C000: 28, 0x40021000: 33, 0x40022000: 34, 0x4002D000: 45}
@@ -65,7 +70,8 @@ class EmulatedNrf52840:
     """Executes what is in ``internal`` flash. ``uicr`` and both flashes are the board's own objects; time starts when
     power comes. Random numbers depend on the chip's Device ID alone.
 
-    ``resets`` counts resets by firmware and watchdog since the power came.
+    ``resets`` counts resets by firmware, watchdog and lockup since the power came. ``on_restart`` is called before the
+    core starts at its reset vector.
     """
 
     checksum_units: ClassVar[Units] = {}
@@ -78,13 +84,14 @@ class EmulatedNrf52840:
         self.pins = pins
         self.powered = False
         self.resets = 0
+        self.on_restart: Callable[[], None] | None = None
         self.off = False
         """Firmware has switched the chip off (SYSTEMOFF)."""
         self.ram = bytearray(RAM_SIZE_BYTES)
         self.secured = bytearray(b"\xff" * OTP_SIZE_BYTES)
         self.timeline = Timeline(CORE_HZ)
         self.bus = Bus()
-        self.processor = Processor(self.bus, 4, self.timeline, _PRIORITY_BITS)
+        self.processor = Processor(self.bus, 4, self.timeline, _PRIORITY_BITS, _INTERRUPTS)
         self.processor.on_reset_request = partial(self.reset, power.RESET_SOFTWARE)
         self.processor.on_lockup = self._locked_up
         self.blocks: list[RegisterBlock] = []
@@ -197,10 +204,12 @@ class EmulatedNrf52840:
         self.ram[:] = bytes(RAM_SIZE_BYTES)
         self.bus.code_changed = True
         self.power.lose_power()
+        if self.external is not None:
+            self.serial_flash.lose_power()
         if self.modem is not None:
             self.modem.lose_power()
         self.powered, self.resets = True, 0
-        self._restart()
+        self._restart(self.blocks)
 
     def power_off(self) -> None:
         """Power goes: RAM and registers are lost, and whatever was to come does not."""
@@ -219,22 +228,29 @@ class EmulatedNrf52840:
         """A reset that RAM survives. ``reason``: a bit of RESETREAS."""
         self.power.note_reset(reason)
         self.resets += 1
-        self._restart()
+        goes_on = self.watchdog if reason in power.RESETS_OF_THE_CORE else None
+        self._restart([block for block in self.blocks if block is not goes_on])
 
-    def _restart(self) -> None:
+    def _restart(self, blocks: Iterable[RegisterBlock]) -> None:
         self.off = False
-        for block in self.blocks:
+        for block in blocks:
             block.reset()
         self.usb.vbus = self.power.vbus
         self.processor.stop_requested = False
+        if self.on_restart is not None:
+            self.on_restart()
         self.processor.reset()
 
     def _bite(self) -> None:
         self.reset(power.RESET_WATCHDOG)
 
     def _locked_up(self) -> None:
-        """As silicon does without a debugger."""
-        self.power.note_reset(power.RESET_LOCKUP)
+        """A debugger gets the core as it is; without one the chip is reset."""
+        if self.debug.dhcsr & C_DEBUGEN:
+            return
+        self.timeline.pass_until(self.timeline.cycles + self.timeline.cycles_of(_LOCKUP_S))
+        if self.processor.locked_up:
+            self.reset(power.RESET_LOCKUP)
 
     def _switch_off(self) -> None:
         self.off = True

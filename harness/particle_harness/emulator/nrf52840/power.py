@@ -8,14 +8,16 @@ from typing import ClassVar
 from particle_harness.emulator.interrupt_line import InterruptLine
 from particle_harness.emulator.nrf52840.peripheral import INTERRUPTS, NrfPeripheral, Wires, event, task
 from particle_harness.emulator.registers import Register, RegisterMap
-from particle_harness.emulator.timeline import Timeline
+from particle_harness.emulator.timeline import Alarm, Timeline
 
-RESET_PIN, RESET_WATCHDOG, RESET_SOFTWARE, RESET_LOCKUP, RESET_OFF = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 16
+RESET_PIN, RESET_WATCHDOG, RESET_SOFTWARE, RESET_LOCKUP = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 """Bits of RESETREAS; a power-on leaves it 0."""
+RESETS_OF_THE_CORE = (RESET_SOFTWARE, RESET_LOCKUP)
+"""Which the watchdog and the retained registers survive. Source: nRF52840 PS v1.7, 5.3 POWER, Reset behavior."""
 _HFCLKSTARTED, _LFCLKSTARTED, _DONE = 0x100, 0x104, 0x10C
 _USBDETECTED, _USBREMOVED, _USBPWRRDY = 0x11C, 0x120, 0x124
 _RESETREAS, _LFCLKSRC, _GPREGRET = 0x400, 0x518, 0x51C
-_CRYSTAL, _RUNNING = 1, 1 << 16
+_RUNNING = 1 << 16
 _REGULATOR_READY_S = 0.003
 
 
@@ -23,8 +25,8 @@ class ClockPower(NrfPeripheral):
     """Clocks start at once. The USB supply is detected when it comes, and its regulator is ready 3 ms later: firmware
     that sees both at the same time waits for ever for EVENTCAUSE.READY.
 
-    RESETREAS and GPREGRET survive all resets but that of the supply. ``on_system_off``: firmware has switched the chip
-    off.
+    RESETREAS survives all resets but that of the supply, GPREGRET those of the core alone. ``on_system_off``: firmware
+    has switched the chip off.
     """
 
     registers: ClassVar[RegisterMap] = RegisterMap(
@@ -87,6 +89,8 @@ class ClockPower(NrfPeripheral):
         self.slow_clock = False
         self.vbus = False
         self.regulator_ready = False
+        self.alarm: Alarm | None = None
+        """The USB regulator gets ready."""
         self.on_system_off = on_system_off
         super().__init__(0x40000000, timeline, line, wires)
 
@@ -103,12 +107,15 @@ class ClockPower(NrfPeripheral):
     def lose_power(self) -> None:
         """Nothing survives."""
         self.vbus = self.regulator_ready = False
+        self._cancel()
         self.stored.clear()
         self.reset()
 
     def note_reset(self, reason: int) -> None:
-        """RESETREAS collects reasons until firmware clears them."""
+        """RESETREAS collects reasons until firmware clears them. GPREGRET is lost where the reset is not the core's."""
         self.stored[_RESETREAS] = self.word(_RESETREAS) | reason
+        if reason not in RESETS_OF_THE_CORE:
+            self.stored[_GPREGRET] = self.stored[_GPREGRET + 4] = 0
 
     # ---- USB supply -------------------------------------------------------------------------------------------------
 
@@ -122,16 +129,23 @@ class ClockPower(NrfPeripheral):
         """And go."""
         if self.vbus:
             self.vbus = self.regulator_ready = False
+            self._cancel()
             self.raise_event(_USBREMOVED)
 
     def _detect(self) -> None:
+        self._cancel()
         self.raise_event(_USBDETECTED)
-        self.timeline.after(self.timeline.cycles_of(_REGULATOR_READY_S), self._become_ready)
+        self.alarm = self.timeline.after(self.timeline.cycles_of(_REGULATOR_READY_S), self._become_ready)
+
+    def _cancel(self) -> None:
+        if self.alarm is not None:
+            self.alarm.cancel()
+            self.alarm = None
 
     def _become_ready(self) -> None:
-        if self.vbus and not self.regulator_ready:
-            self.regulator_ready = True
-            self.raise_event(_USBPWRRDY)
+        self.alarm = None
+        self.regulator_ready = True
+        self.raise_event(_USBPWRRDY)
 
     # ---- tasks ------------------------------------------------------------------------------------------------------
 
@@ -188,6 +202,6 @@ class ClockPower(NrfPeripheral):
         return int(self.vbus) | int(self.regulator_ready) << 1
 
     def write_systemoff(self, value: int) -> None:
-        """The chip is off until a pin or a reset wakes it."""
+        """The chip is off until it is reset; pins with SENSE and VBUS, which wake silicon, do not."""
         if value & 1 and self.on_system_off is not None:
             self.on_system_off()

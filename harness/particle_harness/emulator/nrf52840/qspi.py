@@ -78,6 +78,12 @@ class SerialFlashController(NrfPeripheral):
         self.flash_configuration = 0
         super().__init__(0x40029000, timeline, line, wires, "QSPI")
 
+    def lose_power(self) -> None:
+        """The flash keeps what is in its cells, QE among it: its array is there again, and writing is disabled."""
+        self.in_secured_area = False
+        self.flash_status &= ~_WRITE_ENABLED
+        self.flash_configuration = 0
+
     # ---- tasks ------------------------------------------------------------------------------------------------------
 
     def task_activate(self) -> None:

@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 from particle_harness.emulator.interrupt_line import InterruptLine
 from particle_harness.emulator.nrf52840.peripheral import INTERRUPTS, SHORTS, NrfPeripheral, Wires, event, task
 from particle_harness.emulator.registers import Register, RegisterMap
-from particle_harness.emulator.timeline import Timeline
+from particle_harness.emulator.timeline import Alarm, Timeline
 from particle_harness.emulator.wired_registers import I2cDevice
 from particle_harness.swd.bus import Bus
 
@@ -83,7 +83,19 @@ class SerialMaster(NrfPeripheral):
         self.bus = bus
         self.spi_device: SpiDevice | None = None
         self.i2c_devices: dict[int, I2cDevice] = {}
+        self.alarm: Alarm | None = None
+        """The end of the transfer on I2C."""
         super().__init__(start_address, timeline, line, wires, name)
+
+    def reset(self) -> None:
+        """Idle."""
+        super().reset()
+        self._cancel()
+
+    def _cancel(self) -> None:
+        if self.alarm is not None:
+            self.alarm.cancel()
+            self.alarm = None
 
     # ---- SPI --------------------------------------------------------------------------------------------------------
 
@@ -118,9 +130,11 @@ class SerialMaster(NrfPeripheral):
 
     def _later(self, size_bytes: int, call: Callable[[], None]) -> None:
         bits = (1 + size_bytes if self._device is not None else 1) * _BITS_PER_BYTE
-        self.timeline.after(self.timeline.cycles_of(bits / _I2C_HZ), call)
+        self._cancel()
+        self.alarm = self.timeline.after(self.timeline.cycles_of(bits / _I2C_HZ), call)
 
     def _end_read(self) -> None:
+        self.alarm = None
         device = self._device
         if device is None:
             self._refuse()
@@ -136,6 +150,7 @@ class SerialMaster(NrfPeripheral):
             self.task_suspend()
 
     def _end_write(self) -> None:
+        self.alarm = None
         device = self._device
         if device is None:
             self._refuse()

@@ -16,7 +16,7 @@ _SLOW_HZ = 32768
 
 
 class Watchdog(NrfPeripheral):
-    """``bite``: what happens when it runs out."""
+    """``bite``: what happens when it runs out. It and what is set in it survive resets of the core alone."""
 
     registers: ClassVar[RegisterMap] = RegisterMap(
         "WDT",
@@ -35,7 +35,6 @@ class Watchdog(NrfPeripheral):
     def __init__(self, timeline: Timeline, line: InterruptLine, wires: Wires, bite: Callable[[], None]) -> None:
         self.running = False
         self.wanted = 0
-        self.feeds = 0
         self.alarm: Alarm | None = None
         self.bite = bite
         super().__init__(0x40010000, timeline, line, wires, "WDT")
@@ -88,7 +87,6 @@ class Watchdog(NrfPeripheral):
         """Feeds."""
         if value != _FEED:
             return
-        self.feeds += 1
         self.wanted &= ~(1 << index)
         if self.running and not self.wanted:
             self._reload()

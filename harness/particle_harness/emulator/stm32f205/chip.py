@@ -58,7 +58,7 @@ from particle_harness.swd.stm32f205_flash import (
 
 CORE_HZ = 120_000_000
 _APB1_TIMERS_HZ, _APB2_TIMERS_HZ = 60_000_000, 120_000_000
-_PRIORITY_BITS = 4
+_PRIORITY_BITS, _INTERRUPTS = 4, 81
 _SRAM, _BACKUP_SRAM = 0x20000000, 0x40024000
 _SRAM_BYTES, _BACKUP_SRAM_BYTES = 0x20000, 0x1000
 _BIT_BAND_PAGES = (0x40007000, 0x40012000, 0x40013000, 0x40023000)
@@ -107,7 +107,7 @@ class EmulatedStm32f205:
         self.backup_ram = bytearray(_BACKUP_SRAM_BYTES)
         self.bus = Bus()
         self._add_memories(unique_id, serial_number)
-        self.processor = Processor(self.bus, 3, self.timeline, _PRIORITY_BITS)
+        self.processor = Processor(self.bus, 3, self.timeline, _PRIORITY_BITS, _INTERRUPTS)
         self._add_peripherals()
         line = self.processor.interrupt_line
         self.otg_fs = Dwc2("OTG_FS", self.timeline, line(67), endpoints=4)

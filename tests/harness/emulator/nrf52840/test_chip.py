@@ -126,10 +126,83 @@ def test_the_watchdog_resets_a_chip_that_hangs(chip):
     assert chip.power.word(0x400) == power.RESET_WATCHDOG
 
 
-def test_an_erased_chip_locks_up(chip):
+LOCKS_UP = """
+    function _start
+        ldr r7, =0x20000100
+        ldr r6, [r7]
+        adds r6, #1
+        str r6, [r7]
+        udf #0
+        .ltorg
+    function hard_fault
+        udf #0
+"""
+
+
+def test_a_lockup_resets_the_chip(chip):
+    start(chip, LOCKS_UP, 0.035)
+    assert (boots(chip), chip.resets) == (4, 4)
+    assert chip.power.word(0x400) == power.RESET_LOCKUP
+
+
+def test_an_erased_chip_is_reset_again_and_again(chip):
     chip.power_on()
-    run(chip)
-    assert not chip.runs
+    run(chip, 0.1)
+    assert chip.resets == 10
+
+
+def test_a_lockup_stays_for_a_debugger(chip):
+    chip.internal.load(0, assemble(LOCKS_UP))
+    chip.power_on()
+    chip.debug.write_debug(0xDF0, 0xA05F0001)
+    run(chip, 0.035)
+    assert (chip.processor.locked_up, chip.runs, chip.resets) == (True, False, 0)
+
+
+WDT, GPREGRET = 0x40010000, 0x4000051C
+
+
+@pytest.mark.parametrize(
+    ("reason", "survives"),
+    [
+        (power.RESET_SOFTWARE, True),
+        (power.RESET_LOCKUP, True),
+        (power.RESET_PIN, False),
+        (power.RESET_WATCHDOG, False),
+    ],
+)
+def test_what_survives_which_reset(chip, reason, survives):
+    start(chip, COUNTS_BOOTS)
+    for address, value in ((WDT + 0x504, 32768 - 1), (WDT, 1), (GPREGRET, 0xB1)):
+        chip.bus.write(address, value.to_bytes(4, "little"))
+    run(chip, 0.6)
+    chip.reset(reason)
+    assert chip.bus.read_word(WDT + 0x400) == survives
+    assert chip.bus.read_word(GPREGRET) == (0xB1 if survives else 0)
+    run(chip, 0.6)
+    assert chip.power.word(0x400) == reason | (power.RESET_WATCHDOG if survives else 0)
+
+
+def test_the_serial_flash_forgets_its_mode_without_power(chip, external):
+    external.load(0, b"\x12\x34\x56\x78")
+
+    def instruct(opcode):
+        chip.bus.write(0x40029634, (0x1000 | opcode).to_bytes(4, "little"))
+
+    def first_word():
+        for register, value in ((0x504, 0), (0x508, RAM), (0x50C, 4), (0x004, 1)):
+            chip.bus.write(0x40029000 + register, value.to_bytes(4, "little"))
+        return chip.bus.read(RAM, 4)
+
+    chip.power_on()
+    instruct(0xB1)
+    instruct(0x06)
+    chip.reset(power.RESET_SOFTWARE)
+    assert first_word() == b"\xff" * 4, "still in its secured area"
+    chip.power_off()
+    chip.power_on()
+    assert first_word() == b"\x12\x34\x56\x78"
+    assert chip.bus.read_word(0x40029604) >> 24 == 0x40
 
 
 def test_system_off_lasts_until_a_reset(chip, uicr):
@@ -192,6 +265,49 @@ def test_the_usb_supply_outlives_resets(chip):
     assert not chip.usb.connected
 
 
+def test_a_reset_in_the_middle_of_getting_ready_starts_the_usb_regulator_anew(chip):
+    chip.power_on()
+    chip.attach_vbus()
+    chip.timeline.pass_until(chip.timeline.cycles_of(0.0029))
+    chip.reset(power.RESET_SOFTWARE)
+    chip.timeline.pass_until(chip.timeline.cycles + chip.timeline.cycles_of(0.0029))
+    assert chip.bus.read_word(0x40000438) == 1
+    chip.timeline.pass_until(chip.timeline.cycles + chip.timeline.cycles_of(0.0002))
+    assert chip.bus.read_word(0x40000438) == 3
+
+
+def test_a_reset_ends_a_transfer_on_i2c(chip):
+    twim = 0x40003000
+    chip.power_on()
+    for register, value in ((0x500, 6), (0x588, 0x11), (0x544, RAM), (0x548, 4), (0x008, 1)):
+        chip.bus.write(twim + register, value.to_bytes(4, "little"))
+    chip.reset(power.RESET_SOFTWARE)
+    chip.timeline.pass_until(chip.timeline.cycles_of(0.01))
+    assert (chip.bus.read_word(twim + 0x124), chip.bus.read_word(twim + 0x4C4)) == (0, 0)
+
+
+ICTR, ISER, ISPR, IPR, STIR = 0xE000E004, 0xE000E100, 0xE000E200, 0xE000E400, 0xE000EF00
+
+
+def test_it_has_48_interrupts(chip):
+    chip.power_on()
+    assert chip.bus.read_word(ICTR) == 1
+    for register in (ISER + 4, ISPR + 4):
+        chip.bus.write(register, (1 << 15 | 1 << 16).to_bytes(4, "little"))
+        assert chip.bus.read_word(register) == 1 << 15
+    for line in (47, 48):
+        chip.bus.write(IPR + line, b"\xe0")
+    assert chip.bus.read(IPR + 47, 1) + chip.bus.read(IPR + 48, 1) == b"\xe0\0"
+
+
+def test_software_pends_interrupts_that_are_there(chip):
+    chip.power_on()
+    chip.bus.write(STIR, (300).to_bytes(4, "little"))
+    assert not chip.bus.read_word(0xE000ED04) >> 22 & 1
+    chip.bus.write(STIR, (47).to_bytes(4, "little"))
+    assert chip.bus.read_word(ISPR + 4) == 1 << 15
+
+
 def test_two_chips_do_the_same_at_the_same_cycles(uicr):
     def story():
         internal = NorFlash(NRF52840_FLASH, VirtualClock(), delays=False)
@@ -221,4 +337,6 @@ def test_two_chips_do_the_same_at_the_same_cycles(uicr):
         )
         return accesses
 
-    assert story() == story()
+    first = story()
+    assert len(first) > 10
+    assert story() == first

@@ -2,7 +2,7 @@
 
 import pytest
 from particle_harness.emulator.nrf52840.pins import Gpio, Gpiote
-from particle_harness.emulator.nrf52840.power import RESET_PIN, RESET_WATCHDOG, ClockPower
+from particle_harness.emulator.nrf52840.power import RESET_PIN, RESET_SOFTWARE, ClockPower
 from particle_harness.emulator.nrf52840.watchdog import Watchdog
 
 from .rig import INTENSET, Rig
@@ -64,13 +64,13 @@ def test_a_supply_that_was_there_before_is_detected_again_after_a_reset(rig, blo
 def test_reasons_of_resets_collect_until_firmware_clears_them(block, power):
     block.note_reset(RESET_PIN)
     block.reset()
-    block.note_reset(RESET_WATCHDOG)
     power[0x51C] = 0x57
+    block.note_reset(RESET_SOFTWARE)
     block.reset()
-    assert power[RESETREAS] == RESET_PIN | RESET_WATCHDOG
+    assert power[RESETREAS] == RESET_PIN | RESET_SOFTWARE
     assert power[0x51C] == 0x57
     power[RESETREAS] = RESET_PIN
-    assert power[RESETREAS] == RESET_WATCHDOG
+    assert power[RESETREAS] == RESET_SOFTWARE
     block.lose_power()
     assert power[RESETREAS] == power[0x51C] == 0
 
