@@ -9,6 +9,7 @@ import pytest
 from particle_harness.boards import hardware
 from particle_harness.clock import VirtualClock
 from particle_harness.emulator.chips import emulated_chip
+from particle_harness.emulator.flash_use import FlashUse
 from particle_harness.emulator.snapshot import Snapshots
 from particle_harness.nor_flash import NorFlash
 from particle_harness.user_information import UICR_SIZE_BYTES
@@ -57,8 +58,11 @@ def test_parts_have_all_their_attributes_from_the_start(name):
 
 def test_a_board_runs_as_fast_as_what_its_flash_holds_at_each_start():
     chip = new_chip("boron")
-    chip.power_on()
+    used = FlashUse(chip, {"internal": chip.internal})
+    with used.noting():
+        chip.power_on()
     assert chip.processor.instruction_cycles == 1
+    assert any(first <= 0x30000 and 0x30004 <= end for first, end in used.read("internal"))
     chip.internal.load(0x30000, bytes(64))
     chip.processor.request_reset()
     assert chip.processor.instruction_cycles == 4
