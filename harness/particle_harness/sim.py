@@ -184,7 +184,7 @@ def restore_file(platform: str, file: Path, emulated: bool, as_json: bool) -> No
     try:
         kind = hardware(platform)
     except ValueError as error:
-        raise BenchError(str(error), hint="such as boron") from error
+        raise BenchError(str(error), hint="name a platform such as boron") from error
     if not kind.is_gen3:
         raise BenchError(f"{kind.name} has no boot record", hint="only nRF52840 boards need a restore file")
     try:

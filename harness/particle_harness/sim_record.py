@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -75,21 +76,22 @@ def recorded(
     try:
         kind = emulated_hardware(platform) if bench_name == "emulated" else hardware(platform)
     except ValueError as error:
-        raise BenchError(str(error), hint="such as boron") from error
+        raise BenchError(str(error), hint="name a platform such as boron") from error
     slot = {"name": "1", "platform": platform, "device_id": _RECORDED_IDS[kind.is_gen3]}
     if device_os is not None:
         slot["device_os"] = device_os
     options: dict[str, Any] = {"clock": "virtual"}
     if bench_name == "emulated":
         options |= {"images": str(images)} if images else {}
-        emulated = open_emulated(options=options, slots=[slot], state_dir=None, factory_modules=lambda _name: ())
-        try:
+        with closing(
+            open_emulated(options=options, slots=[slot], state_dir=None, factory_modules=lambda _name: ())
+        ) as emulated:
             return _record(emulated.board("1"), device_os)
-        finally:
-            emulated.close()
     arrives = {} if device_os else {"arrives_in": "dfu"}
-    virtual = open_virtual(options=options, slots=[slot | arrives], state_dir=None, factory_modules=stand_ins)
-    return _record(virtual.board("1"), device_os)
+    with closing(
+        open_virtual(options=options, slots=[slot | arrives], state_dir=None, factory_modules=stand_ins)
+    ) as virtual:
+        return _record(virtual.board("1"), device_os)
 
 
 def _record(board: Running, device_os: str | None) -> Mapping[str, Any]:

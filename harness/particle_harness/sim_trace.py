@@ -21,7 +21,11 @@ _DEVICE_IDS = {True: "e00fce680000000000000001", False: "00000000000000000000000
 @click.command("trace")
 @click.argument("platform", required=False)
 @click.option(
-    "--seconds", type=click.FloatRange(0, 60), default=0.1, show_default=True, help="Of the chip's time, from power on."
+    "--seconds",
+    type=click.FloatRange(0, 60),
+    default=0.1,
+    show_default=True,
+    help="Of the chip's time, from power on or from where the board stood.",
 )
 @click.option("--device-os", metavar="VERSION", help="Release of Device OS on it; without it, the bootloader alone.")
 @click.option("--only", multiple=True, metavar="PATTERN", help="Registers to show, such as 'NVMC.*'; all without it.")
@@ -135,5 +139,5 @@ def _end(chip: Any, seconds: float) -> str:
     from particle_harness.emulator.code_map import CodeMap  # noqa: PLC0415
 
     place = CodeMap(chip.bus).describe(chip.processor.program_counter)
-    how = "executes" if chip.runs else "has locked up"
+    how = "executes" if chip.runs else "has locked up" if chip.processor.locked_up else "is switched off"
     return f"after {seconds:g} s of its time the core {how} at {place}"

@@ -47,6 +47,17 @@ def test_in_the_end_it_says_where_the_core_stands_and_in_which_module(tmp_path):
     assert result.stderr == f"1 access shown; no fault; after 0.1 s of its time {end}\n"
 
 
+def test_a_chip_that_has_switched_itself_off_has_not_locked_up(tmp_path):
+    image = bytearray(bootloader_stand_in(BORON, 1005))
+    image[0:8] = struct.pack("<II", 0x20010000, 0xF5001)
+    # ldr r0, =POWER.SYSTEMOFF; movs r1, #1; str r1, [r0]; b .
+    image[0x1000:0x100C] = bytes.fromhex("0148 0121 0160 fee7") + struct.pack("<I", 0x40000500)
+    image[-4:] = zlib.crc32(image[:-4]).to_bytes(4, "big")
+    (tmp_path / "bootloader.bin").write_bytes(image)
+    result = CliRunner().invoke(trace_command, ["boron", "--images", str(tmp_path)], catch_exceptions=False)
+    assert "the core is switched off at 0x000F5006 (bootloader" in result.stderr
+
+
 def test_it_goes_on_where_a_board_stood_and_leaves_that_as_it_is(tmp_path):
     image = bytearray(bootloader_stand_in(BORON, 1005))
     image[0:8] = struct.pack("<II", 0x20010000, 0xF5001)

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import click
 import pytest
+import serial
 from click.testing import CliRunner
 from particle_harness.bench import open_bench
 from particle_harness.bench_toml import stand_ins
 from particle_harness.emulator.differential_acts import Step
 from particle_harness.emulator.recording import FORM, transfers_of, written
 from particle_harness.emulator.recording_system import NORMAL, carried_out, conversation, record_system
+from particle_harness.serial_port import SCHEME
 from particle_harness.sim_record import record_command, recorded
 from particle_harness.usb.control_service import Service
 
@@ -81,6 +83,8 @@ def test_a_wrong_reply_is_noticed():
 
 def test_a_virtual_board_can_be_recorded_and_replays_itself(tmp_path):
     recording = recorded("boron", "virtual", None, "2.1.0")
+    with pytest.raises(serial.SerialException):
+        serial.serial_for_url(f"{SCHEME}://1-1")
     file = tmp_path / "recording.json"
     file.write_text(written(recording), encoding="utf-8")
     assert load(file) == recording

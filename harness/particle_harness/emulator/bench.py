@@ -90,7 +90,8 @@ class EmulatedSlot:
         board = self.board
         if board is None or not board.state.powered or board.on_bus():
             return None
-        what = "its firmware runs" if board.chip.runs else "its core is locked up or halted by a debugger"
+        stands = "its core is locked up, halted by a debugger, or switched off"
+        what = "its firmware runs" if board.chip.runs else stands
         return f"the emulated {board.hardware.name} has power and is not on the bus: {what}"
 
     @property

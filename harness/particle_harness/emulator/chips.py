@@ -66,7 +66,7 @@ def emulated_chip(
         return chip_f2
     pins = _PINS.get(hardware.name)
     if pins is None or uicr is None:
-        raise BenchError(f"no chip of a {hardware.name} is emulated", hint="`--bench virtual` models it")
+        raise BenchError(f"no chip of a {hardware.name} is emulated", hint="use --bench virtual, which models it")
     chip = EmulatedNrf52840(Silicon(identity[_FICR_AFTER_PREFIX:]), internal, uicr, external, pins)
     chip.on_restart = lambda: _set_pace(chip)
     _set_pace(chip)

@@ -174,7 +174,8 @@ class Conversation:
         )
 
     def acts(self, length: int) -> list[Act]:
-        """At least that many acts; at last every setting is read and, now and then, the host leaves DFU mode."""
+        """At least that many acts; at last the device is brought to dfuIDLE and, now and then, the host leaves DFU
+        mode."""
         acts: list[Act] = [Enumerate()]
         weights = [weight for weight, _ in self._moves]
         while len(acts) < length:

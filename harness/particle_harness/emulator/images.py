@@ -173,7 +173,8 @@ def images_folder(chosen: str | os.PathLike[str] | None = None) -> ImagesFolder:
         raise _none_at_hand(why, _to_correct(chosen))
     folder = ImagesFolder(path)
     if not folder.platforms():
-        nothing = f"{path} holds no bootloader of a board that can be emulated ({', '.join(EMULATED)})"
+        files = f"in a file *.bin of at most {_LARGEST_IMAGE_BYTES >> 20} MiB"
+        nothing = f"{path} holds no bootloader of a board that can be emulated ({', '.join(EMULATED)}) {files}"
         raise _none_at_hand(nothing + _but_damaged(folder), _to_correct(chosen))
     return folder
 

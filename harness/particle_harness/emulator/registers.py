@@ -6,7 +6,7 @@ A register without a method reads back what was written to it. A peripheral name
     class RandomNumbers(RegisterBlock):
         registers = RegisterMap(
             "RNG",
-            "nRF52840 PS v1.7, 6.19 RNG",
+            "nRF52840 PS v1.7, 6.21 RNG",
             Register("TASKS_START", 0x000, access="w"),
             Register("EVENTS_VALRDY", 0x100),
             Register("CC", 0x540, count=6),
@@ -61,10 +61,6 @@ class RegisterMap:
         return self.names.get(offset & ~3, f"0x{offset & ~3:03X}")
 
 
-Unlisted = Callable[[str, int], None]
-"""Told once of each register that firmware touched and the table does not list: (peripheral, offset)."""
-
-
 class RegisterTable:
     """What has registers: it finds the methods of each by name.
 
@@ -110,8 +106,6 @@ class RegisterBlock(RegisterTable):
     Writes to registers that are read-only, and reads of those that are write-only, give nothing.
     """
 
-    on_unlisted: Unlisted | None = None
-
     def read(self, offset: int, size_bytes: int) -> int:
         """As the bus asks."""
         word = offset & ~3
@@ -124,7 +118,6 @@ class RegisterBlock(RegisterTable):
             value = 0
         else:
             value = self.stored.get(word, 0)
-            self._note(word)
         return (value >> 8 * (offset & 3)) & ((1 << 8 * size_bytes) - 1)
 
     def write(self, offset: int, size_bytes: int, value: int) -> None:
@@ -136,9 +129,3 @@ class RegisterBlock(RegisterTable):
         elif self._access.get(word) != "r":
             mask = ((1 << 8 * size_bytes) - 1) << shift
             self.stored[word] = self.stored.get(word, 0) & ~mask | (value << shift) & mask
-            self._note(word)
-
-    def _note(self, word: int) -> None:
-        if self.on_unlisted is not None and word not in self._access:
-            self._access[word] = "rw"
-            self.on_unlisted(self.name, word)

@@ -60,7 +60,7 @@ def kept_chip(slot_folder: Path, expected: Hardware | None = None) -> Iterator[E
         kind = emulated_hardware(table["platform"])
         if expected is not None and expected.name != kind.name:
             raise BenchError(
-                f"{slot_folder} holds an emulated {kind.name}", hint=f"not a {expected.name}; leave the platform out"
+                f"{slot_folder} holds an emulated {kind.name}", hint=f"leave {expected.name} out, or name {kind.name}"
             )
         chip = make_chip(NewBoard(kind, table["device_id"]), make_memories(kind, copy))
         try:

@@ -58,8 +58,6 @@ class UsbHost:
         limit_s: float = TRANSFER_LIMIT_S,
     ) -> None:
         self.controller = controller
-        self.packets = 0
-        """That were sent or received, NAK left out."""
         self._processor = processor
         self._timeline = timeline
         self._alive = alive
@@ -72,7 +70,6 @@ class UsbHost:
         self._require_connected(during=False)
         end = self._timeline.cycles + self._limit
         self.controller.setup(setup.pack())
-        self.packets += 1
         if setup.is_in and setup.w_length:
             reply = b""
             while True:
@@ -97,7 +94,6 @@ class UsbHost:
         self._require_connected(during=False)
         end = self._timeline.cycles + self._limit
         self.controller.setup(setup.pack())
-        self.packets += 1
         reply = b""
         if not setup.is_in:
             for packet in islice(_packets(data, CONTROL_PACKET_BYTES), packets):
@@ -128,7 +124,6 @@ class UsbHost:
                 break
             if isinstance(packet, Stalled):
                 raise StallError
-            self.packets += 1
             reply += packet
             self.run_for(_SHORTEST_WAIT_S)
             if len(packet) < BULK_PACKET_BYTES:
@@ -195,7 +190,6 @@ class UsbHost:
             if isinstance(packet, Stalled):
                 raise StallError
             if packet is not None:
-                self.packets += 1
                 return packet
         raise SilentError(during=True)
 
@@ -205,7 +199,6 @@ class UsbHost:
             if handshake is Handshake.STALL:
                 raise StallError
             if handshake is Handshake.ACK:
-                self.packets += 1
                 return
         raise SilentError(during=True)
 

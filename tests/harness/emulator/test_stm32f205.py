@@ -104,6 +104,12 @@ def test_after_a_loss_of_power_the_reasons_of_earlier_resets_are_gone(chip, flag
     assert chip.bus.read_word(RCC + 0x74) & 0xFE000000 == 0x0E000000
 
 
+def test_the_backup_regulator_is_ready_when_it_is_asked_for(chip):
+    assert chip.bus.read_word(PWR + 4) == 0
+    write(chip, PWR + 4, 1 << 9)
+    assert chip.bus.read_word(PWR + 4) == 1 << 9 | 1 << 3
+
+
 def open_backup_domain(chip):
     write(chip, RCC + 0x40, 1 << 28)
     write(chip, PWR, 1 << 8)

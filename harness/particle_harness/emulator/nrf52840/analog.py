@@ -21,7 +21,7 @@ class RandomNumbers(NrfPeripheral):
 
     registers: ClassVar[RegisterMap] = RegisterMap(
         "RNG",
-        "nRF52840 PS v1.7, 6.19 RNG",
+        "nRF52840 PS v1.7, 6.21 RNG",
         task("START", 0x000),
         task("STOP", 0x004),
         event("VALRDY", _VALRDY),
@@ -93,7 +93,7 @@ class Temperature(NrfPeripheral):
 
 
 class AnalogInputs(NrfPeripheral):
-    """SAADC; ``values``: what each conversion reads, in counts of its resolution."""
+    """SAADC; ``value``: what each conversion reads, in counts of its resolution."""
 
     registers: ClassVar[RegisterMap] = RegisterMap(
         "SAADC",
@@ -162,7 +162,7 @@ class EcbCipher(NrfPeripheral):
 
     registers: ClassVar[RegisterMap] = RegisterMap(
         "ECB",
-        "nRF52840 PS v1.7, 6.6 ECB",
+        "nRF52840 PS v1.7, 6.7 ECB",
         task("STARTECB", 0x000),
         task("STOPECB", 0x004),
         event("ENDECB", 0x100),

@@ -31,7 +31,7 @@ _ERASED_WORD = 0xFFFFFFFF
 _VECTORS = 64
 _STACK_POINTER = 0x20000400
 _FIRST_STUB, _FORWARD, _SUPERVISOR_CALL, _RESET = 0x100, 0x200, 0x210, 0x250
-_SVC_VECTOR, _RESET_VECTOR = 11, 1
+_SVC_VECTOR = 11
 
 _FORWARD_CODE = (
     0x4901,  # ldr   r1, =FORWARD_ADDRESS
@@ -98,7 +98,7 @@ def boot_record() -> bytes:
 
 
 _COPY_BL, _COPY_SD, _INIT_SD, _COMPARE, _VECTOR_TABLE_BASE_SET, _IRQ_FORWARD_ADDRESS_SET = 0, 1, 2, 3, 4, 6
-SUCCESS, NO_MEMORY, INVALID_PARAM, INVALID_DATA, INVALID_LENGTH, NULL, FORBIDDEN = 0, 4, 7, 11, 9, 14, 15
+SUCCESS, NO_MEMORY, INVALID_PARAM, INVALID_LENGTH, NULL = 0, 4, 7, 9, 14
 """Results. Source: nrf_error.h."""
 _PENDING_COPY = 0x3059C0DE
 """First word of the parameter page while a copy of the bootloader is under way; the layout is this stand-in's own."""

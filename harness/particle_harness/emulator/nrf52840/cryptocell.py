@@ -32,7 +32,7 @@ class CryptoCellSwitch(RegisterBlock):
     """ENABLE of the subsystem."""
 
     registers: ClassVar[RegisterMap] = RegisterMap(
-        "CRYPTOCELL", "nRF52840 PS v1.7, 6.5 CRYPTOCELL", Register("ENABLE", 0x500)
+        "CRYPTOCELL", "nRF52840 PS v1.7, 6.6 CRYPTOCELL", Register("ENABLE", 0x500)
     )
 
 

@@ -217,7 +217,8 @@ class Gpio(RegisterBlock):
 
 
 class Gpiote(NrfPeripheral):
-    """Events from pins: edges on eight channels, and the level that PIN_CNF.SENSE names."""
+    """Events from pins: edges on eight channels, and changes to the level that PIN_CNF.SENSE names. A pin that is at
+    that level when SENSE is set raises none, and LATCH stays 0."""
 
     registers: ClassVar[RegisterMap] = RegisterMap(
         "GPIOTE",

@@ -146,7 +146,7 @@ class EventGenerator(NrfPeripheral):
 
     registers: ClassVar[RegisterMap] = RegisterMap(
         "EGU",
-        "nRF52840 PS v1.7, 6.7 EGU",
+        "nRF52840 PS v1.7, 6.8 EGU",
         task("TRIGGER", 0x000, count=16),
         event("TRIGGERED", 0x100, count=16),
         *INTERRUPTS,

@@ -154,7 +154,7 @@ class AddressResolver(NrfPeripheral):
 
     registers: ClassVar[RegisterMap] = RegisterMap(
         "AAR/CCM",
-        "nRF52840 PS v1.7, 6.1 AAR, 6.4 CCM",
+        "nRF52840 PS v1.7, 6.2 AAR, 6.4 CCM",
         task("START", 0x000),
         task("CRYPT", 0x004),
         task("STOP", 0x008),

@@ -83,7 +83,6 @@ class EmulatedStm32f205:
     ``on_full_speed_port``: USB is on OTG_FS (P1, Electron) instead of OTG_HS (Photon). ``serial_number`` lies in OTP.
     """
 
-    name = "stm32f205"
     checksum_units: ClassVar[Units] = {0x40023000: CrcUnit}
 
     def __init__(
@@ -367,7 +366,7 @@ class EmulatedStm32f205:
         return red, green, blue
 
     def snapshot(self) -> bytes:
-        """Everything but the contents of flash and UICR. Raises SnapshotError."""
+        """Everything but the contents of flash. Raises SnapshotError."""
         return Snapshots("STM32F205", self).take()
 
     def restore(self, snapshot: bytes) -> None:

@@ -128,15 +128,16 @@ class PowerControl(RegisterBlock):
             self.stored[0x00] = value & ~0xC
 
     def read_csr(self) -> int:
-        """Regulators are ready when asked for: BRR follows BRE, VOSRDY is set."""
+        """The backup regulator is ready when it is asked for: BRR follows BRE."""
         value = self.stored[0x04]
-        return value & ~8 | (value >> 9 & 1) << 3 | 1 << 14
+        return value & ~8 | (value >> 9 & 1) << 3
 
 
 class RealTimeClock(RegisterBlock):
-    """Calendar and the 20 backup registers. They survive resets, not the loss of power: boards have no battery.
+    """Time of day and the 20 backup registers. They survive resets, not the loss of power: boards have no battery.
 
-    Alarms and the wake-up timer never come due.
+    The date stays as it was set, past midnight, too; BDCR.BDRST resets nothing; alarms and the wake-up timer never come
+    due.
     """
 
     registers = RegisterMap(
@@ -162,7 +163,7 @@ class RealTimeClock(RegisterBlock):
     def __init__(self, timeline: Timeline, power: PowerControl) -> None:
         self._timeline = timeline
         self._power = power
-        self.power_cycles_of_base = 0
+        self.set_at_cycle = 0
         super().__init__()
         self.power_on()
 
@@ -175,7 +176,7 @@ class RealTimeClock(RegisterBlock):
         """Power was off."""
         super().reset()
         self.stored |= dict.fromkeys(range(0x50, 0xA0, 4), 0)
-        self.power_cycles_of_base = self._timeline.cycles
+        self.set_at_cycle = self._timeline.cycles
 
     def write(self, offset: int, size_bytes: int, value: int) -> None:
         """Nothing arrives while the domain is write-protected."""
@@ -190,7 +191,7 @@ class RealTimeClock(RegisterBlock):
     def read_tr(self) -> int:
         """The time that was set, and what has passed since."""
         seconds = _seconds(self.stored[0x00]) + int(
-            (self._timeline.cycles - self.power_cycles_of_base) / self._timeline.frequency_hz
+            (self._timeline.cycles - self.set_at_cycle) / self._timeline.frequency_hz
         )
         hours, minutes, seconds = seconds // 3600 % 24, seconds // 60 % 60, seconds % 60
         return _bcd(hours) << 16 | _bcd(minutes) << 8 | _bcd(seconds)
@@ -198,7 +199,7 @@ class RealTimeClock(RegisterBlock):
     def write_tr(self, value: int) -> None:
         """Set the time."""
         self.stored[0x00] = value
-        self.power_cycles_of_base = self._timeline.cycles
+        self.set_at_cycle = self._timeline.cycles
 
 
 def _bcd(value: int) -> int:

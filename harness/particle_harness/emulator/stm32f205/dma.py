@@ -39,6 +39,7 @@ class DmaController(RegisterBlock):
 
     Requests are waited for by streams of peripherals that :meth:`pace` knows, and not by others, so receiving from a
     serial line is not there: such a stream (peripheral to memory, not incrementing) stays enabled and moves nothing.
+    Nor are circular and double-buffer mode, the half-transfer flag, and errors.
     """
 
     registers = RegisterMap(

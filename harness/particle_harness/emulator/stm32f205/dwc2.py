@@ -17,9 +17,9 @@ from particle_harness.emulator.usb_controller import STALLED, Handshake, Stalled
 
 _IN, _OUT = 0x900, 0xB00
 _MAX_PACKET_CODES = (64, 32, 16, 8)
-_OTGINT, _SOF, _RXFLVL, _NPTXFE = 1 << 2, 1 << 3, 1 << 4, 1 << 5
+_SOF, _RXFLVL, _NPTXFE = 1 << 3, 1 << 4, 1 << 5
 _USBRST, _ENUMDNE, _IEPINT, _OEPINT = 1 << 12, 1 << 13, 1 << 18, 1 << 19
-_CURRENT_MODE, _SRQINT = 1 << 0, 1 << 30
+_CURRENT_MODE = 1 << 0
 _LATCHED = 0xFFFFFFFF & ~(_RXFLVL | _NPTXFE | _IEPINT | _OEPINT | _CURRENT_MODE)
 _XFRC, _EPDISD, _STUP, _TXFE = 1 << 0, 1 << 1, 1 << 3, 1 << 7
 _EPENA, _EPDIS, _SNAK, _CNAK, _STALL, _NAKSTS = 1 << 31, 1 << 30, 1 << 27, 1 << 26, 1 << 21, 1 << 17

@@ -16,7 +16,8 @@ _ERRORS = 0xFF00
 
 class I2c(RegisterBlock):
     """``devices`` by address; every other address is refused (AF). Bytes go at once: those that are received fill the
-    data and the shift register, and further ones wait until there is room, are not acknowledged, or STOP comes."""
+    data and the shift register, and further ones wait until there is room, are not acknowledged, or STOP comes. SWRST
+    ends what goes on and leaves the other registers as they are."""
 
     registers = RegisterMap(
         "I2C",

@@ -28,13 +28,13 @@ class SharedPage:
 
     def register_name(self, offset: int) -> str | None:
         """For traces."""
-        block = self.blocks[offset >> 10]
-        return f"{block.name}.{block.registers.name_at(offset & 0x3FF)}" if isinstance(block, RegisterBlock) else None
+        block, offset = self.blocks[offset // _BLOCK_BYTES], offset % _BLOCK_BYTES
+        return f"{block.name}.{block.registers.name_at(offset)}" if isinstance(block, RegisterBlock) else None
 
     def read(self, offset: int, size_bytes: int) -> int:
         """As the bus asks."""
-        return self.blocks[offset >> 10].read(offset & 0x3FF, size_bytes)
+        return self.blocks[offset // _BLOCK_BYTES].read(offset % _BLOCK_BYTES, size_bytes)
 
     def write(self, offset: int, size_bytes: int, value: int) -> None:
         """As the bus asks."""
-        self.blocks[offset >> 10].write(offset & 0x3FF, size_bytes, value)
+        self.blocks[offset // _BLOCK_BYTES].write(offset % _BLOCK_BYTES, size_bytes, value)

@@ -142,7 +142,7 @@ class Usart(RegisterBlock):
 
 
 class Adc(RegisterBlock):
-    """Every conversion is over at once and reads half of the range."""
+    """Every conversion of ADC1 is over at once and reads half of the range; ADC2 and ADC3 never convert."""
 
     registers = RegisterMap(
         "ADC",

@@ -18,7 +18,7 @@ from particle_harness.emulator.wifi.bcm43362 import Bcm43362
 
 _CONTROL, _EVENT, _DATA = 0, 1, 2
 _FRAME, _REQUEST = struct.Struct("<HHBBBBBBxx"), struct.Struct("<IIIi")
-_IS_SET, _FAILED = 1 << 1, 1 << 0
+_FAILED = 1 << 0
 _GET_VARIABLE, _SET_VARIABLE = 262, 263
 NAMES = {
     2: "up", 3: "down", 20: "infrastructure", 22: "authentication", 23: "get BSSID", 26: "SSID", 30: "channel",

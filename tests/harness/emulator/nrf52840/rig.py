@@ -31,12 +31,7 @@ class Rig:
         self.pass_cycles(self.timeline.cycles_of(duration_s))
 
     def pass_cycles(self, cycles):
-        """As a sleeping core does: from alarm to alarm."""
-        end = self.timeline.cycles + cycles
-        while (due := self.timeline.next_due) is not None and due <= end:
-            self.timeline.cycles = max(self.timeline.cycles, due)
-            self.timeline.run_due()
-        self.timeline.cycles = end
+        self.timeline.pass_until(self.timeline.cycles + cycles)
 
 
 class Registers:
