@@ -32,7 +32,10 @@ BREAKPOINT: int = lib.CORE_BREAKPOINT
 WATCH_UNMASK: int = lib.CORE_WATCH_UNMASK
 WATCH_FLOATING_POINT: int = lib.CORE_WATCH_FLOATING_POINT
 WATCH_BREAKPOINTS: int = lib.CORE_WATCH_BREAKPOINTS
-_SAVED = ("instruction_cycles", "align_to_8", "automatic_state", "cycles_left", "address", "next_address", "passing")
+_SAVED = (
+    "instruction_cycles", "align_to_8", "automatic_state", "cycles_left", "address", "next_address", "passing", "crc",
+)  # fmt: skip
+_WORD = 0xFFFFFFFF
 _PAGE_SHIFT = PAGE_SIZE_BYTES.bit_length() - 1
 _REGISTER_IDS = (
     *(arm.UC_ARM_REG_R0 + n for n in range(13)), arm.UC_ARM_REG_SP, arm.UC_ARM_REG_LR, arm.UC_ARM_REG_PC,
@@ -110,7 +113,7 @@ class NativeCore:
         core.instruction_cycles = 1
         core.clock_address = clock_address
         core.align_to_8 = core.automatic_state = core.skips_loops = True
-        core.loop.anchor = 1
+        core.loop.anchor = core.crc_address = 1
         self._hook(unicorn.UC_HOOK_CODE, "core_before_instruction", core)
         self._hook(unicorn.UC_HOOK_INTR, "core_on_interrupt", core)
         self._hook(unicorn.UC_HOOK_MEM_UNMAPPED, "core_on_unmapped", core)
@@ -133,6 +136,19 @@ class NativeCore:
             )
         )  # fmt: skip
         return number
+
+    def take_in_words(self, address: int) -> None:
+        """Of a CRC unit: words that code writes to the register there go into :attr:`crc`, and nobody is told."""
+        self.shared.crc_address = address
+
+    @property
+    def crc(self) -> int:
+        """Of the words so far."""
+        return int(self.shared.crc)
+
+    @crc.setter
+    def crc(self, value: int) -> None:
+        self.shared.crc = value
 
     def add_memory(self, memory: Memory) -> None:
         """Let code, stacks and frames be there."""
@@ -223,6 +239,9 @@ class NativeCore:
         """From a snapshot."""
         for name in _SAVED:
             setattr(self.shared, name, state[name])
+        # What was seen of loops belongs to another past.
+        self.shared.loop.anchor = 1
+        self.shared.loop.misses = self.shared.loop.pause = 0
         lib.core_load_registers(self.shared, ffi.new("uint32_t[]", state["registers"]))
 
     def sample(self) -> None:
@@ -244,7 +263,9 @@ class NativeCore:
     @property
     def counts(self) -> tuple[int, int]:
         """Accesses to registers and jumps so far, in 32 bits each."""
-        return int(self.shared.access_count), int(self.shared.branch_count)
+        core, loop = self.shared, self.shared.loop
+        accesses, jumps = core.access_count + loop.skipped_accesses, core.branch_count + loop.skipped_branches
+        return accesses & _WORD, jumps & _WORD
 
     def last_accesses(self) -> list[Access]:
         """The last accesses to registers of peripherals, the newest last."""
@@ -256,6 +277,11 @@ class NativeCore:
         """Targets of the last jumps, the newest last."""
         count, kept = self.shared.branch_count, lib.CORE_BRANCHES
         return [self.shared.branches[n % kept] for n in range(max(0, count - kept), count)]
+
+
+def crc_with(crc: int, word: int) -> int:
+    """CRC-32 with one word more, most significant bit first."""
+    return int(lib.core_crc(crc, word))
 
 
 def _address(function: Any) -> int:

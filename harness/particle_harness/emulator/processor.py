@@ -178,7 +178,7 @@ class Processor(Engine):
 
     def _tell_clock(self) -> None:
         """The native core answers reads of the cycle counter, which waiting firmware reads without pause."""
-        self._shared.clock_runs = self.cycle_counter.runs and self.trace is None
+        self._shared.clock_runs = self.cycle_counter.runs
         self._shared.clock_at_end = self.cycle_counter.at(self.end)
 
     def stand_still(self, cycles: int) -> None:
@@ -266,6 +266,7 @@ class Processor(Engine):
         self.end = end
         shared.cycles_left = end - timeline.cycles
         shared.watch = self._watched()
+        shared.traced = self.trace is not None
         self._tell_clock()
         self._running = True
         try:

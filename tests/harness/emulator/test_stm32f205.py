@@ -5,7 +5,7 @@ import zlib
 import pytest
 from particle_harness.clock import VirtualClock
 from particle_harness.emulator.interrupt_line import InterruptLine
-from particle_harness.emulator.stm32f205.arithmetic import CrcUnit, RandomNumbers
+from particle_harness.emulator.stm32f205.arithmetic import RandomNumbers
 from particle_harness.emulator.stm32f205.chip import CORE_HZ, EmulatedStm32f205
 from particle_harness.emulator.stm32f205.clocks import (
     PIN_RESET,
@@ -19,6 +19,8 @@ from particle_harness.emulator.timeline import Timeline
 from particle_harness.nor_flash import NorFlash
 
 from particle_dev.catalog.flash_chips import STM32F205_FLASH, qspi_flash
+
+from .machine import assemble
 
 UNIQUE_ID = bytes.fromhex("3a0037000f47343638323034")
 RCC, PWR, RTC, IWDG, FLASH, CRC = 0x40023800, 0x40007000, 0x40002800, 0x40003000, 0x40023C00, 0x40023000
@@ -320,15 +322,50 @@ def test_a_line_of_two_timers_is_high_while_one_of_them_wants_service(chip):
     assert not line.level
 
 
-def test_crc_is_the_one_of_zlib_turned_around():
-    unit = CrcUnit()
+def turned_around(word):
+    return int(f"{word:032b}"[::-1], 2)
+
+
+def test_crc_is_the_one_of_zlib_turned_around(chip):
     data = bytes(range(64))
     for start in range(0, len(data), 4):
-        word = int.from_bytes(data[start : start + 4], "little")
-        unit.write(0, 4, int(f"{word:032b}"[::-1], 2))
-    assert int(f"{unit.read(0, 4):032b}"[::-1], 2) ^ 0xFFFFFFFF == zlib.crc32(data)
-    unit.write(8, 4, 1)
-    assert unit.read(0, 4) == 0xFFFFFFFF
+        chip.crc.write(0, 4, turned_around(int.from_bytes(data[start : start + 4], "little")))
+    assert turned_around(chip.crc.read(0, 4)) ^ 0xFFFFFFFF == zlib.crc32(data)
+    restored = new_chip()
+    restored.restore(chip.snapshot())
+    assert restored.crc.read(0, 4) == chip.crc.read(0, 4)
+    chip.crc.write(8, 4, 1)
+    assert chip.crc.read(0, 4) == 0xFFFFFFFF
+
+
+@pytest.mark.parametrize("traced", [False, True])
+def test_crc_of_what_firmware_writes(chip, traced):
+    words = [turned_around(0x01020304), turned_around(0x05060708)]
+    code = assemble(
+        f"""
+        function _start
+        ldr r0, =0x40023000
+        ldr r1, ={words[0]}
+        str r1, [r0]
+        ldr r1, ={words[1]}
+        str r1, [r0]
+        ldr r2, [r0]
+        ldr r3, =0x20000000
+        str r2, [r3]
+        b .
+        .ltorg
+        """,
+        3,
+    )
+    chip.flash.load(0x08000000, code)
+    seen = []
+    if traced:
+        chip.processor.trace = lambda kind, address, *_: seen.append((kind, address))
+    chip.power_on()
+    chip.processor.run(1000)
+    written = bytes([4, 3, 2, 1, 8, 7, 6, 5])
+    assert turned_around(int.from_bytes(chip.ram[:4], "little")) ^ 0xFFFFFFFF == zlib.crc32(written)
+    assert seen == [("W", CRC), ("W", CRC), ("R", CRC)] * traced
 
 
 def test_random_numbers_differ_and_repeat():

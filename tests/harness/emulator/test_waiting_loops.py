@@ -103,7 +103,7 @@ def everything(source, cortex, *, skips):
     machine.run(20_000_000)
     reads = [access for access in machine.processor.native.last_accesses() if access.address == 0xE0001004]
     last = Access(reads[-1].is_write, reads[-1].address, reads[-1].value, reads[-1].by) if reads else None
-    state = machine.processor.native.saved_state()
+    state = machine.processor.native.saved_state(), machine.processor.native.counts
     return (machine.said, machine.timeline.cycles, state, bytes(machine.ram), machine.stores, last), machine
 
 

@@ -296,6 +296,20 @@ static void note_access(const struct core_door *door, uint64_t offset, uint32_t 
     access->is_write = is_write;
 }
 
+/* Source: ST RM0033, CRC calculation unit. */
+uint32_t core_crc(uint32_t crc, uint32_t word)
+{
+    static const uint32_t rows[16] = {
+        0x00000000, 0x04C11DB7, 0x09823B6E, 0x0D4326D9, 0x130476DC, 0x17C56B6B, 0x1A864DB2, 0x1E475005,
+        0x2608EDB8, 0x22C9F00F, 0x2F8AD6D6, 0x2B4BCB61, 0x350C9B64, 0x31CD86D3, 0x3C8EA00A, 0x384FBDBD,
+    };
+    crc ^= word;
+    for (int n = 0; n < 8; n++) {
+        crc = crc << 4 ^ rows[crc >> 28];
+    }
+    return crc;
+}
+
 uint64_t core_read(void *engine, uint64_t offset, unsigned size_bytes, void *user)
 {
     const struct core_door *door = user;
@@ -303,7 +317,7 @@ uint64_t core_read(void *engine, uint64_t offset, unsigned size_bytes, void *use
     struct core *core = door->core;
     uint32_t value;
     core->cycles_left -= core->access_cycles;
-    if (core->clock_runs && door->address + (uint32_t)offset == core->clock_address && size_bytes == 4) {
+    if (core->clock_runs && !core->traced && door->address + (uint32_t)offset == core->clock_address && size_bytes == 4) {
         value = core->clock_at_end - (uint32_t)core->cycles_left;
         if (core->address != core->loop.anchor) {
             core->loop.anchor = core->address;
@@ -319,10 +333,15 @@ uint64_t core_read(void *engine, uint64_t offset, unsigned size_bytes, void *use
 void core_write(void *engine, uint64_t offset, unsigned size_bytes, uint64_t value, void *user)
 {
     const struct core_door *door = user;
+    struct core *core = door->core;
     (void)engine;
-    door->core->cycles_left -= door->core->access_cycles;
+    core->cycles_left -= core->access_cycles;
     note_access(door, offset, (uint32_t)value, 1);
-    core_write_peripheral(door->core->cycles_left, (uint32_t)offset, size_bytes, (uint32_t)value, door->write);
+    if (door->address + (uint32_t)offset == core->crc_address && size_bytes == 4 && !core->traced) {
+        core->crc = core_crc(core->crc, (uint32_t)value);
+    } else {
+        core_write_peripheral(core->cycles_left, (uint32_t)offset, size_bytes, (uint32_t)value, door->write);
+    }
 }
 
 void core_run(struct core *core)

@@ -108,10 +108,14 @@ struct core_loop {
     /* At the last visit. */
     uint32_t registers[CORE_REGISTERS];
     uint32_t access_count;
+    uint32_t branch_count;
     uint32_t guarded_stores;
     int64_t cycles_left;
     /* From the visit before it. */
     int64_t period;
+    /* In all rounds that were cut off. */
+    uint32_t skipped_accesses;
+    uint32_t skipped_branches;
 };
 
 /* All of it may be read and written whenever the core stands still or is inside a callback. */
@@ -167,6 +171,11 @@ struct core {
     uint32_t basepri;
     uint32_t faultmask;
 
+    /* Not 0: somebody wants to be told of each access to a register, so none is answered here. */
+    int32_t traced;
+    /* Words written to the register there are taken into crc; an odd address is none. */
+    uint32_t crc_address;
+    uint32_t crc;
     /* Not 0: reads of the word there are answered here, by what the cycle counter will be when cycles_left is 0. */
     int32_t clock_runs;
     uint32_t clock_address;
@@ -213,6 +222,8 @@ void core_write(void *engine, uint64_t offset, unsigned size_bytes, uint64_t val
 
 /* Execute from pc until something stops it, and fill in how that was. */
 void core_run(struct core *core);
+/* CRC-32 of whole words, most significant bit first, as STM32F2 chips compute it. */
+uint32_t core_crc(uint32_t crc, uint32_t word);
 /* At the anchor of loop, before it is executed: takes off cycles_left whole rounds of a loop that does nothing else. */
 void core_visit_loop(struct core *core);
 /* Cells of a memory, NULL where none holds all of those bytes. */

@@ -251,6 +251,8 @@ void core_visit_loop(struct core *core)
     } else if (loop->rounds > 2) {
         int64_t rounds = rounds_to_skip(core, period);
         core->cycles_left -= rounds * period;
+        loop->skipped_accesses += (uint32_t)rounds;
+        loop->skipped_branches += (uint32_t)rounds * (core->branch_count - loop->branch_count);
         if (rounds == 0) {
             miss(loop);
             return;
@@ -259,6 +261,7 @@ void core_visit_loop(struct core *core)
     }
     loop->rounds += loop->rounds < 3;
     loop->access_count = core->access_count;
+    loop->branch_count = core->branch_count;
     loop->guarded_stores = core->guarded_stores;
     loop->cycles_left = core->cycles_left;
     loop->period = period;

@@ -66,6 +66,7 @@ _BIT_BAND_PAGES = (0x40007000, 0x40012000, 0x40013000, 0x40023000)
 _RESERVED = (*range(0x40000000, 0x40008000, 0x1000), *range(0x40010000, 0x40015000, 0x1000),
              *range(0x40020000, 0x40028000, 0x1000), 0x50050000, 0x50060000)  # fmt: skip
 _OTG_PAGES = 0x40
+_CRC = 0x40023000
 _SDIO, _SDIO_FIFO, _SDIO_RESET = 0x40012C00, 0x80, 1 << 11
 _TIMER_LINES = {
     1: (25, 27), 2: (28, 28), 3: (29, 29), 4: (30, 30), 5: (50, 50), 6: (54, 54), 7: (55, 55), 8: (44, 46),
@@ -83,7 +84,7 @@ class EmulatedStm32f205:
     ``on_full_speed_port``: USB is on OTG_FS (P1, Electron) instead of OTG_HS (Photon). ``serial_number`` lies in OTP.
     """
 
-    checksum_units: ClassVar[Units] = {0x40023000: CrcUnit}
+    checksum_units: ClassVar[Units] = {_CRC: CrcUnit}
 
     def __init__(
         self,
@@ -151,7 +152,7 @@ class EmulatedStm32f205:
         self.sdio = Sdio(line(49))
         self.clocks.resets[_SDIO_RESET] = self.sdio
         self.adc = Adc()
-        self.crc = CrcUnit()
+        self.crc = CrcUnit(self.processor.native)
         self.rng = RandomNumbers()
         self.dma = [
             DmaController("DMA1", self.bus, [line(n) for n in (*range(11, 18), 47)]),
@@ -186,7 +187,7 @@ class EmulatedStm32f205:
             0x40020000: tuple(self.ports[0:4]),
             0x40021000: tuple(self.ports[4:8]),
             0x40022000: (self.ports[8],),
-            0x40023000: (self.crc, None, self.clocks, self.controller),
+            _CRC: (self.crc, None, self.clocks, self.controller),
             0x40026000: tuple(self.dma),
             0x50060000: (None, None, self.rng),
         }
@@ -199,6 +200,7 @@ class EmulatedStm32f205:
             alias = 0x42000000 + (page - 0x40000000) * 32
             self.bus.add_peripheral(alias, BitBand(self.bus, page), pages=0x20)
         self.bus.add_peripheral(0xE0042000, DebugUnit())
+        self.processor.native.take_in_words(_CRC)
 
     def _port(self, number: int) -> GpioPort:
         # JTDI, JTMS and JTCK, JTDO are alternate functions after a reset. Source: RM0033, GPIOx_MODER.
