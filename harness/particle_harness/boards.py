@@ -18,6 +18,8 @@ from particle_harness.module_reader import Mcu
 MIB = 1024 * 1024
 FIRST_WITHOUT_SETUP_DONE = 4000
 """System version from which the setup-done flag means nothing (Device OS 4.0)."""
+EXAMPLE_DEVICE_IDS = {True: "e00fce680123456789abcdef", False: "3a0037000f47343638323034"}
+"""Of boards for a recording, a trace or a test, of Gen 3 and of others: no real board's."""
 
 
 @dataclass(frozen=True, slots=True)

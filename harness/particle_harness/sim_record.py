@@ -14,7 +14,7 @@ import click
 from particle_dev.errors import BenchError
 from particle_harness.bench import open_bench as open_virtual
 from particle_harness.bench_toml import stand_ins
-from particle_harness.boards import hardware
+from particle_harness.boards import EXAMPLE_DEVICE_IDS, hardware
 from particle_harness.emulator.bench import open_bench as open_emulated
 from particle_harness.emulator.images import emulated_hardware
 from particle_harness.emulator.recording import record, written
@@ -22,8 +22,6 @@ from particle_harness.emulator.recording_system import NORMAL, Running, record_s
 
 _WAIT_STEP_S, _WAIT_LIMIT_S = 0.05, 10.0
 _LISTENS_AFTER_S = 4.0
-_RECORDED_IDS = {True: "e00fce680123456789abcdef", False: "3a0037000f47343638323034"}
-"""Device IDs of recordings, of nRF52840 boards and of others: no real board's."""
 
 
 @click.command("record")
@@ -77,7 +75,7 @@ def recorded(
         kind = emulated_hardware(platform) if bench_name == "emulated" else hardware(platform)
     except ValueError as error:
         raise BenchError(str(error), hint="name a platform such as boron") from error
-    slot = {"name": "1", "platform": platform, "device_id": _RECORDED_IDS[kind.is_gen3]}
+    slot = {"name": "1", "platform": platform, "device_id": EXAMPLE_DEVICE_IDS[kind.is_gen3]}
     if device_os is not None:
         slot["device_os"] = device_os
     options: dict[str, Any] = {"clock": "virtual"}

@@ -10,12 +10,10 @@ from typing import Any
 
 import click
 
+from particle_harness.boards import EXAMPLE_DEVICE_IDS
 from particle_harness.emulator.images import emulated_hardware, images_folder
 from particle_harness.emulator.new_board import NewBoard, furnish, make_chip, make_memories
 from particle_harness.emulator.starting_point import kept_chip
-
-_DEVICE_IDS = {True: "e00fce680000000000000001", False: "000000000000000000000001"}
-"""Of traced boards, nRF52840 and others: no real board's."""
 
 
 @click.command("trace")
@@ -109,7 +107,7 @@ def traced(
     kind = emulated_hardware(platform)
     memories = make_memories(kind)
     furnish(memories, images_folder(str(images) if images else None).for_board(kind, device_os))
-    chip = make_chip(NewBoard(kind, _DEVICE_IDS[kind.is_gen3]), memories)
+    chip = make_chip(NewBoard(kind, EXAMPLE_DEVICE_IDS[kind.is_gen3]), memories)
     return _run(chip, seconds, write, only, without, from_power_on=True)
 
 

@@ -4,7 +4,7 @@ import os
 import time
 
 import pytest
-from particle_harness.boards import hardware
+from particle_harness.boards import EXAMPLE_DEVICE_IDS, hardware
 from particle_harness.emulator.differential import compare
 from particle_harness.emulator.differential_acts import ALL, DONE, GONE, Enumerate, Return, Step, Wait
 from particle_harness.emulator.differential_requests import line_coding, whole
@@ -13,7 +13,7 @@ from particle_harness.emulator.differential_system import SystemSubject
 from particle_harness.usb.control_service import Service
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(3600)]
-DEVICE_ID = "e00fce680123456789abcdef"
+DEVICE_ID = EXAMPLE_DEVICE_IDS[True]
 BOARDS = [
     ("boron", "2.1.0"), ("boron", "2.2.0"), ("xenon", "1.5.2"), ("argon", "2.1.0"), ("b5som", "2.1.0"),
 ]  # fmt: skip

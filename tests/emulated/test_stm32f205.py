@@ -4,7 +4,7 @@ import os
 from random import Random
 
 import pytest
-from particle_harness.boards import hardware
+from particle_harness.boards import EXAMPLE_DEVICE_IDS, hardware
 from particle_harness.emulator.differential import compare
 from particle_harness.emulator.differential_acts import GONE
 from particle_harness.emulator.differential_dfu import Conversation
@@ -19,7 +19,6 @@ pytestmark = [pytest.mark.images, pytest.mark.timeout(3600)]
 RELEASES = ("1.5.0", "2.1.0", "2.2.0")
 GEN2 = ("photon", "p1", "electron")
 FAMILIES = {"nRF52840": "boron", "STM32F205": "photon"}
-DEVICE_IDS = {True: "e00fce680123456789abcdef", False: "3a0037000f47343638323034"}
 ENTER_DFU = 0xEDFA
 TRANSFERS = int(os.environ.get("DIFFERENTIAL", "1500"))
 
@@ -28,7 +27,7 @@ TRANSFERS = int(os.environ.get("DIFFERENTIAL", "1500"))
 def subjects(bootloaders_of):
     def make(platform):
         kind = hardware(platform)
-        return [Subject(kind, images, DEVICE_IDS[kind.is_gen3]) for images in bootloaders_of(platform)]
+        return [Subject(kind, images, EXAMPLE_DEVICE_IDS[kind.is_gen3]) for images in bootloaders_of(platform)]
 
     return make
 
@@ -36,7 +35,7 @@ def subjects(bootloaders_of):
 def off(kind, images):
     memories = make_memories(kind)
     furnish(memories, images)
-    chip = make_chip(NewBoard(kind, DEVICE_IDS[False]), memories)
+    chip = make_chip(NewBoard(kind, EXAMPLE_DEVICE_IDS[False]), memories)
     chip.attach_vbus()
     return chip
 

@@ -100,8 +100,6 @@ class Gen3Dfu(DfuDevice, NrfUsbDevice):
     told nothing yet.)
     """
 
-    configuration_when_addressed = 1
-    configuration_when_set = 0
     error_string_index = 10
     stalls_failed_work = True
     protection: Protection | None = None

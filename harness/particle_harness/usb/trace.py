@@ -13,16 +13,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from particle_harness.served import ServedBoard
-from particle_harness.usb.dfu_terms import Request
-from particle_harness.usb.transfer import GoneError, Setup, StallError
+from particle_harness.usb.control_service import Service
+from particle_harness.usb.dfu_terms import Command, Request, State
+from particle_harness.usb.transfer import TYPE_CLASS, TYPE_STANDARD, GoneError, Setup, StallError, StandardRequest
 
 _LARGEST_IN_FULL_BYTES = 64
-_STANDARD, _CLASS = 0, 1
 _RAW = 0x50
-_SERVICE = {1: "INIT", 2: "CHECK", 3: "SEND", 4: "RECV", 5: "RESET"}
+_SERVICE = {request.value: request.name for request in Service}
 _DFU = {request.value: request.name for request in Request}
-_DFU_STATES = {2: "dfuIDLE", 4: "dfuDNBUSY", 5: "dfuDNLOAD-IDLE", 7: "dfuMANIFEST", 9: "dfuUPLOAD-IDLE", 10: "dfuERROR"}
-_DFUSE = {0x21: "SET_ADDRESS", 0x41: "ERASE"}
+_DFU_STATES = {state.value: f"dfu{state.name.replace('_', '-')}" for state in State}
+_DFUSE = {command.value: command.name for command in Command}
 _DESCRIPTORS = {1: "device", 2: "configuration", 3: "string"}
 _USB_NAMES = ("bmRequestType", "bRequest", "wValue", "wIndex", "wLength")
 
@@ -69,15 +69,15 @@ def describe(record: Mapping[str, Any]) -> str:
     request_type, request, value, index, _ = (record[name] for name in _USB_NAMES)
     kind = request_type >> 5 & 3
     end = record.get("error") or _text(record.get("in") or record.get("out") or "")
-    if kind == _STANDARD:
-        if request == 6:
+    if kind == TYPE_STANDARD:
+        if request == StandardRequest.GET_DESCRIPTOR:
             return f"GET_DESCRIPTOR {_DESCRIPTORS.get(value >> 8, value >> 8)} {value & 0xFF}"
         return f"standard request {request} {value} {index}"
-    if kind == _CLASS:
+    if kind == TYPE_CLASS:
         return _describe_dfu(request, value, end) if record["mode"] == "dfu" else f"serial request {request} {end}"
     if request == _RAW:
         return f"raw request {index} -> {end}"
-    if request == 1:
+    if request == Service.INIT:
         return f"INIT {index} with {value} bytes -> {end}"
     return f"{_SERVICE.get(request, request)} {index} -> {end}"
 

@@ -97,7 +97,7 @@ def test_acts_are_written_out():
     text = "\n".join(str(act) for act in acts(1))
     assert "SET_INTERFACE" in text
     assert "DFU DNLOAD (0x21)" in text
-    assert Wait(1.5).__str__() == "wait 1.5 s"
+    assert str(Wait(1.5)) == "wait 1.5 s"
 
 
 def test_a_conversation_may_follow_the_beginning_of_a_recorded_one():

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 from particle_harness.bench import open_bench
-from particle_harness.boards import hardware
+from particle_harness.boards import EXAMPLE_DEVICE_IDS, hardware
 from particle_harness.emulator.differential import compare, shrink
 from particle_harness.emulator.differential_acts import (
     ALL,
@@ -30,7 +30,7 @@ from particle_harness.usb.control_service import Service
 from particle_harness.usb.transfer import Setup
 
 COMPARED = {"internal": range(0x30000, 0xF4000)}
-DEVICE_ID = "e00fce680123456789abcdef"
+DEVICE_ID = EXAMPLE_DEVICE_IDS[True]
 KIND = hardware("boron")
 
 
