@@ -185,6 +185,55 @@ def test_an_interrupt_that_waits_behind_a_mask_is_not_skipped():
     assert left < all_of_them / 20
 
 
+@pytest.mark.parametrize("pace", [1, 4])
+def test_a_branch_to_itself_is_cut_short(pace):
+    """SysTick's handler counts to ten and leaves the loop by its frame."""
+    source = """
+    function systick
+        ldr r0, =0x20000100
+        ldr r1, [r0]
+        adds r1, #1
+        str r1, [r0]
+        cmp r1, #10
+        itt eq
+        ldreq r2, =over
+        streq r2, [sp, #24]
+        bx lr
+        .ltorg
+    function _start
+        store 0xE000E014, 84999
+        store 0xE000E018, 0
+        store 0xE000E010, 7
+        b .
+    over:
+        ldr r4, =0x4000000C
+        ldr r0, [r4]
+        store 0x40000004, 1
+        b .
+    """
+    ends = []
+    for skips in (False, True):
+        machine = Machine(assemble(source, 3), 3)
+        machine.processor.native.shared.skips_loops = skips
+        machine.processor.instruction_cycles = pace
+        machine.run(20_000_000)
+        native = machine.processor.native
+        ends.append((machine.timeline.cycles, native.counts, native.saved_state(), bytes(machine.ram)))
+        jumps = native.shared.branch_count
+    assert ends[0] == ends[1]
+    assert jumps < 1_000
+
+
+def test_a_breakpoint_at_a_branch_to_itself_is_met_again_and_again():
+    code = assemble("function _start\n nop\n here: b here", 3)
+    machine = Machine(code, 3)
+    met = []
+    machine.processor.on_breakpoint = lambda: met.append(machine.processor.program_counter)
+    machine.processor.native.set_breakpoints({code.index(b"\xfe\xe7")})
+    machine.processor.run(1_000)
+    assert len(met) > 400
+
+
 def test_a_traced_core_shows_each_round():
     source = "loop:" + MILLISECONDS + UNTIL_20_MS + END
     machine = Machine(assemble(START + source, 3), 3)

@@ -171,8 +171,10 @@ void core_before_instruction(void *engine, uint64_t address64, uint32_t size_byt
 {
     struct core *core = user;
     uint32_t address = (uint32_t)address64;
+    int came_again = 0;
 
     if (address != core->next_address) {
+        came_again = address == core->address;
         core->branches[core->branch_count++ % CORE_BRANCHES] = address;
         core->code_pages[address >> 12] = 1;
     } else if ((address & 0xFFF) < 4) {
@@ -189,7 +191,9 @@ void core_before_instruction(void *engine, uint64_t address64, uint32_t size_byt
         look(core, address);
         stop = core->attention > 0;
     }
-    if (address == core->loop.anchor && !stop) {
+    if (came_again && !stop) {
+        core_stay(core);
+    } else if (address == core->loop.anchor && !stop) {
         core_visit_loop(core);
     }
     int64_t left = core->cycles_left;

@@ -226,6 +226,8 @@ void core_run(struct core *core);
 uint32_t core_crc(uint32_t crc, uint32_t word);
 /* At the anchor of loop, before it is executed: takes off cycles_left whole rounds of a loop that does nothing else. */
 void core_visit_loop(struct core *core);
+/* At an instruction that was reached from itself: likewise, if it is nothing but the branch to there. */
+void core_stay(struct core *core);
 /* Cells of a memory, NULL where none holds all of those bytes. */
 uint8_t *core_memory_at(const struct core *core, uint32_t address, uint32_t size_bytes, int to_write);
 /* Read pc, xpsr, control and the masks. */

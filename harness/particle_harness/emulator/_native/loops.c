@@ -21,6 +21,8 @@
 #define LONGEST_PAUSE 6
 #define LONGEST_SLICE 24
 #define FLAGS 0xF0000000u
+/* B, T2. */
+#define BRANCH_TO_ITSELF 0xE7FEu
 #define N_FLAG (1u << 31)
 #define Z_FLAG (1u << 30)
 #define C_FLAG (1u << 29)
@@ -211,6 +213,17 @@ static int64_t rounds_to_skip(const struct core *core, int64_t period)
         rounds++;
     }
     return rounds;
+}
+
+void core_stay(struct core *core)
+{
+    const uint8_t *code = core_memory_at(core, core->address, 2, 0);
+    uint32_t opcode = code == NULL ? 0 : code[0] | (uint32_t)code[1] << 8;
+    int64_t rounds = (core->cycles_left - 1) / core->instruction_cycles;
+    if (opcode == BRANCH_TO_ITSELF && rounds > 0 && core->skips_loops && !(core->watch & CORE_WATCH_BREAKPOINTS)) {
+        core->cycles_left -= rounds * core->instruction_cycles;
+        core->loop.skipped_branches += (uint32_t)rounds;
+    }
 }
 
 static void miss(struct core_loop *loop)
