@@ -21,7 +21,13 @@ from particle_dev.flash.control_update import UPDATE_TIMEOUT_S, update_over_cont
 from particle_dev.flash.execute import ReadFile, flash, set_brake, verify
 from particle_dev.flash.install_by_flag import stage_by_flag
 from particle_dev.flash.installed import is_reported, is_stored, reported, title_of
-from particle_dev.flash.inventory import inventory_by_control, pending_updates, refuse_protected, refuse_unwritable
+from particle_dev.flash.inventory import (
+    START_ONCE,
+    inventory_by_control,
+    pending_updates,
+    refuse_protected,
+    refuse_unwritable,
+)
 from particle_dev.flash.phases import Phase, PhaseKind, UpdatePlan
 from particle_dev.flash.plan import FlashPlan
 from particle_dev.flash.progress import FlashEvent, ModuleProven, PhaseStarted, UpdateEvent
@@ -165,7 +171,13 @@ class _Run:
                     yield ModuleProven(file.file_name, file.sha256, self._read_back(session, file))
                 pending = pending_updates(session)
             if pending:
-                raise _not_there(self.device, "an update", "; ".join(pending))
+                # On an STM32F2 it was out of reach until the system was whole.
+                raise UpdateNotAppliedError(
+                    f"{self.device}: everything is written, and it would install by itself: {'; '.join(pending)}",
+                    expected="no update that waits",
+                    actual="; ".join(pending),
+                    hint=START_ONCE,
+                )
             return
         with ControlSession(self.host, self.device, self.permissions) as control:
             modules = inventory_by_control(control).modules

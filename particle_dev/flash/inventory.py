@@ -24,6 +24,10 @@ _NOT_SUPPORTED = -120
 """Also the code of a request that was not sent, because the Device OS of the board does not know it."""
 
 
+START_ONCE = (
+    "let it start once, which carries that out (`particle-dev mode normal --may-connect`), then run the same again"
+)
+"""How an update that waits in a board is got out of the way: by what its bootloader or Device OS then does."""
 DFU_READ = "DFU read"
 """How an inventory was read that the flash itself shows."""
 
@@ -176,7 +180,7 @@ def refuse_unwritable(session: DfuSession) -> None:
         raise PlanRefusedError(
             f"{session.device} would install by itself: {'; '.join(pending)}",
             reasons=pending,
-            hint="nothing was erased; let the device finish its update first",
+            hint=f"nothing was erased; {START_ONCE}",
         )
 
 

@@ -19,14 +19,16 @@ from particle_dev.catalog.platforms import UsbMode
 from particle_dev.device.control import ControlSession
 from particle_dev.device.dfu import DfuSession
 from particle_dev.device.discovery import wait_for_device
-from particle_dev.device.modes import enter_dfu
-from particle_dev.errors import PermissionMissingError, PlanRefusedError, TransportError
+from particle_dev.device.mode_changes import change_mode
+from particle_dev.device.modes import Target, enter_dfu
+from particle_dev.errors import PermissionMissingError, PlanRefusedError, TransportError, UpdateNotAppliedError
 from particle_dev.flash.board_modules import ModuleFile
 from particle_dev.flash.carry_out import carry_out
 from particle_dev.flash.inventory import inventory_by_control, inventory_by_dfu
 from particle_dev.flash.progress import ModuleProven, PhaseStarted
 from particle_dev.flash.update_plan import PhaseKind, make_update_plan
 from particle_dev.permissions import Permissions
+from particle_dev.protocol import dct
 from particle_dev.protocol.module import parse
 from particle_dev.station.bench import open_bench
 
@@ -323,6 +325,43 @@ def test_update_that_somebody_else_armed_is_not_disturbed(desk, assets, radio):
     with pytest.raises(PlanRefusedError, match="OTA region"):
         d.update()
     assert d.board.truth.erases == erases
+
+
+@pytest.mark.parametrize("version", [2102, 2205], ids=["the same", "another"])
+def test_update_that_was_out_of_reach_is_told_of_and_the_run_behind_the_next_start_completes_it(desk, version):
+    """A Photon whose own copy of a system part was cut: what waits shows when the system is whole, not before."""
+    kind = hardware("photon")
+    ground = [bootloader_stand_in(kind, 1005)]
+    modules = [*system_stand_ins(kind, 2102, 1005), app_stand_in(kind, 2102)]
+    d = desk("photon", modules, factory_modules=lambda _kind: ground)
+    d.to_dfu()
+    waits = system_stand_ins(kind, version, 1005)[0]
+    part = parse(waits)
+    assert (part.function, part.index) == (ModuleFunction.SYSTEM_PART, 1)
+    d.board.internal.load(0x080C0000, waits)
+    verified = dct.SlotFlag.VERIFY_CRC | dct.SlotFlag.VERIFY_DESTINATION | dct.SlotFlag.VERIFY_FUNCTION
+    device = dct.FlashDevice.INTERNAL
+    copy = dct.ModuleCopy(0x080C0000, part.start_address, part.size_bytes, part.function, verified, device)
+    d.board.dct.write(dct.slot_offset(1), copy.encode())
+    d.board.internal.load(part.start_address + 0x8000, b"\xff" * 0x18000)
+
+    with pytest.raises(UpdateNotAppliedError, match="update slot 1 copies") as error:
+        d.update(permissions=Permissions())
+    assert "everything is written" in error.value.message
+    assert "particle-dev mode normal --may-connect" in error.value.hint
+    assert d.has_everything()
+    with pytest.raises(PlanRefusedError, match="update slot 1 copies") as refused:
+        d.files[-1] = changed = ModuleFile(parse(app := app_stand_in(kind, 2102, version=9)), "f" * 64, "app.bin")
+        d.contents[changed.sha256] = app
+        d.update(permissions=Permissions())
+    assert "particle-dev mode normal --may-connect" in refused.value.hint
+
+    change_mode(d.host, d.device, Target.NORMAL, MAY_CONNECT)
+    d.update()
+    assert d.device.mode is UsbMode.DFU
+    d.contents = {f.sha256: d.contents[f.sha256] for f in d.files}
+    assert d.has_everything()
+    assert d.board.dct.modules() == []
 
 
 FAMILIES = {
