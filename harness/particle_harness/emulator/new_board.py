@@ -111,7 +111,7 @@ def make_board(
     if folder is not None:
         keeper = _Keeper(folder, board)
         board.keep_in, board.note_in = keeper, keeper.note
-    # A cable that somebody was about to return is back.
+    # A cable that was out is back, whether somebody was about to return it or not.
     has_power = kept is None or kept["powered"] or kept["unplugged"] or kept["replug_at_s"] is not None
     if has_power and not (kept and kept["powered"] and _goes_on(board, folder)):
         board.power_on()

@@ -67,6 +67,10 @@ def test_it_has_81_interrupts(chip):
     assert chip.bus.read_word(0xE000E108) == 0x1FFFF
 
 
+def test_serial_lines_are_called_as_in_the_manual(chip):
+    assert [line.name for line in chip.uarts.values()] == ["USART1", "USART2", "USART3", "UART4", "UART5", "USART6"]
+
+
 def test_what_was_put_into_flash_without_power_runs_when_power_comes(chip):
     let_pass(chip, 0.001)
     chip.power_off()

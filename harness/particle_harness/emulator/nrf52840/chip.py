@@ -253,7 +253,9 @@ class EmulatedNrf52840:
             self.reset(power.RESET_LOCKUP)
 
     def _switch_off(self) -> None:
+        """The watchdog does not run in System OFF."""
         self.off = True
+        self.watchdog.reset()
         self.processor.stop_requested = True
 
     def attach_vbus(self) -> None:

@@ -146,8 +146,11 @@ class EmulatedStm32f205:
         self.timers = {number: self._timer(number) for number in _TIMER_LINES}
         self.spis = {n: Spi(f"SPI{n}", line(number)) for n, number in ((1, 35), (2, 36), (3, 51))}
         self.uarts = {
-            n: Usart(f"USART{n}", line(number)) for n, number in ((1, 37), (2, 38), (3, 39), (4, 52), (5, 53), (6, 71))
-        }
+            n: Usart(f"{kind}{n}", line(number))
+            for kind, n, number in (
+                ("USART", 1, 37), ("USART", 2, 38), ("USART", 3, 39), ("UART", 4, 52), ("UART", 5, 53), ("USART", 6, 71)
+            )
+        }  # fmt: skip
         self.i2cs = {n: I2c(f"I2C{n}", line(e), line(e + 1)) for n, e in ((1, 31), (2, 33), (3, 72))}
         self.sdio = Sdio(line(49))
         self.clocks.resets[_SDIO_RESET] = self.sdio

@@ -214,6 +214,13 @@ def test_system_off_lasts_until_a_reset(chip, uicr):
     assert chip.runs
 
 
+def test_a_chip_that_is_off_has_no_watchdog(chip):
+    off = "store 0x40010504, 3276\n store 0x40010000, 1\n store 0x40000500, 1"
+    start(chip, COUNTS_BOOTS.replace("wfi", off))
+    chip.timeline.pass_until(chip.timeline.cycles_of(0.5))
+    assert (chip.off, chip.resets) == (True, 0)
+
+
 def test_flash_is_written_by_firmware_and_seen_by_all(chip, internal):
     start(
         chip,
