@@ -37,10 +37,9 @@ from particle_harness.running import BoardSystem
 from particle_harness.state import BoardState, SlotStore
 from particle_harness.timing import INSTANT, REALISTIC
 from particle_harness.truth import Truth
-from particle_harness.usb.assemble import dfu_device, running_identity
+from particle_harness.usb.assemble import dfu_device, running_identity, running_kind
 from particle_harness.usb.cdc import NormalDevice
 from particle_harness.usb.device import UsbDevice
-from particle_harness.usb.nrf52840_system import NrfNormalDevice
 from particle_harness.usb.port import UsbPort
 from particle_harness.user_information import firmware_opens_debug_port
 
@@ -322,7 +321,7 @@ class VirtualBoard(BootSide, HostSide):
             identity = running_identity(
                 self.hardware, self.state.device_id, version, has_serial_port=self.state.has_serial_port
             )
-            kind = NrfNormalDevice if self.hardware.is_gen3 else NormalDevice
+            kind = running_kind(self.hardware)
             return kind(
                 identity, self._system, now_s=self.clock.monotonic_s, reset_now=self._reset_now, delays=self._delays
             )

@@ -2,7 +2,8 @@
 
 Source: device-os v2.1.0 and v6.2.0 system/src/control/storage.cpp (requests 250 to 253), system/src/firmware_update.cpp
 (result codes), hal/src/nRF52840/ota_flash_hal.cpp and hal/src/rtl872x/ota_flash_hal.cpp HAL_FLASH_End,
-hal/network/ncp/wifi/platform_ncp_update.cpp; v3.3.1 hal/src/stm32f2xx/ota_flash_hal_stm32f2xx.cpp.
+hal/network/ncp/wifi/platform_ncp_update.cpp; v3.3.1 hal/src/stm32f2xx/ota_flash_hal_stm32f2xx.cpp; v2.1.0
+platform/MCU/STM32F2xx/SPARK_Firmware_Driver/src/flash_mal.c FLASH_Update.
 The limits of asset storage that updates from the cloud heed (AssetManager::prepareForOta) are not asked here.
 """
 
@@ -22,7 +23,7 @@ from particle_harness.nor_flash import NorFlash
 from particle_harness.offered_modules import INVALID_SIZE, OfferedModule, RefusedError, checked_modules
 from particle_harness.state import BoardState
 
-CHUNK_SIZE_BYTES = 1024
+CHUNK_SIZE_BYTES, _WORD_BYTES = 1024, 4
 NOT_SUPPORTED, INVALID_STATE, OUT_OF_RANGE, NO_MEMORY = -120, -210, -290, -260
 _FIRST_THAT_DROPS_WAITING_MODULES = 3200
 """System version of Device OS 3.2.0-rc.1. Source: platform/MCU/*/src/flash_mal.c FLASH_Begin() from there on."""
@@ -85,7 +86,10 @@ class FirmwareUpdate:
         if not 0 < len(chunk) <= self._size_bytes - self._received:
             self.cancel()
             return OUT_OF_RANGE
-        self._region.program(self._base_address + self._received, chunk)
+        address = self._base_address + self._received
+        # An STM32F2 programs words, and refuses those that do not lie on one.
+        if not self._hardware.is_gen2 or address % _WORD_BYTES == 0 or len(chunk) < _WORD_BYTES:
+            self._region.program(address, chunk)
         self._received += len(chunk)
         return 0
 

@@ -9,6 +9,7 @@ import serial
 from click.testing import CliRunner
 from particle_harness.bench import open_bench
 from particle_harness.bench_toml import stand_ins
+from particle_harness.boards import hardware
 from particle_harness.emulator.differential_acts import Step
 from particle_harness.emulator.recording import FORM, transfers_of, written
 from particle_harness.emulator.recording_system import NORMAL, carried_out, conversation, record_system
@@ -59,7 +60,7 @@ def test_recordings_are_whole(file):
     recording = load(file)
     assert (recording["form"], recording["mode"]) == (FORM, NORMAL)
     assert f"{recording['platform']}-{recording['device_os']}" == file.stem
-    acts = list(conversation())
+    acts = list(conversation(hardware(recording["platform"])))
     assert len(recording["log"]) == len(acts)
     repeated = [isinstance(act, Step) and act.until_done for act in acts]
     assert [entry.get("until_done", False) for entry in recording["log"]] == repeated
@@ -111,6 +112,6 @@ def test_the_command_wants_mode_and_release_together(tmp_path):
 
 
 def test_the_conversation_goes_through_every_service():
-    steps = [act for act in conversation() if isinstance(act, Step)]
+    steps = [act for act in conversation(hardware("boron")) if isinstance(act, Step)]
     assert {step.service for step in steps} == set(Service)
     assert len({step.kind for step in steps}) > 30

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import ClassVar
 
 from particle_harness.emulator.differential_acts import (
     ALL,
@@ -79,7 +80,14 @@ def whole(number: int, kind: int, payload: bytes = b"") -> Iterator[Step]:
 
 
 class SystemConversation:
-    """Makes sequences of acts. The same seed gives the same sequence."""
+    """Makes sequences of acts. The same seed gives the same sequence. The tables are those of nRF52840 boards."""
+
+    standard: ClassVar[Sequence[Setup]] = STANDARD
+    raw: ClassVar[Sequence[Setup]] = RAW
+    class_requests: ClassVar[Sequence[Setup]] = CLASS
+    strings: ClassVar[Sequence[int]] = (0, 1, 2, 3, 4, 5, 6, 7, 0xEE)
+    asking: ClassVar[Sequence[int]] = _ASKING
+    with_payload: ClassVar[Sequence[int]] = _WITH_PAYLOAD
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -132,7 +140,7 @@ class SystemConversation:
             case 3:
                 acts = [Transfer(Setup(0x40, 0x50, 0, 40, 0))]
             case 4:
-                acts = [line_coding(DFU_TOUCH_BAUD), Wait(0.05), line_coding(_USUAL_BAUD)]
+                acts = self.touch()
             case _:
                 acts = [
                     line_coding(LISTENING_TOUCH_BAUD),
@@ -142,6 +150,10 @@ class SystemConversation:
                 ]
                 acts += self.enter_dfu()
         return [*acts, Return()]
+
+    def touch(self) -> list[Act]:
+        """The host asks for DFU mode by the speed of the serial port."""
+        return [line_coding(DFU_TOUCH_BAUD), Wait(0.05), line_coding(_USUAL_BAUD)]
 
     def enter_dfu(self) -> list[Act]:
         """The host asks for DFU mode."""
@@ -176,10 +188,10 @@ class SystemConversation:
         random = self._random
         chosen = random.random()
         if chosen < 0.5:
-            return random.choice(_ASKING), b""
+            return random.choice(self.asking), b""
         if chosen < 0.65:
             return random.choice(_REFUSED + _UNKNOWN), b""
-        kind = random.choice(_WITH_PAYLOAD) if chosen < 0.9 else random.choice(_REFUSED)
+        kind = random.choice(self.with_payload) if chosen < 0.9 else random.choice(_REFUSED)
         if kind == SET_FEATURE and random.random() < 0.9:
             kind = GET_FEATURE
         return kind, self._payload(kind)
@@ -290,21 +302,21 @@ class SystemConversation:
         yield Transfer(Setup(direction, code, value, index, length), bytes(0 if direction & 0x80 else length))
 
     def _raw(self) -> Iterator[Act]:
-        yield Transfer(self._random.choice(RAW))
+        yield Transfer(self._random.choice(self.raw))
 
     def _descriptor(self) -> Iterator[Act]:
         kind = self._random.choice((1, 2, 2, 3, 3, 3, 0x21, 4, 6, 7, 0x0F))
-        index = self._random.choice((0, 1, 2, 3, 4, 5, 6, 7, 0xEE)) if kind == 3 else 0
+        index = self._random.choice(self.strings) if kind == 3 else 0
         length = self._random.choice((0, 1, 2, 4, 8, 9, 18, 36, 64, 84, 128, 255))
         language = self._random.choice((0x0409, 0x0409, 0, 0x0407)) if kind == 3 and index else 0
         yield Transfer(Setup(0x80, 6, kind << 8 | index, language, length))
 
     def _standard(self) -> Iterator[Act]:
-        yield Transfer(self._random.choice(STANDARD))
+        yield Transfer(self._random.choice(self.standard))
 
     def _class(self) -> Iterator[Act]:
         if self._random.random() < 0.6:
-            yield Transfer(self._random.choice(CLASS))
+            yield Transfer(self._random.choice(self.class_requests))
             return
         baud, length = self._random.choice((1200, 9600, 115200, 14401)), self._random.choice((7, 7, 7, 0, 6, 8))
         yield line_coding(baud, length)
@@ -335,7 +347,7 @@ class SystemConversation:
                 coding = line_coding(9600)
                 yield Abandoned(coding.setup, coding.data, random.randrange(2))
             case _:
-                setup = random.choice([setup for setup in RAW if setup.is_in and setup.w_length])
+                setup = random.choice([setup for setup in self.raw if setup.is_in and setup.w_length])
                 yield Abandoned(setup, packets=random.randrange(2))
 
     def _broken_payload(self) -> Iterator[Act]:

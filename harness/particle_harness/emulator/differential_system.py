@@ -1,4 +1,6 @@
-"""A differential test of one Device OS: the board listens, as a new one does, and both sides start from there."""
+"""A differential test of one Device OS: the board listens, as a new one does, and both sides start from there. This
+one is about nRF52840 boards; :mod:`particle_harness.emulator.differential_system_stm32f205` about the others.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +8,25 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 from particle_harness.boards import Hardware
 from particle_harness.dct import DCT_SIZE_BYTES
 from particle_harness.emulator.chip import EmulatedChip
 from particle_harness.emulator.differential import KnownDifference, after_recorded
-from particle_harness.emulator.differential_acts import Act, Enumerate, Return
+from particle_harness.emulator.differential_acts import Act, Enumerate, Return, Transfer
 from particle_harness.emulator.differential_dfu import configuration_of, reading_configuration
 from particle_harness.emulator.differential_known import known_of_systems
-from particle_harness.emulator.differential_requests import SystemConversation
+from particle_harness.emulator.differential_requests_stm32f205 import conversations_of
 from particle_harness.emulator.differential_sides import PATIENCE_WITH_FILES_S, Cells, EmulatedSide, ModelledSide
 from particle_harness.emulator.images import BoardImages
 from particle_harness.emulator.new_board import BoardMemories, NewBoard, furnish, make_chip, make_memories
 from particle_harness.emulator.recording_system import conversation as recorded_conversation
 from particle_harness.swd.nrf52840 import RETAINED_WORD
+from particle_harness.usb.transfer import Setup, StandardRequest
 
 _ACTS = 60
-_DFU_REQUESTED = 0xEDFA
+DFU_REQUESTED = 0xEDFA
 _LISTENS_AFTER_S = 3.0
 _BOOT_LIMIT_S, _BOOT_STEP_S, _ATTACHED_FOR_S = 5.0, 0.01, 0.15
 _RESTART_EVERY, _READ_EVERY, _RECORDED_EVERY = 10, 30, 49
@@ -31,15 +34,17 @@ _RESTART_EVERY, _READ_EVERY, _RECORDED_EVERY = 10, 30, 49
 the one that recordings hold."""
 
 
+_ENUMERATION: tuple[Act, ...] = (Enumerate(), Transfer(Setup(0x80, StandardRequest.GET_DESCRIPTOR, 0x0200, 0, 255)))
+
+
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """Where every pair begins."""
+    """Where every pair begins. ``flashes``: what the board's memories hold, by name."""
 
     chip: Any
     memories: BoardMemories
     snapshot: bytes
-    internal: bytes
-    external: bytes
+    flashes: Mapping[str, bytes]
     configuration: bytes
 
 
@@ -52,6 +57,10 @@ class SystemSubject:
     device_id: str
     _start: _Start | None = field(default=None, init=False)
 
+    first_boot_limit_s: ClassVar[float] = 5.0
+    """Until a new board is on the bus."""
+    patience_s: ClassVar[float] = PATIENCE_WITH_FILES_S
+
     @property
     def known(self) -> Sequence[KnownDifference]:
         """What may differ, with reasons."""
@@ -63,13 +72,22 @@ class SystemSubject:
         outside = self.kind.external_flash_size_bytes
         return {"internal": range(0x30000, 0xF4000), "external": range(outside // 2, outside)}
 
+    def prepare(self, chip: Any) -> None:
+        """Before it is switched on."""
+
+    def restart(self, chip: Any, *, into_dfu: bool) -> None:
+        """As a running system does it, which leaves the bootloader a request where it wants DFU mode."""
+        if into_dfu:
+            chip.ram[RETAINED_WORD : RETAINED_WORD + 4] = struct.pack("<I", DFU_REQUESTED)
+        chip.reset(0)
+
     def conversation(self, seed: int) -> list[Act]:
         """A random one."""
         random = Random(seed)
-        talk = SystemConversation(random)
+        talk = conversations_of(self.kind)(random)
         acts = talk.acts(_ACTS)
         if seed % _RECORDED_EVERY == 0:
-            return after_recorded(tuple(recorded_conversation()), acts, random)
+            return after_recorded(tuple(recorded_conversation(self.kind)), acts, random)
         if seed % _READ_EVERY == 0:
             return [*acts, *talk.enter_dfu(), Return(), *reading_configuration()]
         return [*acts, *talk.restart()] if seed % _RESTART_EVERY == 0 else acts
@@ -77,18 +95,11 @@ class SystemSubject:
     def pair(self) -> tuple[ModelledSide, EmulatedSide]:
         """Both sides, listening, from equal memories. The chip is the same for all pairs: one at a time."""
         start = self._start = self._start or self._begin()
-        memories = start.memories
-        assert memories.external is not None
-        assert memories.uicr is not None
-        memories.internal.cells[:] = start.internal
-        memories.external.cells[:] = start.external
+        cells = _cells_of(start.memories)
+        for name, contents in start.flashes.items():
+            cells[name][:] = contents
         start.chip.restore(start.snapshot)
-        cells = {
-            "internal": memoryview(memories.internal.cells),
-            "external": memoryview(memories.external.cells),
-            "uicr": memoryview(memories.uicr),
-        }
-        emulated = EmulatedSide(start.chip, cells, self.compared, patience_s=PATIENCE_WITH_FILES_S)
+        emulated = EmulatedSide(start.chip, cells, self.compared, patience_s=self.patience_s)
         given: Cells = {**cells, "dct": start.configuration}
         modelled = ModelledSide(self.kind, self.device_id, given, self.compared, dfu=False)
         return modelled, emulated
@@ -97,40 +108,50 @@ class SystemSubject:
         """A first start, in which it makes its keys; a look at its configuration in DFU mode; a second start."""
         memories = make_memories(self.kind)
         furnish(memories, self.images)
-        assert memories.external is not None
         chip: Any = make_chip(NewBoard(self.kind, self.device_id), memories)
+        self.prepare(chip)
         chip.power_on()
         chip.attach_vbus()
-        _wait_for_bus(chip)
+        _wait_for_bus(chip, self.first_boot_limit_s)
         _run(chip, _LISTENS_AFTER_S)
-        chip.ram[RETAINED_WORD : RETAINED_WORD + 4] = struct.pack("<I", _DFU_REQUESTED)
-        chip.reset(0)
+        self.restart(chip, into_dfu=True)
         _run(chip, _BOOT_STEP_S)
         _wait_for_bus(chip)
         configuration = configuration_of(EmulatedSide(chip, {}, {}, patience_s=PATIENCE_WITH_FILES_S))
-        chip.reset(0)
+        self.restart(chip, into_dfu=False)
         _run(chip, _BOOT_STEP_S)
         _wait_for_bus(chip)
         _run(chip, _LISTENS_AFTER_S)
-        EmulatedSide(chip, {}, {}).act(Enumerate())
+        host = EmulatedSide(chip, {}, {})
+        for act in _ENUMERATION:
+            host.act(act)
         return _Start(
             chip,
             memories,
             chip.snapshot(),
-            bytes(memories.internal.cells),
-            bytes(memories.external.cells),
+            {name: bytes(cells) for name, cells in _cells_of(memories).items() if name != "uicr"},
             configuration.ljust(DCT_SIZE_BYTES, b"\xff"),
         )
+
+
+def _cells_of(memories: BoardMemories) -> dict[str, memoryview]:
+    """By name, as they are now."""
+    cells = {"internal": memoryview(memories.internal.cells)}
+    if memories.external is not None:
+        cells["external"] = memoryview(memories.external.cells)
+    if memories.uicr is not None:
+        cells["uicr"] = memoryview(memories.uicr)
+    return cells
 
 
 def _run(chip: EmulatedChip, duration_s: float) -> None:
     chip.processor.run(chip.timeline.cycles + chip.timeline.cycles_of(duration_s))
 
 
-def _wait_for_bus(chip: EmulatedChip) -> None:
-    end_s = chip.timeline.now_s + _BOOT_LIMIT_S
+def _wait_for_bus(chip: EmulatedChip, limit_s: float = _BOOT_LIMIT_S) -> None:
+    end_s = chip.timeline.now_s + limit_s
     while not chip.usb.connected:
         if chip.timeline.now_s > end_s:
-            raise ValueError(f"the board does not come on the bus in {_BOOT_LIMIT_S:g} s")
+            raise ValueError(f"the board does not come on the bus in {limit_s:g} s")
         _run(chip, _BOOT_STEP_S)
     _run(chip, _ATTACHED_FOR_S)

@@ -4,14 +4,22 @@ control transfers. The form is that of :mod:`particle_harness.emulator.recording
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from particle_dev.errors import BenchError
+from particle_harness.boards import Hardware
 from particle_harness.clock import Clock
 from particle_harness.emulator.differential_acts import ALL, Act, Step, Transfer
-from particle_harness.emulator.differential_requests import GET_FEATURE, SET_FEATURE, SETUP_DONE, line_coding, whole
-from particle_harness.emulator.differential_setups import CLASS, RAW, STANDARD
+from particle_harness.emulator.differential_requests import (
+    GET_FEATURE,
+    SET_FEATURE,
+    SETUP_DONE,
+    SystemConversation,
+    line_coding,
+    whole,
+)
+from particle_harness.emulator.differential_requests_stm32f205 import conversations_of, is_left_out
 from particle_harness.emulator.differential_steps import PENDING, Requests
 from particle_harness.emulator.recording import FORM, Entry, Recordable, entry_of, pattern
 from particle_harness.usb.control_service import Service
@@ -21,7 +29,6 @@ from particle_harness.usb.wire import bytes_field, number_field
 NORMAL = "normal"
 SETTLE_S, _ASK_EVERY_S, _DONE_AFTER_S = 0.02, 0.001, 30.0
 """Between two transfers; between two CHECKs of a request that is worked on, and how long that may take."""
-_STRINGS = (0, 1, 2, 3, 4, 5, 6, 7, 0xEE)
 _WITHOUT_PAYLOAD = (20, 30, 32, 72, 74, 201, 300, 400, 1, 10, 76, 80, 91, 110, 260, 555, 600, 1100, 9999, 230, 231, 70)
 _CLAIM_CODE, _START_UPDATE, _FINISH_UPDATE, _CANCEL_UPDATE, _UPDATE_DATA = 200, 250, 251, 252, 253
 _ECHO, _INTERFACE, _STARTUP_MODE = 1, 401, 75
@@ -37,13 +44,18 @@ class Running(Recordable, Protocol):
         ...
 
 
-def conversation() -> Iterator[Act]:
-    """What the host sends. It writes configuration, and into the region for updates; it does not restart the board."""
-    yield from _descriptors()
-    yield from (Transfer(setup) for setup in STANDARD)
+def conversation(kind: Hardware) -> Iterator[Act]:
+    """What the host sends to such a board. It writes configuration, and into the region for updates; it does not
+    restart the board."""
+    return (act for act in _all(conversations_of(kind)) if not (kind.is_gen2 and is_left_out(act)))
+
+
+def _all(tables: type[SystemConversation]) -> Iterator[Act]:
+    yield from _descriptors(tables.strings)
+    yield from (Transfer(setup) for setup in tables.standard)
     # One of these takes the configuration away.
     yield Transfer(Setup(0x00, 9, 1, 0, 0))
-    yield from (Transfer(setup) for setup in (*CLASS, *RAW))
+    yield from (Transfer(setup) for setup in (*tables.class_requests, *tables.raw))
     for baud, length in ((115200, 7), (9600, 8), (9600, 7)):
         yield line_coding(baud, length)
         yield Transfer(Setup(0xA1, 0x21, 0, 0, 7))
@@ -52,10 +64,10 @@ def conversation() -> Iterator[Act]:
     yield Step(Service.RESET, ALL, 0)
 
 
-def _descriptors() -> Iterator[Transfer]:
+def _descriptors(strings: Iterable[int]) -> Iterator[Transfer]:
     for value, length in ((0x0100, 8), (0x0100, 18), (0x0100, 64), (0x0200, 9), (0x0200, 255)):
         yield Transfer(Setup(0x80, 6, value, 0, length))
-    for index in _STRINGS:
+    for index in strings:
         yield Transfer(Setup(0x80, 6, 0x0300 | index, 0x0409 if index else 0, 255))
     for kind in (0x06, 0x07, 0x0F, 0x21):
         yield Transfer(Setup(0x80, 6, kind << 8, 0, 9))
@@ -153,7 +165,7 @@ def record_system(board: Running) -> dict[str, Any]:
         "mode": NORMAL,
         "platform": kind.name,
         "device_id": identity.strings[identity.device[16]][2:].decode("utf-16-le"),
-        "log": [_entry(board, requests, act) for act in conversation()],
+        "log": [_entry(board, requests, act) for act in conversation(kind)],
     }
 
 

@@ -8,6 +8,7 @@ from particle_harness.boards import Hardware
 from particle_harness.memories import Memories
 from particle_harness.module_reader import read_prefix
 from particle_harness.protection import Protection
+from particle_harness.usb.cdc import NormalDevice
 from particle_harness.usb.descriptors import UsbIdentity, dfu_era, dfu_identity, normal_identity
 from particle_harness.usb.descriptors_rtl872x import rtl872x_dfu_era, rtl872x_dfu_identity, rtl872x_normal_identity
 from particle_harness.usb.dfu import DfuDevice, DfuMemory, Gen2Dfu, Gen3Dfu
@@ -22,6 +23,8 @@ from particle_harness.usb.dfu_memory import (
 from particle_harness.usb.dfu_protection import GuardedSystem, GuardedUpdates, SystemPlace
 from particle_harness.usb.dfu_rtl872x import InternalFlashRtl872x, Rtl872xDfu
 from particle_harness.usb.names import dfu_name, normal_names
+from particle_harness.usb.nrf52840_system import NrfNormalDevice
+from particle_harness.usb.stm32_system import Stm32NormalDevice
 
 FIRST_SYSTEM_THAT_PROTECTS = 6000
 _SYSTEM_NRF52840 = SystemPlace((0x28000, 0x30000), 0xB4000)
@@ -84,3 +87,10 @@ def running_identity(hardware: Hardware, device_id: str, system_version: int, *,
     if hardware.is_rtl872x:
         return rtl872x_normal_identity(hardware, names.product, device_id, has_serial_port=has_serial_port)
     return normal_identity(hardware, names, device_id)
+
+
+def running_kind(hardware: Hardware) -> type[NormalDevice]:
+    """How the controller of such a board handles what a running Device OS is sent."""
+    if hardware.is_gen3:
+        return NrfNormalDevice
+    return Stm32NormalDevice if hardware.is_gen2 else NormalDevice

@@ -231,7 +231,7 @@ def normal_identity(hardware: Hardware, names: NormalNames, serial: str) -> UsbI
         notify, call_capabilities, bcd_device = endpoint(0x82, 3, 64, 16), 3, 0x0102
         attributes, max_power_ma = 0xC0, 500
     else:
-        texts |= {2: name, 4: "Composite", 9: f"{name} Control Interface", 10: f"{name} Serial"}
+        texts |= {2: name, 4: "Composite", 5: "", 9: f"{name} Control Interface", 10: f"{name} Serial"}
         function_string, data_string, control_string = 10, 10, 9
         data = endpoint(0x01, 2, 64, 16) + endpoint(0x81, 2, 64, 0)
         notify, call_capabilities, bcd_device = endpoint(0x83, 3, 8, 16), 0, 0x0250

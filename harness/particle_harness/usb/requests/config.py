@@ -12,12 +12,10 @@ import struct
 
 from particle_harness.running import BoardSystem
 from particle_harness.usb.control_service import Outcome
-from particle_harness.usb.decoder import ENUMERATION, FLAG, Text, decode
+from particle_harness.usb.decoder import ENUMERATION, FLAG, Data, Number, Text, decode
 from particle_harness.usb.requests.handler import NOT_SUPPORTED, Handler, Row, done
 from particle_harness.usb.wire import (
     bytes_field,
-    first_bytes,
-    first_number,
     fixed32_field,
     number_field,
     text_field,
@@ -97,8 +95,8 @@ def _key_place(system: BoardSystem, kind: int) -> tuple[int, int] | None:
 
 
 def _set_key(system: BoardSystem, payload: bytes) -> Outcome:
-    place = _key_place(system, first_number(payload, 1))
-    key = first_bytes(payload, 2)
+    asked = decode(payload, {1: ENUMERATION, 2: Data()})
+    place, key = _key_place(system, asked.get(1, 0)), asked.get(2, b"")
     if place is None:
         return Outcome(NOT_SUPPORTED)
     offset, size_bytes = place
@@ -109,18 +107,18 @@ def _set_key(system: BoardSystem, payload: bytes) -> Outcome:
 
 
 def _get_key(system: BoardSystem, payload: bytes) -> Outcome:
-    place = _key_place(system, first_number(payload, 1))
+    place = _key_place(system, decode(payload, {1: ENUMERATION}).get(1, 0))
     return Outcome(0, bytes_field(1, system.dct.read(*place))) if place else Outcome(NOT_SUPPORTED)
 
 
-def _server_place(system: BoardSystem, payload: bytes) -> tuple[int, int] | None:
-    protocol = first_number(payload, 1)
+def _server_place(system: BoardSystem, protocol: int) -> tuple[int, int] | None:
     return _SERVER_ADDRESSES.get(protocol) if protocol == _TCP or system.has_cellular else None
 
 
 def _set_server_address(system: BoardSystem, payload: bytes) -> Outcome:
-    place = _server_place(system, payload)
-    address, port = first_bytes(payload, 2, room=63), first_number(payload, 3) & 0xFFFF
+    asked = decode(payload, {1: ENUMERATION, 2: Text(63), 3: Number()})
+    place = _server_place(system, asked.get(1, 0))
+    address, port = asked.get(2, b""), asked.get(3, 0) & 0xFFFF
     if place is None:
         return Outcome(NOT_SUPPORTED)
     numbers = re.match(rb"\s*(\d+)\.\s*(\d+)\.\s*(\d+)\.\s*(\d+)", address)
@@ -133,7 +131,7 @@ def _set_server_address(system: BoardSystem, payload: bytes) -> Outcome:
 
 
 def _get_server_address(system: BoardSystem, payload: bytes) -> Outcome:
-    place = _server_place(system, payload)
+    place = _server_place(system, decode(payload, {1: ENUMERATION}).get(1, 0))
     if place is None:
         return Outcome(NOT_SUPPORTED)
     kind, length, domain, port = _SERVER_ADDRESS.unpack(system.dct.read(place[0], _SERVER_ADDRESS.size))
@@ -147,7 +145,7 @@ def _get_server_address(system: BoardSystem, payload: bytes) -> Outcome:
 
 
 def _set_protocol(system: BoardSystem, payload: bytes) -> Outcome:
-    protocol = first_number(payload, 1)
+    protocol = decode(payload, {1: ENUMERATION}).get(1, 0)
     if protocol not in (_TCP, _UDP):
         return Outcome(NOT_SUPPORTED)
     if not system.has_cellular:
@@ -162,8 +160,8 @@ def _get_protocol(system: BoardSystem, payload: bytes) -> Outcome:  # noqa: ARG0
 
 
 def _set_softap_ssid(system: BoardSystem, payload: bytes) -> Outcome:
-    prefix = first_bytes(payload, 1, room=31)[:_SSID_PREFIX_SIZE_BYTES]
-    suffix = first_bytes(payload, 2, room=15)
+    asked = decode(payload, {1: Text(31), 2: Text(15)})
+    prefix, suffix = asked.get(1, b"")[:_SSID_PREFIX_SIZE_BYTES], asked.get(2, b"")
     system.dct.write(_SSID_PREFIX_OFFSET, bytes([len(prefix)]) + prefix)
     system.dct.write(_DEVICE_CODE_OFFSET, (suffix + b"\0")[:_DEVICE_CODE_SIZE_BYTES])
     return done()

@@ -1,0 +1,108 @@
+"""Device OS on emulated STM32F205 boards against virtual ones, by control transfers; `DIFFERENTIAL=50000` for all."""
+
+import os
+import time
+
+import pytest
+from particle_harness.boards import hardware
+from particle_harness.emulator.differential_acts import DONE, GONE, Abandoned, Enumerate, Return, Step, Transfer, Wait
+from particle_harness.emulator.differential_requests import line_coding, whole
+from particle_harness.emulator.differential_run import run
+from particle_harness.emulator.differential_system_stm32f205 import Stm32SystemSubject
+from particle_harness.usb.control_service import Service
+from particle_harness.usb.transfer import Setup
+
+pytestmark = [pytest.mark.images, pytest.mark.timeout(7200)]
+DEVICE_ID = "3a0037000f47343638323034"
+BOARDS = [("photon", "2.1.0"), ("photon", "2.2.0"), ("photon", "1.5.0"), ("p1", "2.1.0")]
+TRANSFERS = int(os.environ.get("DIFFERENTIAL", "1000"))
+FIRST_SEED = int(os.environ.get("DIFFERENTIAL_SEED", "1"))
+SAMPLE = min(TRANSFERS, 1000)
+TO_DFU, TO_NORMAL = "back as d006", "back as c006"
+GET_LINE_CODING = Transfer(Setup(0xA1, 0x21, 0, 0, 7))
+AT_9600, AT_115200 = "in: 80250000000000", "in: 00c20100000008"
+
+
+@pytest.fixture(scope="module")
+def subject(images_of):
+    made = {}
+
+    def make(platform, release):
+        if (platform, release) not in made:
+            made[platform, release] = Stm32SystemSubject(hardware(platform), images_of(platform, release), DEVICE_ID)
+        return made[platform, release]
+
+    return make
+
+
+@pytest.mark.parametrize(("platform", "release"), BOARDS)
+def test_device_os_and_its_model_agree_on_a_sample(subject, platform, release):
+    report = run(subject(platform, release), SAMPLE, first_seed=21)
+    assert not report.differences, "\n\n".join(str(difference) for difference in report.differences)
+
+
+def test_device_os_and_its_model_agree(subject, capsys):
+    started_s = time.process_time()
+    report = run(subject("photon", "2.1.0"), TRANSFERS, first_seed=FIRST_SEED)
+    with capsys.disabled():
+        used_s = time.process_time() - started_s
+        print(f"\n{report.transfers} transfers in {report.sequences} conversations compared, {used_s:.0f} s")
+    assert not report.differences, "\n\n".join(str(difference) for difference in report.differences)
+
+
+@pytest.fixture
+def both(subject):
+    """Carries acts out on both sides of a Photon; the outcomes of the firmware. They have to be the model's."""
+
+    def carry_out(*acts):
+        modelled, emulated = subject("photon", "2.1.0").pair()
+        outcomes = []
+        for act in (Enumerate(), *acts):
+            outcomes.append(emulated.act(act))
+            assert modelled.act(act) == outcomes[-1], str(act)
+        return outcomes[1:]
+
+    return carry_out
+
+
+def without_reply(kind):
+    return [step for step in whole(1, kind) if step.service is not Service.RECV]
+
+
+@pytest.mark.parametrize(("kind", "mode"), [(40, TO_NORMAL), (41, TO_NORMAL), (50, TO_DFU), (60, TO_NORMAL)])
+def test_restarts_lead_to_the_same_mode(both, kind, mode):
+    assert both(*without_reply(kind), Return())[-1] == mode
+
+
+def test_14400_baud_is_heeded_at_once(both):
+    assert both(line_coding(14400), Return()) == [GONE, TO_DFU]
+
+
+def test_module_information_is_the_same_to_the_byte(both):
+    assert both(*whole(1, 90))[-1].startswith("in: ")
+
+
+def test_a_speed_behind_a_refused_request_is_acknowledged_and_lost(both):
+    refused = Transfer(Setup(0xC0, 0x50, 0, 9999, 64))
+    assert both(refused, line_coding(115200), GET_LINE_CODING)[1:] == [DONE, AT_9600]
+    # What was lost is heeded when the next data for a device are refused.
+    short = Transfer(Setup(0x40, 3, 0, 0x7777, 8), bytes(8))
+    assert both(refused, line_coding(115200), short, GET_LINE_CODING)[2:] == [DONE, AT_115200]
+    assert both(refused, line_coding(14400), Wait(0.5), Return(1.0))[1:] == [DONE, DONE, "stays on the bus"]
+
+
+def test_a_payload_that_never_arrived_counts_as_sent(both):
+    sent_before = whole(1, 1, b"abcdefgh")
+    begun = [Step(Service.INIT, 2, 1, value=8), Step(Service.SEND, 2, 1, 8, data=b"ijklmnop", packets=0)]
+    anything = Transfer(Setup(0x80, 6, 0x0100, 0, 18))
+    # GET_DESCRIPTOR ends the data stage that the HAL waits for; its buffer holds the reply to INIT.
+    rest = [Step(Service.CHECK, 2, 1, until_done=True), Step(Service.RECV, 2, 1, 8)]
+    assert both(*sent_before, *begun, anything, Wait(0.02), *rest)[-1] == "in: 0300000000000200"
+
+
+def test_a_configuration_taken_away_leaves_the_note(both):
+    refused = Abandoned(Setup(0xC0, 0x50, 0, 20, 64))
+    off, on = Transfer(Setup(0x00, 9, 0, 0, 0)), Transfer(Setup(0x00, 9, 1, 0, 0))
+    device = Transfer(Setup(0x80, 6, 0x0100, 0, 18))
+    outcomes = both(refused, off, device, on, line_coding(115200), GET_LINE_CODING)
+    assert outcomes[-1] == AT_9600
