@@ -233,8 +233,10 @@ def normal_identity(hardware: Hardware, names: NormalNames, serial: str) -> UsbI
     else:
         texts |= {2: name, 4: "Composite", 5: "", 9: f"{name} Control Interface", 10: f"{name} Serial"}
         function_string, data_string, control_string = 10, 10, 9
-        data = endpoint(0x01, 2, 64, 16) + endpoint(0x81, 2, 64, 0)
-        notify, call_capabilities, bcd_device = endpoint(0x83, 3, 8, 16), 0, 0x0250
+        # A Photon is on the high-speed port.
+        interval = 16 if hardware.name == "photon" else 255
+        data = endpoint(0x01, 2, 64, interval) + endpoint(0x81, 2, 64, 0)
+        notify, call_capabilities, bcd_device = endpoint(0x83, 3, 8, interval), 0, 0x0250
         attributes, max_power_ma = 0x80, 100
     body = bytes([8, 0x0B, 0, 2, 2, 2, 1, function_string])
     body += interface(0, 0, 1, (2, 2, 1), function_string)
