@@ -16,6 +16,7 @@ from particle_harness.bench import open_bench as open_virtual
 from particle_harness.bench_toml import stand_ins
 from particle_harness.boards import EXAMPLE_DEVICE_IDS, hardware
 from particle_harness.emulator.bench import open_bench as open_emulated
+from particle_harness.emulator.differential_sides import PATIENCE_WITH_FILES_S
 from particle_harness.emulator.images import emulated_hardware
 from particle_harness.emulator.recording import record, written
 from particle_harness.emulator.recording_system import NORMAL, Running, record_system
@@ -84,7 +85,10 @@ def recorded(
         with closing(
             open_emulated(options=options, slots=[slot], state_dir=None, factory_modules=lambda _name: ())
         ) as emulated:
-            return _record(emulated.board("1"), device_os)
+            board = emulated.board("1")
+            if device_os is not None:
+                board.host.give_up_after(PATIENCE_WITH_FILES_S)
+            return _record(board, device_os)
     arrives = {} if device_os else {"arrives_in": "dfu"}
     with closing(
         open_virtual(options=options, slots=[slot | arrives], state_dir=None, factory_modules=stand_ins)

@@ -8,9 +8,8 @@ from particle_harness.boards import Hardware
 from particle_harness.emulator.differential import KnownDifference
 from particle_harness.emulator.differential_acts import GONE, SILENT, STALL, Abandoned, Act, Step, Transfer
 from particle_harness.emulator.differential_requests import DIAGNOSTICS, SERIAL_NUMBER
-from particle_harness.usb.descriptors import MS_OS_VENDOR_CODE, NORMAL_GUID, ms_os_compat_id, ms_os_properties
+from particle_harness.emulator.differential_requests_stm32f205 import data_bytes
 from particle_harness.usb.dfu_terms import Request
-from particle_harness.usb.transfer import TYPE_CLASS
 
 _THEN_STALLED = f", {STALL}"
 
@@ -64,22 +63,13 @@ _SYSTEM = (
 )
 
 
-_COMMAND_BUFFER_BYTES, _COMPAT_ID = 8, 4
-
-
 def _is_longer_than_its_data(act: Act, modelled: str, emulated: str) -> bool:
     """Both have the same beginning and the same length, of a reply that does not end where its data do."""
-    if not isinstance(act, (Transfer, Abandoned)) or len(modelled) != len(emulated):
-        return False
-    setup = act.setup
-    if setup.b_request == MS_OS_VENDOR_CODE:
-        there = len(ms_os_compat_id(0) if setup.w_index == _COMPAT_ID else ms_os_properties(NORMAL_GUID))
-    elif setup.kind == TYPE_CLASS:
-        there = _COMMAND_BUFFER_BYTES
-    else:
+    there = data_bytes(act.setup) if isinstance(act, (Transfer, Abandoned)) else None
+    if there is None or len(modelled) != len(emulated):
         return False
     end = len("in: ") + 2 * there
-    return setup.w_length > there and modelled[:end] == emulated[:end]
+    return modelled[:end] == emulated[:end]
 
 
 _STM32_SYSTEM = (

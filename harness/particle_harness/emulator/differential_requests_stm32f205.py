@@ -13,7 +13,7 @@ from particle_harness.emulator.differential_acts import Abandoned, Act, Transfer
 from particle_harness.emulator.differential_requests import SystemConversation, line_coding, whole
 from particle_harness.emulator.differential_setups import CLASS, RAW, SET_LINE_CODING, STANDARD
 from particle_harness.usb.cdc import DFU_TOUCH_BAUD
-from particle_harness.usb.descriptors import MS_OS_VENDOR_CODE
+from particle_harness.usb.descriptors import MS_OS_VENDOR_CODE, NORMAL_GUID, ms_os_compat_id, ms_os_properties
 from particle_harness.usb.transfer import TO_ENDPOINT, TYPE_CLASS, Setup
 from particle_harness.usb.wire import bytes_field, number_field
 
@@ -36,6 +36,7 @@ LEFT_OUT = (
 )
 _ENDPOINTS = (0x00, 0x80, 0x01, 0x81, 0x82, 0x83)
 _COMMAND_BYTES, _DUMMY_BYTES, _PROPERTIES_VALUE = 8, 10, 2
+_COMPAT_ID, _PROPERTIES = 4, 5
 _MORE_STANDARD = (
     *(Setup(direction, request, value, endpoint, 0)
       for endpoint in _ENDPOINTS for direction, request, value in ((0x02, 1, 0), (0x02, 3, 0), (0x02, 3, 1))),
@@ -131,6 +132,13 @@ def _stored(random: Random) -> tuple[int, bytes]:
     return SET_ACCESS_POINT, bytes_field(1, prefix) + bytes_field(2, suffix[:16])
 
 
+def data_bytes(setup: Setup) -> int | None:
+    """How many bytes there are of what is sent as long as it is asked for; None of other replies."""
+    if setup.b_request == MS_OS_VENDOR_CODE and setup.w_index in (_COMPAT_ID, _PROPERTIES):
+        return len(ms_os_compat_id(0) if setup.w_index == _COMPAT_ID else ms_os_properties(NORMAL_GUID))
+    return _COMMAND_BYTES if setup.kind == TYPE_CLASS and setup.is_in else None
+
+
 def is_left_out(act: Act) -> bool:
     """Whether the firmware's answer is a matter of what lies somewhere in its memory, or its end."""
     if not isinstance(act, (Transfer, Abandoned)):
@@ -138,7 +146,7 @@ def is_left_out(act: Act) -> bool:
     setup = act.setup
     if setup.recipient == TO_ENDPOINT:
         return setup.w_index & 0xFF not in _ENDPOINTS
-    if setup.b_request == MS_OS_VENDOR_CODE and (setup.bm_request_type, setup.w_index) == (0xC1, 5):
+    if setup.b_request == MS_OS_VENDOR_CODE and (setup.bm_request_type, setup.w_index) == (0xC1, _PROPERTIES):
         return setup.w_value & 0xFF != _PROPERTIES_VALUE and setup.w_length > _DUMMY_BYTES
     if setup.kind == TYPE_CLASS and not setup.is_in:
         return setup.w_length > _COMMAND_BYTES or (setup.b_request == SET_LINE_CODING and not setup.w_length)

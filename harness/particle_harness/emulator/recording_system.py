@@ -19,7 +19,7 @@ from particle_harness.emulator.differential_requests import (
     line_coding,
     whole,
 )
-from particle_harness.emulator.differential_requests_stm32f205 import conversations_of, is_left_out
+from particle_harness.emulator.differential_requests_stm32f205 import conversations_of, data_bytes, is_left_out
 from particle_harness.emulator.differential_steps import PENDING, Requests
 from particle_harness.emulator.recording import FORM, Entry, Recordable, entry_of, pattern
 from particle_harness.usb.control_service import Service
@@ -32,7 +32,7 @@ SETTLE_S, _ASK_EVERY_S, _DONE_AFTER_S = 0.02, 0.001, 30.0
 _WITHOUT_PAYLOAD = (20, 30, 32, 72, 74, 201, 300, 400, 1, 10, 76, 80, 91, 110, 260, 555, 600, 1100, 9999, 230, 231, 70)
 _CLAIM_CODE, _START_UPDATE, _FINISH_UPDATE, _CANCEL_UPDATE, _UPDATE_DATA = 200, 250, 251, 252, 253
 _ECHO, _INTERFACE, _STARTUP_MODE = 1, 401, 75
-_UPDATE_BYTES = 1500
+_UPDATE_BYTES, _LONGEST_BYTES = 1500, 0xFFFF
 
 
 class Running(Recordable, Protocol):
@@ -47,7 +47,14 @@ class Running(Recordable, Protocol):
 def conversation(kind: Hardware) -> Iterator[Act]:
     """What the host sends to such a board. It writes configuration, and into the region for updates; it does not
     restart the board."""
-    return (act for act in _all(conversations_of(kind)) if not (kind.is_gen2 and is_left_out(act)))
+    return (act for act in _all(conversations_of(kind)) if not (kind.is_gen2 and _is_no_matter_for_a_file(act)))
+
+
+def _is_no_matter_for_a_file(act: Act) -> bool:
+    """What follows the data of a reply is the firmware's."""
+    if isinstance(act, Transfer) and act.setup.is_in and act.setup.w_length > (data_bytes(act.setup) or _LONGEST_BYTES):
+        return True
+    return is_left_out(act)
 
 
 def _all(tables: type[SystemConversation]) -> Iterator[Act]:

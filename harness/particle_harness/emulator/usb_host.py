@@ -63,6 +63,10 @@ class UsbHost:
         self._alive = alive
         self._limit = timeline.cycles_of(limit_s)
 
+    def give_up_after(self, limit_s: float) -> None:
+        """From now on: transfers that nobody answers."""
+        self._limit = self._timeline.cycles_of(limit_s)
+
     # ---- transfers --------------------------------------------------------------------------------------------------
 
     def control(self, setup: Setup, data: bytes = b"") -> bytes:

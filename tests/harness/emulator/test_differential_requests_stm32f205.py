@@ -1,0 +1,140 @@
+"""Conversations with Device OS on an STM32F205: what they hold, what they leave out, and that a planted difference
+between two virtual Photons is found."""
+
+from random import Random
+
+import pytest
+from particle_harness.bench import open_bench
+from particle_harness.boards import hardware
+from particle_harness.emulator.differential import compare
+from particle_harness.emulator.differential_acts import DONE, STALL, Abandoned, Step, Transfer
+from particle_harness.emulator.differential_known import known_of_systems
+from particle_harness.emulator.differential_requests_stm32f205 import (
+    LEFT_OUT,
+    Stm32Conversation,
+    conversations_of,
+    data_bytes,
+    is_left_out,
+)
+from particle_harness.emulator.differential_sides import ModelledSide
+from particle_harness.emulator.recording_system import conversation as recorded
+from particle_harness.factory import release_stand_ins
+from particle_harness.usb.stm32_system import Stm32NormalDevice
+from particle_harness.usb.transfer import TO_ENDPOINT, Setup, StallError
+
+KIND = hardware("photon")
+DEVICE_ID = "3a0037000f47343638323034"
+COMPAT_ID, LINE_CODING = Setup(0xC0, 0xEE, 0, 4, 255), Setup(0xA1, 0x21, 0, 0, 64)
+
+
+def acts(seed, length=60):
+    return Stm32Conversation(Random(seed)).acts(length)
+
+
+@pytest.fixture(scope="module")
+def cells():
+    """What lies in the flash of a new Photon with stand-ins of a release."""
+    bench = open_bench(
+        options={"clock": "virtual"},
+        slots=[{"name": "1", "platform": "photon"}],
+        state_dir=None,
+        factory_modules=lambda name: release_stand_ins(hardware(name)),
+    )
+    board = bench.board("1")
+    kept = {"internal": bytes(board.internal.cells), "dct": board.dct.read(0, board.dct.file_size_bytes)}
+    bench.close()
+    return kept
+
+
+@pytest.fixture
+def side(cells):
+    """Makes virtual boards that listen."""
+    return lambda: ModelledSide(KIND, DEVICE_ID, cells, {"internal": range(0xC000, 0x100000)}, dfu=False)
+
+
+def test_each_family_has_its_conversations():
+    assert conversations_of(KIND) is Stm32Conversation
+    assert conversations_of(hardware("boron")) is not Stm32Conversation
+
+
+def test_the_same_seed_gives_the_same_conversation():
+    assert acts(5) == acts(5)
+    assert acts(5) != acts(6)
+
+
+def test_nothing_that_is_left_out_is_sent():
+    seen = [act for seed in range(300) for act in acts(seed)]
+    setups = [act.setup for act in seen if isinstance(act, (Transfer, Abandoned))]
+    assert not any(is_left_out(act) for act in seen)
+    assert {setup.w_index for setup in setups if setup.recipient == TO_ENDPOINT} == {0, 0x80, 1, 0x81, 0x82, 0x83}
+    assert {act.kind for act in seen if isinstance(act, Step)} >= {210, 211, 220, 221, 222, 223, 240}
+    assert all(reason[0].isalpha() for reason in LEFT_OUT)
+
+
+@pytest.mark.parametrize(
+    ("fields", "left_out"),
+    [
+        ((0x82, 0, 0, 0x85, 2), True),
+        ((0x82, 0, 0, 0x83, 2), False),
+        ((0xC1, 0xEE, 0, 5, 11), True),
+        ((0xC1, 0xEE, 0, 5, 10), False),
+        ((0xC1, 0xEE, 2, 5, 255), False),
+        ((0x21, 0x20, 0, 0, 0), True),
+        ((0x21, 0x22, 0, 0, 0), False),
+        ((0x21, 0x20, 0, 0, 8), False),
+        ((0x21, 0x20, 0, 0, 9), True),
+    ],
+)
+def test_what_is_left_out(fields, left_out):
+    assert is_left_out(Transfer(Setup(*fields))) is left_out
+
+
+def test_a_recording_holds_no_byte_behind_the_data_of_a_reply():
+    setups = [act.setup for act in recorded(KIND) if isinstance(act, Transfer) and act.setup.is_in]
+    assert all(setup.w_length <= size for setup in setups if (size := data_bytes(setup)) is not None)
+    assert Setup(0xC0, 0xEE, 0, 4, 40) in setups
+    assert not {COMPAT_ID, LINE_CODING} & set(setups)
+
+
+def test_bytes_behind_the_data_may_differ_and_nothing_before_them():
+    known = known_of_systems(KIND)
+
+    def is_known(setup, modelled, emulated):
+        return any(difference.applies(Transfer(setup), modelled, emulated) for difference in known)
+
+    shown = "in: " + "00" * 64
+    assert is_known(LINE_CODING, shown, "in: " + "00" * 8 + "11" * 56)
+    assert not is_known(LINE_CODING, shown, "in: " + "00" * 7 + "11" * 57)
+    assert not is_known(LINE_CODING, shown, shown[:-2])
+    assert not is_known(Setup(0x80, 6, 0x0100, 0, 64), shown, "in: " + "00" * 8 + "11" * 56)
+
+
+def test_two_virtual_boards_agree(side):
+    modelled, emulated = side(), side()
+    for seed in range(3):
+        difference, transfers = compare(modelled, emulated, acts(seed))
+        assert difference is None, str(difference)
+        assert transfers > 40
+
+
+def test_a_planted_difference_is_found(side):
+    modelled, other = side(), side()
+
+    class Stalls(Stm32NormalDevice):
+        """Refuses data that it has no request for."""
+
+        def _hand_over(self):
+            try:
+                super()._hand_over()
+            except StallError:
+                raise LookupError from None
+
+        def control(self, setup, data=b""):
+            try:
+                return super().control(setup, data)
+            except LookupError:
+                raise StallError from None
+
+    other._device.__class__ = Stalls
+    found = [compare(modelled, other, acts(seed))[0] for seed in range(4)]
+    assert (DONE, STALL) in {(difference.modelled, difference.emulated) for difference in found if difference}
