@@ -51,7 +51,7 @@ class Stm32NormalDevice(Stm32UsbDevice, NormalDevice):
     _note: _Note | None = None
     _asked = Setup(0, 0, 0, 0, 0)
     """The last vendor request."""
-    _serial_command: Setup | None = None
+    _serial_command: int | None = None
     """Of the serial port, whose data are to come."""
     _has_classes = False
     """Since the first configuration; taking it away ends that, a bus reset does not."""
@@ -109,7 +109,7 @@ class Stm32NormalDevice(Stm32UsbDevice, NormalDevice):
         # The controller is read by words.
         arrived += bytes(-len(arrived) % _WORD_BYTES)
         if setup.kind == TYPE_CLASS:
-            self._command_buffer[: len(arrived)] = arrived
+            self._command_buffer[: len(arrived)] = arrived[:_COMMAND_BYTES]
         elif setup.w_length <= _BUFFER_BYTES:
             self._buffer[: len(arrived)] = arrived
         else:
@@ -125,10 +125,10 @@ class Stm32NormalDevice(Stm32UsbDevice, NormalDevice):
             return
         if note is _Note.DATA_ARE_THERE:
             with suppress(StallError):
-                self._hand_over()
+                self._call(self._asked)
                 return
         if to_device and self._serial_command is not None:
-            self._serial_request(self._serial_command.b_request, self._command_buffer)
+            self._serial_request(self._serial_command, self._command_buffer)
             self._serial_command = None
 
     # ---- vendor requests to the device ------------------------------------------------------------------------------
@@ -148,10 +148,6 @@ class Stm32NormalDevice(Stm32UsbDevice, NormalDevice):
                 raise StallError
             self.service.require_room(setup)
         return b""
-
-    def _hand_over(self) -> None:
-        """The data of the last vendor request are there, as it seems."""
-        self._call(self._asked)
 
     def _call(self, setup: Setup) -> bytes:
         """Who knows the request is asked. One of up to 64 bytes finds its data in the HAL's buffer, whichever way they
@@ -207,7 +203,7 @@ class Stm32NormalDevice(Stm32UsbDevice, NormalDevice):
         if setup.is_in:
             self._serial_request(setup.b_request, self._command_buffer)
             return bytes(self._command_buffer).ljust(setup.w_length, b"\0")
-        self._serial_command = setup
+        self._serial_command = setup.b_request
         return b""
 
     def _serial_request(self, request: int, buffer: bytearray) -> None:

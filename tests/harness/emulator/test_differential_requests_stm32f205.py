@@ -19,6 +19,7 @@ from particle_harness.emulator.differential_requests_stm32f205 import (
 from particle_harness.emulator.differential_sides import ModelledSide
 from particle_harness.emulator.recording_system import conversation as recorded
 from particle_harness.factory import release_stand_ins
+from particle_harness.usb.control_service import Service
 from particle_harness.usb.stm32_system import Stm32NormalDevice
 from particle_harness.usb.transfer import TO_ENDPOINT, Setup, StallError
 
@@ -121,19 +122,12 @@ def test_a_planted_difference_is_found(side):
     modelled, other = side(), side()
 
     class Stalls(Stm32NormalDevice):
-        """Refuses data that it has no request for."""
-
-        def _hand_over(self):
-            try:
-                super()._hand_over()
-            except StallError:
-                raise LookupError from None
+        """Refuses a payload of one byte."""
 
         def control(self, setup, data=b""):
-            try:
-                return super().control(setup, data)
-            except LookupError:
-                raise StallError from None
+            if (setup.bm_request_type, setup.b_request, setup.w_length) == (0x40, Service.SEND, 1):
+                raise StallError
+            return super().control(setup, data)
 
     other._device.__class__ = Stalls
     found = [compare(modelled, other, acts(seed))[0] for seed in range(4)]
