@@ -16,7 +16,7 @@ from particle_dev.transport.base import SerialPortInfo
 
 PortLister = Callable[[], Sequence[tuple[str, int, int, str]]]
 """Gives (pyserial URL, VID, PID, USB serial number) of each port."""
-OPEN_BAUD = 9600
+OPEN_BAUD, _OTHER_BAUD = 9600, 115200
 """The rate that devices report by themselves. On USB it has no effect, except that some rates are commands."""
 _GONE = {errno.ENODEV, errno.EIO, errno.ENXIO, errno.ENOENT}
 _WRITE_TIMEOUT_S = 5.0
@@ -147,14 +147,15 @@ class PyserialHost:
         """Open, change to ``baud`` and close. Raises LinkDisconnectedError when the port is not there to begin with,
         LinkAccessError when it may not be opened; a device that leaves while the port is open is no error.
 
-        The rate is changed after opening: a driver that has sent the same one before sends nothing. Then it is changed
+        The rate is changed after opening: a driver that has sent the same one before sends nothing. Another one comes
+        first: an STM32F2 board takes a rate behind a vendor request that it refused, and loses it. Then it is changed
         back: an nRF52840 board heeds the rate that was set before the one it is sent. A reader's lock is no obstacle.
-        Source: Particle's nRF5 SDK, app_usbd_cdc_acm.c, and docs/emulator.md.
+        Source: Particle's nRF5 SDK, app_usbd_cdc_acm.c; device-os v2.1.0 hal/src/stm32f2xx/usb_hal.c; docs/emulator.md.
         """
         port = _open(url)
         try:
-            port.baudrate = baud
-            port.baudrate = OPEN_BAUD
+            for rate in (_OTHER_BAUD, baud, OPEN_BAUD):
+                port.baudrate = rate
             port.close()
         except (*_PORT_ERRORS, ValueError) as e:
             # A failure to set a rate outside of termios' list is a ValueError with the cause in its context.

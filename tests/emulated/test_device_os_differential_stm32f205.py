@@ -4,7 +4,7 @@ import os
 import time
 
 import pytest
-from particle_harness.boards import hardware
+from particle_harness.boards import EXAMPLE_DEVICE_IDS, hardware
 from particle_harness.emulator.differential_acts import DONE, GONE, Abandoned, Enumerate, Return, Step, Transfer, Wait
 from particle_harness.emulator.differential_requests import line_coding, whole
 from particle_harness.emulator.differential_run import run
@@ -13,7 +13,7 @@ from particle_harness.usb.control_service import Service
 from particle_harness.usb.transfer import Setup
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(7200)]
-DEVICE_ID = "3a0037000f47343638323034"
+DEVICE_ID = EXAMPLE_DEVICE_IDS[False]
 BOARDS = [("photon", "2.1.0"), ("photon", "2.2.0"), ("photon", "1.5.0"), ("p1", "2.1.0")]
 TRANSFERS = int(os.environ.get("DIFFERENTIAL", "1000"))
 FIRST_SEED = int(os.environ.get("DIFFERENTIAL_SEED", "1"))

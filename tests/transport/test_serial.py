@@ -135,13 +135,13 @@ def touching(monkeypatch, port):
 def test_touch_changes_the_speed_after_opening(monkeypatch):
     port = Port()
     touching(monkeypatch, port)
-    assert port.log == [9600, 14400, 9600, "closed"]
+    assert port.log == [9600, 115200, 14400, 9600, "closed"]
 
 
 def test_device_that_leaves_while_touched_is_no_error(monkeypatch):
     port = Port(OSError(errno.ENODEV, "gone"))
     touching(monkeypatch, port)
-    assert port.log == [9600, 14400]
+    assert port.log == [9600, 115200]
 
 
 def test_speed_that_the_driver_refuses(monkeypatch):

@@ -1,12 +1,16 @@
 """pyusb behind our link: its errors become ours, and polling does not disturb."""
 
 import errno
+import struct
+from contextlib import closing
 
 import pytest
+import serial
 import usb.core
 from particle_harness.bench import open_bench
 from particle_harness.boards import hardware
 from particle_harness.factory import bootloader_stand_in, softdevice_stand_in
+from particle_harness.usb.transfer import GoneError, Setup
 
 from particle_dev.errors import (
     LinkAccessError,
@@ -103,6 +107,47 @@ def test_serial_port_of_a_board(bench):
     bench.board("1").clock.sleep(2)
     assert host.ports() == ()
     assert bench.board("1").on_bus() is not None
+
+
+class LinuxPort:
+    """A port as cdc_acm has it: opening one that was open at that speed before sends nothing."""
+
+    def __init__(self, board):
+        self._board, self._sent = board, 9600
+
+    @property
+    def baudrate(self):
+        return self._sent
+
+    @baudrate.setter
+    def baudrate(self, value):
+        if value != self._sent:
+            self._sent = value
+            self._board.control(
+                self._board.on_bus()[0], Setup(0x21, 0x20, 0, 0, 7), struct.pack("<IBBB", value, 0, 0, 8)
+            )
+
+    def close(self):
+        pass
+
+
+def test_a_touch_behind_a_refused_request_reaches_a_photon(monkeypatch):
+    """Its HAL takes the next speed for the end of that request."""
+    slot = {"name": "1", "platform": "photon"}
+    modules = [bootloader_stand_in(hardware("photon"), 1005)]
+    with closing(
+        open_bench(options={"clock": "virtual"}, slots=[slot], state_dir=None, factory_modules=lambda _: modules)
+    ) as bench:
+        board = bench.board("1")
+        board.clock.sleep(2)
+        host = PyusbHost(bench.usb_backend)
+        with pytest.raises(LinkStallError):
+            host.open(host.enumerate()[0]).control_in(0xC0, 0x50, 0, 9999, 64, 1.0)
+        monkeypatch.setattr(serial, "serial_for_url", lambda _url, **_options: LinuxPort(board))
+        with pytest.raises(GoneError):
+            PyserialHost().touch("port", 14400)
+        board.clock.sleep(2)
+        assert board.state.runs == "dfu"
 
 
 def test_serial_port_that_is_not_there(bench):

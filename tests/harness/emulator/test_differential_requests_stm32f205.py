@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 from particle_harness.bench import open_bench
-from particle_harness.boards import hardware
+from particle_harness.boards import EXAMPLE_DEVICE_IDS, hardware
 from particle_harness.emulator.differential import compare
 from particle_harness.emulator.differential_acts import DONE, STALL, Abandoned, Step, Transfer
 from particle_harness.emulator.differential_known import known_of_systems
@@ -24,7 +24,7 @@ from particle_harness.usb.stm32_system import Stm32NormalDevice
 from particle_harness.usb.transfer import TO_ENDPOINT, Setup, StallError
 
 KIND = hardware("photon")
-DEVICE_ID = "3a0037000f47343638323034"
+DEVICE_ID = EXAMPLE_DEVICE_IDS[False]
 COMPAT_ID, LINE_CODING = Setup(0xC0, 0xEE, 0, 4, 255), Setup(0xA1, 0x21, 0, 0, 64)
 
 
