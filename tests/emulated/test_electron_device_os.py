@@ -9,6 +9,7 @@ import pytest
 from particle_harness.boards import hardware
 from particle_harness.boot import decide_boot
 from particle_harness.boot_view import BootView
+from particle_harness.debug_side import DFU_WORD
 from particle_harness.emulator.board import EmulatedBoard
 from particle_harness.usb.transfer import Setup
 
@@ -78,7 +79,7 @@ def test_it_asks_for_the_air_as_a_virtual_board_does(release, application_there,
 @pytest.mark.parametrize("release", RELEASES)
 def test_a_board_that_went_to_dfu_mode_stays_off_the_air(release, electron):
     board = electron(release)
-    board.chip.rtc.stored[0x54] = 0xEDFA
+    board.chip.rtc.stored[0x54] = DFU_WORD
     board.chip.pin_reset()
     board.appear("dfu")
     assert not board.radio(AIR_LIMIT_S)

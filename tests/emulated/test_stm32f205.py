@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 from particle_harness.boards import EXAMPLE_DEVICE_IDS, hardware
+from particle_harness.debug_side import DFU_WORD
 from particle_harness.emulator.differential import compare
 from particle_harness.emulator.differential_acts import GONE
 from particle_harness.emulator.differential_dfu import Conversation
@@ -19,7 +20,6 @@ pytestmark = [pytest.mark.images, pytest.mark.timeout(3600)]
 RELEASES = ("1.5.0", "2.1.0", "2.2.0")
 GEN2 = ("photon", "p1", "electron")
 FAMILIES = {"nRF52840": "boron", "STM32F205": "photon"}
-ENTER_DFU = 0xEDFA
 TRANSFERS = int(os.environ.get("DIFFERENTIAL", "1500"))
 
 
@@ -76,7 +76,7 @@ def test_a_request_in_the_backup_register_leads_to_dfu_mode_once(images_of, rele
     kind, images = hardware("photon"), images_of("photon", release)
     chip = off(kind, images)
     chip.power_on()
-    chip.rtc.stored[0x54] = ENTER_DFU
+    chip.rtc.stored[0x54] = DFU_WORD
     chip.pin_reset()
     wait_for_usb(chip, 1.0)
     assert product_of(chip) == "Photon DFU Mode"

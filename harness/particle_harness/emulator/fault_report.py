@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from particle_harness.emulator.code_map import CodeMap
@@ -26,7 +26,8 @@ _NAMES = ("r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r1
 class FaultReport:
     """``handler``: the exception that handles it; ``active``: what ran, innermost last; ``registers``: r0 to pc, xPSR
     as the fault found them; ``stack``: words from the stack pointer up, as far as there is memory; addresses of
-    ``code`` that look like return addresses stand there, too."""
+    ``code`` that look like return addresses stand there, too. ``times``: how often it has happened with the same
+    registers; all else is of the first time."""
 
     fault: Fault
     handler: int
@@ -40,13 +41,15 @@ class FaultReport:
     place: str
     callers: tuple[str, ...]
     locked_up: bool = False
+    times: int = 1
 
     def __str__(self) -> str:
         lines = [f"{name_of(self.handler)}: {self.fault.cause.meaning}"]
         if self.fault.address is not None:
             lines[0] += f", 0x{self.fault.address:08X}"
         ran = " in ".join(name_of(number) for number in reversed(self.active)) or "Thread mode"
-        lines.append(f"  at {self.place}, in {ran}, cycle {self.cycle}")
+        again = f", and {self.times - 1} times since" if self.times > 1 else ""
+        lines.append(f"  at {self.place}, in {ran}, cycle {self.cycle}{again}")
         lines.append(f"  {', '.join(self.status_words)}" + ("; the core has locked up" if self.locked_up else ""))
         for first in range(0, len(_NAMES), 4):
             row = zip(_NAMES[first : first + 4], self.registers[first : first + 4], strict=True)
@@ -80,14 +83,20 @@ class FaultRecorder:
     def _record(self, fault: Fault, handler: int) -> None:
         processor = self._processor
         native, unit = processor.native, processor.unit
-        code = CodeMap(processor.bus)
+        active = tuple(processor.exceptions.active)
         registers = tuple(processor.register(number) for number in range(17))
+        for n, report in enumerate(self.reports):
+            # A chip that starts again and again, with the same end, would spend its time with reports.
+            if (report.fault, report.handler, report.active, report.registers) == (fault, handler, active, registers):
+                self.reports[n] = replace(report, times=report.times + 1)
+                return
+        code = CodeMap(processor.bus)
         stack = self._stack(registers[13])
         self.reports.append(
             FaultReport(
                 fault,
                 handler,
-                tuple(processor.exceptions.active),
+                active,
                 processor.timeline.cycles,
                 registers,
                 tuple(unit.status.words()),

@@ -131,6 +131,16 @@ def test_a_board_keeps_the_device_id_that_its_slot_gave_it(images, made, tmp_pat
             opened({"platform": "boron", "device_id": other}, **more)
 
 
+def test_a_chip_goes_on_with_the_device_id_that_it_had(images, tmp_path):
+    device_id, booted = "e00fce68aabbccddeeff0011", tmp_path / "booted"
+    opened({"platform": "boron", "blank": True, "device_id": device_id}, state_dir=booted).close()
+    bench = opened({"platform": "boron", "blank": True}, begin_from=str(booted))
+    board = bench.board("1")
+    assert board.counts.boots == 0
+    assert board.chip.bus.read(0x10000060, 8).hex() == device_id[8:]
+    bench.close()
+
+
 def test_a_process_that_died_leaves_a_board_that_boots(images, made, tmp_path):
     state = tmp_path / "state"
     opened({"platform": "boron"}, state_dir=state).close()

@@ -57,6 +57,16 @@ def test_a_fault_in_the_handler_is_a_lock_up():
     assert "undefined instruction" in str(second)
 
 
+def test_the_same_fault_again_is_counted():
+    machine = Machine(
+        assemble("function _start\n udf 0\nfunction hard_fault\n store 0xE000ED0C, 0x05FA0004\n b .\n .ltorg")
+    )
+    machine.processor.run(1_000)
+    (report,) = machine.processor.faults.reports
+    assert report.times > 5
+    assert f", and {report.times - 1} times since" in str(report)
+
+
 def test_a_stack_outside_memory_is_reported_too():
     machine = Machine(
         assemble("function _start\n ldr r0, =0x30000000\n mov sp, r0\n svc 0\n .ltorg\nfunction hard_fault\n stop")

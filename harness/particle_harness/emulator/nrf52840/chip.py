@@ -44,7 +44,7 @@ from particle_harness.user_information import Uicr, reset_pin_is_selected
 RAM_ADDRESS, RAM_SIZE_BYTES = 0x20000000, 0x40000
 _XIP_ADDRESS = 0x12000000
 _PRIORITY_BITS, _INTERRUPTS = 3, 48
-_LOCKUP_S = 0.01
+_LOCKUP_S = 0.1
 """From a lockup to the reset that it brings: long for silicon, so that a chip with nothing to run, which does this
 again and again, costs the host little."""
 _TIMERS = {0x40008000: (8, 4), 0x40009000: (9, 4), 0x4000A000: (10, 4), 0x4001A000: (26, 6), 0x4001B000: (27, 6)}

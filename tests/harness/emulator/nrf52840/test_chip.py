@@ -140,22 +140,23 @@ LOCKS_UP = """
 
 
 def test_a_lockup_resets_the_chip(chip):
-    start(chip, LOCKS_UP, 0.035)
+    start(chip, LOCKS_UP, 0.35)
     assert (boots(chip), chip.resets) == (4, 4)
     assert chip.power.word(0x400) == power.RESET_LOCKUP
 
 
 def test_an_erased_chip_is_reset_again_and_again(chip):
     chip.power_on()
-    run(chip, 0.1)
+    run(chip, 1)
     assert chip.resets == 10
+    assert [report.times for report in chip.processor.faults.reports][-1] >= 8
 
 
 def test_a_lockup_stays_for_a_debugger(chip):
     chip.internal.load(0, assemble(LOCKS_UP))
     chip.power_on()
     chip.debug.write_debug(0xDF0, 0xA05F0001)
-    run(chip, 0.035)
+    run(chip, 0.35)
     assert (chip.processor.locked_up, chip.runs, chip.resets) == (True, False, 0)
 
 
