@@ -26,11 +26,9 @@ class UsbDevice:
     """One enumeration of a device, from attach to detach.
 
     Subclasses answer class and vendor requests and learn when a data stage to the host is over.
-    ``short_first_descriptor``: the STM32 library answers eight bytes until it has an address.
     ``configuration_when_set``: what GET_CONFIGURATION says afterwards (the nRF52840 bootloader forgets it).
     """
 
-    short_first_descriptor = False
     configuration_when_addressed = 0
     configuration_when_set = 1
     alternate_settings = 1
@@ -144,8 +142,7 @@ class UsbDevice:
     def _descriptor(self, setup: Setup) -> bytes:
         kind, index = setup.w_value >> 8, setup.w_value & 0xFF
         if kind == _DEVICE_DESCRIPTOR:
-            short = self.short_first_descriptor and (setup.w_length == 64 or not self.addressed)
-            return self.identity.device[:8] if short else self.identity.device
+            return self.identity.device
         if kind == _CONFIGURATION_DESCRIPTOR:
             return self.identity.configuration
         if kind == _STRING_DESCRIPTOR and (text := self.string(index)) is not None:

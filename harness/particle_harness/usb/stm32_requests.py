@@ -29,7 +29,6 @@ _HIGHEST_INTERFACE, _HIGHEST_CONFIGURATION = 10, 1
 class Stm32UsbDevice(UsbDevice):
     """Endpoint 0 of an STM32F2. Requests that nobody answers raise SilentError."""
 
-    short_first_descriptor = True
     remote_wakeup = False
 
     halted: frozenset[int] = frozenset()
