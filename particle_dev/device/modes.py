@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -11,7 +12,13 @@ from particle_dev.catalog.requests import ControlRequest, RawRequest
 from particle_dev.device.control import ControlSession
 from particle_dev.device.discovery import POLL_INTERVAL_S, device_at, wait_for_mode
 from particle_dev.device.model import Device
-from particle_dev.errors import ControlProtocolError, DeviceModeError, DeviceNotFoundError, LinkTimeoutError
+from particle_dev.errors import (
+    ControlProtocolError,
+    DeviceModeError,
+    DeviceNotFoundError,
+    LinkDisconnectedError,
+    LinkTimeoutError,
+)
 from particle_dev.protocol.dfuse import DfuseCommand
 from particle_dev.transport.base import Host
 
@@ -19,6 +26,8 @@ DFU_TOUCH_BAUD = DFU_SPEED.baud
 RESETS_WITHIN_S = 5.0
 """A board that has said yes to DFU mode resets one second later. One that is still there then does not come to it: an
 Electron whose only thread waits for its modem, executed with Device OS 2.1.0 (docs/emulator.md)."""
+LEAVES_WITHIN_S = 2.0
+"""A board that is touched leaves the bus at once. One that is still there then has lost the speed."""
 
 
 class Target(StrEnum):
@@ -194,8 +203,21 @@ def enter_dfu(host: Host, device: Device, by: Way | None = None, timeout_s: floa
             if by is None and _stays(host, device, min(RESETS_WITHIN_S, timeout_s)) and _serial_port_of(host, device):
                 used = Way.TOUCH
     if used is Way.TOUCH:
-        touch_serial_port(host, device)
+        _touch_into_dfu(host, device, timeout_s)
     return wait_for_mode(host, device, UsbMode.DFU, timeout_s), used
+
+
+def _touch_into_dfu(host: Host, device: Device, timeout_s: float) -> None:
+    """Once, and once more when it stays.
+
+    A Gen 2 board that has just refused a vendor request acknowledges the next speed and loses it: its HAL takes the
+    data for that request's. Source: device-os v2.1.0 hal/src/stm32f2xx/usb_hal.c HAL_USB_Handle_Vendor_Request.
+    """
+    touch_serial_port(host, device)
+    if _stays(host, device, min(LEAVES_WITHIN_S, timeout_s)) and (url := _serial_port_of(host, device)):
+        # It may leave at this moment, which is what is wanted.
+        with suppress(LinkDisconnectedError):
+            host.serial.touch(url, DFU_TOUCH_BAUD)
 
 
 def _serial_port_of(host: Host, device: Device) -> str | None:
