@@ -12,14 +12,21 @@ from particle_dev.errors import BenchError
 from particle_harness import serial_port
 from particle_harness.application import FEATURES, PROGRAM_PREFIX
 from particle_harness.bench_slots import (
+    DEVICE_ID,
+    SWITCH,
+    TEXT,
+    TEXTS,
     PowerSwitch,
     board_in,
+    check_options,
+    check_values,
     close_slots,
     name_of_new,
     probe_id,
     refuse_blank_with_a_system,
     slot_called,
     slot_folder,
+    words,
 )
 from particle_harness.board import BoardSettings, VirtualBoard
 from particle_harness.boards import Hardware, hardware
@@ -45,19 +52,23 @@ DEFAULT_SLOTS: tuple[Mapping[str, Any], ...] = tuple(
 _CLOUD, _NETWORK_SCALE = "cloud", "network_scale"
 _HANDS = "hands"
 _OTHER_OPTIONS = (_CLOUD, _NETWORK_SCALE, _HANDS)
-_OPTIONS = {"clock": ("virtual", "real"), "delays": ("realistic", "none"), "power_control": (True, False)}
+_OPTIONS = {"clock": words("virtual", "real"), "delays": words("realistic", "none"), "power_control": SWITCH}
 _SLOT_KEYS = frozenset({
     "name", "platform", "device_id", "bootloader", "device_os", "faults", "connected", "factory", "arrives_in",
     "factory_image", "semi_automatic_apps", "protected", "service_mode", "blank", "probe", "silicon", "application",
     "battery", "network",
 })  # fmt: skip
-_SLOT_WORDS = {
-    "bootloader": ("release", "old"),
-    "factory": ("new", "online"),
-    "arrives_in": ("app", "dfu"),
-    "silicon": ("AAD0", "AAF0"),
+_SLOT_VALUES = {
+    "platform": TEXT,
+    "device_id": DEVICE_ID,
+    "device_os": TEXT,
+    "bootloader": words("release", "old"),
+    "factory": words("new", "online"),
+    "arrives_in": words("app", "dfu"),
+    "silicon": words("AAD0", "AAF0"),
+    **dict.fromkeys(("application", "network", "semi_automatic_apps"), TEXTS),
+    **dict.fromkeys(("connected", "factory_image", "protected", "service_mode", "blank", "probe", "battery"), SWITCH),
 }
-_SLOT_SWITCHES = ("protected", "service_mode", "blank", "probe", "battery")
 
 
 class VirtualSlot:
@@ -197,7 +208,11 @@ def open_bench(
     BenchError for an option, key or word that means nothing here, and when another process has the boards of
     ``state_dir`` open.
     """
-    _check_words("option", {key: options[key] for key in options if key not in _OTHER_OPTIONS}, _OPTIONS, None)
+    if unknown := set(options) - {*_OPTIONS, *_OTHER_OPTIONS}:
+        raise BenchError(
+            f"unknown bench options {sorted(unknown)}", hint=f"known: {sorted({*_OPTIONS, *_OTHER_OPTIONS})}"
+        )
+    check_options(options, _OPTIONS)
     _network_scale(options)
     lock = StateLock(state_dir) if state_dir else None
     cloud = None
@@ -365,26 +380,14 @@ def _check_slot(name: str, table: Mapping[str, Any]) -> None:
         raise BenchError(
             f"slot {name!r} has unknown keys {sorted(unknown)}", slot=name, hint=f"known: {sorted(_SLOT_KEYS)}"
         )
+    check_values(name, table, _SLOT_VALUES)
     if "platform" not in table and table.get("connected", True):
         raise BenchError(f"slot {name!r} names no platform", slot=name, hint='add platform = "boron"')
-    _check_words("slot", table, _SLOT_WORDS | dict.fromkeys(_SLOT_SWITCHES, (True, False)), name)
     refuse_blank_with_a_system(name, table)
-    features = {f for f in table.get("application", ()) if not str(f).startswith(PROGRAM_PREFIX)}
+    features = {f for f in table.get("application", ()) if not f.startswith(PROGRAM_PREFIX)}
     if unknown := features - set(FEATURES):
         raise BenchError(
             f"slot {name!r}: no application can do {sorted(unknown)}",
             slot=name,
             hint=f"known: {list(FEATURES)}, and {PROGRAM_PREFIX}COMMAND",
         )
-
-
-def _check_words(what: str, table: Mapping[str, Any], words: Mapping[str, Sequence[Any]], slot: str | None) -> None:
-    if what == "option" and (unknown := set(table) - set(words)):
-        raise BenchError(f"unknown bench options {sorted(unknown)}", hint=f"known: {sorted({*words, *_OTHER_OPTIONS})}")
-    for key, allowed in words.items():
-        if key in table and table[key] not in allowed:
-            raise BenchError(
-                f"{what} {key} = {table[key]!r} is none of {list(allowed)}",
-                slot=slot,
-                hint=f"correct {key}, or leave it out",
-            )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from particle_dev.errors import BenchError
+from particle_dev.protocol.identifiers import is_device_id
 from particle_harness import serial_port
 from particle_harness.usb.bus_device import BoardOnBus
 
@@ -100,9 +102,19 @@ def close_slots(slots: Sequence[BenchSlot[SwitchedBoard]]) -> None:
         board.keep()
 
 
+def name_of(table: Mapping[str, Any], number: int) -> str:
+    """What the ``number``-th slot is called. BenchError for a name that is no text."""
+    name = table.get("name", str(number))
+    if not isinstance(name, str):
+        raise BenchError(
+            f"slot {number}: name is a text, not {name!r}", slot=str(number), hint=f'write name = "{number}"'
+        )
+    return name
+
+
 def name_of_new(table: Mapping[str, Any], number: int, built: Iterable[BenchSlot[Any]]) -> str:
     """What the ``number``-th slot is called. BenchError when another one is called so."""
-    name = str(table.get("name", number))
+    name = name_of(table, number)
     if any(slot.name == name for slot in built):
         raise BenchError(f"two slots are called {name!r}", slot=name, hint="give each a name of its own")
     return name
@@ -117,6 +129,53 @@ def slot_folder(state_dir: Path, name: str) -> Path:
             hint="leave '/', '\\' and a dot at the beginning out of the name, or take state_dir out of the bench file",
         )
     return state_dir / name
+
+
+@dataclass(frozen=True, slots=True)
+class ValueKind:
+    """What a key of a slot may hold: ``wanted`` in words."""
+
+    is_good: Callable[[Any], bool]
+    wanted: str
+
+
+SWITCH = ValueKind(lambda value: isinstance(value, bool), "true or false")
+TEXT = ValueKind(lambda value: isinstance(value, str) and bool(value), 'a text such as "…"')
+TEXTS = ValueKind(lambda value: _is_list(value) and all(isinstance(v, str) for v in value), 'a list such as ["…"]')
+DEVICE_ID = ValueKind(
+    lambda value: isinstance(value, str) and is_device_id(value), "24 hexadecimal digits in lower case"
+)
+
+
+def words(*allowed: Any) -> ValueKind:
+    """One of these, and of their type: 1 is not true."""
+    return ValueKind(
+        lambda value: any(type(value) is type(word) and value == word for word in allowed), f"one of {list(allowed)}"
+    )
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list | tuple | set | frozenset)
+
+
+def check_values(name: str, table: Mapping[str, Any], kinds: Mapping[str, ValueKind]) -> None:
+    """BenchError for the first value in a slot's table that is not of its key's kind."""
+    for key, kind in kinds.items():
+        if key in table and not kind.is_good(table[key]):
+            raise BenchError(
+                f"slot {name!r}: {key} is {kind.wanted}, not {table[key]!r}",
+                slot=name,
+                hint=f"correct {key}, or leave it out",
+            )
+
+
+def check_options(options: Mapping[str, Any], kinds: Mapping[str, ValueKind]) -> None:
+    """BenchError for the first option that is not of its kind."""
+    for key, kind in kinds.items():
+        if key in options and not kind.is_good(options[key]):
+            raise BenchError(
+                f"option {key} = {options[key]!r} is not {kind.wanted}", hint=f"correct {key}, or leave it out"
+            )
 
 
 def refuse_blank_with_a_system(name: str, table: Mapping[str, Any]) -> None:

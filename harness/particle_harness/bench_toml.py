@@ -5,12 +5,12 @@ Boards there live in real time, for other processes.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.errors import BenchError
+from particle_dev.station.bench_file import load_bench_file
 from particle_harness.bench import open_bench
 from particle_harness.boards import hardware
 from particle_harness.emulator.bench import open_bench as open_emulated
@@ -28,35 +28,26 @@ _SERVED: Mapping[str, Callable[..., ServedBench]] = {"virtual": open_bench, "emu
 def open_bench_file(path: Path, *, firmware: Path | None = None, images: Path | None = None) -> ServedBench:
     """Open the boards of a bench file. ``firmware``: a folder whose newest bootloader and SoftDevice of a platform new
     virtual boards get; without it they get stand-ins. ``images``: of emulated boards, where the file names no folder.
-    Raises BenchError: unreadable, another driver, a virtual clock."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-        bench = table["bench"]
-    except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
+    Raises ConfigError: what is wrong by itself; BenchError, which names the file, too: another driver, a virtual clock,
+    what the driver does not take."""
+    bench = load_bench_file(path)
+    if bench.driver not in _SERVED:
         raise BenchError(
-            f"{path} is no bench file: {error}", hint='it begins with [bench] and driver = "virtual"'
-        ) from error
-    driver = bench.get("driver")
-    if driver not in _SERVED:
-        raise BenchError(
-            f"{path}: driver is {driver!r}, only virtual and emulated boards can be served",
+            f"{path}: driver is {bench.driver!r}, only virtual and emulated boards can be served",
             hint='set driver = "virtual", or "emulated" to run firmware of yours',
         )
-    options = {"clock": "real", **bench.get("options", {})}
+    options = {"clock": "real", **bench.options}
     if options["clock"] != "real":
         raise BenchError(f"{path}: other programs live in real time", hint='set clock = "real"')
     modules = modules_in(firmware) if firmware else stand_ins
-    if driver == "emulated":
+    if bench.driver == "emulated":
         modules = _no_modules
         options = {**({"images": str(images)} if images else {}), **options}
-    opened: ServedBench = _SERVED[driver](
-        options=options,
-        # How boards are wired is for tests.
-        slots=[{k: v for k, v in slot.items() if k != "wiring"} for slot in table.get("slot", ())],
-        state_dir=path.parent / bench["state_dir"] if "state_dir" in bench else None,
-        factory_modules=modules,
-    )
-    return opened
+    open_it = _SERVED[bench.driver]
+    try:
+        return open_it(options=options, slots=bench.slots, state_dir=bench.state_dir, factory_modules=modules)
+    except BenchError as error:
+        raise BenchError(f"{path}: {error.message}", slot=error.slot, hint=error.hint) from error
 
 
 def _no_modules(_platform: str) -> Sequence[bytes]:

@@ -86,6 +86,9 @@ class BootSide(ABC):
             state.watchdog_armed = False
             truth.safe_mode_boots += decision.safe_mode
             truth.app_boots += not decision.safe_mode
+            if self._system.asks_ncp_at_start:
+                self._radio.power_on()
+                state.ncp_is_known = True
             if decision.would_connect:
                 self._radio.start(at_s)
         else:

@@ -179,6 +179,7 @@ class FirmwareUpdate:
             return NOT_SUPPORTED
         image = self._region.read(module.address, module.size_bytes)[PREFIX_SIZE_BYTES:]
         self._state.ncp_version = module.prefix.version
+        self._state.ncp_is_known = False
         self._state.ncp_sha256 = hashlib.sha256(image).hexdigest()
         return 0
 

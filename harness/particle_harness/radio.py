@@ -109,6 +109,11 @@ class Radio:
             self._truth.radio_power_ons += 1
 
     @property
+    def is_on(self) -> bool:
+        """Whether modem or Wi-Fi radio has power and answers."""
+        return self._state.radio_on
+
+    @property
     def network_is_up(self) -> bool:
         """Whether an interface has an address."""
         return self._state.net_status == _NET_CONNECTED
@@ -129,10 +134,10 @@ class Radio:
             self._schedule(at_s + self._timing.cloud_attempt_s - self._timing.network_attempt_s, CLOUD_ATTEMPT)
 
     def stop(self) -> None:
-        """Abort attempts, end a session, bring the interfaces down and the radio off."""
+        """Abort attempts, end a session, bring the interfaces down. The radio keeps its power, as executed
+        (docs/emulator.md)."""
         self.leave_cloud()
         self._state.net_status = _NET_OFF
-        self._state.radio_on = False
 
     def leave_cloud(self) -> None:
         """Abort attempts and end a session; a network that is up stays up."""

@@ -124,8 +124,16 @@ class BoardSystem:
 
     @property
     def has_wifi_scan(self) -> bool:
-        """Whether Wi-Fi can at least scan."""
-        return self.has_wifi or self.hardware.name in _WIFI_THAT_SCANS
+        """Whether Wi-Fi can at least scan. Source: device-os v2.3.1, v3.0.0 hal/src/tracker/hal_platform_config.h."""
+        return self.has_wifi or (self.hardware.name in _WIFI_THAT_SCANS and self.version >= 3000)
+
+    @property
+    def asks_ncp_at_start(self) -> bool:
+        """Whether it switches its network processor on at its start, to learn the MAC address, and leaves it on: once,
+        for it keeps the answer in a file. Source: device-os v2.2.0 hal/network/lwip/esp32/esp32ncpnetif.cpp
+        queryMacAddress; v2.1.0 switches it off again."""
+        is_esp32 = self.hardware.is_gen3 and self.has_wifi
+        return is_esp32 and self.version >= 2200 and not self._state.ncp_is_known
 
     @property
     def mac_address(self) -> bytes:

@@ -45,6 +45,8 @@ class BoardState:
     watchdog_armed: bool = False
     ncp_version: int = 7
     """Firmware of a network processor."""
+    ncp_is_known: bool = False
+    """The system has asked its network processor once, and keeps what it said."""
     ncp_sha256: str = ""
     """Of the image that was programmed into it."""
     km0_encrypted: bool = False

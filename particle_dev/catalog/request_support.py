@@ -131,6 +131,8 @@ ROWS: tuple[RequestSupport, ...] = (
 _BY_REQUEST = {row.request: row for row in ROWS}
 _SCAN_ONLY = ("tracker", "trackerm")
 """HAL_PLATFORM_WIFI_SCAN_ONLY: their Wi-Fi locates, it does not connect."""
+_SCANS_SINCE: Spans = (("3.0.0-alpha.1", None),)
+"""Source: v2.3.1 and v3.0.0-alpha.1 hal/src/tracker/hal_platform_config.h."""
 
 
 def support_row(request: int) -> RequestSupport | None:
@@ -179,4 +181,6 @@ def _spans(row: RequestSupport, platform: Platform) -> Spans:
     }[row.needs]
     if not has:
         return _NEVER
+    if row.needs == "wifi_radio" and platform.name in _SCAN_ONLY:
+        return _SCANS_SINCE
     return row.gen2 if platform.generation <= 2 else row.later

@@ -19,7 +19,7 @@ from particle_harness.factory import bootloader_stand_in, softdevice_stand_in
 from particle_harness.sim import sim as sim_group
 from particle_harness.vhci import attach_all, devices
 
-from particle_dev.errors import BenchError
+from particle_dev.errors import BenchError, ConfigError
 
 BENCH = '[bench]\ndriver = "virtual"\n[bench.options]\ndelays = "none"\n[[slot]]\nname = "A"\nplatform = "boron"\n'
 
@@ -43,16 +43,17 @@ def bench_file(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nonsense", "no bench file"),
-        ("[slot]\n", "no bench file"),
+        ("nonsense", "line 1"),
+        ("[slot]\n", r"table \[bench\] is missing"),
         ('[bench]\ndriver = "usb"\n', "only virtual and emulated boards"),
         ('[bench]\ndriver = "virtual"\noptions = {clock = "virtual"}\n', "real time"),
     ],
 )
 def test_bench_file_that_cannot_be_served(bench_file, text, message):
     bench_file.write_text(text, encoding="utf-8")
-    with pytest.raises(BenchError, match=message):
+    with pytest.raises((BenchError, ConfigError), match=message) as error:
         open_bench_file(bench_file)
+    assert str(error.value).startswith(str(bench_file))
 
 
 def test_state_is_kept_beside_the_file(bench_file):

@@ -26,6 +26,8 @@ def link_to(cloud: SimCloud | str) -> CloudLink:
     """The way to a cloud: an object of this process, or ``http://HOST:PORT/#LINK-TOKEN``. Raises BenchError."""
     if isinstance(cloud, str):
         return RemoteLink(cloud)
+    if not isinstance(cloud, SimCloud):
+        raise BenchError(f"option cloud = {cloud!r} is no cloud", hint="give what `particle-dev sim cloud` prints")
     return InProcessLink(cloud)
 
 

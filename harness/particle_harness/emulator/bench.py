@@ -15,18 +15,24 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from particle_dev.errors import BenchError
-from particle_dev.protocol.identifiers import is_device_id
 from particle_harness import serial_port
 from particle_harness.bench import default_device_id
 from particle_harness.bench_slots import (
+    DEVICE_ID,
+    SWITCH,
+    TEXT,
     PowerSwitch,
     board_in,
+    check_options,
+    check_values,
     close_slots,
+    name_of,
     name_of_new,
     probe_id,
     refuse_blank_with_a_system,
     slot_called,
     slot_folder,
+    words,
 )
 from particle_harness.boards import Hardware, kinds
 from particle_harness.emulator.board import EmulatedBoard
@@ -53,16 +59,17 @@ if TYPE_CHECKING:
     from particle_harness.probes import SlotProbe
 
 _DEFAULT_PLATFORMS = ("boron", "tracker", "argon", "photon")
-_OPTIONS: Mapping[str, tuple[Any, ...]] = {"clock": ("real", "virtual"), "power_control": (True, False)}
+_OPTIONS = {"clock": words("real", "virtual"), "power_control": SWITCH}
 _IMAGES, _BEGIN_FROM = "images", "begin_from"
 _SLOT_KEYS = frozenset(
     {"name", "platform", "device_id", "device_os", "faults", "connected", "probe", "blank", "battery"}
 )
-_SLOT_SWITCHES = ("connected", "probe", "blank", "battery")
-_SLOT_TEXTS: tuple[tuple[str, Callable[[str], bool], str], ...] = (
-    ("device_id", is_device_id, "24 hexadecimal digits in lower case"),
-    ("device_os", bool, 'a release such as "2.1.0"'),
-)
+_SLOT_VALUES = {
+    "platform": TEXT,
+    "device_id": DEVICE_ID,
+    "device_os": TEXT,
+    **dict.fromkeys(("connected", "probe", "blank", "battery"), SWITCH),
+}
 _ARRIVAL_LIMIT_S = 6.0
 """Of a board's time, within which it is expected on the bus when the bench is opened."""
 _ARRIVAL_WALL_LIMIT_S = 20.0
@@ -169,9 +176,10 @@ def open_bench(
     option or board, and when another process has the boards of ``state_dir`` open.
     """
     _check_options(options)
+    names = [name_of(table, number) for number, table in enumerate(slots, start=1)]
     tables = [_of_its_name(table) for table in slots]
-    for number, table in enumerate(tables, start=1):
-        _check_slot(str(table.get("name", number)), table, state_dir)
+    for name, table in zip(names, tables, strict=True):
+        _check_slot(name, table, state_dir)
     source = _Source(options.get(_IMAGES), factory_modules)
     tables = tables or [
         {"name": str(number), "platform": name} for number, name in enumerate(source.default_platforms(), start=1)
@@ -330,11 +338,7 @@ def _check_options(options: Mapping[str, Any]) -> None:
         folder = options.get(key, key)
         if not isinstance(folder, str | os.PathLike) or not str(folder):
             raise BenchError(f"option {key} = {folder!r} is no folder", hint=f"correct {key}, or leave it out")
-    for key, allowed in _OPTIONS.items():
-        if key in options and options[key] not in allowed:
-            raise BenchError(
-                f"option {key} = {options[key]!r} is none of {list(allowed)}", hint=f"correct {key}, or leave it out"
-            )
+    check_options(options, _OPTIONS)
 
 
 def _check_slot(name: str, table: Mapping[str, Any], state_dir: Path | None) -> None:
@@ -345,18 +349,13 @@ def _check_slot(name: str, table: Mapping[str, Any], state_dir: Path | None) -> 
             slot=name,
             hint=f"known: {sorted(_SLOT_KEYS)}",
         )
+    check_values(name, table, _SLOT_VALUES)
     if "platform" not in table and table.get("connected", True):
         raise BenchError(
             f"slot {name!r} names no platform, and no board that is emulated is called so",
             slot=name,
             hint=f'add platform = "boron" to a bench file; there are {", ".join(EMULATED)}',
         )
-    for key in _SLOT_SWITCHES:
-        if key in table and not isinstance(table[key], bool):
-            raise BenchError(f"slot {name!r}: {key} is true or false", slot=name, hint=f"correct {key}")
-    for key, is_good, wanted in _SLOT_TEXTS:
-        if key in table and not (isinstance(table[key], str) and is_good(table[key])):
-            raise BenchError(f"slot {name!r}: {key} is {wanted}, not {table[key]!r}", slot=name, hint=f"correct {key}")
     refuse_blank_with_a_system(name, table)
     if state_dir is not None:
         slot_folder(state_dir, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from particle_dev.errors import BenchError
 from particle_harness.boards import Hardware, serial_number_of
 from particle_harness.emulator.chip import EmulatedChip
-from particle_harness.emulator.modem_at import ModemPins
+from particle_harness.emulator.modem_at import ModemPins, network_processor_answers
 from particle_harness.emulator.nrf52840.chip import BoardPins, EmulatedNrf52840
 from particle_harness.emulator.stm32f205 import board_pins
 from particle_harness.emulator.stm32f205.chip import EmulatedStm32f205
@@ -75,7 +75,9 @@ def emulated_chip(
     if hardware.name == "tracker":
         chip.wire_tracker_parts(i2c_master=1, spi_master=2)
     if hardware.name in _MODEMS:
-        chip.wire_modem(_MODEMS[hardware.name])
+        is_esp32 = hardware.radio == "wifi"
+        answers = network_processor_answers(_LOCALLY_ADMINISTERED + identity[-5:]) if is_esp32 else None
+        chip.wire_modem(_MODEMS[hardware.name], answers=answers)
     return chip
 
 

@@ -6,9 +6,10 @@ firmware asks of it is kept: that is how one sees whether firmware wants to go o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from particle_harness.emulator.multiplexer import Multiplexer
 from particle_harness.emulator.timeline import Timeline
@@ -30,11 +31,10 @@ ANSWERS = {
     "AT+CGREG?": "+CGREG: 2,0",
     "AT+CEREG?": "+CEREG: 2,0",
     "AT+CGMR": "L0.0.00.00.05.08",
-    "AT+GETMAC=0": '+GETMAC: "02:00:00:00:00:01"',
-    "AT+MVER": "+MVER: 7",
-    "AT+CGMR?": "+CGMR: 0.0.7",
 }
-"""Lines before OK, by command. Numbers are invented: ICCID and MAC address are nobody's."""
+"""Lines before OK, by command. Numbers are invented: the ICCID is nobody's."""
+_NCP_VERSION, _NCP_MODULE_VERSION = "0.0.8", 7
+"""What a virtual board's says."""
 RADIO_REQUESTS = ("AT+CFUN=1,", "AT+COPS=0", "AT+COPS=1", "AT+CGACT=1", "ATD*99", "AT+CWJAP=")
 """Beginnings of commands that put the radio on the air or join a network; CFUN=16 only restarts the modem."""
 _BEGINS = "AT"
@@ -42,6 +42,16 @@ _BEGINS = "AT"
 _STARTS_MULTIPLEXER = "AT+CMUX="
 _SWITCHES_OFF = ("AT+CPWROFF", "AT+QPOWD")
 _THINKS_S = 0.005
+
+
+def network_processor_answers(mac: bytes) -> Mapping[str, str]:
+    """Of an ESP32 with that MAC address. Source: device-os v2.1.0
+    hal/network/ncp_client/esp32/esp32_ncp_client.cpp."""
+    return {
+        "AT+CGMR": _NCP_VERSION,
+        "AT+MVER": str(_NCP_MODULE_VERSION),
+        "AT+GETMAC=0": f'+GETMAC: "{mac.hex(":")}"',
+    }
 
 
 class Line(Protocol):
@@ -82,13 +92,19 @@ class Asked:
 
 
 class Modem:
-    """Radio on ``line``. ``asked``: commands in order, and ``power on``."""
+    """Radio on ``line``; ``answers`` are its own, beside :data:`ANSWERS`. ``asked``: commands in order, and ``power
+    on``."""
 
-    def __init__(self, timeline: Timeline, line: Line, gpio: Pins, pins: ModemPins) -> None:
+    unsaved: ClassVar[frozenset[str]] = frozenset({"own_answers"})
+
+    def __init__(
+        self, timeline: Timeline, line: Line, gpio: Pins, pins: ModemPins, answers: Mapping[str, str] | None = None
+    ) -> None:
         self.timeline = timeline
         self.line = line
         self.gpio = gpio
         self.pins = pins
+        self.own_answers = dict(answers or {})
         self.asked: list[Asked] = []
         self.on = pins.power is None
         self.buffers: dict[int, bytearray] = {}
@@ -162,7 +178,7 @@ class Modem:
 
     def _obey(self, channel: int, command: str) -> None:
         self._note(command)
-        answer = ANSWERS.get(command)
+        answer = self.own_answers.get(command, ANSWERS.get(command))
         text = "\r\nOK\r\n" if answer is None else f"\r\n{answer}\r\n\r\nOK\r\n"
         if command.startswith("ATD"):
             text = "\r\nNO CARRIER\r\n"

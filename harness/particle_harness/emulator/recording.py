@@ -38,8 +38,8 @@ from particle_harness.usb.transfer import GoneError, Setup, SilentError, StallEr
 FORM = 2
 """Files without a form are older: see tests/golden/usb/README.md."""
 _SHOWN_BYTES = 64
-_STRINGS = (0, 1, 2, 3, 4, 5, 6, 7, 0xEE)
-_UNKNOWN_COMMAND = 0x33
+_STRINGS = (*range(9), 0xEE)
+_UNKNOWN_COMMANDS = (0x33, 0x99)
 _INTERNAL = 0
 _OUTCOMES = ("in", "in_bytes", "in_sha256", "ok", "stall", "silent")
 
@@ -72,7 +72,8 @@ def conversation(kind: Hardware) -> Iterator[Transfer]:
         else:
             yield from _memory(region)
     yield from _mistakes(kind)
-    yield download(2, b"")
+    yield from _block_after_a_mistake(kind)
+    yield download(0, b"")
     yield get_status()
 
 
@@ -83,12 +84,12 @@ def _in(kind: int, code: int, value: int, index: int, length: int) -> Transfer:
 def _descriptors() -> Iterator[Transfer]:
     for length in (8, 18, 64):
         yield _in(0x80, 6, 0x0100, 0, length)
-    for length in (9, 255):
+    for length in (9, 255, 512):
         yield _in(0x80, 6, 0x0200, 0, length)
     for index in _STRINGS:
         yield _in(0x80, 6, 0x0300 | index, 0x0409 if index else 0, 255)
     for descriptor in (0x06, 0x07, 0x0F, 0x21):
-        yield _in(0x80, 6, descriptor << 8, 0, 9)
+        yield from (_in(0x80, 6, descriptor << 8, 0, length) for length in (9, 10, 255))
     yield _in(0x81, 6, 0x2100, 0, 9)
     yield _in(0xC0, 0xEE, 0, 4, 40)
     yield _in(0xC1, 0xEE, 0, 5, 146)
@@ -181,11 +182,34 @@ def _mistakes(kind: Hardware) -> Iterator[Transfer]:
         command(Command.ERASE),
         command(Command.SET_ADDRESS),
         command(Command.READ_UNPROTECT),
-        command(_UNKNOWN_COMMAND),
+        *(command(code) for code in _UNKNOWN_COMMANDS),
+        command(_UNKNOWN_COMMANDS[-1], 0),
         download(1, pattern(16)),
     ):
         yield from _done(mistake)
         yield from to_idle(kind)
+
+
+def _block_after_a_mistake(kind: Hardware) -> Iterator[Transfer]:
+    """An address is kept over a command that is none; a block goes there, in the middle of which nobody clears a
+    status."""
+    region = terrain_of(kind).regions[_INTERNAL]
+    sector = region.sectors[1]
+    yield set_alternate(region.alternate)
+    yield from _done(command(Command.ERASE, sector))
+    yield from _done(command(Command.SET_ADDRESS, sector))
+    yield from _done(command(_UNKNOWN_COMMANDS[-1], 0))
+    yield from to_idle(kind)
+    yield from _done(download(2, pattern(64)))
+    yield request(Request.CLRSTATUS)
+    yield get_status()
+    yield request(Request.CLRSTATUS)
+    yield get_status()
+    yield request(Request.ABORT)
+    yield upload(2, 64)
+    yield get_status()
+    yield request(Request.ABORT)
+    yield from _done(command(Command.SET_ADDRESS, sector))
 
 
 # ---- recording and reading ------------------------------------------------------------------------------------------

@@ -31,8 +31,9 @@ SETTLE_S, _ASK_EVERY_S, _DONE_AFTER_S = 0.02, 0.001, 30.0
 """Between two transfers; between two CHECKs of a request that is worked on, and how long that may take."""
 _WITHOUT_PAYLOAD = (20, 30, 32, 72, 74, 201, 300, 400, 1, 10, 76, 80, 91, 110, 260, 555, 600, 1100, 9999, 230, 231, 70)
 _CLAIM_CODE, _START_UPDATE, _FINISH_UPDATE, _CANCEL_UPDATE, _UPDATE_DATA = 200, 250, 251, 252, 253
-_ECHO, _INTERFACE, _STARTUP_MODE = 1, 401, 75
+_ECHO, _NCP_VERSION, _INTERFACE, _STARTUP_MODE = 1, 31, 401, 75
 _UPDATE_BYTES, _LONGEST_BYTES = 1500, 0xFFFF
+_NO_STRING = 8
 
 
 class Running(Recordable, Protocol):
@@ -47,7 +48,8 @@ class Running(Recordable, Protocol):
 def conversation(kind: Hardware) -> Iterator[Act]:
     """What the host sends to such a board. It writes configuration, and into the region for updates; it does not
     restart the board."""
-    return (act for act in _all(conversations_of(kind)) if not (kind.is_gen2 and _is_no_matter_for_a_file(act)))
+    acts = _all(conversations_of(kind), is_gen2=kind.is_gen2)
+    return (act for act in acts if not (kind.is_gen2 and _is_no_matter_for_a_file(act)))
 
 
 def _is_no_matter_for_a_file(act: Act) -> bool:
@@ -57,8 +59,10 @@ def _is_no_matter_for_a_file(act: Act) -> bool:
     return is_left_out(act)
 
 
-def _all(tables: type[SystemConversation]) -> Iterator[Act]:
-    yield from _descriptors(tables.strings)
+def _all(tables: type[SystemConversation], *, is_gen2: bool) -> Iterator[Act]:
+    # An STM32F2 is silent about a string that it does not have.
+    strings = tables.strings if is_gen2 else sorted((*tables.strings, _NO_STRING))
+    yield from _descriptors(strings, (9,) if is_gen2 else (9, 255))
     yield from (Transfer(setup) for setup in tables.standard)
     # One of these takes the configuration away.
     yield Transfer(Setup(0x00, 9, 1, 0, 0))
@@ -68,16 +72,19 @@ def _all(tables: type[SystemConversation]) -> Iterator[Act]:
         yield Transfer(Setup(0xA1, 0x21, 0, 0, 7))
     yield from _requests()
     yield from _mistakes()
+    if not is_gen2:
+        yield from _unknown_service()
+        yield from _network_processor()
     yield Step(Service.RESET, ALL, 0)
 
 
-def _descriptors(strings: Iterable[int]) -> Iterator[Transfer]:
+def _descriptors(strings: Iterable[int], lengths: Iterable[int]) -> Iterator[Transfer]:
     for value, length in ((0x0100, 8), (0x0100, 18), (0x0100, 64), (0x0200, 9), (0x0200, 255)):
         yield Transfer(Setup(0x80, 6, value, 0, length))
     for index in strings:
         yield Transfer(Setup(0x80, 6, 0x0300 | index, 0x0409 if index else 0, 255))
     for kind in (0x06, 0x07, 0x0F, 0x21):
-        yield Transfer(Setup(0x80, 6, kind << 8, 0, 9))
+        yield from (Transfer(Setup(0x80, 6, kind << 8, 0, length)) for length in lengths)
     for index in range(5):
         yield Transfer(Setup(0x81, 6, 0x2400 | index, 0, 64))
 
@@ -154,6 +161,18 @@ def _mistakes() -> Iterator[Step]:
     yield Step(reset, 131, _ECHO)
     yield from whole(132, 20)
     yield from whole(133, 20)
+
+
+def _unknown_service() -> Iterator[Transfer]:
+    for setup in (Setup(0xC0, 6, 0, 0, 64), Setup(0xC0, 0, 0, 20, 64), Setup(0x40, 6, 0, 0, 0)):
+        yield Transfer(setup)
+
+
+def _network_processor() -> Iterator[Step]:
+    """Its firmware's version, on boards that have one, and what an interface says of its radio before and after."""
+    asked = [(_INTERFACE, number_field(1, 4)), (_NCP_VERSION, b""), (_INTERFACE, number_field(1, 4))]
+    for number, (kind, payload) in enumerate(asked, start=141):
+        yield from whole(number, kind, payload)
 
 
 def record_system(board: Running) -> dict[str, Any]:

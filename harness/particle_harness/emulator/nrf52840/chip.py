@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, TypeVar
@@ -280,10 +280,10 @@ class EmulatedNrf52840:
         """Go on from a snapshot of such a chip with the same contents of flash. Raises SnapshotError."""
         Snapshots("nRF52840", self).restore(snapshot)
 
-    def wire_modem(self, pins: ModemPins, uart: int = 1) -> Modem:
-        """A radio on a serial line of the chip."""
+    def wire_modem(self, pins: ModemPins, uart: int = 1, answers: Mapping[str, str] | None = None) -> Modem:
+        """A radio on a serial line of the chip, with answers of its own."""
         line = self.uarts[uart]
-        self.modem = Modem(self.timeline, line, self.gpio, pins)
+        self.modem = Modem(self.timeline, line, self.gpio, pins, answers)
         line.peer = self.modem
         if pins.power is not None:
             self.gpio.watchers[pins.power] = self.modem.power_pin

@@ -18,6 +18,8 @@ FAILED = -1
 _LOOPBACK, _THREAD, _WIFI, _PPP = 1, 2, 8, 16
 _UP, _BROADCAST, _IS_LOOPBACK, _POINT_TO_POINT, _LOWER_UP, _MULTICAST = 1, 2, 8, 16, 0x40, 0x8000
 _NO_ND6 = 0x10000
+_READY = 0x100000
+"""An extended flag: the radio behind the interface is on. Source: hal/network/api/ifapi.h IFXF_READY."""
 
 
 _IPV6_LOOPBACK = bytes(15) + b"\x01"
@@ -34,6 +36,7 @@ class _Interface:
     hw_address: bytes = b""
     mtu: int = 1500
     ipv6: bytes = b""
+    extended_flags: int = 0
 
     @property
     def name(self) -> str:
@@ -46,18 +49,18 @@ def _interfaces(system: BoardSystem) -> list[_Interface]:
         found.append(_Interface(2, "th", _THREAD, _NO_ND6, mtu=1280))
     up = _UP | _LOWER_UP if system.network_is_up else 0
     address = 0x0A2A0002 if up else 0
+    ready = _READY if system.radio.is_on else 0
     if system.has_cellular:
         # What the other end allows is agreed upon with it.
         mtu = 1500 if up else 0
-        found.append(_Interface(4, "pp", _PPP, up | _POINT_TO_POINT, address, 32 if up else 0, mtu=mtu))
+        length = 32 if up else 0
+        found.append(_Interface(4, "pp", _PPP, up | _POINT_TO_POINT, address, length, mtu=mtu, extended_flags=ready))
     if system.has_wifi_scan:
         index, mac = (5 if system.has_cellular else 4), system.mac_address
-        up = up if not system.has_cellular else 0
-        found.append(
-            _Interface(
-                index, "wl", _WIFI, up | _BROADCAST | _MULTICAST | _NO_ND6, address if up else 0, 24 if up else 0, mac
-            )
-        )
+        # What is up, or on, beside a modem is the modem.
+        up, ready = (0, 0) if system.has_cellular else (up, ready)
+        flags, length = up | _BROADCAST | _MULTICAST | _NO_ND6, 24 if up else 0
+        found.append(_Interface(index, "wl", _WIFI, flags, address if up else 0, length, mac, extended_flags=ready))
     return found
 
 
@@ -87,6 +90,7 @@ def _one(system: BoardSystem, payload: bytes) -> Outcome:
         + text_field(2, interface.name)
         + number_field(3, interface.type)
         + number_field(4, interface.flags)
+        + number_field(5, interface.extended_flags)
         + bytes_field(6, ipv4)
         + bytes_field(7, _ipv6(interface.ipv6) if interface.ipv6 else b"")
         + (bytes_field(8, interface.hw_address) if interface.hw_address else b"")
