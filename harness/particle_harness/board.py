@@ -293,6 +293,8 @@ class VirtualBoard(BootSide, HostSide):
             self._port.detach()
             self.state.has_serial_port = True
             self._port.attach(after_reset=False)
+        elif name == "restart" and (busy_until_s := self._system.registers_until_s) is not None:
+            self._agenda.add(busy_until_s, name, argument)
         elif name == "restart":
             self._reset_into(at_s, argument)
         elif name == "install_update":

@@ -114,6 +114,21 @@ class Radio:
         return self._state.radio_on
 
     @property
+    def is_registering(self) -> bool:
+        """Whether an attempt at the network is under way."""
+        return self._state.net_status == _NET_CONNECTING
+
+    @property
+    def registers_until_s(self) -> float | None:
+        """When an attempt that is due, or under way, has come to a network or not; None without one."""
+        times_s = {name: at_s for at_s, name, _ in self._state.events}
+        if self.is_registering:
+            return times_s.get(CLOUD_ATTEMPT)
+        if self._timing is None or NETWORK_ATTEMPT not in times_s:
+            return None
+        return times_s[NETWORK_ATTEMPT] + self._timing.cloud_attempt_s - self._timing.network_attempt_s
+
+    @property
     def network_is_up(self) -> bool:
         """Whether an interface has an address."""
         return self._state.net_status == _NET_CONNECTED

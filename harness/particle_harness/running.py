@@ -34,6 +34,7 @@ FIRST_WITH_PROTECTION = 6000
 # Device OS 4.0.x and 5.0.0 to 5.3.x: system/src/system_control_internal.cpp of these tags, START_LISTENING.
 _SAYS_THAT_IT_LISTENS = frozenset({*range(4000, 4100), *range(5000, 5400)})
 _CLAIM_CODE_OFFSET, _CLAIM_CODE_SIZE_BYTES = 1762, 63
+_HAS_ONE_THREAD = "electron"
 _WIFI_BESIDE_CELLULAR, _WIFI_THAT_SCANS = ("msom",), ("tracker", "trackerm")
 
 
@@ -87,8 +88,16 @@ class BoardSystem:
 
     @property
     def busy_s(self) -> float:
-        """How long the system thread is busy with a network processor."""
-        return max(0.0, self._busy_until_s - self._now_s())
+        """How long the system thread is busy with a network processor, or waits for a modem."""
+        waits_until_s = self.registers_until_s if self.radio.is_registering else None
+        return max(0.0, max(self._busy_until_s, waits_until_s or 0.0) - self._now_s())
+
+    @property
+    def registers_until_s(self) -> float | None:
+        """Until when the only thread of an Electron will not do anything but register; None: it is free, or there are
+        more. Before it begins it still answers, but comes to nothing that it is asked to do later. As executed
+        (docs/emulator.md)."""
+        return self.radio.registers_until_s if self.hardware.name == _HAS_ONE_THREAD else None
 
     @property
     def ncp_version(self) -> int:

@@ -24,11 +24,18 @@ from particle_dev.cli.options import (
 from particle_dev.device.control import ControlSession
 from particle_dev.device.dfu import DfuSession
 from particle_dev.device.model import Device
+from particle_dev.errors import LinkTimeoutError
 from particle_dev.flash.board_modules import Inventory, module_title
 from particle_dev.flash.boot_outcome import BootEnd, boot_outcome
 from particle_dev.flash.inventory import DFU_READ, pending_updates, read_inventory
 from particle_dev.protocol.messages import InstalledModule
 from particle_dev.transport.base import Host
+
+_NOT_TOLD = "not told"
+_HINT_ELECTRON = (
+    "its only thread waits for the modem while it registers: hold MODE for three seconds, for listening mode, and ask "
+    "again, or `particle-dev mode dfu`, where its flash tells"
+)
 
 
 def identity_object(host: Host, device: Device) -> dict[str, object]:
@@ -63,6 +70,27 @@ def identity_object(host: Host, device: Device) -> dict[str, object]:
     }
 
 
+def _what_a_busy_device_tells(host: Host, device: Device, error: LinkTimeoutError) -> dict[str, object]:
+    """The same object of a device that answers no control request: what USB and raw requests tell. ``error`` again from
+    one that answers none of these either."""
+    with ControlSession(host, device) as session:
+        device_os = session.device_os
+    if device_os is None:
+        raise error
+    return {
+        **device_object(device),
+        "serial_number": None,
+        "serial_number_state": _NOT_TOLD,
+        "device_os": device_os,
+        "device_mode": None,
+        "read_over": "raw request",
+        "boots_into": None,
+        "boot_findings": [],
+        "installed_first": None,
+        "modules": None,
+    }
+
+
 def _module_objects(inventory: Inventory) -> list[dict[str, object]]:
     return [
         {
@@ -90,11 +118,28 @@ def identify(device: str | None, bench_spec: str, store_dir: Path | None, as_jso
     """Identify one device: Device ID, serial number, Device OS, modules.
 
     Asks by control requests, or reads the flash when the device is in DFU mode. Changes nothing. With several devices
-    and no --device it lists them and stops.
+    and no --device it lists them and stops. Of a device whose system is too busy to answer it tells what there is, and
+    ends as after any time-out.
     """
+    unanswered = None
     with bench_for(bench_spec, store_dir) as bench:
         chosen = choose_device(bench, device)
-        identity = identity_object(bench.host, chosen)
+        try:
+            identity = identity_object(bench.host, chosen)
+        except LinkTimeoutError as error:
+            if chosen.mode is UsbMode.DFU:
+                raise
+            identity = _what_a_busy_device_tells(bench.host, chosen, error)
+            unanswered = error
+    _show(identity, chosen, as_json=as_json)
+    if unanswered is not None:
+        raise LinkTimeoutError(
+            f"{chosen} tells neither modules nor mode nor serial number: {unanswered.message}",
+            hint=_HINT_ELECTRON if chosen.platform.name == "electron" else unanswered.hint,
+        ) from unanswered
+
+
+def _show(identity: Mapping[str, Any], chosen: Device, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(identity))
         return
@@ -103,21 +148,15 @@ def identify(device: str | None, bench_spec: str, store_dir: Path | None, as_jso
     click.echo(f"Serial number  {identity['serial_number'] or identity['serial_number_state']}")
     click.echo(f"Device OS      {identity['device_os'] or 'none'}")
     click.echo(f"Mode           {identity['device_mode'] or identity['mode']}, port {identity['port']}")
-    modules = identity["modules"]
-    assert isinstance(modules, list)
-    for module in modules:
+    for module in identity["modules"] or ():
         size = f"{module['size_bytes']} bytes" if module["size_bytes"] else "size unknown"
         click.echo(f"  {module['title']:<28}{size:>14}  {_verdict(module)}")
-    if identity["boots_into"] != BootEnd.APPLICATION:
+    if identity["boots_into"] not in (None, BootEnd.APPLICATION):
         connects = ", which connects" if identity["boots_into"] == BootEnd.SAFE_MODE else ""
         click.echo(f"Boots into     {identity['boots_into']}{connects}")
-        findings = identity["boot_findings"]
-        assert isinstance(findings, list)
-        for finding in findings:
+        for finding in identity["boot_findings"]:
             click.echo(f"  {finding}")
-    waiting = identity["installed_first"]
-    assert waiting is None or isinstance(waiting, tuple)
-    for update in waiting or ():
+    for update in identity["installed_first"] or ():
         click.echo(f"Before that    {update}, and what it starts then may connect")
 
 

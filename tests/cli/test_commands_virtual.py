@@ -12,7 +12,9 @@ import pytest
 from particle_harness.dct import Dct, ModuleSlot
 
 from particle_dev.catalog.modules import ModuleFunction
+from particle_dev.cli import identify
 from particle_dev.cli.board_file import read_board
+from particle_dev.cli.devices import choose_device
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.main import main
 from particle_dev.protocol.module import parse
@@ -84,6 +86,26 @@ def test_id(run):
         "system part 2 v2011",
         "user part 1 v6",
     }
+
+
+def test_id_of_an_electron_that_registers_tells_what_there_is(run, bench_file, monkeypatch):
+    def choose_late(bench, device):
+        chosen = choose_device(bench, device)
+        bench.host.clock.sleep(3)
+        return chosen
+
+    monkeypatch.setattr(identify, "choose_device", choose_late)
+    path = bench_file({"platform": "electron", "factory": "online"})
+    status, out, err = run("id", "--bench", path)
+    assert status == ExitCode.FAILED
+    assert "Device OS      2.0.1" in out
+    assert "Serial number  not told" in out
+    err = " ".join(err.split())
+    assert "tells neither modules nor mode nor serial number: request 90: no result within 10 s" in err
+    assert "its only thread waits for the modem" in err
+    identity, error = map(json.loads, run("id", "--bench", path, "--json")[1].splitlines())
+    assert (identity["device_os"], identity["modules"], identity["boots_into"]) == ("2.0.1", None, None)
+    assert "request 90" in error["error"]["message"]
 
 
 def test_id_in_dfu_mode_reads_the_flash(run, bench_file):

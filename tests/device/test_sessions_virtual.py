@@ -21,6 +21,7 @@ from particle_dev.errors import (
     DfuProtocolError,
     FlashRangeError,
     LinkDisconnectedError,
+    LinkTimeoutError,
     PermissionMissingError,
     RequestRefusedError,
     WrongDeviceError,
@@ -158,6 +159,35 @@ def test_both_ways_into_dfu_keep_the_identity(bench, platform, by):
     assert used is by
     assert (entered.device_id, entered.mode, entered.usb.port_path) == (device.device_id, UsbMode.DFU, "1-1")
     assert made.driver.board("1").truth.network_attempts == 0
+
+
+def test_an_electron_that_has_just_started_says_yes_goes_on_the_air_and_is_touched(bench):
+    made = bench({"platform": "electron", "factory": "online"})
+    host, device = arrived(made)
+    started_s = host.clock.monotonic_s()
+    entered, used = enter_dfu(host, device)
+    assert (entered.mode, used) == (UsbMode.DFU, Way.TOUCH)
+    assert 5 <= host.clock.monotonic_s() - started_s < 10
+    assert made.driver.board("1").truth.network_attempts == 1
+
+
+def test_an_electron_that_registers_answers_raw_requests_and_gives_it_up_for_dfu_mode(bench):
+    made = bench({"platform": "electron", "factory": "online"})
+    host, device = arrived(made)
+    host.clock.sleep(3)
+    with ControlSession(host, device) as session:
+        with pytest.raises(LinkTimeoutError, match="no result within 10 s"):
+            session.device_id()
+        assert session.device_os == "2.0.1"
+    assert enter_dfu(host, device)[1] is Way.CONTROL
+    assert made.driver.board("1").truth.cloud_attempts == 0
+
+
+def test_an_electron_that_has_registered_answers(bench):
+    host, device = arrived(bench({"platform": "electron", "factory": "online"}))
+    host.clock.sleep(30)
+    with ControlSession(host, device) as session:
+        assert session.device_id() == device.device_id
 
 
 def test_a_board_that_says_yes_and_stays_is_touched(bench, monkeypatch):

@@ -226,6 +226,8 @@ def test_keys_and_server_of_gen2(rig, platform, device_os):
         ("argon", "2.1.0", {("lo0", 1), ("wl3", 8)}),
         ("p2", "5.9.0", {("lo0", 1), ("wl3", 8)}),
         ("msom", "6.2.0", {("lo0", 1), ("pp3", 16), ("wl4", 8)}),
+        ("tracker", "2.2.0", {("lo0", 1), ("pp3", 16)}),
+        ("tracker", "6.2.0", {("lo0", 1), ("pp3", 16), ("wl4", 8)}),
     ],
 )
 def test_interfaces(rig, platform, device_os, expected):
@@ -238,6 +240,46 @@ def test_interfaces(rig, platform, device_os, expected):
         assert found.link_up == (entry.type == InterfaceType.LOOPBACK)
     with pytest.raises(RequestRefusedError):
         network.interface(9)
+
+
+READY = bytes.fromhex("28808040")
+"""Field 5, extended flags: the radio is on."""
+
+
+def interface(session):
+    return session.request(ControlRequest.NETWORK_INTERFACE, b"\x08\x04")
+
+
+@pytest.mark.parametrize(
+    ("platform", "ask"),
+    [
+        ("boron", ControlSession.module_info),
+        ("tracker", ControlSession.module_info),
+        ("argon", ControlSession.ncp_version),
+    ],
+)
+def test_an_interface_says_whether_its_radio_is_on(rig, platform, ask):
+    session = rig(platform, "2.1.0").session
+    assert READY not in interface(session)
+    ask(session)
+    assert READY in interface(session)
+    session.start_listening()
+    assert READY in interface(session), "nothing switches it off"
+
+
+def test_an_argon_asks_its_network_processor_at_the_first_start_and_leaves_it_on(rig):
+    r = rig("argon", "2.2.0")
+    assert READY in interface(r.session)
+    r.board.power_off()
+    r.board.power_on()
+    r.host.clock.sleep(5)
+    assert READY not in interface(ControlSession(r.host, wait_for_device(r.host, "1-1", 5)))
+
+
+def test_a_tracker_knows_its_network_processor_since_device_os_3(rig):
+    with pytest.raises(RequestUnsupportedError, match=r"NCP_FIRMWARE_VERSION was not sent.*3\.0\.0"):
+        rig("tracker", "2.2.0").session.ncp_version()
+    assert rig("tracker", "6.2.0").session.ncp_version().module_version
 
 
 def test_interface_of_a_board_that_is_online_has_an_address(rig):
@@ -269,7 +311,9 @@ def test_wifi(rig, platform, device_os):
     assert wifi.known_networks() == ()
     with pytest.raises(RequestRefusedError, match="INVALID_STATE"):
         wifi.current_network()
-    assert r.board.truth.radio_power_ons == 0
+    # An Argon of that release has had its network processor on since its first start.
+    is_on = (platform, device_os) == ("argon", "6.2.0")
+    assert r.board.truth.radio_power_ons == is_on
     seen = {network.ssid: network for network in wifi.scan()}
     assert set(seen) == {"Bench", "Visitors"}
     assert (seen["Bench"].security, seen["Bench"].rssi_dbm) == (WifiSecurity.WPA2, -48)
@@ -292,11 +336,12 @@ def test_wifi(rig, platform, device_os):
 
 def test_storing_a_network_powers_no_radio(rig):
     r = rig("argon", "6.2.0")
+    power_ons = r.board.truth.radio_power_ons
     r.session.wifi.store(BENCH_NETWORK)
     assert [n.ssid for n in r.session.wifi.known_networks()] == ["Bench"]
     r.host.clock.sleep(60)
     r.board.advance()
-    assert (r.board.truth.radio_power_ons, r.board.truth.network_attempts) == (0, 0)
+    assert (r.board.truth.radio_power_ons, r.board.truth.network_attempts) == (power_ons, 0)
 
 
 def test_eleventh_network_takes_the_place_of_the_tenth(rig):
@@ -418,7 +463,7 @@ def test_payload_that_is_no_message_is_bad_data(rig, payload):
 
 def test_permissions_are_asked_before_anything_is_sent(rig):
     r = rig("argon", "6.2.0", permissions=Permissions())
-    session = r.session
+    session, power_ons = r.session, r.board.truth.radio_power_ons
     for call in (
         lambda: session.wifi.join(BENCH_NETWORK),
         lambda: session.wifi.join_known("Bench"),
@@ -430,4 +475,4 @@ def test_permissions_are_asked_before_anything_is_sent(rig):
     ):
         with pytest.raises(PermissionMissingError):
             call()
-    assert r.board.truth.radio_power_ons == 0
+    assert r.board.truth.radio_power_ons == power_ons

@@ -170,6 +170,8 @@ class ModelledSide(SideOfTransfers):
         if "dct" in memories:
             self.board.dct.write(0, bytes(memories["dct"]))
         self.board.state.dfu_requested = dfu
+        # The other one has started before.
+        self.board.state.ncp_is_known = True
         self.board.reset_pin()
         self.board.clock.sleep(2)
         self.board.advance()

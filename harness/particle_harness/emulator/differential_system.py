@@ -27,7 +27,7 @@ from particle_harness.usb.transfer import Setup, StandardRequest
 
 _ACTS = 60
 DFU_REQUESTED = 0xEDFA
-_LISTENS_AFTER_S = 3.0
+_LISTENS_AFTER_S, _NETWORK_PROCESSOR_TELLS_AFTER_S = 3.0, 8.0
 _BOOT_LIMIT_S, _BOOT_STEP_S, _ATTACHED_FOR_S = 5.0, 0.01, 0.15
 _RESTART_EVERY, _READ_EVERY, _RECORDED_EVERY = 10, 30, 49
 """Conversations, of which one ends with a restart, or with a look into the configuration, or follows the beginning of
@@ -106,6 +106,8 @@ class SystemSubject:
 
     def _begin(self) -> _Start:
         """A first start, in which it makes its keys; a look at its configuration in DFU mode; a second start."""
+        has_processor = self.kind.is_gen3 and self.kind.radio == "wifi"
+        listens_after_s = _NETWORK_PROCESSOR_TELLS_AFTER_S if has_processor else _LISTENS_AFTER_S
         memories = make_memories(self.kind)
         furnish(memories, self.images)
         chip: Any = make_chip(NewBoard(self.kind, self.device_id), memories)
@@ -113,7 +115,7 @@ class SystemSubject:
         chip.power_on()
         chip.attach_vbus()
         _wait_for_bus(chip, self.first_boot_limit_s)
-        _run(chip, _LISTENS_AFTER_S)
+        _run(chip, listens_after_s)
         self.restart(chip, into_dfu=True)
         _run(chip, _BOOT_STEP_S)
         _wait_for_bus(chip)
@@ -121,7 +123,7 @@ class SystemSubject:
         self.restart(chip, into_dfu=False)
         _run(chip, _BOOT_STEP_S)
         _wait_for_bus(chip)
-        _run(chip, _LISTENS_AFTER_S)
+        _run(chip, listens_after_s)
         host = EmulatedSide(chip, {}, {})
         for act in _ENUMERATION:
             host.act(act)

@@ -132,7 +132,8 @@ class NormalDevice(UsbDevice):
         if is_closed(self._system):
             return
         if request_type in RESTARTS:
-            self._system.set_auto_connect(False)
+            if self._system.registers_until_s is None or self._system.busy_s:
+                self._system.set_auto_connect(False)
         elif request_type == START_LISTENING:
             self._system.abort_connecting()
 

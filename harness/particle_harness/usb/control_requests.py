@@ -147,11 +147,11 @@ def answer(system: BoardSystem, request_type: int, payload: bytes) -> Outcome:
 
 def duration_s(system: BoardSystem, request_type: int, payload: bytes) -> float:
     """How long the device works on a request."""
+    if system.busy_s:
+        return system.busy_s
     row = _ROWS.get(request_type)
     if row is None or not row.known_to(system) or protection.is_refused(system, request_type):
         return _SHORTEST_S
-    if system.busy_s:
-        return system.busy_s
     if request_type == FINISH_FIRMWARE_UPDATE and not system.firmware_update.answers_first:
         return system.ncp_update_s if system.firmware_update.programs_ncp else _SHORTEST_S
     if request_type == START_FIRMWARE_UPDATE:
