@@ -11,11 +11,13 @@ from particle_harness.emulator.differential_requests import line_coding, whole
 from particle_harness.emulator.differential_run import run
 from particle_harness.emulator.differential_system import SystemSubject
 from particle_harness.usb.control_service import Service
+from particle_harness.usb.wire import number_field
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(3600)]
 DEVICE_ID = EXAMPLE_DEVICE_IDS[True]
 BOARDS = [
     ("boron", "2.1.0"), ("boron", "2.2.0"), ("xenon", "1.5.2"), ("argon", "2.1.0"), ("b5som", "2.1.0"),
+    ("bsom", "2.1.0"), ("tracker", "2.1.0"), ("tracker", "2.2.0"),
 ]  # fmt: skip
 TRANSFERS = int(os.environ.get("DIFFERENTIAL", "1500"))
 SAMPLE = min(TRANSFERS, 1500)
@@ -105,6 +107,28 @@ def test_module_information_is_the_same_to_the_byte(subject):
     asked = [Enumerate(), *whole(1, 90)]
     modelled, emulated = subject("boron", "2.1.0").pair()
     difference, _ = compare(modelled, emulated, asked)
+    assert difference is None, str(difference)
+
+
+START_LISTENING, MODULE_INFO, NCP_VERSION, INTERFACE = 70, 90, 31, 401
+
+
+@pytest.mark.parametrize(
+    ("platform", "release", "asked"),
+    [
+        ("boron", "2.1.0", MODULE_INFO),
+        ("argon", "2.1.0", NCP_VERSION),
+        ("argon", "2.2.0", NCP_VERSION),
+        ("tracker", "2.1.0", NCP_VERSION),
+        ("tracker", "2.1.0", MODULE_INFO),
+    ],
+)
+def test_an_interface_says_whether_its_radio_is_on(subject, platform, release, asked):
+    """Before and after it is asked, and in listening mode, where nothing switches it off."""
+    interface = INTERFACE, number_field(1, 4)
+    kinds = (interface, (asked, b""), interface, (START_LISTENING, b""), interface)
+    acts = [Enumerate(), *(step for n, kind in enumerate(kinds, start=1) for step in whole(n, *kind))]
+    difference, _ = compare(*subject(platform, release).pair(), acts)
     assert difference is None, str(difference)
 
 
