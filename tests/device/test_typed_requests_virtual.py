@@ -267,6 +267,12 @@ def test_an_interface_says_whether_its_radio_is_on(rig, platform, ask):
     assert READY in interface(session), "nothing switches it off"
 
 
+def test_releases_before_2_1_say_nothing_of_a_radio(rig):
+    session = rig("argon", "2.0.1").session
+    session.ncp_version()
+    assert READY not in interface(session)
+
+
 def test_an_argon_asks_its_network_processor_at_the_first_start_and_leaves_it_on(rig):
     r = rig("argon", "2.2.0")
     assert READY in interface(r.session)

@@ -38,7 +38,8 @@ from particle_harness.usb.transfer import GoneError, Setup, SilentError, StallEr
 FORM = 2
 """Files without a form are older: see tests/golden/usb/README.md."""
 _SHOWN_BYTES = 64
-_STRINGS = (*range(9), 0xEE)
+_OWN_STRINGS, _MICROSOFT_STRING = 6, 0xEE
+"""Then one for each region. An STM32F2's bootloader reads past the end of its table for more."""
 _UNKNOWN_COMMANDS = (0x33, 0x99)
 _INTERNAL = 0
 _OUTCOMES = ("in", "in_bytes", "in_sha256", "ok", "stall", "silent")
@@ -63,7 +64,7 @@ def pattern(size_bytes: int) -> bytes:
 
 def conversation(kind: Hardware) -> Iterator[Transfer]:
     """What the host sends; at last it leaves DFU mode. **Erases and writes in the regions of modules.**"""
-    yield from _descriptors()
+    yield from _descriptors(len(terrain_of(kind).regions))
     yield from _standard_requests(kind)
     yield from _dfu_basics()
     for region in terrain_of(kind).regions:
@@ -81,12 +82,12 @@ def _in(kind: int, code: int, value: int, index: int, length: int) -> Transfer:
     return Transfer(Setup(kind, code, value, index, length))
 
 
-def _descriptors() -> Iterator[Transfer]:
+def _descriptors(regions: int) -> Iterator[Transfer]:
     for length in (8, 18, 64):
         yield _in(0x80, 6, 0x0100, 0, length)
     for length in (9, 255, 512):
         yield _in(0x80, 6, 0x0200, 0, length)
-    for index in _STRINGS:
+    for index in (*range(_OWN_STRINGS + regions), _MICROSOFT_STRING):
         yield _in(0x80, 6, 0x0300 | index, 0x0409 if index else 0, 255)
     for descriptor in (0x06, 0x07, 0x0F, 0x21):
         yield from (_in(0x80, 6, descriptor << 8, 0, length) for length in (9, 10, 255))

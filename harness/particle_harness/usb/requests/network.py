@@ -18,8 +18,9 @@ FAILED = -1
 _LOOPBACK, _THREAD, _WIFI, _PPP = 1, 2, 8, 16
 _UP, _BROADCAST, _IS_LOOPBACK, _POINT_TO_POINT, _LOWER_UP, _MULTICAST = 1, 2, 8, 16, 0x40, 0x8000
 _NO_ND6 = 0x10000
-_READY = 0x100000
-"""An extended flag: the radio behind the interface is on. Source: hal/network/api/ifapi.h IFXF_READY."""
+_READY, _FIRST_WITH_READY = 0x100000, 2100
+"""An extended flag: the radio behind the interface is on. Source: device-os v2.1.0-rc.1 hal/network/api/ifapi.h
+IFXF_READY; v2.0.2 lacks it."""
 
 
 _IPV6_LOOPBACK = bytes(15) + b"\x01"
@@ -49,7 +50,7 @@ def _interfaces(system: BoardSystem) -> list[_Interface]:
         found.append(_Interface(2, "th", _THREAD, _NO_ND6, mtu=1280))
     up = _UP | _LOWER_UP if system.network_is_up else 0
     address = 0x0A2A0002 if up else 0
-    ready = _READY if system.radio.is_on else 0
+    ready = _READY if system.radio.is_on and system.version >= _FIRST_WITH_READY else 0
     if system.has_cellular:
         # What the other end allows is agreed upon with it.
         mtu = 1500 if up else 0
