@@ -10,7 +10,7 @@ from pathlib import Path
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.errors import BenchError
-from particle_dev.station.bench_file import load_bench_file
+from particle_dev.toml_file import TomlFile
 from particle_harness.bench import open_bench
 from particle_harness.boards import hardware
 from particle_harness.emulator.bench import open_bench as open_emulated
@@ -18,6 +18,7 @@ from particle_harness.factory import release_stand_ins
 from particle_harness.module_reader import read_prefix, reader_of
 from particle_harness.served import ServedBench
 
+_TABLES, _KEYS = ("bench", "slot", "test"), ("name", "driver", "options", "state_dir", "golden")
 _IN_THE_FACTORY = (ModuleFunction.BOOTLOADER, ModuleFunction.RADIO_STACK)
 
 
@@ -30,22 +31,35 @@ def open_bench_file(path: Path, *, firmware: Path | None = None, images: Path | 
     virtual boards get; without it they get stand-ins. ``images``: of emulated boards, where the file names no folder.
     Raises ConfigError: what is wrong by itself; BenchError, which names the file, too: another driver, a virtual clock,
     what the driver does not take."""
-    bench = load_bench_file(path)
-    if bench.driver not in _SERVED:
+    file = TomlFile(path)
+    file.root.allow_only(_TABLES)
+    bench = file.root.table("bench")
+    bench.allow_only(_KEYS)
+    for key in ("name", "state_dir"):
+        if key in bench.values:
+            bench.text(key)
+    driver = bench.text("driver", words=_SERVED)
+    if driver not in _SERVED:
         raise BenchError(
-            f"{path}: driver is {bench.driver!r}, only virtual and emulated boards can be served",
+            f"{path}: driver is {driver!r}, only virtual and emulated boards can be served",
             hint='set driver = "virtual", or "emulated" to run firmware of yours',
         )
-    options = {"clock": "real", **bench.options}
+    options = {"clock": "real", **bench.table("options", required=False).values}
     if options["clock"] != "real":
         raise BenchError(f"{path}: other programs live in real time", hint='set clock = "real"')
     modules = modules_in(firmware) if firmware else stand_ins
-    if bench.driver == "emulated":
+    if driver == "emulated":
         modules = _no_modules
         options = {**({"images": str(images)} if images else {}), **options}
-    open_it = _SERVED[bench.driver]
+    tables = file.root.tables("slot")
+    for table in tables:
+        table.text("name")
+    # How boards are wired is for tests.
+    slots = [{key: value for key, value in table.values.items() if key != "wiring"} for table in tables]
+    state_dir = path.parent / bench.text("state_dir") if "state_dir" in bench.values else None
+    open_it = _SERVED[driver]
     try:
-        return open_it(options=options, slots=bench.slots, state_dir=bench.state_dir, factory_modules=modules)
+        return open_it(options=options, slots=slots, state_dir=state_dir, factory_modules=modules)
     except BenchError as error:
         raise BenchError(f"{path}: {error.message}", slot=error.slot, hint=error.hint) from error
 
