@@ -208,8 +208,8 @@ def enter_dfu(host: Host, device: Device, by: Way | None = None, timeout_s: floa
 
 
 def _touch_into_dfu(host: Host, device: Device, timeout_s: float) -> None:
-    """Once, and once more when it stays: a speed that it acknowledges may be lost to it (transport.serial), and a driver
-    need not send every one that it is told."""
+    """Once, and once more when it stays: a speed that it acknowledges may be lost to it (transport.serial), and a
+    driver need not send every one that it is told."""
     touch_serial_port(host, device)
     if _stays(host, device, min(LEAVES_WITHIN_S, timeout_s)) and (url := _serial_port_of(host, device)):
         # It may leave at this moment, which is what is wanted.
