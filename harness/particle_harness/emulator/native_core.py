@@ -241,7 +241,7 @@ class NativeCore:
             setattr(self.shared, name, state[name])
         # What was seen of loops belongs to another past.
         self.shared.loop.anchor = 1
-        self.shared.loop.misses = self.shared.loop.pause = 0
+        self.shared.loop.misses = self.shared.loop.pause = self.shared.loop.reads_clock = 0
         lib.core_load_registers(self.shared, ffi.new("uint32_t[]", state["registers"]))
 
     def sample(self) -> None:

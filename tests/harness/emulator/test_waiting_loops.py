@@ -185,6 +185,78 @@ def test_an_interrupt_that_waits_behind_a_mask_is_not_skipped():
     assert left < all_of_them / 20
 
 
+IDLE = """
+    function idle
+        push {r4, lr}
+        ldr r4, [r5, #4]
+        adds r4, #1
+        str r4, [r5, #4]
+        ldr r4, [r5, #4]
+        subs r4, #1
+        str r4, [r5, #4]
+        pop {r4, pc}
+    function _start
+        ldr r5, =0x20000200
+        movs r0, #0
+        store 0xE000E014, 84999
+        store 0xE000E018, 0
+        store 0xE000E010, 7
+    loop:
+        bl idle
+        IN_BETWEEN
+        ldr r1, =0x20000100
+        ldr r1, [r1]
+        cmp r1, #10
+        blo loop
+        ldr r4, =0x4000000C
+        ldr r2, [r4]
+        store 0x40000004, 1
+        b .
+        .ltorg
+    function systick
+        ldr r0, =0x20000100
+        ldr r1, [r0]
+        adds r1, #1
+        str r1, [r0]
+        bx lr
+        .ltorg
+"""
+
+
+def idle(in_between):
+    """Jumps without the short cut, and those left with it."""
+    ends, jumps = [], []
+    for skips in (False, True):
+        machine = MachineWithFlash(assemble(IDLE.replace("IN_BETWEEN", in_between), 3), 3)
+        machine.processor.native.shared.skips_loops = skips
+        machine.run(20_000_000)
+        native = machine.processor.native
+        ends.append((machine.timeline.cycles, native.counts, native.saved_state(), bytes(machine.ram), machine.stores))
+        jumps.append(native.shared.branch_count)
+    assert ends[0] == ends[1]
+    return jumps
+
+
+def test_a_loop_that_waits_for_an_interrupt_alone_is_cut_short():
+    all_of_them, left = idle("")
+    assert all_of_them > 50_000
+    assert left < all_of_them / 30
+
+
+@pytest.mark.parametrize(
+    ("does", "why"),
+    [
+        ("ldr r4, [r5, #8]\n adds r4, #1\n str r4, [r5, #8]\n movs r4, #0\n", "memory changes"),
+        ("adds r0, #1\n", "a register changes"),
+        ("ldr r4, =0x40000050\n ldr r4, [r4, #0x20]\n movs r4, #0\n", "a register of a peripheral is read"),
+        ("ldr r4, =0x08000100\n str r5, [r4]\n movs r4, #0\n", "flash is written"),
+    ],
+)
+def test_a_loop_that_waits_and_does_something_is_executed(does, why):
+    all_of_them, left = idle(does)
+    assert left == all_of_them, why
+
+
 @pytest.mark.parametrize("pace", [1, 4])
 def test_a_branch_to_itself_is_cut_short(pace):
     """SysTick's handler counts to ten and leaves the loop by its frame."""

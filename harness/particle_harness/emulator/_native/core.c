@@ -177,6 +177,9 @@ void core_before_instruction(void *engine, uint64_t address64, uint32_t size_byt
         came_again = address == core->address;
         core->branches[core->branch_count++ % CORE_BRANCHES] = address;
         core->code_pages[address >> 12] = 1;
+        if (core->branch_count == core->loop.look_at) {
+            core_look_for_loop(core, address);
+        }
     } else if ((address & 0xFFF) < 4) {
         core->code_pages[address >> 12] = 1;
     }
@@ -325,6 +328,7 @@ uint64_t core_read(void *engine, uint64_t offset, unsigned size_bytes, void *use
         value = core->clock_at_end - (uint32_t)core->cycles_left;
         if (core->address != core->loop.anchor) {
             core->loop.anchor = core->address;
+            core->loop.reads_clock = 1;
             core->loop.rounds = 0;
         }
     } else {
@@ -351,7 +355,7 @@ void core_write(void *engine, uint64_t offset, unsigned size_bytes, uint64_t val
 void core_run(struct core *core)
 {
     core->attention = 0;
-    core->loop.rounds = 0;
+    core_forget_loop(core);
     core->interrupt = core->unmapped_kind = -1;
     core->error = core->emu_start(core->engine, core_register(core, CORE_PC) | 1, NOWHERE, 0, 0);
     core_sample(core);

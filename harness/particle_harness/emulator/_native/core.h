@@ -98,8 +98,14 @@ struct core_door {
 
 /* A loop that may only wait for time to pass, see loops.c. */
 struct core_loop {
-    /* The instruction that reads the cycle counter; an odd address is none. */
+    /* The instruction that reads the cycle counter, or any in a loop that reads no register at all; an odd address is
+     * none. */
     uint32_t anchor;
+    int32_t reads_clock;
+    /* A loop of the second kind is looked for when branch_count gets there, and next after so many jumps more. */
+    uint32_t look_at;
+    uint32_t interval;
+    uint32_t accesses_before;
     /* Visits in a row in the same state; and those in another one, since rounds were last skipped. */
     uint32_t rounds;
     uint32_t misses;
@@ -226,6 +232,10 @@ void core_run(struct core *core);
 uint32_t core_crc(uint32_t crc, uint32_t word);
 /* At the anchor of loop, before it is executed: takes off cycles_left whole rounds of a loop that does nothing else. */
 void core_visit_loop(struct core *core);
+/* At the beginning of a run: nothing is known of loops. */
+void core_forget_loop(struct core *core);
+/* At the target of a jump: it may be the anchor of a loop that reads no register. */
+void core_look_for_loop(struct core *core, uint32_t address);
 /* At an instruction that was reached from itself: likewise, if it is nothing but the branch to there. */
 void core_stay(struct core *core);
 /* Cells of a memory, NULL where none holds all of those bytes. */

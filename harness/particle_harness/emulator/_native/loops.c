@@ -11,7 +11,8 @@
  * interrupt that waits. When it came back twice with the same registers and the same memory after the same number of
  * cycles, it will do so again if what it reads next time comes to the same as what it read last time. That is tried
  * instruction by instruction, with both values, until nothing is left by which the two could be told apart: the
- * milliseconds are still the same.
+ * milliseconds are still the same. A loop that does not read the clock either, as that of an idle task, has any
+ * instruction in it for an anchor, and goes on until something stops it.
  *
  * Neither in registers nor in memory is the monitor of exclusive accesses: of two rounds from the same state, the second
  * one leaves it as the first one did.
@@ -19,6 +20,8 @@
 
 #define FPCA 4u
 #define LONGEST_PAUSE 6
+#define NO_ANCHOR 1u
+#define FIRST_INTERVAL 128u
 #define LONGEST_SLICE 24
 #define FLAGS 0xF0000000u
 /* B, T2. */
@@ -209,10 +212,44 @@ static int64_t rounds_to_skip(const struct core *core, int64_t period)
     memcpy(anchor.registers, loop->registers, sizeof anchor.registers);
     uint32_t before = clock_at(core, core->cycles_left + period);
     int64_t rounds = 0, most = (core->cycles_left - 1) / period;
+    if (!loop->reads_clock) {
+        return most;
+    }
     while (rounds < most && come_to_the_same(core, &anchor, before, clock_at(core, core->cycles_left - rounds * period))) {
         rounds++;
     }
     return rounds;
+}
+
+static void look_later(struct core *core)
+{
+    struct core_loop *loop = &core->loop;
+    loop->look_at = core->branch_count + loop->interval;
+    loop->interval *= 2;
+    loop->accesses_before = core->access_count;
+}
+
+void core_forget_loop(struct core *core)
+{
+    struct core_loop *loop = &core->loop;
+    loop->rounds = 0;
+    loop->interval = FIRST_INTERVAL;
+    if (!loop->reads_clock) {
+        loop->anchor = NO_ANCHOR;
+        loop->pause = 0;
+    }
+    look_later(core);
+}
+
+void core_look_for_loop(struct core *core, uint32_t address)
+{
+    struct core_loop *loop = &core->loop;
+    if (core->access_count == loop->accesses_before) {
+        loop->anchor = address;
+        loop->reads_clock = 0;
+        loop->rounds = loop->pause = 0;
+    }
+    look_later(core);
 }
 
 void core_stay(struct core *core)
@@ -228,6 +265,10 @@ void core_stay(struct core *core)
 
 static void miss(struct core_loop *loop)
 {
+    if (!loop->reads_clock) {
+        loop->anchor = NO_ANCHOR;
+        return;
+    }
     loop->misses += loop->misses < LONGEST_PAUSE;
     loop->pause = (1u << loop->misses) - 1;
     loop->rounds = 0;
@@ -236,7 +277,7 @@ static void miss(struct core_loop *loop)
 void core_visit_loop(struct core *core)
 {
     struct core_loop *loop = &core->loop;
-    if (!core->skips_loops || !core->clock_runs || core->cycles_left <= 0) {
+    if (!core->skips_loops || core->cycles_left <= 0 || (loop->reads_clock && (!core->clock_runs || core->traced))) {
         return;
     }
     if (loop->pause) {
@@ -247,13 +288,13 @@ void core_visit_loop(struct core *core)
     read_registers(core, registers);
     int64_t period = loop->cycles_left - core->cycles_left;
     if (loop->rounds
-        && (core->access_count - loop->access_count != 1 || core->guarded_stores != loop->guarded_stores
+        && (core->access_count - loop->access_count != (loop->reads_clock ? 1 : 0) || core->guarded_stores != loop->guarded_stores
             || memcmp(registers, loop->registers, sizeof registers)
             || (loop->rounds > 1 && (period != loop->period || !memories_are_the_same(core))))) {
         miss(loop);
         return;
     }
-    if (loop->rounds == 0 && may_be_conditional(core, loop->anchor)) {
+    if (loop->rounds == 0 && loop->reads_clock && may_be_conditional(core, loop->anchor)) {
         miss(loop);
         return;
     }
@@ -264,7 +305,7 @@ void core_visit_loop(struct core *core)
     } else if (loop->rounds > 2) {
         int64_t rounds = rounds_to_skip(core, period);
         core->cycles_left -= rounds * period;
-        loop->skipped_accesses += (uint32_t)rounds;
+        loop->skipped_accesses += loop->reads_clock ? (uint32_t)rounds : 0;
         loop->skipped_branches += (uint32_t)rounds * (core->branch_count - loop->branch_count);
         if (rounds == 0) {
             miss(loop);
