@@ -13,6 +13,7 @@ from particle_harness.boot_steps import carry_out_boot
 from particle_harness.boot_view import BootView
 from particle_harness.clock import VirtualClock
 from particle_harness.dct import DCT_SIZE_BYTES, Dct
+from particle_harness.debug_side import DFU_WORD, SAFE_MODE_WORD
 from particle_harness.emulator.images import image_of
 from particle_harness.emulator.usb_host import UsbHost
 from particle_harness.firmware_update import FirmwareUpdate
@@ -40,7 +41,9 @@ from tests.emulated.work import desk_with, modules_of
 
 BACKUP_1, BACKUP_9 = 0x3F380, 0x3F3A0
 """Offsets in RAM. Source: device-os v2.1.0 build/arm/linker/nrf52840, hal/inc/core_hal.h."""
-DFU_REQUESTED, SAFE_MODE_REQUESTED, LISTEN_AT_START = 0xEDFA, 0x5AFE, 0x5A1B
+LISTEN_AT_START = 0x5A1B
+LISTENING = (0, b"\x08\x01")
+"""Reply of request 72."""
 _CONNECTS = Permissions(may_connect=True)
 
 
@@ -143,7 +146,7 @@ class SystemBoard:
 
     def enter_dfu(self) -> None:
         """As a running system does."""
-        self.keep(BACKUP_1, DFU_REQUESTED)
+        self.keep(BACKUP_1, DFU_WORD)
         self.chip.reset(0)
         self.board.run(0.01)
         self.appear("dfu")
@@ -231,7 +234,7 @@ class SystemBoard:
             if flash is not None
         }
         internal, external = copies["internal"], copies["external"]
-        held = {"safe": self.kept(BACKUP_1) == SAFE_MODE_REQUESTED, "listen": self.kept(BACKUP_9) == LISTEN_AT_START}
+        held = {"safe": self.kept(BACKUP_1) == SAFE_MODE_WORD, "listen": self.kept(BACKUP_9) == LISTEN_AT_START}
 
         def view() -> BootView:
             return replace(
@@ -254,8 +257,8 @@ class SystemBoard:
             external=external.read if external else None,
             setup_done=dct.setup_done,
             wifi_credentials=self.knows_wifi_network,
-            dfu_requested=self.kept(BACKUP_1) == DFU_REQUESTED,
-            safe_mode_requested=self.kept(BACKUP_1) == SAFE_MODE_REQUESTED,
+            dfu_requested=self.kept(BACKUP_1) == DFU_WORD,
+            safe_mode_requested=self.kept(BACKUP_1) == SAFE_MODE_WORD,
             factory_reset_requested=dct.factory_reset_requested,
             listen_requested=self.kept(BACKUP_9) == LISTEN_AT_START,
             ota_update_requested=dct.ota_update_requested,

@@ -13,12 +13,10 @@ from particle_harness.debug_side import DFU_WORD
 from particle_harness.emulator.board import EmulatedBoard
 from particle_harness.usb.transfer import Setup
 
-from tests.emulated.air import SystemBoard
+from tests.emulated.air import LISTENING, SystemBoard
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(1200)]
 RELEASES = ["2.1.0", "2.2.0"]
-LISTENING = (0, b"\x08\x01")
-"""Reply of request 72."""
 BUTTON_LIMIT_S, AIR_LIMIT_S = 8, 5
 """Of the board's own time. It asks one to two seconds after its start."""
 BLUE = (False, False, True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from particle_harness.dct import FACTORY_RESET_FLAG_OFFSET, FACTORY_RESET_REQUESTED, SETUP_DONE_OFFSET
+from particle_harness.debug_side import SAFE_MODE_WORD
 from particle_harness.emulator.modem_at import ANSWERS
 from particle_harness.usb.transfer import Setup
 
@@ -16,14 +17,12 @@ from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.device.modes import Target
 from particle_dev.protocol.messages_radio import WifiCredentials, WifiSecurity
 from particle_dev.protocol.secret import Secret
-from tests.emulated.air import BACKUP_1, BACKUP_9, LISTEN_AT_START, SAFE_MODE_REQUESTED, SystemBoard
+from tests.emulated.air import BACKUP_1, BACKUP_9, LISTEN_AT_START, LISTENING, SystemBoard
 from tests.emulated.work import lies_in_flash
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(1200)]
 PLATFORM = "boron"
 RELEASES = ["1.5.0", "2.1.0", "2.2.0"]
-LISTENING = (0, b"\x08\x01")
-"""Reply of request 72."""
 AIR_LIMIT_S, WIFI_LIMIT_S, COPY_LIMIT_S, INSTALL_LIMIT_S = 8, 15, 6, 40
 """Of the board's own time. It asks five to six seconds after its start, an Argon later, if it does."""
 OLDEST_WITH_OLDER_BOOTLOADER = "1.5.0"
@@ -243,7 +242,7 @@ def test_asked_to_listen_it_asks_for_nothing_more(release, board_with, record_pr
 def compare(board, release: str, situation: Situation, tinker: bytes, record_property, limit_s=AIR_LIMIT_S) -> None:
     """Beliefs about one boot, and what comes of it."""
     update = furnish(board, release, situation, tinker)
-    board.keep(BACKUP_1, SAFE_MODE_REQUESTED if situation.safe_mode else 0)
+    board.keep(BACKUP_1, SAFE_MODE_WORD if situation.safe_mode else 0)
     board.keep(BACKUP_9, LISTEN_AT_START if situation.listen else 0)
     believed = board.belief(Target.SAFE if situation.safe_mode else Target.NORMAL)
     board.chip.modem.asked.clear()

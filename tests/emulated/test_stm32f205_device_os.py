@@ -8,18 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from particle_harness.debug_side import SAFE_MODE_WORD
 from particle_harness.usb.transfer import Setup
 
 from particle_dev.device.modes import Target
-from tests.emulated.air import LISTEN_AT_START, SAFE_MODE_REQUESTED
+from tests.emulated.air import LISTEN_AT_START, LISTENING
 from tests.emulated.test_nrf52840_device_os import needs_newer_system
 from tests.emulated.wifi_air import BACKUP_1, BACKUP_9, WifiBoard
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(1200)]
 RELEASES = ["1.5.0", "2.1.0", "2.2.0"]
 PRODUCTS = {"photon": 0xC006, "p1": 0xC008}
-LISTENING = (0, b"\x08\x01")
-"""Reply of request 72."""
 SSID = b"nowhere"
 AIR_LIMIT_S = 5
 """Of the board's own time. It asks within a quarter of a second of its start, if it does."""
@@ -161,7 +160,7 @@ def test_device_os_asks_for_a_network_when_it_is_believed_to(release, situation,
         pytest.skip(f"no older bootloader than that of {release} is in these packages")
     furnish(learnt(release), release, situation)
     board = learnt(release).board
-    board.keep(BACKUP_1, SAFE_MODE_REQUESTED if situation.safe_mode else 0)
+    board.keep(BACKUP_1, SAFE_MODE_WORD if situation.safe_mode else 0)
     if situation.listen == "register":
         board.keep(BACKUP_9, LISTEN_AT_START)
     believed = board.belief(Target.SAFE if situation.safe_mode else Target.NORMAL)

@@ -9,9 +9,10 @@ from particle_harness.boards import hardware
 from particle_harness.boot import BootDecision, decide_boot
 from particle_harness.boot_view import BootView
 from particle_harness.dct import Dct
+from particle_harness.debug_side import DFU_WORD, SAFE_MODE_WORD
 from particle_harness.usb.transfer import Setup
 
-from tests.emulated.air import DFU_REQUESTED, LISTEN_AT_START, SAFE_MODE_REQUESTED, SystemBoard
+from tests.emulated.air import LISTEN_AT_START, SystemBoard
 
 BACKUP_1, BACKUP_9 = 0x54, 0x74
 """Offsets in RTC. Source: ST RM0033, RTC_BKPxR; device-os v2.1.0 hal/src/stm32f2xx/bkpreg_hal.c."""
@@ -20,9 +21,7 @@ _PROMPT_LIMIT_S, _FIRST_JOIN_LIMIT_S = 5, 10
 
 
 class WifiBoard(SystemBoard):
-    """``knows_network``: whether it has one stored, as whoever furnished it knows."""
-
-    knows_network = False
+    """``knows_wifi_network`` is what whoever furnished it knows."""
 
     def __init__(self, images: Path, name: str, release: str, application: bytes | None = None) -> None:
         super().__init__(images, name, release, application)
@@ -38,7 +37,7 @@ class WifiBoard(SystemBoard):
         """Put a flash back, and give it power."""
         self.board.power_off()
         self.board.internal.load(0x08000000, flash)
-        self.knows_network = knows_network
+        self.knows_wifi_network = knows_network
         self.board.power_on()
 
     # ---- retained words ---------------------------------------------------------------------------------------------
@@ -57,7 +56,7 @@ class WifiBoard(SystemBoard):
 
     def enter_dfu(self) -> None:
         """As a running system does."""
-        self.keep(BACKUP_1, DFU_REQUESTED)
+        self.keep(BACKUP_1, DFU_WORD)
         self.reset()
         self.board.run(0.01)
         self.appear("dfu")
@@ -69,9 +68,9 @@ class WifiBoard(SystemBoard):
         return BootView(
             hardware=hardware(self.name),
             internal=self.board.internal.read,
-            wifi_credentials=self.knows_network,
-            dfu_requested=self.kept(BACKUP_1) == DFU_REQUESTED,
-            safe_mode_requested=self.kept(BACKUP_1) == SAFE_MODE_REQUESTED,
+            wifi_credentials=self.knows_wifi_network,
+            dfu_requested=self.kept(BACKUP_1) == DFU_WORD,
+            safe_mode_requested=self.kept(BACKUP_1) == SAFE_MODE_WORD,
             factory_reset_requested=dct.factory_reset_requested,
             listen_requested=self.kept(BACKUP_9) == LISTEN_AT_START,
             ota_update_requested=dct.ota_update_requested,
@@ -117,4 +116,4 @@ class WifiBoard(SystemBoard):
         self.type(b"1\r", b"Password: ")
         self.type(b"a secret\r", b"Thanks!")
         assert self.radio(_FIRST_JOIN_LIMIT_S) == [f"SSID {ssid.decode()}"]
-        self.knows_network = True
+        self.knows_wifi_network = True
