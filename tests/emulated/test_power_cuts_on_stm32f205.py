@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,6 @@ from particle_dev.device.dfu import DCT_ALT
 from particle_dev.errors import UpdateNotAppliedError
 from particle_dev.flash.execute import flash
 from particle_dev.flash.phases import PhaseKind
-from particle_dev.flash.plan import BLOCK_SIZE_BYTES
 from particle_dev.flash.update_area import Install
 from particle_dev.protocol import dct
 from tests.emulated.work import (
@@ -49,17 +47,19 @@ SAMPLE = int(os.environ.get("EMULATED_CUTS_SAMPLE", "24"))
 PARTS = {"photon": 3, "p1": 3, "electron": 4}
 """System parts and the application."""
 OTA_REGION, SYSTEM = 0x080C0000, 0x08020000
-_NEXT_RUNS = 4 if MOST else 1
+_NEXT_RUNS = 4 if ALL else 1
 _COMPARED = 60 if MOST else 6
 _HARD_FAULT = 3
 _LAST_OF_DCT_BYTES = 0x200
-_THINNED = 32
 _PARTS = (ModuleFunction.SYSTEM_PART, ModuleFunction.USER_PART)
 _VERIFIED = dct.SlotFlag.VERIFY_CRC | dct.SlotFlag.VERIFY_DESTINATION | dct.SlotFlag.VERIFY_FUNCTION
 
 
 class Copies:
-    """A board of one release, whose bootloader copies parts of another."""
+    """A board of one release that gets parts of another: by copies of its bootloader, or by `flash`, which sets the
+    brake."""
+
+    is_braked = False
 
     def __init__(self, images: Path, platform: str, application: Path, has: str, gets: str) -> None:
         self.desk = desk_with(images, platform, has)
@@ -134,13 +134,12 @@ class Copies:
         wanted: list[Install],
         next_run: Callable[[], None],
         never: Sequence[Outcome],
-        brake: int | None = None,
     ) -> CutReport:
         operations = journal.operations
         cuts = list(every_cut(operations))
-        if not ALL:
+        if not (ALL or self.is_braked):
             some = set(sample_of(operations, SAMPLE))
-            is_slow = self.is_repeated if MOST else partial(self.is_slow, brake=brake)
+            is_slow = self.is_repeated if MOST else self.is_slow
             cuts = [c for c in cuts if c in some or not is_slow(operations, c[0])]
         progress = Progress(name, journal, cuts)
         report = cut_everywhere(
@@ -167,18 +166,15 @@ class Copies:
         address = operations[n].address
         return address < SYSTEM and address - self.board.internal.sector(address)[0] < _LAST_OF_DCT_BYTES
 
-    def is_slow(self, operations: Sequence[Operation], n: int, *, brake: int | None) -> bool:
+    def is_slow(self, operations: Sequence[Operation], n: int) -> bool:
         """Whether a start after a cut there may be one of its own: it does the copy again, or runs out of a part that
-        has its header, unless the brake is set and it is the braked one, or out of the braked one's first block. Of
-        that block each 32nd operation is taken all the same."""
+        has its header."""
         if n == len(operations):
             return False
-        if brake is not None and 0 <= operations[n].address - brake < BLOCK_SIZE_BYTES:
-            return n % _THINNED > 0
         sector = self.board.internal.sector(operations[n].address)[0]
         parts = [i for i in self.new if i.file.module.function == ModuleFunction.SYSTEM_PART]
         places = [range(i.file.module.start_address, i.file.module.start_address + len(i.image)) for i in parts]
-        return sector < SYSTEM or any(sector in place and place.start != brake for place in places)
+        return sector < SYSTEM or any(sector in place for place in places)
 
     def mend(
         self, journal: FlashJournal, report: CutReport, next_run: Callable[[], None], wanted: list[Install]
@@ -186,7 +182,7 @@ class Copies:
         """Boards that hang or began with an incomplete system: the last of each; of all cuts the first, too."""
         for outcome in (Outcome.UNBRAKED, Outcome.HANGS):
             broken = report.of(outcome)
-            for cut in dict.fromkeys((*(broken[:1] if MOST else ()), *broken[-1:])):
+            for cut in dict.fromkeys((*(broken[:1] if ALL else ()), *broken[-1:])):
                 (contents,) = journal.states([(cut.n, cut.torn)])
                 JoinedStarts(self.board, flashes_of(self.board), self.is_settled).execute(contents)
                 self.board.be_forgotten()
@@ -222,6 +218,7 @@ def test_writes_over_dfu_with_the_brake_set_stand_a_loss_of_power(images, images
     for release in (OLD, NEW):
         images_of(platform, release)
     copies = Copies(images, platform, application(platform), OLD, NEW)
+    copies.is_braked = True
     copies.desk.enter_dfu_by_button()
     contents = {i.file.sha256: i.data for i in copies.new}
     phase = next(p for p in plan_for(copies.desk, copies.new).phases if p.kind is PhaseKind.FLASH)
@@ -245,7 +242,6 @@ def test_writes_over_dfu_with_the_brake_set_stand_a_loss_of_power(images, images
         copies.new,
         again,
         (Outcome.LOST, Outcome.HANGS, Outcome.UNBRAKED),
-        plan.brake_address,
     )
     assert report.cuts[-1].outcome is Outcome.ALONE
     copies.desk.close()
