@@ -137,8 +137,9 @@ class NativeCore:
         )  # fmt: skip
         return number
 
-    def take_in_words(self, address: int) -> None:
-        """Of a CRC unit: words that code writes to the register there go into :attr:`crc`, and nobody is told."""
+    def be_crc_unit(self, address: int) -> None:
+        """Of an STM32F2, with registers from there on: :attr:`crc` is its state, and nobody is told of whole words that
+        code reads and writes there."""
         self.shared.crc_address = address
 
     @property

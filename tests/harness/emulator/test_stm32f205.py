@@ -349,6 +349,11 @@ def test_crc_of_what_firmware_writes(chip, traced):
         f"""
         function _start
         ldr r0, =0x40023000
+        str r0, [r0]
+        movs r1, #1
+        str r1, [r0, #8]
+        movs r1, #0
+        str r1, [r0, #8]
         ldr r1, ={words[0]}
         str r1, [r0]
         ldr r1, ={words[1]}
@@ -369,7 +374,8 @@ def test_crc_of_what_firmware_writes(chip, traced):
     chip.processor.run(1000)
     written = bytes([4, 3, 2, 1, 8, 7, 6, 5])
     assert turned_around(int.from_bytes(chip.ram[:4], "little")) ^ 0xFFFFFFFF == zlib.crc32(written)
-    assert seen == [("W", CRC), ("W", CRC), ("R", CRC)] * traced
+    written_to = [CRC, CRC + 8, CRC + 8, CRC, CRC]
+    assert seen == [*(("W", address) for address in written_to), ("R", CRC)] * traced
 
 
 def test_random_numbers_differ_and_repeat():

@@ -14,6 +14,11 @@
 #define BASIC_FRAME_BYTES 0x20u
 #define EXTENDED_FRAME_BYTES 0x68u
 #define NOWHERE 0xFFFFFFFEu
+/* Source: ST RM0033, CRC registers. */
+#define CRC_DR 0u
+#define CRC_CR 8u
+#define CRC_RESET 1u
+#define NOTHING_TAKEN_IN 0xFFFFFFFFu
 
 static const uint8_t stacked[] = {CORE_R0, 1, 2, 3, CORE_R12, CORE_LR};
 
@@ -331,6 +336,8 @@ uint64_t core_read(void *engine, uint64_t offset, unsigned size_bytes, void *use
             core->loop.reads_clock = 1;
             core->loop.rounds = 0;
         }
+    } else if (door->address + (uint32_t)offset == core->crc_address && size_bytes == 4 && !core->traced) {
+        value = core->crc;
     } else {
         value = core_read_peripheral(core->cycles_left, (uint32_t)offset, size_bytes, door->read);
     }
@@ -345,8 +352,11 @@ void core_write(void *engine, uint64_t offset, unsigned size_bytes, uint64_t val
     (void)engine;
     core->cycles_left -= core->access_cycles;
     note_access(door, offset, (uint32_t)value, 1);
-    if (door->address + (uint32_t)offset == core->crc_address && size_bytes == 4 && !core->traced) {
+    uint32_t of_crc_unit = door->address + (uint32_t)offset - core->crc_address;
+    if (of_crc_unit == CRC_DR && size_bytes == 4 && !core->traced) {
         core->crc = core_crc(core->crc, (uint32_t)value);
+    } else if (of_crc_unit == CRC_CR && size_bytes == 4 && !core->traced) {
+        core->crc = value & CRC_RESET ? NOTHING_TAKEN_IN : core->crc;
     } else {
         core_write_peripheral(core->cycles_left, (uint32_t)offset, size_bytes, (uint32_t)value, door->write);
     }

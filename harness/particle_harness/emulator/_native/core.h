@@ -179,7 +179,7 @@ struct core {
 
     /* Not 0: somebody wants to be told of each access to a register, so none is answered here. */
     int32_t traced;
-    /* Words written to the register there are taken into crc; an odd address is none. */
+    /* Registers of an STM32F2's CRC unit, answered here with crc; an odd address is none. */
     uint32_t crc_address;
     uint32_t crc;
     /* Not 0: reads of the word there are answered here, by what the cycle counter will be when cycles_left is 0. */

@@ -24,8 +24,8 @@ class _Crc:
 
 
 class CrcUnit(RegisterBlock):
-    """CRC-32 of whole words, most significant bit first. A ``core`` that has it takes in by itself what firmware writes
-    to DR: a Photon's start checks all of its modules, 120 000 words and more."""
+    """CRC-32 of whole words, most significant bit first. A ``core`` that holds it also answers firmware by itself, but
+    for traces and parts of words: a Photon's start checks all of its modules, 500 000 words."""
 
     registers = RegisterMap(
         "CRC",

@@ -203,7 +203,7 @@ class EmulatedStm32f205:
             alias = 0x42000000 + (page - 0x40000000) * 32
             self.bus.add_peripheral(alias, BitBand(self.bus, page), pages=0x20)
         self.bus.add_peripheral(0xE0042000, DebugUnit())
-        self.processor.native.take_in_words(_CRC)
+        self.processor.native.be_crc_unit(_CRC)
 
     def _port(self, number: int) -> GpioPort:
         # JTDI, JTMS and JTCK, JTDO are alternate functions after a reset. Source: RM0033, GPIOx_MODER.
