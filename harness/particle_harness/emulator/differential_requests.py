@@ -48,12 +48,10 @@ LEFT_OUT = (
     "a CHECK that is not repeated while a request is worked on: how long that takes is the chip's affair",
 )
 _USUAL_BAUD = 9600
-_SETTLE_S = 0.006
-"""In which the system thread takes a request in; those that take longer are asked about until they are done."""
 
 
 @dataclass(slots=True)
-class _Open:
+class OpenRequest:
     """A request that the host believes to be open."""
 
     number: int
@@ -85,6 +83,8 @@ class SystemConversation:
     standard: ClassVar[Sequence[Setup]] = STANDARD
     raw: ClassVar[Sequence[Setup]] = RAW
     class_requests: ClassVar[Sequence[Setup]] = CLASS
+    settle_s: ClassVar[float] = 0.006
+    """In which the system thread takes a request in; those that take longer are asked about until they are done."""
     strings: ClassVar[Sequence[int]] = (0, 1, 2, 3, 4, 5, 6, 7, 0xEE)
     asking: ClassVar[Sequence[int]] = _ASKING
     with_payload: ClassVar[Sequence[int]] = _WITH_PAYLOAD
@@ -92,7 +92,7 @@ class SystemConversation:
     def __init__(self, random: Random) -> None:
         self._random = random
         self._number = 0
-        self._open: list[_Open] = []
+        self._open: list[OpenRequest] = []
         self._read_in_part = False
         self._moves: Sequence[tuple[int, Callable[[], Iterator[Act]]]] = (
             (14, self._whole),
@@ -125,7 +125,7 @@ class SystemConversation:
             acts.extend(self._random.choices(self._moves, weights)[0][1]())
         acts.append(Enumerate())
         acts.append(self._reset_all())
-        acts.append(Wait(_SETTLE_S))
+        acts.append(Wait(self.settle_s))
         for kind in (DEVICE_MODE, 74, 201, 300):
             acts.extend(whole(self._next(), kind))
         acts.extend(whole(self._next(), GET_FEATURE, number_field(1, 1)))
@@ -203,14 +203,18 @@ class SystemConversation:
 
     def _begin(self) -> Iterator[Act]:
         kind, payload = self._kind_and_payload()
-        request = _Open(self._next(), kind, payload)
+        request = OpenRequest(self._next(), kind, payload)
         self._open = [*self._open, request][-6:]
         yield Step(Service.INIT, request.number, kind, value=len(payload))
-        yield Wait(_SETTLE_S)
+        yield self.settle(kind)
 
-    def _some(self) -> _Open:
+    def settle(self, kind: int) -> Wait:  # noqa: ARG002
+        """Until a request of that type is taken in, and carried out where nobody may ask about it."""
+        return Wait(self.settle_s)
+
+    def _some(self) -> OpenRequest:
         if not self._open:
-            return _Open(self._random.choice((77, 78)), 0, b"\x00")
+            return OpenRequest(self._random.choice((77, 78)), 0, b"\x00")
         return self._random.choice(self._open)
 
     def _check(self) -> Iterator[Act]:
@@ -220,14 +224,18 @@ class SystemConversation:
     def _send(self) -> Iterator[Act]:
         request = self._some()
         rest = request.payload[request.sent :]
-        size = len(rest)
-        if self._random.random() < 0.4:
-            size = self._random.choice((0, 1, 2, 63, 64, 65, 128, len(rest) + 1))
+        size = self.piece_bytes(request, len(rest))
         data = rest[:size].ljust(size, b"\x08")
         if size <= len(rest):
             request.sent += size
         yield Step(Service.SEND, request.number, request.kind, size, data=data)
-        yield Wait(_SETTLE_S)
+        yield self.settle(request.kind)
+
+    def piece_bytes(self, request: OpenRequest, rest_bytes: int) -> int:  # noqa: ARG002
+        """How much of a payload is sent next; ``request.sent`` is what was before."""
+        if self._random.random() >= 0.4:
+            return rest_bytes
+        return self._random.choice((0, 1, 2, 63, 64, 65, 128, rest_bytes + 1))
 
     def _receive(self) -> Iterator[Act]:
         request = self._some()
@@ -246,7 +254,7 @@ class SystemConversation:
         else:
             request = self._some()
             yield Step(Service.RESET, request.number, request.kind)
-        yield Wait(_SETTLE_S)
+        yield Wait(self.settle_s)
 
     def _forget_what_was_read(self) -> Iterator[Act]:
         if self._read_in_part:
@@ -282,14 +290,14 @@ class SystemConversation:
     def _enumerate(self) -> Iterator[Act]:
         self._open, self._read_in_part = [], False
         yield Enumerate()
-        yield Wait(_SETTLE_S)
+        yield Wait(self.settle_s)
 
     # ---- moves that none makes --------------------------------------------------------------------------------------
 
     def _odd_length(self) -> Iterator[Act]:
         service = self._random.choice((Service.INIT, Service.CHECK, Service.RESET))
         length = self._random.choice((0, 1, 8, 63, 65, 128, 255, 4096))
-        request = _Open(self._next(), 20, b"") if service is Service.INIT else self._some()
+        request = OpenRequest(self._next(), 20, b"") if service is Service.INIT else self._some()
         yield Step(service, request.number, request.kind, length)
 
     def _odd_service(self) -> Iterator[Act]:
@@ -325,9 +333,9 @@ class SystemConversation:
         random = self._random
         match random.randrange(7):
             case 0:
-                request = _Open(self._next(), 20, b"")
+                request = OpenRequest(self._next(), 20, b"")
                 yield Step(Service.INIT, request.number, request.kind, packets=random.randrange(2))
-                yield Wait(_SETTLE_S)
+                yield Wait(self.settle_s)
             case 1:
                 request, self._read_in_part = self._some(), True
                 yield Step(Service.CHECK, request.number, request.kind, packets=random.randrange(2))
@@ -339,7 +347,7 @@ class SystemConversation:
                 data = request.payload[request.sent :] or b"\x08"
                 packets = random.randrange(4)
                 yield Step(Service.SEND, request.number, request.kind, len(data), data=data, packets=packets)
-                yield Wait(_SETTLE_S)
+                yield self.settle(request.kind)
             case 4:
                 setup = random.choice((Setup(0x80, 6, 0x0100, 0, 18), Setup(0x80, 6, 0x0200, 0, 255)))
                 yield Abandoned(setup, packets=random.randrange(3))
@@ -358,7 +366,7 @@ class SystemConversation:
         yield Step(Service.INIT, number, kind, value=len(payload))
         yield Step(Service.CHECK, number, kind, until_done=True)
         yield Step(Service.SEND, number, kind, len(payload), data=payload, packets=random.randrange(4))
-        yield Wait(_SETTLE_S)
+        yield Wait(self.settle_s)
         if random.random() < 0.4:
             yield from self._forget_what_was_read()
             yield Step(Service.RESET, number, kind)
@@ -378,7 +386,7 @@ class SystemConversation:
         if random.random() < 0.5:
             if packets is None:
                 yield Step(Service.RESET, number, ECHO)
-                yield Wait(_SETTLE_S)
+                yield Wait(self.settle_s)
             yield from self._enumerate()
         else:
             yield Step(Service.CHECK, number, ECHO)

@@ -9,10 +9,17 @@ from random import Random
 from typing import ClassVar
 
 from particle_harness.boards import Hardware
-from particle_harness.emulator.differential_acts import Abandoned, Act, Transfer
-from particle_harness.emulator.differential_requests import SystemConversation, line_coding, whole
+from particle_harness.emulator.differential_acts import Abandoned, Act, Transfer, Wait
+from particle_harness.emulator.differential_requests import (
+    CLAIM_CODE,
+    OpenRequest,
+    SystemConversation,
+    line_coding,
+    whole,
+)
 from particle_harness.emulator.differential_setups import CLASS, RAW, SET_LINE_CODING, STANDARD
 from particle_harness.usb.cdc import DFU_TOUCH_BAUD
+from particle_harness.usb.control_service import MAX_POOLED_PAYLOAD_BYTES
 from particle_harness.usb.descriptors import MS_OS_VENDOR_CODE, NORMAL_GUID, ms_os_compat_id, ms_os_properties
 from particle_harness.usb.transfer import TO_ENDPOINT, TYPE_CLASS, Setup
 from particle_harness.usb.wire import bytes_field, number_field
@@ -32,11 +39,13 @@ LEFT_OUT = (
     "that is something else by then, and the board falls silent",
     "SET_LINE_CODING without data: one of its bytes comes from such a place, too",
     "data for the serial port of more than eight bytes: they overwrite what lies behind its buffer",
+    "a piece of more than 64 bytes of a payload behind one that is not of whole words: up to three bytes behind the "
+    "payload's place in memory are overwritten, and the board dies",
     "the serial port before anyone has read the configuration descriptor: it is not there yet",
 )
 _ENDPOINTS = (0x00, 0x80, 0x01, 0x81, 0x82, 0x83)
 _COMMAND_BYTES, _DUMMY_BYTES, _PROPERTIES_VALUE = 8, 10, 2
-_COMPAT_ID, _PROPERTIES = 4, 5
+_COMPAT_ID, _PROPERTIES, _WORD_BYTES = 4, 5, 4
 _MORE_STANDARD = (
     *(Setup(direction, request, value, endpoint, 0)
       for endpoint in _ENDPOINTS for direction, request, value in ((0x02, 1, 0), (0x02, 3, 0), (0x02, 3, 1))),
@@ -76,7 +85,9 @@ _MORE_CLASS = (
     Setup(0x21, 0x22, 0, 1, 0),
 )
 _ASKING = (20, 20, 30, 30, 32, 34, 72, 72, 74, 201, 300, 400, 401, 553, 70, 230, 231, 302, 211, 221, 223, 223)
-_WITH_PAYLOAD = (1, 1, 33, 34, 75, 401, 9999, 20, 72, 210, 211, 211, 220, 221, 221, 222, 240)
+_OFTEN, _SELDOM = (1, 1, 33, 34, 75, 401, 9999, 20, 72), (210, 211, 211, 220, 221, 221, 222, 240)
+_WITH_PAYLOAD = (*_OFTEN, *_OFTEN, *_SELDOM)
+_WRITING, _WRITTEN_AFTER_S = {CLAIM_CODE, SET_KEY, SET_SERVER, SET_ACCESS_POINT}, 0.09
 _DOMAINS = (b"10.0.0.1", b"device.example", b"1.2.3", b" 7.8. 9.300x", b"a" * 63, b"b" * 64, b"")
 
 
@@ -97,6 +108,15 @@ class Stm32Conversation(SystemConversation):
     def touch(self) -> list[Act]:
         """One speed is enough."""
         return [line_coding(DFU_TOUCH_BAUD)]
+
+    def settle(self, kind: int) -> Wait:
+        """Copying a page of the configuration takes its time even when flash takes none."""
+        return Wait(_WRITTEN_AFTER_S) if kind in _WRITING else super().settle(kind)
+
+    def piece_bytes(self, request: OpenRequest, rest_bytes: int) -> int:
+        """None that overwrites what lies behind the payload."""
+        size = super().piece_bytes(request, rest_bytes)
+        return min(size, MAX_POOLED_PAYLOAD_BYTES) if request.sent % _WORD_BYTES else size
 
     def _configuration(self) -> Iterator[Act]:
         if self._random.random() < 0.3:

@@ -29,9 +29,9 @@ _ACTS = 60
 DFU_REQUESTED = 0xEDFA
 _LISTENS_AFTER_S, _NETWORK_PROCESSOR_TELLS_AFTER_S = 3.0, 8.0
 _BOOT_LIMIT_S, _BOOT_STEP_S, _ATTACHED_FOR_S = 5.0, 0.01, 0.15
-_RESTART_EVERY, _READ_EVERY, _RECORDED_EVERY = 10, 30, 49
-"""Conversations, of which one ends with a restart, or with a look into the configuration, or follows the beginning of
-the one that recordings hold."""
+_READ_EVERY, _RECORDED_EVERY = 30, 49
+"""Conversations, of which one ends with a look into the configuration, or follows the beginning of the one that
+recordings hold."""
 
 
 _ENUMERATION: tuple[Act, ...] = (Enumerate(), Transfer(Setup(0x80, StandardRequest.GET_DESCRIPTOR, 0x0200, 0, 255)))
@@ -60,6 +60,8 @@ class SystemSubject:
     first_boot_limit_s: ClassVar[float] = 5.0
     """Until a new board is on the bus."""
     patience_s: ClassVar[float] = PATIENCE_WITH_FILES_S
+    restart_every: ClassVar[int] = 10
+    """Conversations, of which one ends with a restart."""
 
     @property
     def known(self) -> Sequence[KnownDifference]:
@@ -90,7 +92,7 @@ class SystemSubject:
             return after_recorded(tuple(recorded_conversation(self.kind)), acts, random)
         if seed % _READ_EVERY == 0:
             return [*acts, *talk.enter_dfu(), Return(), *reading_configuration()]
-        return [*acts, *talk.restart()] if seed % _RESTART_EVERY == 0 else acts
+        return [*acts, *talk.restart()] if seed % self.restart_every == 0 else acts
 
     def pair(self) -> tuple[ModelledSide, EmulatedSide]:
         """Both sides, listening, from equal memories. The chip is the same for all pairs: one at a time."""

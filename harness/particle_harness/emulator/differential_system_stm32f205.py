@@ -20,6 +20,7 @@ class Stm32SystemSubject(SystemSubject):
 
     first_boot_limit_s: ClassVar[float] = 15.0
     patience_s: ClassVar[float] = PATIENCE_S
+    restart_every: ClassVar[int] = 20
 
     @property
     def compared(self) -> Mapping[str, range]:
