@@ -1,14 +1,16 @@
 """Conversations with Device OS on an STM32F205: what they hold, what they leave out, and that a planted difference
 between two virtual Photons is found."""
 
+from itertools import pairwise
 from random import Random
 
 import pytest
 from particle_harness.bench import open_bench
 from particle_harness.boards import EXAMPLE_DEVICE_IDS, hardware
 from particle_harness.emulator.differential import compare
-from particle_harness.emulator.differential_acts import DONE, STALL, Abandoned, Step, Transfer
+from particle_harness.emulator.differential_acts import DONE, STALL, Abandoned, Step, Transfer, Wait
 from particle_harness.emulator.differential_known import known_of_systems
+from particle_harness.emulator.differential_requests import OpenRequest
 from particle_harness.emulator.differential_requests_stm32f205 import (
     LEFT_OUT,
     Stm32Conversation,
@@ -70,6 +72,19 @@ def test_nothing_that_is_left_out_is_sent():
     assert {setup.w_index for setup in setups if setup.recipient == TO_ENDPOINT} == {0, 0x80, 1, 0x81, 0x82, 0x83}
     assert {act.kind for act in seen if isinstance(act, Step)} >= {210, 211, 220, 221, 222, 223, 240}
     assert all(reason[0].isalpha() for reason in LEFT_OUT)
+
+
+@pytest.mark.parametrize(("sent", "longest"), [(63, 64), (64, 937)])
+def test_no_long_piece_of_a_payload_begins_between_words(sent, longest):
+    talk, request = Stm32Conversation(Random(1)), OpenRequest(1, 72, bytes(1000), sent)
+    assert max(talk.piece_bytes(request, 1000 - sent) for _ in range(100)) == longest
+
+
+def test_the_configuration_gets_its_time():
+    seen = [pair for seed in range(300) for pair in pairwise(acts(seed))]
+    after = {act.kind: wait.duration_s for act, wait in seen if isinstance(act, Step) and act.service is Service.SEND
+             and isinstance(wait, Wait)}  # fmt: skip
+    assert after[210] == after[240] > after[1]
 
 
 @pytest.mark.parametrize(
