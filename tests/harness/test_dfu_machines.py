@@ -286,6 +286,17 @@ def test_photon_fills_up_the_last_word_of_a_block_in_its_buffer(dfu):
     assert host.board.internal.read(address, 128) == b"\x55" * 64 + b"\0" + b"\xff" * 3 + bytes(60)
 
 
+def test_p1_reads_its_serial_flash_through_the_buffer(dfu):
+    host = dfu("p1")
+    host.select(2)
+    host.command(0x41, 0x1000)
+    host.upload(0, 512)
+    host.command(0x21, 0x1000)
+    host.board.usb_device.abandon(Setup(0x21, Request.DNLOAD, 2, 0, 512), bytes(512), 4)
+    host.started()
+    assert host.board.external.read(0x1000, 512) == bytes(256) + b"\xff" * 256
+
+
 def test_photon_crashes_by_a_read_over_its_end_that_is_given_up(dfu):
     host = dfu("photon")
     host.command(0x21, 0x08100000 - 64)

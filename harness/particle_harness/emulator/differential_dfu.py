@@ -20,11 +20,14 @@ OUT, IN = 0x21, 0xA1
 TRANSFER_BYTES = 4096
 CONFIGURATION_ALTERNATE = 1
 _CONFIGURATION_BYTES = 0x3000
+OWN_STRINGS, MICROSOFT_STRING = 6, 0xEE
+"""Then one for each region. An STM32F2's bootloader reads past the end of its table for more."""
 LEFT_OUT = (
     "DNLOAD and UPLOAD of more than 4096 bytes: the firmware does not check the length and overruns its buffer",
     "erasing or writing the bootloader's own pages: on Gen 3 it carries the order out and dies",
     "erasing the address just behind a Gen 3 board's serial flash: it is taken, wraps, and destroys the file system",
     "DETACH: the bootloader leaves the bus and returns, which is the host's to notice",
+    "strings that an STM32F2's bootloader does not have: it reads past the end of its table, or stays silent",
     "the file system in a Gen 3 board's serial flash: a virtual board keeps its configuration elsewhere",
 )
 
@@ -262,7 +265,7 @@ class Conversation:
             case 0 | 1:
                 yield command(self._random.choice((Command.SET_ADDRESS, Command.ERASE)), address)
             case 2:
-                codes = (Command.SET_ADDRESS, Command.ERASE, Command.READ_UNPROTECT, 0x01, 0x33, 0xFA, 0xFB, 0xFF)
+                codes = (Command.SET_ADDRESS, Command.ERASE, Command.READ_UNPROTECT, 0x01, 0x33, 0x99, 0xFA, 0xFB, 0xFF)
                 yield command(self._random.choice(codes))
             case 3:
                 code = self._random.choice((Command.SET_ADDRESS, Command.ERASE))
@@ -294,8 +297,9 @@ class Conversation:
 
     def _descriptor(self) -> Iterator[Act]:
         kind = self._random.choice((1, 2, 3, 3, 3, 0x21, 4, 6, 7, 0x0F))
-        index = self._random.choice((0, 1, 2, 3, 4, 5, 6, 7, 0xEE)) if kind == 3 else 0
-        length = self._random.choice((1, 2, 4, 8, 9, 18, 36, 64, 255))
+        strings = (*range(OWN_STRINGS + len(self._terrain.regions)), MICROSOFT_STRING)
+        index = self._random.choice(strings) if kind == 3 else 0
+        length = self._random.choice((1, 2, 4, 8, 9, 10, 18, 36, 64, 255, 512))
         recipient = 0x81 if kind == 0x21 and self._random.random() < 0.5 else 0x80
         language = 0x0409 if kind == 3 and index else 0
         yield Transfer(Setup(recipient, 6, kind << 8 | index, language, length))

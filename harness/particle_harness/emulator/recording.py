@@ -17,6 +17,8 @@ from particle_harness.dct import DCT_SIZE_BYTES
 from particle_harness.emulator.differential_acts import Transfer
 from particle_harness.emulator.differential_dfu import (
     CONFIGURATION_ALTERNATE,
+    MICROSOFT_STRING,
+    OWN_STRINGS,
     TRANSFER_BYTES,
     Region,
     command,
@@ -38,8 +40,6 @@ from particle_harness.usb.transfer import GoneError, Setup, SilentError, StallEr
 FORM = 2
 """Files without a form are older: see tests/golden/usb/README.md."""
 _SHOWN_BYTES = 64
-_OWN_STRINGS, _MICROSOFT_STRING = 6, 0xEE
-"""Then one for each region. An STM32F2's bootloader reads past the end of its table for more."""
 _UNKNOWN_COMMANDS = (0x33, 0x99)
 _INTERNAL = 0
 _OUTCOMES = ("in", "in_bytes", "in_sha256", "ok", "stall", "silent")
@@ -87,7 +87,7 @@ def _descriptors(regions: int) -> Iterator[Transfer]:
         yield _in(0x80, 6, 0x0100, 0, length)
     for length in (9, 255, 512):
         yield _in(0x80, 6, 0x0200, 0, length)
-    for index in (*range(_OWN_STRINGS + regions), _MICROSOFT_STRING):
+    for index in (*range(OWN_STRINGS + regions), MICROSOFT_STRING):
         yield _in(0x80, 6, 0x0300 | index, 0x0409 if index else 0, 255)
     for descriptor in (0x06, 0x07, 0x0F, 0x21):
         yield from (_in(0x80, 6, descriptor << 8, 0, length) for length in (9, 10, 255))

@@ -32,6 +32,9 @@ from particle_harness.usb.nrf52840_requests import NrfUsbDevice
 from particle_harness.usb.stm32_requests import Stm32UsbDevice
 from particle_harness.usb.transfer import TYPE_CLASS, Setup, SilentError, StallError
 
+_SERIAL_FLASH = 2
+"""Alternate setting."""
+
 __all__ = [
     "Command",
     "DfuDevice",
@@ -410,7 +413,12 @@ class Gen2Dfu(DfuDevice, Stm32UsbDevice):
         data = self.memory.read(self._block_address(setup.w_value), setup.w_length)
         if data is None:
             self._buffer[:] = bytes(TRANSFER_SIZE_BYTES)
-        return bytes(setup.w_length) if data is None else data
+            return bytes(setup.w_length)
+        if self.alternate == _SERIAL_FLASH:
+            # It comes through the buffer. Source: device-os v2.1.0 platform/MCU/STM32F2xx/STM32_USB_Device_Driver/src/
+            # usbd_sflash_if.c sFLASH_If_Read; other memories give a pointer.
+            self._buffer[: len(data)] = data
+        return data
 
     def _get_status(self) -> bytes:
         r = self.registers
