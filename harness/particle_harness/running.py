@@ -138,11 +138,16 @@ class BoardSystem:
 
     @property
     def asks_ncp_at_start(self) -> bool:
-        """Whether it switches its network processor on at its start, to learn the MAC address, and leaves it on: once,
-        for it keeps the answer in a file. Source: device-os v2.2.0 hal/network/lwip/esp32/esp32ncpnetif.cpp
-        queryMacAddress; v2.1.0 switches it off again."""
-        is_esp32 = self.hardware.is_gen3 and self.has_wifi
-        return is_esp32 and self.version >= 2200 and not self._state.ncp_is_known
+        """Whether it switches its network processor on at its start, to learn the MAC address, and leaves it on.
+
+        Source: device-os hal/network/lwip/esp32/esp32ncpnetif.cpp; v2.2.0 and v2.3.1 ask for what they have kept and
+        keep nothing (hal/network/ncp_client/esp32/esp32_ncp_client.cpp initReady), v3.1.0 does; v2.1.0 and v3.0.0
+        switch it off again."""
+        if not (self.hardware.is_gen3 and self.has_wifi):
+            return False
+        if self.version < 3000:
+            return self.version >= 2200
+        return self.version >= 3100 and not self._state.ncp_is_known
 
     @property
     def mac_address(self) -> bytes:

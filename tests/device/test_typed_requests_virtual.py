@@ -273,13 +273,17 @@ def test_releases_before_2_1_say_nothing_of_a_radio(rig):
     assert READY not in interface(session)
 
 
-def test_an_argon_asks_its_network_processor_at_the_first_start_and_leaves_it_on(rig):
-    r = rig("argon", "2.2.0")
-    assert READY in interface(r.session)
+@pytest.mark.parametrize(
+    ("device_os", "first", "second"),
+    [("2.1.0", False, False), ("2.2.0", True, True), ("3.0.0", False, False), ("3.1.0", True, False)],
+)
+def test_some_releases_ask_an_argons_network_processor_at_their_start_and_leave_it_on(rig, device_os, first, second):
+    r = rig("argon", device_os)
+    assert (READY in interface(r.session)) is first
     r.board.power_off()
     r.board.power_on()
     r.host.clock.sleep(5)
-    assert READY not in interface(ControlSession(r.host, wait_for_device(r.host, "1-1", 5)))
+    assert (READY in interface(ControlSession(r.host, wait_for_device(r.host, "1-1", 5)))) is second
 
 
 def test_a_tracker_knows_its_network_processor_since_device_os_3(rig):
