@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -16,7 +15,6 @@ from particle_dev.errors import (
     ControlProtocolError,
     DeviceModeError,
     DeviceNotFoundError,
-    LinkDisconnectedError,
     LinkTimeoutError,
 )
 from particle_dev.protocol.dfuse import DfuseCommand
@@ -26,8 +24,6 @@ DFU_TOUCH_BAUD = DFU_SPEED.baud
 RESETS_WITHIN_S = 5.0
 """A board that has said yes to DFU mode resets one second later. One that is still there then does not come to it: an
 Electron whose only thread waits for its modem, executed with Device OS 2.1.0 (docs/emulator.md)."""
-LEAVES_WITHIN_S = 2.0
-"""A board that is touched leaves the bus at once. One that is still there then has lost the speed."""
 
 
 class Target(StrEnum):
@@ -203,18 +199,8 @@ def enter_dfu(host: Host, device: Device, by: Way | None = None, timeout_s: floa
             if by is None and _stays(host, device, min(RESETS_WITHIN_S, timeout_s)) and _serial_port_of(host, device):
                 used = Way.TOUCH
     if used is Way.TOUCH:
-        _touch_into_dfu(host, device, timeout_s)
+        touch_serial_port(host, device)
     return wait_for_mode(host, device, UsbMode.DFU, timeout_s), used
-
-
-def _touch_into_dfu(host: Host, device: Device, timeout_s: float) -> None:
-    """Once, and once more when it stays: a speed that it acknowledges may be lost to it (transport.serial), and a
-    driver need not send every one that it is told."""
-    touch_serial_port(host, device)
-    if _stays(host, device, min(LEAVES_WITHIN_S, timeout_s)) and (url := _serial_port_of(host, device)):
-        # It may leave at this moment, which is what is wanted.
-        with suppress(LinkDisconnectedError):
-            host.serial.touch(url, DFU_TOUCH_BAUD)
 
 
 def _serial_port_of(host: Host, device: Device) -> str | None:

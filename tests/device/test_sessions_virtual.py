@@ -1,6 +1,5 @@
 """Sessions on virtual boards: finding, following through modes, control requests, DFU, and what it refuses."""
 
-from dataclasses import replace
 from enum import IntEnum
 
 import pytest
@@ -206,54 +205,6 @@ def test_a_board_that_says_yes_and_stays_is_not_touched_by_whoever_wants_the_req
     with pytest.raises(DeviceModeError, match="did not reach dfu"):
         enter_dfu(host, device, Way.CONTROL, timeout_s=8)
     assert made.driver.board("1").state.runs != "dfu"
-
-
-class LosingPorts:
-    """Serial ports of a host; boards there acknowledge the first ``lost`` speeds and do not heed them."""
-
-    def __init__(self, ports, lost):
-        self._ports, self._lost, self.touched = ports, lost, []
-
-    def ports(self):
-        return self._ports.ports()
-
-    def touch(self, url, baud):
-        self.touched.append(baud)
-        if len(self.touched) > self._lost:
-            self._ports.touch(url, baud)
-
-
-@pytest.mark.parametrize("platform", ["boron", "photon"])
-@pytest.mark.parametrize(("lost", "touches"), [(0, 1), (1, 2)])
-def test_a_speed_that_is_acknowledged_and_lost_is_set_again(bench, platform, lost, touches):
-    """As a Photon does with the first one after a vendor request that it refused."""
-    host, device = arrived(bench(platform))
-    ports = LosingPorts(host.serial, lost)
-    entered, used = enter_dfu(replace(host, serial=ports), device, Way.TOUCH)
-    assert (entered.device_id, entered.mode, used) == (device.device_id, UsbMode.DFU, Way.TOUCH)
-    assert ports.touched == [14400] * touches
-
-
-def test_a_board_that_heeds_no_speed_is_said_not_to_arrive(bench):
-    host, device = arrived(bench("photon"))
-    ports = LosingPorts(host.serial, lost=9)
-    with pytest.raises(DeviceModeError, match="did not reach dfu"):
-        enter_dfu(replace(host, serial=ports), device, Way.TOUCH, timeout_s=8)
-    assert ports.touched == [14400, 14400]
-
-
-def test_a_board_that_leaves_just_before_the_speed_is_set_again_has_arrived(bench):
-    host, device = arrived(bench("photon"))
-    ports = LosingPorts(host.serial, lost=1)
-    touch = ports.touch
-
-    def touch_late(url, baud):
-        touch(url, baud)
-        if len(ports.touched) == 2:
-            raise LinkDisconnectedError("gone", hint="it went by itself")
-
-    ports.touch = touch_late
-    assert enter_dfu(replace(host, serial=ports), device, Way.TOUCH)[0].mode is UsbMode.DFU
 
 
 def test_dfu_mode_has_nothing_to_enter(bench):
