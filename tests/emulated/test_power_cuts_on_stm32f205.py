@@ -66,6 +66,9 @@ class Copies:
         self.board = self.desk.board
         self.old = modules_of(images, platform, has, application)
         self.new = [i for i in modules_of(images, platform, gets, application) if i.file.module.function in _PARTS]
+        if gets < has:
+            # A Photon's configuration is out of reach while part 1 is older than what part 2 asks for.
+            self.new[:-1] = reversed(self.new[:-1])
         for install in self.old:
             self.board.internal.load(install.file.module.start_address, install.image)
 
