@@ -8,6 +8,7 @@ import subprocess
 import sys
 import termios
 from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx2
@@ -94,11 +95,12 @@ def test_a_cloud_with_its_devices_ledger_faults_and_time(start, tmp_path):
         shown = text("sim", "ledger", *link)
         assert (len(shown), shown[-1]) == (3, "metered: 1 of 2 devices")
         assert text("sim", "ledger", *link, "--device", "e00fce68bbbbbbbbbbbbbbbb") == ["metered: 0 of 1 device"]
-        before = http.get(f"/v1/products/{told['products'][0]['id']}/sims").json()["sims"][0]
-        assert before["status"] == "inactive"
         run("sim", "wait", "31d", *link)
-        after = http.get(f"/v1/products/{told['products'][0]['id']}/sims").json()["sims"][0]
-        assert after["status"] == "active"
+        sim = http.get(f"/v1/products/{told['products'][0]['id']}/sims").json()["sims"][0]
+        assert sim["status"] == "active"
+        http.post(devices, json={"id": "e00fce68bbbbbbbbbbbbbbbb"})
+        added = [datetime.fromisoformat(e["at"]) for e in run("sim", "ledger", *link) if e["event"] == "added"]
+        assert added[1] - added[0] >= timedelta(days=31)
         assert run("sim", "fault", '{"do": "status", "status": 529, "count": 1}', *link)[0]["faults"] == 1
         assert http.get("/v1/user").status_code == 529
         assert http.get("/v1/user").json()["username"] == told["user"]
