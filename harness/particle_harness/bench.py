@@ -21,9 +21,11 @@ from particle_harness.bench_slots import (
     check_options,
     check_values,
     close_slots,
+    name_of,
     name_of_new,
     probe_id,
     refuse_blank_with_a_system,
+    refuse_boards_of_others,
     slot_called,
     slot_folder,
     words,
@@ -217,6 +219,9 @@ def open_bench(
     lock = StateLock(state_dir) if state_dir else None
     cloud = None
     try:
+        if state_dir is not None:
+            tables = enumerate(slots or DEFAULT_SLOTS, start=1)
+            refuse_boards_of_others("virtual", state_dir, (name_of(table, number) for number, table in tables))
         cloud = _cloud_link(options)
         bench = VirtualBench(_build(options, slots, state_dir, factory_modules, cloud), lock, cloud)
         bench.hands = _hands(bench, options)

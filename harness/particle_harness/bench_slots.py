@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from particle_dev.errors import BenchError
 from particle_dev.protocol.identifiers import is_device_id
 from particle_harness import serial_port
+from particle_harness.state import KEPT_BY
 from particle_harness.usb.bus_device import BoardOnBus
 
 if TYPE_CHECKING:
@@ -129,6 +130,20 @@ def slot_folder(state_dir: Path, name: str) -> Path:
             hint="leave '/', '\\' and a dot at the beginning out of the name, or take state_dir out of the bench file",
         )
     return state_dir / name
+
+
+def refuse_boards_of_others(driver: str, state_dir: Path, names: Iterable[str]) -> None:
+    """BenchError for a slot whose board another driver has kept: its flash is no board of this one's."""
+    for name in names:
+        folder = slot_folder(state_dir, name)
+        for other, file in KEPT_BY.items():
+            if other != driver and (folder / file).exists():
+                raise BenchError(
+                    f"slot {name!r}: {folder} holds a board of the driver {other!r}, and this bench has {driver!r}",
+                    slot=name,
+                    hint=f'choose another state_dir, write driver = "{other}" (sim serve: '
+                    f"{'with' if other == 'emulated' else 'without'} --emulated), or remove that folder",
+                )
 
 
 @dataclass(frozen=True, slots=True)

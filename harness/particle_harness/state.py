@@ -15,6 +15,8 @@ from particle_harness.truth import Truth
 from particle_harness.usb.dfu_terms import DfuRegisters
 
 STATE_FILE = "board.json"
+KEPT_BY = {"virtual": STATE_FILE, "emulated": "emulated.json"}
+"""The file in the folder of a slot that tells which driver has kept the board there."""
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ import sys
 import pytest
 from particle_harness.bench import open_bench as open_virtual
 from particle_harness.boards import hardware
-from particle_harness.emulator import chips
+from particle_harness.emulator import chips, new_board
 from particle_harness.emulator.bench import open_bench as open_emulated
 from particle_harness.emulator.starting_point import kept_chip
 from particle_harness.factory import bootloader_stand_in, release_stand_ins, softdevice_stand_in
@@ -149,6 +149,50 @@ def test_a_damaged_state_is_named(kept, driver, file, content, why):
     assert (folder / file).read_bytes() == content
 
 
+@pytest.mark.parametrize("file", ["internal.bin", "external.bin", "uicr.bin", "emulated.json"])
+def test_a_part_of_a_kept_board_that_is_missing_is_named(kept, file):
+    opened, folder = kept
+    opened("emulated").close()
+    whole = (folder / file).read_bytes()
+    (folder / file).unlink()
+    there = sorted(path.name for path in folder.iterdir())
+    for open_it in (lambda: opened("emulated"), lambda: kept_chip(folder).__enter__()):
+        with pytest.raises(BenchError, match=re.escape(str(folder / file)) + ".*: it is missing") as error:
+            open_it()
+        assert "remove the slot's folder" in error.value.hint
+    assert sorted(path.name for path in folder.iterdir()) == there
+    (folder / file).write_bytes(whole)
+    bench = opened("emulated")
+    assert bench.board("left").chip.powers == []
+    bench.close()
+
+
+def test_a_board_that_was_never_finished_is_made_anew(kept, monkeypatch):
+    opened, folder = kept
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="no more"):
+        patch.setattr(new_board, "make_chip", fails_with(OSError("no more")))
+        opened("emulated")
+    assert (folder / "internal.bin").exists()
+    bench = opened("emulated")
+    assert bench.board("left").internal.read(0xF4000, 4) != b"\xff" * 4
+    bench.close()
+    opened("emulated").close()
+    assert sorted(path.name for path in folder.iterdir() if path.suffix == ".unfinished") == []
+
+
+@pytest.mark.parametrize(("made_by", "opened_by"), [("emulated", "virtual"), ("virtual", "emulated")])
+def test_boards_that_another_driver_has_kept_are_left_alone(kept, made_by, opened_by):
+    opened, folder = kept
+    opened(made_by).close()
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(BenchError, match=f"{re.escape(str(folder))} holds a board of the driver '{made_by}'") as error:
+        opened(opened_by, "new", "left")
+    assert f'driver = "{made_by}"' in error.value.hint
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert not (folder.parent / "new").exists()
+    opened(made_by).close()
+
+
 def test_a_damaged_board_costs_the_others_nothing(kept):
     opened, folder = kept
     opened("emulated", "left", "right").close()
@@ -161,6 +205,13 @@ def test_a_damaged_board_costs_the_others_nothing(kept):
     bench = opened("emulated", "left", "right")
     assert [bench.board(name).chip.powers for name in ("left", "right")] == [[], []]
     bench.close()
+
+
+def fails_with(error):
+    def fail(*_arguments):
+        raise error
+
+    return fail
 
 
 def test_a_damaged_state_is_no_place_to_begin_from(kept):

@@ -30,6 +30,7 @@ from particle_harness.bench_slots import (
     name_of_new,
     probe_id,
     refuse_blank_with_a_system,
+    refuse_boards_of_others,
     slot_called,
     slot_folder,
     words,
@@ -181,13 +182,14 @@ def open_bench(
     for name, table in zip(names, tables, strict=True):
         _check_slot(name, table, state_dir)
     source = _Source(options.get(_IMAGES), factory_modules)
-    tables = tables or [
+    tables = [{**table, "name": name} for table, name in zip(tables, names, strict=True)] or [
         {"name": str(number), "platform": name} for number, name in enumerate(source.default_platforms(), start=1)
     ]
     is_real = options.get("clock", "real") == "real"
     with ExitStack() as opened:
         if state_dir is not None:
             opened.callback(StateLock(state_dir).release)
+            refuse_boards_of_others("emulated", state_dir, (str(table["name"]) for table in tables))
         if _BEGIN_FROM in options:
             start = StartingPoint(Path(options[_BEGIN_FROM]))
             folder = state_dir or Path(opened.enter_context(TemporaryDirectory(prefix="particle-emulated-")))

@@ -20,6 +20,7 @@ from particle_harness.module_reader import (
     CRC_SIZE_BYTES,
     DROP_MODULE_INFO,
     PREFIX_SIZE_BYTES,
+    Need,
     Prefix,
     crc_is_good,
     read_prefix,
@@ -39,6 +40,7 @@ _DAMAGED_NAMED = 5
 _BOOTLOADER, _SOFTDEVICE = ModuleFunction.BOOTLOADER, ModuleFunction.RADIO_STACK
 _SYSTEM, _USER = ModuleFunction.SYSTEM_PART, ModuleFunction.USER_PART
 _KNOWN = (_BOOTLOADER, _SOFTDEVICE, _SYSTEM, _USER)
+_NAMES = {_BOOTLOADER: "bootloader", _SOFTDEVICE: "SoftDevice", _SYSTEM: "system part"}
 
 
 def emulated_hardware(name: str, slot: str | None = None) -> Hardware:
@@ -115,7 +117,7 @@ class ImagesFolder:
 
     def for_board(self, kind: Hardware, device_os: str | None = None) -> BoardImages:
         """Bootloader and SoftDevice for a new board, the newest ones; with ``device_os`` those of that release, and its
-        system parts. BenchError when something is not there."""
+        system parts. BenchError when something is not there, such as what those parts need beside them."""
         release = release_by_name(device_os) if device_os else None
         if device_os and release is None:
             raise BenchError(f"no Device OS {device_os!r} is known", hint="name a release such as 2.1.0")
@@ -126,7 +128,14 @@ class ImagesFolder:
         bootloader = self._newest(kind, _BOOTLOADER, version)
         if bootloader is None:
             raise self._missing(kind, "bootloader" if version is None else f"bootloader of version {version}")
-        return BoardImages(bootloader, self._newest(kind, _SOFTDEVICE), system)
+        found = BoardImages(bootloader, self._newest(kind, _SOFTDEVICE), system)
+        for part in system:
+            for need in (part.prefix.need1, part.prefix.need2):
+                if need.function in _NAMES and not any(_fulfils(image.prefix, need) for image in found.all):
+                    what = f"{_NAMES[need.function]}{f' {need.index}' if need.index else ''} of version {need.version}"
+                    needing = f"system part {part.prefix.index} of Device OS {device_os} needs"
+                    raise self._missing(kind, f"{what} or later, which {needing},")
+        return found
 
     def _read(self, file: Path) -> Image | None:
         if not file.is_file() or file.stat().st_size > _LARGEST_IMAGE_BYTES:
@@ -221,6 +230,11 @@ def _module_files(folder: Path) -> Iterator[Path]:
             continue
         seen.add(real)
         yield from (Path(path, name) for name in names if name.endswith(".bin"))
+
+
+def _fulfils(prefix: Prefix, need: Need) -> bool:
+    is_it = (prefix.function, prefix.index) == (need.function, need.index)
+    return is_it and prefix.version >= need.version
 
 
 def _but_damaged(folder: ImagesFolder) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,16 @@ from particle_harness.boards import Hardware
 from particle_harness.clock import VirtualClock
 from particle_harness.emulator.board import EmulatedBoard
 from particle_harness.emulator.chip import EmulatedChip
-from particle_harness.emulator.images import BoardImages
+from particle_harness.emulator.images import BoardImages, emulated_hardware
 from particle_harness.emulator.nrf52840.boot_record import boot_record
 from particle_harness.faults import Fault, FaultScript
 from particle_harness.nor_flash import NorFlash
-from particle_harness.state import SlotStore, unusable
+from particle_harness.state import KEPT_BY, SlotStore, unusable
 from particle_harness.user_information import BOOTLOADER_ADDRESS, UICR_SIZE_BYTES, Uicr
 
-STATE_FILE, SNAPSHOT_FILE = "emulated.json", "emulated.snapshot"
+STATE_FILE, SNAPSHOT_FILE = KEPT_BY["emulated"], "emulated.snapshot"
+_UNFINISHED_FILE = "emulated.unfinished"
+_MEMORY_FILES = ("internal.bin", "external.bin", "uicr.bin")
 _KEPT = {
     "platform": str,
     "device_id": str,
@@ -93,6 +96,21 @@ def make_board(
     """A board with power, or one as ``folder`` has it. BenchError without images or emulator, or for a folder that is
     another board's."""
     kept = _kept(folder, new)
+    if kept is not None or folder is None:
+        return _make(new, kept, port_path, next_address, folder, paced=paced)
+    with being_made(folder):
+        return _make(new, None, port_path, next_address, folder, paced=paced)
+
+
+def _make(
+    new: NewBoard,
+    kept: dict[str, Any] | None,
+    port_path: str,
+    next_address: Callable[[], int],
+    folder: Path | None,
+    *,
+    paced: bool,
+) -> EmulatedBoard:
     memories = make_memories(new.hardware, folder)
     if kept is None and new.images is not None:
         furnish(memories, new.images())
@@ -159,11 +177,37 @@ class _Keeper:
         _replace(self._folder / STATE_FILE, json.dumps(table).encode())
 
 
+@contextmanager
+def being_made(folder: Path) -> Iterator[None]:
+    """While a board is put into the folder of its slot: whatever ends the process before that is done, no board is
+    kept there. What another such process has left is removed."""
+    unfinished = folder / _UNFINISHED_FILE
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished.touch()
+        for name in (STATE_FILE, SNAPSHOT_FILE, *_MEMORY_FILES):
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise unusable(folder, f"no board can be made there: {error.strerror}") from error
+    yield
+    unfinished.unlink()
+
+
+def is_kept(folder: Path) -> bool:
+    """Whether a board is kept in the folder of a slot. BenchError where only parts of one are left."""
+    if (folder / _UNFINISHED_FILE).exists():
+        return False
+    if (folder / STATE_FILE).exists():
+        return True
+    if left := [name for name in (SNAPSHOT_FILE, *_MEMORY_FILES) if (folder / name).exists()]:
+        raise unusable(folder / STATE_FILE, f"it is missing, and {', '.join(left)} beside it is there")
+    return False
+
+
 def _kept(folder: Path | None, new: NewBoard) -> dict[str, Any] | None:
-    file = folder / STATE_FILE if folder else None
-    if file is None or not file.exists():
+    if folder is None or not is_kept(folder):
         return None
-    table = read_kept(file.parent)
+    table = read_kept(folder)
     if table["platform"] != new.hardware.name:
         raise BenchError(
             f"{folder} holds an emulated {table['platform']}, and the slot is for a {new.hardware.name}",
@@ -179,11 +223,12 @@ def _kept(folder: Path | None, new: NewBoard) -> dict[str, Any] | None:
 
 def kept_device_id(folder: Path) -> str | None:
     """Of the board that the process before has kept in its slot's folder. BenchError when what is there is damaged."""
-    return str(read_kept(folder)["device_id"]) if (folder / STATE_FILE).exists() else None
+    return str(read_kept(folder)["device_id"]) if is_kept(folder) else None
 
 
 def read_kept(folder: Path) -> dict[str, Any]:
-    """What the process before has written down of the board in its slot's folder. BenchError when it is damaged."""
+    """What the process before has written down of the board in its slot's folder. BenchError when it is damaged, or a
+    memory of that board is missing."""
     file = folder / STATE_FILE
     try:
         table = json.loads(file.read_text(encoding="utf-8"))
@@ -191,7 +236,15 @@ def read_kept(folder: Path) -> dict[str, Any]:
         raise unusable(file, f"it is damaged: {error}") from error
     if not isinstance(table, dict) or any(not isinstance(table.get(key, _KEPT), kind) for key, kind in _KEPT.items()):
         raise unusable(file, "it is damaged, or of another version")
+    for name in _memory_files(emulated_hardware(table["platform"])):
+        if not (folder / name).exists():
+            raise unusable(folder / name, f"it is missing, and {STATE_FILE} beside it is there")
     return table
+
+
+def _memory_files(kind: Hardware) -> tuple[str, ...]:
+    internal, external, uicr = _MEMORY_FILES
+    return (internal, *((external,) if kind.external_chip else ()), *((uicr,) if kind.is_gen3 else ()))
 
 
 def _goes_on(board: EmulatedBoard, folder: Path | None) -> bool:

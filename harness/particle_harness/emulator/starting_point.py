@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 from particle_dev.errors import BenchError
 from particle_harness.boards import Hardware
 from particle_harness.emulator.images import emulated_hardware
-from particle_harness.emulator.new_board import SNAPSHOT_FILE, STATE_FILE, NewBoard, make_chip, make_memories, read_kept
+from particle_harness.emulator.new_board import (
+    SNAPSHOT_FILE,
+    STATE_FILE,
+    NewBoard,
+    being_made,
+    is_kept,
+    make_chip,
+    make_memories,
+    read_kept,
+)
 from particle_harness.state_lock import StateLock
 
 if TYPE_CHECKING:
@@ -32,10 +41,10 @@ class StartingPoint:
 
     def copy(self, slot: str, target: Path) -> None:
         """Put the board of a slot into ``target``, unless one is there. BenchError when there is none in that slot."""
-        if (target / STATE_FILE).exists():
+        if is_kept(target):
             return
         source = self.folder / slot
-        if not (source / STATE_FILE).exists():
+        if not is_kept(source):
             there = sorted(file.parent.name for file in self.folder.glob(f"*/{STATE_FILE}"))
             raise BenchError(
                 f"no emulated board was kept in {source}",
@@ -44,7 +53,9 @@ class StartingPoint:
             )
         lock = StateLock(self.folder)
         try:
-            shutil.copytree(source, target, dirs_exist_ok=True)
+            read_kept(source)
+            with being_made(target):
+                shutil.copytree(source, target, dirs_exist_ok=True)
         finally:
             lock.release()
 

@@ -71,6 +71,33 @@ def test_what_is_missing_is_named(folder, kind, release, what):
     assert error.value.hint
 
 
+@pytest.mark.parametrize(
+    ("kind", "gone", "damage", "what"),
+    [
+        (
+            "boron",
+            2,
+            False,
+            "SoftDevice of version 202 or later, which system part 1 of Device OS 2.1.0 needs, for boron",
+        ),
+        ("boron", 2, True, r"SoftDevice of version 202 or later.* for boron; .*CRC is wrong: .*2\.bin"),
+        ("photon", 6, False, "system part 2 of version 207 or later, which system part 1 of Device OS 2.1.0 needs"),
+        ("photon", 5, False, "system part 1 of version 2101 or later, which system part 2 of Device OS 2.1.0 needs"),
+    ],
+)
+def test_what_a_system_part_needs_has_to_be_there_and_sound(folder, kind, gone, damage, what):
+    file = folder / "deep" / "down" / f"{gone}.bin"
+    content = bytearray(file.read_bytes())
+    content[-10] ^= 1
+    if damage:
+        file.write_bytes(content)
+    else:
+        file.unlink()
+    with pytest.raises(BenchError, match=what):
+        ImagesFolder(folder).for_board(hardware(kind), "2.1.0")
+    assert ImagesFolder(folder).for_board(hardware(kind)).system == ()
+
+
 def test_without_a_folder_there_is_one_sentence_what_to_do_and_the_licences(monkeypatch, tmp_path):
     monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
     monkeypatch.delenv("PARTICLE_DEV_STORE", raising=False)
