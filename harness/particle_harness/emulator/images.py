@@ -6,7 +6,7 @@ Nothing here ships or fetches an image.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +40,7 @@ _DAMAGED_NAMED = 5
 _BOOTLOADER, _SOFTDEVICE = ModuleFunction.BOOTLOADER, ModuleFunction.RADIO_STACK
 _SYSTEM, _USER = ModuleFunction.SYSTEM_PART, ModuleFunction.USER_PART
 _KNOWN = (_BOOTLOADER, _SOFTDEVICE, _SYSTEM, _USER)
-_NAMES = {_BOOTLOADER: "bootloader", _SOFTDEVICE: "SoftDevice", _SYSTEM: "system part"}
+_NAMES: Mapping[int, str] = {_BOOTLOADER: "bootloader", _SOFTDEVICE: "SoftDevice", _SYSTEM: "system part"}
 
 
 def emulated_hardware(name: str, slot: str | None = None) -> Hardware:
