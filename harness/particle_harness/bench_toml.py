@@ -26,6 +26,11 @@ _SERVED: Mapping[str, Callable[..., ServedBench]] = {"virtual": open_bench, "emu
 """Drivers whose boards other programs of this machine may have."""
 
 
+def driver_of(path: Path) -> str:
+    """The driver that a bench file names. Raises ConfigError: what is wrong by itself."""
+    return TomlFile(path).root.table("bench").text("driver", words=_SERVED)
+
+
 def open_bench_file(path: Path, *, firmware: Path | None = None, images: Path | None = None) -> ServedBench:
     """Open the boards of a bench file. ``firmware``: a folder whose newest bootloader and SoftDevice of a platform new
     virtual boards get; without it they get stand-ins. ``images``: of emulated boards, where the file names no folder.

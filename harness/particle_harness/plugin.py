@@ -14,7 +14,9 @@ it.
 
 from __future__ import annotations
 
+import argparse
 import getpass
+import math
 import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
@@ -68,11 +70,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--particle-lease-timeout",
         metavar="SECONDS",
-        type=float,
+        type=_seconds,
         default=600.0,
         help="how long a test waits for boards that another run has; default: 600",
     )
     parser.addini("particle_bench", "the bench when --bench is not given", default="virtual")
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0 on")
+    return seconds
 
 
 def pytest_configure(config: pytest.Config) -> None:

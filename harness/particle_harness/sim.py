@@ -20,7 +20,7 @@ from click.core import ParameterSource
 
 from particle_dev.errors import BenchError, DeviceNotFoundError
 from particle_harness.bench import DEFAULT_SLOTS, open_bench
-from particle_harness.bench_toml import modules_in, open_bench_file, stand_ins
+from particle_harness.bench_toml import driver_of, modules_in, open_bench_file, stand_ins
 from particle_harness.boards import hardware
 from particle_harness.cloud.command import COMMANDS as CLOUD_COMMANDS
 from particle_harness.emulator.bench import open_bench as open_emulated
@@ -89,7 +89,8 @@ def sim() -> None:
     "--images",
     envvar="PARTICLE_DEV_FIRMWARE_DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of those images [env: PARTICLE_DEV_FIRMWARE_DIR; default: the firmware store].",
+    help="Folder of those images, with --emulated or a bench file of such boards "
+    "[env: PARTICLE_DEV_FIRMWARE_DIR; default: the firmware store].",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on. There is no password.")
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0 takes a free one.")
@@ -117,11 +118,13 @@ def serve(
     if (blank or probe) and not platforms:
         raise click.UsageError("--blank and --probe are about the boards of --platform")
     source = click.get_current_context().get_parameter_source
+    if source("images") is ParameterSource.COMMANDLINE or emulated:
+        _require_emulated("--emulated" if emulated else "--images", bench_file, emulated=emulated)
     if source("store_dir") is ParameterSource.COMMANDLINE and source("images") is not ParameterSource.COMMANDLINE:
         images = None
     images = images or store_dir
-    if emulated:
-        bench = _emulated_bench(bench_file, platforms, state_dir, images, blank=blank, probe=probe)
+    if emulated and bench_file is None:
+        bench = _emulated_bench(platforms, state_dir, images, blank=blank, probe=probe)
     else:
         bench = _bench(bench_file, platforms, state_dir, store_dir, images, blank=blank, probe=probe)
     with closing(bench):
@@ -250,8 +253,18 @@ def _bench(
     )
 
 
+def _require_emulated(option: str, file: Path | None, *, emulated: bool) -> None:
+    """Virtual boards run no images, and a bench file's own driver is the one that counts."""
+    if file is not None and (driver := driver_of(file)) != "emulated":
+        raise click.UsageError(
+            f'{option} is about emulated boards, and {file} has driver = "{driver}": leave the option out, or set '
+            f'driver = "emulated"'
+        )
+    if file is None and not emulated:
+        raise click.UsageError(f"{option} is about emulated boards: add --emulated, or leave the option out")
+
+
 def _emulated_bench(
-    file: Path | None,
     platforms: Sequence[str],
     state_dir: Path | None,
     images: Path | None,
@@ -259,8 +272,6 @@ def _emulated_bench(
     blank: bool,
     probe: bool,
 ) -> ServedBench:
-    if file:
-        raise click.UsageError('a bench file says itself that its boards are emulated: driver = "emulated"')
     slots = [
         {"name": str(number), "platform": platform, "blank": blank, "probe": probe}
         for number, platform in enumerate(platforms, start=1)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +51,12 @@ def record_command(
     """
     if (mode == NORMAL) is not (device_os is not None):
         raise click.UsageError("--mode normal and --device-os RELEASE go together")
-    recording = recorded(platform, bench_name, images, device_os)
-    text = written(recording)
-    try:
-        with file.open("x", encoding="utf-8") as stream:
-            stream.write(text)
-    except OSError as error:
-        raise BenchError(f"cannot write {file}: {os.strerror(error.errno or 0)}", hint="name a new file") from error
+    with _new_file(file) as write:
+        if not as_json:
+            takes = "up to about a minute" if device_os and bench_name == "emulated" else "some seconds"
+            click.echo(f"recording, which takes {takes} …", err=True)
+        recording = recorded(platform, bench_name, images, device_os)
+        write(written(recording))
     count = len(recording["log"])
     about = {"device_os": device_os} if device_os else {"bootloader": recording["bootloader_version"]}
     if as_json:
@@ -65,6 +64,32 @@ def record_command(
     else:
         whom = f"Device OS {device_os}" if device_os else f"bootloader {recording['bootloader_version']}"
         click.echo(f"{count} transfers with {whom} of a {platform}, in {file}")
+
+
+@contextmanager
+def _new_file(file: Path) -> Iterator[Callable[[str], None]]:
+    """Gives what writes its whole text. The file is there before the work begins, so that one that cannot be written is
+    refused at once, and gone again where nothing came of that work."""
+
+    def write(text: str) -> None:
+        try:
+            file.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise _not_written(file, error) from error
+
+    try:
+        file.open("x", encoding="utf-8").close()
+    except OSError as error:
+        raise _not_written(file, error) from error
+    try:
+        yield write
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
+
+
+def _not_written(file: Path, error: OSError) -> BenchError:
+    return BenchError(f"cannot write {file}: {os.strerror(error.errno or 0)}", hint="name a new file")
 
 
 def recorded(

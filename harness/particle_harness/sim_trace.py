@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from particle_dev.finite_range import FiniteRange
 from particle_harness.boards import EXAMPLE_DEVICE_IDS
 from particle_harness.emulator.images import emulated_hardware, images_folder
 from particle_harness.emulator.new_board import NewBoard, furnish, make_chip, make_memories
@@ -20,7 +21,7 @@ from particle_harness.emulator.starting_point import kept_chip
 @click.argument("platform", required=False)
 @click.option(
     "--seconds",
-    type=click.FloatRange(0, 60),
+    type=FiniteRange(0, 60),
     default=0.1,
     show_default=True,
     help="Of the chip's time, from power on or from where the board stood.",

@@ -23,6 +23,7 @@ from particle_dev.cloud.removal import PATIENCE_S, removal_warning, undo
 from particle_dev.cloud.removal_client import ApiRemoval
 from particle_dev.cloud.retire import RemovalFile, begin_removal
 from particle_dev.errors import CloudNotFoundError, RemovalIncompleteError
+from particle_dev.finite_range import FiniteRange
 from particle_dev.permissions import Effect, Permissions
 
 
@@ -33,7 +34,7 @@ from particle_dev.permissions import Effect, Permissions
 @click.option(
     "--wait",
     "wait_s",
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     default=PATIENCE_S,
     show_default=True,
     metavar="SECONDS",

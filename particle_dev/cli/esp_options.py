@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from particle_dev.cli.command_type import CommandT
+from particle_dev.finite_range import FiniteRange
 from particle_dev.flash.esp_plan import EspFile, esp_file
 from particle_dev.flash.file_io import read_input
 from particle_dev.transport.esptool import DEFAULT_BAUD, Esptool
@@ -22,7 +23,7 @@ def port_options(command: CommandT) -> CommandT:
         click.option(
             "--timeout",
             "timeout_s",
-            type=click.FloatRange(min=1),
+            type=FiniteRange(min=1),
             metavar="SECONDS",
             help="End each run of esptool after that time; default: by size and rate.",
         ),

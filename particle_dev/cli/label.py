@@ -11,6 +11,7 @@ from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.file_types import MODULE_FILE, NAMED_FILE, force_option
 from particle_dev.cli.options import json_option
 from particle_dev.cli.output import print_json
+from particle_dev.finite_range import FiniteRange
 from particle_dev.flash.file_io import read_input, require_new_file, write_file
 from particle_dev.protocol.identifiers import Identifier, IdentifierKind, Misread, identify, parse_label, visible
 from particle_dev.protocol.secret import Secret
@@ -43,9 +44,7 @@ def _content_options(command: CommandT) -> CommandT:
 @click.option("--svg", type=NAMED_FILE, metavar="FILE", help="Write a drawing here.")
 @click.option("--zpl", type=NAMED_FILE, metavar="FILE", help="Write what a ZPL printer takes here.")
 @click.option("--line", "lines", multiple=True, metavar="TEXT", help="Text beside the code; may be repeated.")
-@click.option(
-    "--module-mm", type=click.FloatRange(0.1, 5), default=0.4, show_default=True, help="Size of a dark square."
-)
+@click.option("--module-mm", type=FiniteRange(0.1, 5), default=0.4, show_default=True, help="Size of a dark square.")
 @click.option("--dpi", type=click.IntRange(100, 1200), default=203, show_default=True, help="Of the ZPL printer.")
 @force_option
 @json_option

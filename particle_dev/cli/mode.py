@@ -25,6 +25,7 @@ from particle_dev.device.mode_changes import ARRIVAL_TIMEOUT_S, ModeChange, chan
 from particle_dev.device.model import Device
 from particle_dev.device.modes import Target, Way
 from particle_dev.errors import NoWayToModeError
+from particle_dev.finite_range import FiniteRange
 from particle_dev.flash.inventory import has_no_system
 from particle_dev.permissions import Permissions
 from particle_dev.transport.base import Host
@@ -84,7 +85,7 @@ def _refuse_without_system(host: Host, device: Device, target: Target) -> None:
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     default=ARRIVAL_TIMEOUT_S,
     show_default=True,
     metavar="SECONDS",

@@ -15,6 +15,7 @@ from particle_dev.catalog.platforms import platform_by_name
 from particle_dev.cli.command_type import CommandT
 from particle_dev.cli.store_option import open_store as open_store  # noqa: PLC0414  commands look for options here
 from particle_dev.cli.store_option import store_option as store_option  # noqa: PLC0414
+from particle_dev.finite_range import FiniteRange
 from particle_dev.flash.store import FirmwareStore
 from particle_dev.station.bench import FACTORY_SOURCE, Bench, FactoryModules, no_factory_modules, open_bench
 from particle_dev.station.bench_file import BenchFile
@@ -50,7 +51,7 @@ def duration_option(command: CommandT) -> CommandT:
     return click.option(
         "--duration",
         "duration_s",
-        type=click.FloatRange(min=0, min_open=True),
+        type=FiniteRange(min=0, min_open=True),
         metavar="SECONDS",
         help="Stop after this time; default: at Ctrl-C.",
     )(command)

@@ -15,6 +15,7 @@ from particle_dev.device.discovery import device_at, wait_for_device
 from particle_dev.device.model import Device
 from particle_dev.device.power_cycle import OFF_S, RETURN_TIMEOUT_S, PowerCycle, power_cycle
 from particle_dev.errors import BenchError, DeviceNotFoundError
+from particle_dev.finite_range import FiniteRange
 from particle_dev.permissions import Permissions
 from particle_dev.station.bench import Bench, Slot
 from particle_dev.station.lease import board_leases
@@ -36,7 +37,7 @@ def _slot(bench: Bench, name: str) -> Slot:
 @click.option(
     "--off",
     "off_s",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     default=OFF_S,
     show_default=True,
     metavar="SECONDS",
@@ -45,7 +46,7 @@ def _slot(bench: Bench, name: str) -> Slot:
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     default=RETURN_TIMEOUT_S,
     show_default=True,
     metavar="SECONDS",

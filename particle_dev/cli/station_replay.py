@@ -13,6 +13,7 @@ from particle_dev.cli.page_option import PageChoice, opened_page, page_options, 
 from particle_dev.cli.records_option import site_folder, site_option
 from particle_dev.cli.station_view import JsonView, StationView, print_summary
 from particle_dev.errors import JournalError
+from particle_dev.finite_range import FiniteRange
 from particle_dev.station.events import EventType, StationEvent, parse_timestamp
 from particle_dev.station.fold import fold
 from particle_dev.station.journal import JOURNAL_NAME, read_journal
@@ -26,7 +27,7 @@ _MAX_PAUSE_S = 60.0
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--speed",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     metavar="TIMES",
     help="As many times as fast as it was; 1: as it was. Default: at once.",
 )

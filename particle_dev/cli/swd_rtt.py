@@ -13,6 +13,7 @@ from particle_dev.cli.options import json_option
 from particle_dev.cli.swd_options import opened_board, probe_options
 from particle_dev.device.rtt import POLL_INTERVAL_S, Rtt, start_rtt
 from particle_dev.device.swd import Park
+from particle_dev.finite_range import FiniteRange
 from particle_dev.permissions import Permissions
 from particle_dev.transport.clock import SystemClock
 
@@ -30,7 +31,7 @@ def _address(_context: click.Context, _parameter: click.Parameter, text: str | N
 @click.option("--channel", type=click.IntRange(0, 63), default=0, help="Number of the channel, both ways [0].")
 @click.option("--send", metavar="TEXT", help="Write this to the firmware; \\n is a line end.")
 @click.option("--until", metavar="TEXT", help="End when the firmware has written this; exit status 6 when it does not.")
-@click.option("--for", "for_s", type=click.FloatRange(min=0), metavar="S", help="End after S seconds [never].")
+@click.option("--for", "for_s", type=FiniteRange(min=0), metavar="S", help="End after S seconds [never].")
 @click.option("--attach", is_flag=True, help="Do not reset: the firmware runs already.")
 @click.option("--may-connect", is_flag=True, help="Let the firmware run, which may start billing.")
 @json_option

@@ -92,6 +92,34 @@ def test_emulated_boards_of_a_bench_file_get_no_stand_ins(bench_file, tmp_path, 
         open_bench_file(bench_file, images=tmp_path / "images")
 
 
+@pytest.mark.parametrize("option", [("--images", "."), ("--emulated",)])
+def test_options_of_emulated_boards_are_refused_where_there_are_none(bench_file, option):
+    result = CliRunner().invoke(sim_group, ["serve", "--port", "0", *option, str(bench_file)])
+    assert result.exit_code == 2
+    assert f'{option[0]} is about emulated boards, and {bench_file} has driver = "virtual"' in result.stderr
+
+
+def test_images_alone_make_no_emulated_boards(tmp_path):
+    result = CliRunner().invoke(sim_group, ["serve", "--port", "0", "--images", str(tmp_path)])
+    assert (result.exit_code, "--images is about emulated boards: add --emulated" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("options", [("--emulated",), ("--emulated", "--images", "images"), ("--images", "images")])
+def test_a_bench_file_of_emulated_boards_takes_the_options_of_those(bench_file, tmp_path, monkeypatch, options):
+    monkeypatch.chdir(tmp_path)
+    Path("images").mkdir()
+    bench_file.write_text(EMULATED, encoding="utf-8")
+    if "--images" not in options:
+        monkeypatch.setenv("PARTICLE_DEV_FIRMWARE_DIR", "images")
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(BenchError, match="images holds no bootloader") as error:
+            CliRunner().invoke(sim_group, ["serve", *options, str(bench_file)], catch_exceptions=False)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert str(bench_file) in str(error.value)
+
+
 def test_what_a_folder_lacks_is_a_stand_in(tmp_path):
     boron = hardware("boron")
     (tmp_path / "bootloader.bin").write_bytes(bootloader_stand_in(boron, 900))

@@ -7,6 +7,7 @@ import click
 import pytest
 import serial
 from click.testing import CliRunner
+from particle_harness import sim_record
 from particle_harness.bench import open_bench
 from particle_harness.bench_toml import stand_ins
 from particle_harness.boards import hardware
@@ -124,6 +125,21 @@ def test_the_command_wants_mode_and_release_together(tmp_path):
     )
     assert json.loads(done.output)["device_os"] == "2.1.0"
     assert json.loads(done.output)["transfers"] == len(load(file)["log"])
+
+
+@pytest.mark.parametrize(("name", "reason"), [("boron.json", "File exists"), ("none/boron.json", "No such file")])
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(tmp_path, monkeypatch, name, reason):
+    (tmp_path / "boron.json").write_text("mine", encoding="utf-8")
+    monkeypatch.setattr(sim_record, "recorded", lambda *_: pytest.fail("it has begun"))
+    with pytest.raises(BenchError, match=f"cannot write .*{reason}"):
+        CliRunner().invoke(record_command, ["boron", str(tmp_path / name)], catch_exceptions=False)
+    assert (tmp_path / "boron.json").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_recording_that_does_not_come_about_leaves_no_file(tmp_path):
+    with pytest.raises(BenchError, match="no chip of a p2 is emulated"):
+        CliRunner().invoke(record_command, ["p2", str(tmp_path / "p2.json")], catch_exceptions=False)
+    assert not any(tmp_path.iterdir())
 
 
 def test_the_conversation_goes_through_every_service():

@@ -78,6 +78,13 @@ def test_whoever_does_not_ask_for_boards_pays_nothing_and_sees_nothing(run):
     result.stdout.no_fnmatch_line("*particle bench*")
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "soon"])
+def test_a_time_to_wait_is_a_number_that_ends(run, seconds):
+    result = run("def test_a(): pass", f"--particle-lease-timeout={seconds}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*--particle-lease-timeout*{seconds}*"])
+
+
 def test_importing_the_plugin_imports_nothing_heavy():
     code = (
         "import sys, pytest; before = set(sys.modules); import particle_harness.plugin; "

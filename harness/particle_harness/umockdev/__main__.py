@@ -15,7 +15,7 @@ from particle_harness.usb.trace import trace_to
 
 
 def main() -> int:
-    """Run the command; its exit status, or 3 when bench or umockdev are not usable."""
+    """Run the command; its exit status, 3 when bench or umockdev are not usable, or 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(prog="umockdev-wrapper python -m particle_harness.umockdev", description=__doc__)
     parser.add_argument("bench", type=Path, help="bench file of virtual or emulated boards")
     parser.add_argument("--firmware", type=Path, help="folder with firmware for new boards")
@@ -39,6 +39,9 @@ def main() -> int:
     except ParticleDevError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 3
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)  # noqa: T201
+        return 130
 
 
 if __name__ == "__main__":
