@@ -97,21 +97,24 @@ class Fault:
         return self.n + self.count - 1
 
 
-def parse_faults(tables: Sequence[Mapping[str, Any]]) -> tuple[Fault, ...]:
-    """Faults from a slot's ``faults`` list. ValueError names a key, word or value that means nothing."""
+def parse_faults(
+    tables: Sequence[Mapping[str, Any]], possible: Mapping[str, Sequence[str]] = PLACES
+) -> tuple[Fault, ...]:
+    """Faults from a slot's ``faults`` list. ValueError names a key, word or value that means nothing, and of the others
+    those that are ``possible`` with the board."""
     if not isinstance(tables, list | tuple) or not all(isinstance(table, Mapping) for table in tables):
         raise ValueError(f'faults must be a list such as [{{do = "unplug", at = "dfu_transfer"}}], not {tables!r}')
     faults = []
     for number, table in enumerate(tables):
         if "do" not in table:
-            raise ValueError(f"fault {dict(table)!r} has no 'do'; there are {', '.join(PLACES)}")
+            raise ValueError(f"fault {dict(table)!r} has no 'do'; there are {', '.join(possible)}")
         do, at = str(table["do"]), str(table.get("at", ""))
         if do not in PLACES:
-            raise ValueError(f"there is no fault {do!r}; there are {', '.join(PLACES)}")
+            raise ValueError(f"there is no fault {do!r}; there are {', '.join(possible)}")
         if not at:
-            raise ValueError(f"fault {do!r} has no 'at'; it can be at {', '.join(PLACES[do])}")
+            raise ValueError(f"fault {do!r} has no 'at'; {possible_instead(do, possible)}")
         if at not in PLACES[do]:
-            raise ValueError(f"there is no fault {do!r} at {at!r}; it can be at {', '.join(PLACES[do])}")
+            raise ValueError(f"there is no fault {do!r} at {at!r}; {possible_instead(do, possible)}")
         if unknown := set(table) - {"do", "at", "n", "address"} - _OWN_KEYS.get(do, set()):
             raise ValueError(f"fault {do!r} has unknown keys: {', '.join(sorted(unknown))}")
         if ((do, at) in _AT_ADDRESS) != ("address" in table):
@@ -130,6 +133,13 @@ def parse_faults(tables: Sequence[Mapping[str, Any]]) -> tuple[Fault, ...]:
             )
         )
     return tuple(faults)
+
+
+def possible_instead(do: str, possible: Mapping[str, Sequence[str]]) -> str:
+    """Where else ``do`` can happen; what else can, where it cannot."""
+    if places := possible.get(do):
+        return f"it can be at {', '.join(places)}"
+    return f"this board can have {', '.join(possible)}"
 
 
 def place_of(setup: Setup, runs: str) -> str | None:

@@ -37,7 +37,7 @@ BUSY_TIMEOUT_S = 30.0
 """How long one GETSTATUS may take: the flash work runs while the device holds it back."""
 
 
-_RESUME = "run again: the flash resumes at the first block that is not proven"
+_RESUME = "run it again; a flash that was under way goes on at the first block that is not proven"
 
 
 class DfuRequest(IntEnum):

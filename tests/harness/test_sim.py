@@ -85,8 +85,12 @@ def test_emulated_boards_of_a_bench_file_get_no_stand_ins(bench_file, tmp_path, 
     with pytest.raises(BenchError, match="no folder of firmware images is named"):
         open_bench_file(bench_file)
     (tmp_path / "images").mkdir()
-    with pytest.raises(BenchError, match="images holds no bootloader"):
+    with pytest.raises(BenchError, match="images holds no bootloader") as empty:
         open_bench_file(bench_file, images=tmp_path / "images")
+    assert str(empty.value.hint).startswith("fill the folder, by `particle-dev firmware add ")
+    with pytest.raises(BenchError, match="none is no folder") as missing:
+        open_bench_file(bench_file, images=tmp_path / "none")
+    assert str(missing.value.hint).endswith("it is to name a folder of module files")
     bench_file.write_text(EMULATED + '[bench.options]\nimages = "others"\n', encoding="utf-8")
     with pytest.raises(BenchError, match="others"):
         open_bench_file(bench_file, images=tmp_path / "images")

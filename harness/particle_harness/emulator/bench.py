@@ -37,7 +37,7 @@ from particle_harness.bench_slots import (
 )
 from particle_harness.boards import Hardware, kinds
 from particle_harness.emulator.board import EmulatedBoard
-from particle_harness.emulator.board_faults import check_faults
+from particle_harness.emulator.board_faults import check_faults, possible_faults
 from particle_harness.emulator.images import (
     EMULATED,
     BoardImages,
@@ -309,8 +309,9 @@ def _board(
 
 def _faults(name: str, table: Mapping[str, Any], kind: Hardware) -> tuple[Fault, ...]:
     try:
-        faults = parse_faults(table.get("faults", ()))
-        check_faults(faults, kind, has_probe=bool(table.get("probe")))
+        has_probe = bool(table.get("probe"))
+        faults = parse_faults(table.get("faults", ()), possible_faults(kind, has_probe=has_probe))
+        check_faults(faults, kind, has_probe=has_probe)
     except ValueError as error:
         raise BenchError(f"slot {name!r}: {error}", slot=name, hint="correct the slot in the bench file") from error
     return faults

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from particle_harness.boards import Hardware
-from particle_harness.faults import PLACES, Fault
+from particle_harness.faults import PLACES, Fault, possible_instead
 
 _OF_FIRMWARE = {
     "re_enumeration": "whether a board comes back, and by which Device ID, its firmware decides",
@@ -15,18 +15,18 @@ _PROBE_PLACES = ("swd_transfer", "protection_reading")
 
 
 def check_faults(faults: Iterable[Fault], kind: Hardware, *, has_probe: bool) -> None:
-    """ValueError names a fault that would never fire, and those that do."""
+    """ValueError names a fault that would never fire, and where it, or what else, does."""
     for fault in faults:
         if reason := _why_never(fault, kind, has_probe):
-            possible = "; ".join(f"{do} at {', '.join(places)}" for do, places in possible_faults(kind).items())
-            raise ValueError(
-                f"fault {fault.do!r} at {fault.at!r} never happens to this board: {reason}. There are {possible}"
-            )
+            possible = possible_faults(kind, has_probe=has_probe)
+            is_place_right = fault.at in possible.get(fault.do, ())
+            instead = "" if is_place_right else f"; {possible_instead(fault.do, possible)}"
+            raise ValueError(f"fault {fault.do!r} at {fault.at!r} never happens to this board: {reason}{instead}")
 
 
-def possible_faults(kind: Hardware) -> dict[str, list[str]]:
-    """What can happen to a board of that kind with a debug probe, and at which places."""
-    never = {*_OF_FIRMWARE, *(() if kind.is_gen3 else ("protection_reading",))}
+def possible_faults(kind: Hardware, *, has_probe: bool) -> dict[str, list[str]]:
+    """What can happen to a board of that kind, and at which places."""
+    never = {*_OF_FIRMWARE, *(() if kind.is_gen3 else ("protection_reading",)), *(() if has_probe else _PROBE_PLACES)}
     places = {do: [place for place in places if place not in never] for do, places in PLACES.items()}
     return {do: found for do, found in places.items() if found}
 

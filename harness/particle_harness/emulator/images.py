@@ -6,6 +6,7 @@ Nothing here ships or fetches an image.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,7 +185,7 @@ def images_folder(chosen: str | os.PathLike[str] | None = None) -> ImagesFolder:
     if not folder.platforms():
         files = f"in a file *.bin of at most {_LARGEST_IMAGE_BYTES >> 20} MiB"
         nothing = f"{path} holds no bootloader of a board that can be emulated ({', '.join(EMULATED)}) {files}"
-        raise _none_at_hand(nothing + _but_damaged(folder), _to_correct(chosen))
+        raise _none_at_hand(nothing + _but_damaged(folder), _to_correct(chosen), path)
     return folder
 
 
@@ -250,8 +251,12 @@ def _to_correct(chosen: str | os.PathLike[str] | None) -> str | None:
     return FOLDER_VARIABLE if os.environ.get(FOLDER_VARIABLE) else None
 
 
-def _none_at_hand(why: str, to_correct: str | None) -> BenchError:
+def _none_at_hand(why: str, to_correct: str | None, folder: Path | None = None) -> BenchError:
+    """``folder``: the one that is there and has nothing of use."""
     hint = f"correct {to_correct}: it is to name a folder of module files"
+    if folder is not None:
+        fill = f"`particle-dev firmware add npm:particle-cli@2.12.0 --store {shlex.quote(str(folder))}`"
+        hint = f"fill the folder, by {fill} or by hand, or name another in {to_correct}"
     if to_correct is None:
         hint = (
             f"name a folder of module files in {FOLDER_VARIABLE}, or fill the firmware store by `particle-dev "

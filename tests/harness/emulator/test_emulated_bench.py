@@ -209,7 +209,8 @@ def test_a_folder_of_another_kind_of_board_is_refused(images, made, tmp_path):
         ),
         (
             {"platform": "boron", "faults": [{"do": "vanish", "at": "re_enumeration"}]},
-            "'vanish' at 're_enumeration' never happens to this board: .* its firmware decides. There are .*slow at",
+            "'vanish' at 're_enumeration' never happens to this board: .* its firmware decides; this board can have "
+            "unplug, power_off, brown_out, stall, short_reply, slow, flip_byte, wear; correct",
         ),
         ({"platform": "boron", "faults": [{"do": "wrong_device_id", "at": "re_enumeration"}]}, "never happens"),
         ({"platform": "boron", "probe": True, "faults": [{"do": "hang", "at": "algorithm"}]}, "never happens"),
@@ -217,14 +218,26 @@ def test_a_folder_of_another_kind_of_board_is_refused(images, made, tmp_path):
             {"platform": "boron", "faults": [{"do": "lose_probe", "at": "swd_transfer"}]},
             "no debug probe .probe = true",
         ),
-        ({"platform": "boron", "faults": [{"do": "unplug", "at": "swd_transfer"}]}, "no debug probe"),
+        (
+            {"platform": "boron", "faults": [{"do": "unplug", "at": "swd_transfer"}]},
+            "no debug probe .probe = true.; it can be at dfu_transfer, .*, flash_write, flash_erase; correct",
+        ),
+        ({"platform": "boron", "faults": [{"do": "unplug"}]}, "has no 'at'; it can be at .*, flash_erase; correct"),
+        (
+            {"platform": "boron", "faults": [{"do": "vanish", "at": "noon"}]},
+            "at 'noon'; this board can have unplug, .*wear; correct",
+        ),
+        (
+            {"platform": "boron", "probe": True, "faults": [{"do": "jam"}]},
+            "no fault 'jam'; there are unplug, .*, lose_probe, wait, fault, parity, read_as_locked; correct",
+        ),
         (
             {"platform": "photon", "probe": True, "faults": [{"do": "read_as_locked", "at": "protection_reading"}]},
             "a photon has no such register",
         ),
         (
             {"platform": "boron", "faults": [{"do": "flip_byte", "at": "write", "address": 0x80000000}]},
-            "0x80000000 is not in its internal flash, 0x0 to 0xFFFFF",
+            "0x80000000 is not in its internal flash, 0x0 to 0xFFFFF; correct",
         ),
         ({"name": "left"}, "names no platform"),
         ({"platform": "boron", "blank": "yes"}, "true or false"),
