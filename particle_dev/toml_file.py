@@ -46,6 +46,10 @@ class TomlFile:
         self._lines = _lines_of_keys(text)
         self.root = TomlTable(self, (), values)
 
+    def place(self, key_path: KeyPath) -> str:
+        """File and line of this key or table, in words."""
+        return f"{self.path}, line {self._lines.get(key_path, 1)}"
+
     def error(self, key_path: KeyPath, message: str, *, item: int | None = None, hint: str = "") -> ConfigError:
         """A ConfigError at the line of this key, or of the table that should hold it; of the ``item``-th text of the
         list that it holds."""
@@ -78,6 +82,11 @@ class TomlTable:
     key_path: KeyPath
     values: dict[str, Any]
 
+    @property
+    def place(self) -> str:
+        """File and line, in words."""
+        return self.file.place(self.key_path)
+
     def error(self, key: str | None, message: str, *, hint: str = "") -> ConfigError:
         """A ConfigError about a key of this table (None: about the table)."""
         return self.file.error(self.key_path if key is None else (*self.key_path, key), message, hint=hint)
@@ -101,6 +110,8 @@ class TomlTable:
             raise self.error(key, f"{self._name(key)} is missing", hint=f"add {key} = {values}")
         if not isinstance(value, str) or not value:
             message = f"{self._name(key)} must be text in quotes, not {value!r}"
+            if value == "":
+                message = f"{self._name(key)} is empty"
             raise self.error(key, message, hint=f'write {key} = "…"')
         return value
 

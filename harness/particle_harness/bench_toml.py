@@ -66,7 +66,9 @@ def open_bench_file(path: Path, *, firmware: Path | None = None, images: Path | 
     try:
         return open_it(options=options, slots=slots, state_dir=state_dir, factory_modules=modules)
     except BenchError as error:
-        raise BenchError(f"{path}: {error.message}", slot=error.slot, hint=error.hint) from error
+        places = {table.text("name"): table.place for table in tables}
+        place = places.get(error.slot or "", str(path))
+        raise BenchError(f"{place}: {error.message}", slot=error.slot, hint=error.hint) from error
 
 
 def _no_modules(_platform: str) -> Sequence[bytes]:

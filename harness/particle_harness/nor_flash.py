@@ -102,6 +102,11 @@ class NorFlash:
         """The memory itself, for a CPU that executes from it. Whoever writes here bypasses the rules above."""
         return self._cells
 
+    @property
+    def is_erased(self) -> bool:
+        """Nothing is in it."""
+        return not bytes(self._cells).strip(bytes([ERASED]))
+
     def sector(self, address: int) -> tuple[int, int, float]:
         """Start address, size in bytes and erase time of the sector that holds ``address``."""
         self._offset(address, 1)

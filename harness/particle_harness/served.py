@@ -173,4 +173,4 @@ def _bus_mode(board: ServedBoard) -> str:
 
 def _is_blank(board: ServedBoard) -> bool:
     """Whether nothing is in its internal flash."""
-    return not board.internal.read(board.internal.base_address, board.internal.chip.size_bytes).strip(b"\xff")
+    return board.internal.is_erased

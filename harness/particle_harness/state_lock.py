@@ -11,15 +11,19 @@ from filelock import FileLock, Timeout
 
 from particle_dev.errors import BenchError
 
+_READER_WAITS_S = 5.0
+"""For others that read: each is done in less than a second."""
+
 LOCK_FILE, HOLDER_FILE = ".lock", ".holder.json"
 
 
 class StateLock:
     """Holds a state folder until :meth:`release`, or until the process ends in whatever way: the lock is the operating
     system's. Within a process a second bench takes the boards over, as tests of resumption do. Raises BenchError, which
-    names the holder, when another process has it."""
+    names the holder, when another process has it. ``to_read``: for a moment, in which nothing in the folder changes;
+    others that do the same are waited for."""
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, state_dir: Path, *, to_read: bool = False) -> None:
         if state_dir.is_file():
             raise BenchError(
                 f"the state folder {state_dir} is a file, not a folder", hint="name a folder, or a new one"
@@ -28,12 +32,14 @@ class StateLock:
         holder = state_dir / HOLDER_FILE
         try:
             state_dir.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire()
+            self._lock.acquire(timeout=_READER_WAITS_S if to_read else 0)
+            if to_read:
+                return
             holder.write_text(json.dumps({"pid": os.getpid(), "command": " ".join(sys.argv)}), encoding="utf-8")
         except Timeout as error:
             raise BenchError(
                 f"the bench's boards in {state_dir} are in use by {_described(holder)}",
-                hint="end that program, or choose another state folder",
+                hint="end that program, or choose another state folder" if not to_read else "end that program first",
             ) from error
         except OSError as error:
             raise BenchError(

@@ -15,13 +15,13 @@ from particle_dev.catalog.platforms import platform_by_name
 from particle_dev.cli.command_type import CommandT
 from particle_dev.cli.store_option import open_store as open_store  # noqa: PLC0414  commands look for options here
 from particle_dev.cli.store_option import store_option as store_option  # noqa: PLC0414
+from particle_dev.errors import BenchError
 from particle_dev.finite_range import FiniteRange
 from particle_dev.flash.store import FirmwareStore
 from particle_dev.station.bench import FACTORY_SOURCE, Bench, FactoryModules, no_factory_modules, open_bench
-from particle_dev.station.bench_file import BenchFile
+from particle_dev.station.bench_file import EMULATED, BenchFile
 from particle_dev.station.bench_file import read_bench as read_bench  # noqa: PLC0414  commands look for it here
 
-_EMULATED = "emulated"
 SELECTOR_HELP = "Device ID or its beginning, name, platform, port, slot:A, platform:boron,mode:dfu"
 
 
@@ -101,7 +101,7 @@ def with_images(table: BenchFile, store_dir: Path | None) -> BenchFile:
     """
     context = click.get_current_context(silent=True)
     named = context is not None and context.get_parameter_source("store_dir") is ParameterSource.COMMANDLINE
-    if table.driver != _EMULATED or store_dir is None or not named:
+    if table.driver != EMULATED or store_dir is None or not named:
         return table
     return replace(table, options={"images": str(store_dir), **table.options})
 
@@ -110,14 +110,17 @@ def with_images(table: BenchFile, store_dir: Path | None) -> BenchFile:
 def opened_bench(table: BenchFile, factory: FactoryModules, state_dir: Path | None = None) -> Iterator[Bench]:
     """An open bench. ``state_dir`` is where virtual boards keep what must survive this process, unless the bench file
     says where. Raises BenchError, ConfigError."""
-    bench = open_bench(
-        table.driver,
-        name=table.name,
-        options=table.options,
-        slots=table.slots,
-        state_dir=table.state_dir or state_dir,
-        factory_modules=factory,
-    )
+    try:
+        bench = open_bench(
+            table.driver,
+            name=table.name,
+            options=table.options,
+            slots=table.slots,
+            state_dir=table.state_dir or state_dir,
+            factory_modules=factory,
+        )
+    except BenchError as error:
+        raise table.with_place(error) from error
     try:
         yield bench
     finally:

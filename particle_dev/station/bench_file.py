@@ -31,8 +31,12 @@ from pathlib import Path
 from typing import Any
 
 from particle_dev.catalog.platforms import PLATFORMS, platform_by_name
+from particle_dev.errors import BenchError
 from particle_dev.protocol.identifiers import is_device_id
 from particle_dev.toml_file import TomlFile, TomlTable, suggestion
+
+EMULATED = "emulated"
+"""The driver of emulated boards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,15 @@ class BenchFile:
     rules: TestRules = TestRules()
     golden: frozenset[str] = frozenset()
     """Device IDs of units that are known to be good, to check slots with."""
+    places: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Where in the file a slot stands, by name: for messages of the driver about it."""
+
+    def with_place(self, error: BenchError) -> BenchError:
+        """The driver's complaint about one of the slots, with its place in the file."""
+        place = self.places.get(error.slot or "")
+        if place is None or type(error) is not BenchError:
+            return error
+        return BenchError(f"{place}: {error.message}", slot=error.slot, hint=error.hint)
 
 
 def read_bench(spec: str) -> BenchFile:
@@ -94,7 +107,7 @@ def load_bench_file(path: Path) -> BenchFile:
     driver = bench.text("driver")
     slots = file.root.tables("slot")
     wiring = {slot.text("name"): frozenset(_texts(slot, "wiring")) for slot in slots if "wiring" in slot.values}
-    checked = tuple(_slot(slot) for slot in slots)
+    checked = tuple(_slot(slot, driver) for slot in slots)
     for key in ("name", "device_id"):
         _refuse_twins(slots, key)
     return BenchFile(
@@ -105,6 +118,7 @@ def load_bench_file(path: Path) -> BenchFile:
         state_dir=path.parent / bench.text("state_dir") if "state_dir" in bench.values else None,
         rules=_rules(file.root, wiring),
         golden=_device_ids(bench, "golden"),
+        places={slot.text("name"): slot.place for slot in slots},
     )
 
 
@@ -140,7 +154,7 @@ def _texts(table: TomlTable, key: str) -> list[str]:
     return values
 
 
-def _slot(slot: TomlTable) -> dict[str, Any]:
+def _slot(slot: TomlTable, driver: str) -> dict[str, Any]:
     values = {key: value for key, value in slot.values.items() if key != "wiring"}
     slot.text("name")
     if "port" in values:
@@ -148,10 +162,11 @@ def _slot(slot: TomlTable) -> dict[str, Any]:
     if "platform" in values:
         name = slot.text("platform")
         platform = platform_by_name(name)
-        if platform is None:
+        # The driver of emulated boards has few of them, and names those.
+        if platform is None and driver != EMULATED:
             names = [platform.name for platform in PLATFORMS]
             raise slot.error("platform", f"unknown platform {name!r}", hint=suggestion(name, names))
-        values["platform"] = platform.name
+        values["platform"] = platform.name if platform else name
     if "device_id" in slot.values and not is_device_id(slot.text("device_id")):
         raise slot.error("device_id", "slot.device_id must be 24 hexadecimal digits in lower case")
     return values

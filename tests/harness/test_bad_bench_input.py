@@ -246,6 +246,18 @@ def test_a_board_that_boots_for_want_of_its_snapshot_says_so(kept, caplog):
     bench.close()
 
 
+def test_a_snapshot_that_is_no_file_is_named(kept):
+    opened, folder = kept
+    opened("emulated").close()
+    snapshot = folder / "emulated.snapshot"
+    snapshot.unlink()
+    snapshot.mkdir()
+    with pytest.raises(BenchError, match=re.escape(str(snapshot)) + ", which cannot be used: Is a directory"):
+        opened("emulated")
+    with pytest.raises(BenchError, match="does not go on from where it stood"), kept_chip(folder):
+        pass
+
+
 def test_a_warning_is_seen_on_standard_error():
     code = "import logging; from particle_harness.emulator import new_board; new_board._LOGGER.warning('it boots')"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -93,6 +93,7 @@ def test_bench_by_name_and_shortest_file(load):
         ('driver = "virtual"', "", 1, "bench.driver", ["bench.driver is missing"]),
         ('driver = "virtual"', "driver = 3", 2, "bench.driver", ["must be text"]),
         ('"2"', "2", 14, "slot.name", ["slot.name must be text in quotes, not 2"]),
+        ('"2"', '""', 14, "slot.name", ["slot.name is empty"]),
         ('name = "2"', "", 13, "slot.name", ["slot.name is missing"]),
         ('"2"', '"1"', 14, "slot.name", ["two slots have name '1'"]),
         ('"1-2"', '"1-2"\ndevice_id = "e00fce68d3a1b2c4f5061728"', 16, "slot.device_id", ["two slots have device_id"]),

@@ -82,7 +82,7 @@ def test_an_alias_is_the_platform(load):
         ("60", "inf", 11, "limits.flash_s", ["above 0"]),
         ('"2.1.0"', "2.1", 7, "firmware.boron.device_os", ["must be text in quotes, not 2.1"]),
         ('app = "tinker.bin"\n', "", 6, "firmware.boron.app", ["firmware.boron.app is missing"]),
-        ('"tinker.bin"', '""', 8, "firmware.boron.app", ["must be text"]),
+        ('"tinker.bin"', '""', 8, "firmware.boron.app", ["firmware.boron.app is empty"]),
         ('finish = "dfu"', 'finish = "run"', 4, "recipe.finish", ["'run' is not known", "start billing"]),
         ("[recipe]", "[[recipe]]", 1, "recipe", ["no table"]),
         ('name = "ship"', "name = ship", 2, None, ["Invalid value"]),

@@ -98,6 +98,8 @@ class EmulatedSlot:
         board = self.board
         if board is None or not board.state.powered or board.on_bus():
             return None
+        if board.internal.is_erased:
+            return f"the emulated {board.hardware.name} has power and is blank: nothing to boot"
         stands = "its core is locked up, halted by a debugger, or switched off"
         what = "its firmware runs" if board.chip.runs else stands
         return f"the emulated {board.hardware.name} has power and is not on the bus: {what}"
@@ -186,6 +188,8 @@ def open_bench(
         {"name": str(number), "platform": name} for number, name in enumerate(source.default_platforms(), start=1)
     ]
     is_real = options.get("clock", "real") == "real"
+    if _BEGIN_FROM in options:
+        _check_beginning(Path(options[_BEGIN_FROM]), tables, state_dir)
     with ExitStack() as opened:
         if state_dir is not None:
             opened.callback(StateLock(state_dir).release)
@@ -198,11 +202,28 @@ def open_bench(
         return EmulatedBench(built, real_time=is_real, to_close=opened.pop_all())
 
 
+def _check_beginning(begin_from: Path, tables: Sequence[Mapping[str, Any]], state_dir: Path | None) -> None:
+    if state_dir is not None and state_dir.resolve() == begin_from.resolve():
+        raise BenchError(
+            f"state_dir and begin_from are one folder, {state_dir}",
+            hint="leave begin_from out to go on with those boards, or give copies of them a state_dir of their own",
+        )
+    for table in tables:
+        for key in ("device_os", "blank"):
+            if table.get(key):
+                raise BenchError(
+                    f"slot {table['name']!r} has {key}, and its board is to be a copy of the one in {begin_from}",
+                    slot=str(table["name"]),
+                    hint=f"take {key} or begin_from out",
+                )
+
+
 def _begin(start: StartingPoint, tables: Sequence[Mapping[str, Any]], folder: Path) -> Path:
     for number, table in enumerate(tables, start=1):
         if table.get("connected", True):
             name = str(table.get("name", number))
-            start.copy(name, slot_folder(folder, name))
+            kind = emulated_hardware(str(table["platform"]), name)
+            start.copy(name, slot_folder(folder, name), kind, table.get("device_id"))
     return folder
 
 
@@ -296,7 +317,7 @@ def _board(
         kind,
         str(table.get("device_id") or kept or default_device_id(kind, name)),
         faults=_faults(name, table, kind),
-        images=None if table.get("blank") else lambda: source.images(kind, table.get("device_os")),
+        images=None if table.get("blank") else lambda: _images(name, source, kind, table.get("device_os")),
     )
     return make_board(
         new,
@@ -305,6 +326,13 @@ def _board(
         folder=folder,
         paced=is_real,
     )
+
+
+def _images(name: str, source: _Source, kind: Hardware, device_os: str | None) -> BoardImages:
+    try:
+        return source.images(kind, device_os)
+    except BenchError as error:
+        raise BenchError(f"slot {name!r}: {error.message}", slot=name, hint=error.hint) from error
 
 
 def _faults(name: str, table: Mapping[str, Any], kind: Hardware) -> tuple[Fault, ...]:

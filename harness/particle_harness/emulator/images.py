@@ -49,7 +49,8 @@ def emulated_hardware(name: str, slot: str | None = None) -> Hardware:
     others = "; `--bench virtual` models the others"
     if name not in EMULATED:
         raise BenchError(
-            f"no chip of a {name} is emulated" if name in kinds() else f"no board is called {name!r}",
+            (f"slot {slot!r}: " if slot else "")
+            + (f"no chip of a {name} is emulated" if name in kinds() else f"no board is called {name!r}"),
             slot=slot,
             hint=f"there are {', '.join(EMULATED)}" + (others if name in kinds() else ""),
         )

@@ -210,7 +210,7 @@ def _kept(folder: Path | None, new: NewBoard) -> dict[str, Any] | None:
     table = read_kept(folder)
     if table["platform"] != new.hardware.name:
         raise BenchError(
-            f"{folder} holds an emulated {table['platform']}, and the slot is for a {new.hardware.name}",
+            f"{folder} holds an emulated {table['platform']}, and the slot is for another board: {new.hardware.name}",
             hint="choose another state folder, or remove that one",
         )
     if table["device_id"] != new.device_id:
@@ -270,8 +270,11 @@ def _take_snapshot(folder: Path | None) -> bytes | None:
     file = folder / SNAPSHOT_FILE if folder else None
     if file is None or not file.exists():
         return None
-    data = file.read_bytes()
-    file.unlink()
+    try:
+        data = file.read_bytes()
+        file.unlink()
+    except OSError as error:
+        raise unusable(file, str(error.strerror)) from error
     return data
 
 

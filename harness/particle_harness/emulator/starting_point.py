@@ -39,8 +39,9 @@ class StartingPoint:
             )
         self.folder = folder
 
-    def copy(self, slot: str, target: Path) -> None:
-        """Put the board of a slot into ``target``, unless one is there. BenchError when there is none in that slot."""
+    def copy(self, slot: str, target: Path, expected: Hardware | None = None, device_id: str | None = None) -> None:
+        """Put the board of a slot into ``target``, unless one is there. BenchError when there is none in that slot, or
+        it is not the one expected, or in use."""
         if is_kept(target):
             return
         source = self.folder / slot
@@ -49,13 +50,34 @@ class StartingPoint:
             raise BenchError(
                 f"no emulated board was kept in {source}",
                 slot=slot,
-                hint=f"there are {', '.join(there)}" if there else "open a bench with that state_dir first",
+                hint=f"call yours as one of the slots whose boards are there: {', '.join(there)}"
+                if there
+                else "open a bench with that state_dir first",
             )
-        lock = StateLock(self.folder)
+        lock = StateLock(self.folder, to_read=True)
         try:
-            read_kept(source)
+            table = read_kept(source)
+            kind = emulated_hardware(table["platform"])
+            if expected is not None and expected.name != kind.name:
+                raise BenchError(
+                    f"{source}, to begin from, holds an emulated {kind.name}, and {expected.name} is asked for",
+                    slot=slot,
+                    hint=f"ask for {kind.name}, or begin from another folder",
+                )
+            if device_id not in (None, table["device_id"]):
+                raise BenchError(
+                    f"{source}, to begin from, holds the board {table['device_id']}, and the slot is for {device_id}",
+                    slot=slot,
+                    hint="leave device_id out of the slot, or begin from another folder",
+                )
             with being_made(target):
                 shutil.copytree(source, target, dirs_exist_ok=True)
+        except OSError as error:
+            raise BenchError(
+                f"the board in {source} cannot be copied: {error.strerror or error}",
+                slot=slot,
+                hint="check permissions and room, or begin from another folder",
+            ) from error
         finally:
             lock.release()
 
@@ -66,17 +88,13 @@ def kept_chip(slot_folder: Path, expected: Hardware | None = None) -> Iterator[E
     expected, and for one that can only boot."""
     with TemporaryDirectory() as name:
         copy = Path(name) / slot_folder.name
-        StartingPoint(slot_folder.parent).copy(slot_folder.name, copy)
+        StartingPoint(slot_folder.parent).copy(slot_folder.name, copy, expected)
         table = read_kept(copy)
         kind = emulated_hardware(table["platform"])
-        if expected is not None and expected.name != kind.name:
-            raise BenchError(
-                f"{slot_folder} holds an emulated {kind.name}", hint=f"leave {expected.name} out, or name {kind.name}"
-            )
         chip = make_chip(NewBoard(kind, table["device_id"]), make_memories(kind, copy))
         try:
             chip.restore((copy / SNAPSHOT_FILE).read_bytes())
-        except (FileNotFoundError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise BenchError(
                 f"the board in {slot_folder} does not go on from where it stood: {error}",
                 hint="it has to have power, and its program to end by itself; open a bench with that state_dir again",

@@ -7,6 +7,8 @@ import threading
 
 import pytest
 from click.testing import CliRunner
+from particle_harness import state_lock
+from particle_harness.bench_toml import open_bench_file
 from particle_harness.boards import hardware
 from particle_harness.emulator import chips
 from particle_harness.emulator.bench import open_bench
@@ -134,7 +136,7 @@ def test_a_board_keeps_the_device_id_that_its_slot_gave_it(images, made, tmp_pat
 def test_a_chip_goes_on_with_the_device_id_that_it_had(images, tmp_path):
     device_id, booted = "e00fce68aabbccddeeff0011", tmp_path / "booted"
     opened({"platform": "boron", "blank": True, "device_id": device_id}, state_dir=booted).close()
-    bench = opened({"platform": "boron", "blank": True}, begin_from=str(booted))
+    bench = opened({"platform": "boron"}, begin_from=str(booted))
     board = bench.board("1")
     assert board.counts.boots == 0
     assert board.chip.bus.read(0x10000060, 8).hex() == device_id[8:]
@@ -183,9 +185,99 @@ def test_nothing_to_begin_from(images, made, tmp_path):
     opened({"name": "left", "platform": "boron"}, state_dir=tmp_path / "booted").close()
     with pytest.raises(BenchError, match=r"no emulated board was kept in .*right") as error:
         opened({"name": "right", "platform": "boron"}, begin_from=str(tmp_path / "booted"))
-    assert error.value.hint == "there are left"
-    with pytest.raises(BenchError, match="holds an emulated boron"):
+    assert error.value.hint == "call yours as one of the slots whose boards are there: left"
+    with pytest.raises(BenchError, match="booted/left, to begin from, holds an emulated boron, and xenon"):
         opened({"name": "left", "platform": "xenon"}, begin_from=str(tmp_path / "booted"))
+    with pytest.raises(BenchError, match="booted/left, to begin from, holds the board") as other:
+        opened({"name": "left", "platform": "boron", "device_id": "ab" * 12}, begin_from=str(tmp_path / "booted"))
+    assert "remove" not in other.value.hint
+
+
+@pytest.mark.parametrize("keys", [{"device_os": "2.2.0"}, {"blank": True}])
+def test_a_copy_of_another_board_is_neither_blank_nor_of_a_release(images, made, tmp_path, keys):
+    booted = tmp_path / "booted"
+    opened({"platform": "boron"}, state_dir=booted).close()
+    (key,) = keys
+    with pytest.raises(BenchError, match=f"slot '1' has {key}, and its board is to be a copy of the one in .*booted"):
+        opened({"platform": "boron", **keys}, begin_from=str(booted), state_dir=tmp_path / "own")
+    assert not (tmp_path / "own").exists()
+
+
+def test_boards_do_not_begin_from_themselves(images, made, tmp_path):
+    opened({"platform": "boron"}, state_dir=tmp_path / "booted").close()
+    same = tmp_path / "other" / ".." / "booted"
+    with pytest.raises(BenchError, match="state_dir and begin_from are one folder"):
+        opened({"platform": "boron"}, begin_from=str(same), state_dir=tmp_path / "booted")
+
+
+READS = """
+import sys
+from pathlib import Path
+from particle_harness.state_lock import StateLock
+lock = StateLock(Path(sys.argv[1]), to_read=True)
+print("reads", flush=True)
+sys.stdin.readline()
+lock.release()
+"""
+
+
+def test_whoever_reads_is_waited_for_and_nothing_in_the_folder_changes(images, made, tmp_path):
+    booted = tmp_path / "booted"
+    opened({"platform": "boron"}, state_dir=booted).close()
+    before = {file: file.read_bytes() for file in booted.rglob("*") if file.is_file()}
+    command = [sys.executable, "-c", READS, str(booted)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "reads\n"
+        ends = threading.Timer(0.2, other.stdin.close)
+        ends.start()
+        opened({"platform": "boron"}, begin_from=str(booted)).close()
+        ends.join()
+    assert {file: file.read_bytes() for file in booted.rglob("*") if file.is_file()} == before
+
+
+def test_boards_that_are_in_use_are_no_beginning(images, made, tmp_path, monkeypatch):
+    monkeypatch.setattr(state_lock, "_READER_WAITS_S", 0.1)
+    booted = tmp_path / "booted"
+    opened({"platform": "boron"}, state_dir=booted).close()
+    holds = READS.replace(", to_read=True", "")
+    command = [sys.executable, "-c", holds, str(booted)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "reads\n"
+        with pytest.raises(BenchError, match=f"in use by process {other.pid}") as error:
+            opened({"platform": "boron"}, begin_from=str(booted))
+        other.stdin.close()
+    assert error.value.hint == "end that program first"
+
+
+def test_a_blank_board_says_that_there_is_nothing_to_boot(images, made):
+    bench = opened({"platform": "boron", "blank": True})
+    made[0][5].usb.connected = False
+    assert bench.slot("1").absence == "the emulated boron has power and is blank: nothing to boot"
+    bench.board("1").internal.load(0, b"\x12")
+    assert bench.slot("1").absence.endswith("not on the bus: its firmware runs")
+    bench.close()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('device_os = "2.1"', "no Device OS '2.1' is known"),
+        ('platform = "p2"', "no chip of a p2 is emulated"),
+        ('platform = "bron"', "no board is called 'bron'; there are boron"),
+        ('colour = "red"', "has keys that mean nothing to emulated boards"),
+    ],
+)
+def test_the_line_of_a_slot_that_cannot_be_made_is_named(images, made, tmp_path, line, message):
+    file = tmp_path / "b.toml"
+    platform = "" if "platform" in line else 'platform = "boron"\n'
+    file.write_text(f'[bench]\ndriver = "emulated"\n\n[[slot]]\nname = "left"\n{platform}{line}\n')
+    told = CliRunner().invoke(list_command, ["--bench", str(file)]).exception
+    with pytest.raises(BenchError) as served:
+        open_bench_file(file)
+    for error in (told, served.value):
+        assert isinstance(error, BenchError)
+        assert str(error).startswith(f"{file}, line 4: slot 'left'")
+        assert message in str(error)
 
 
 def test_a_folder_of_another_kind_of_board_is_refused(images, made, tmp_path):
