@@ -182,7 +182,7 @@ class SwdLink:
         crcs: list[int] = []
         with translated(self.where):
             flash = self._target.memory_map.get_boot_memory().flash
-            flash.init(flash.Operation.VERIFY)
+            self._init(flash, flash.Operation.VERIFY)
             try:
                 for start in range(0, len(addresses), _CRCS_AT_ONCE):
                     pages = [(address, PAGE_SIZE_BYTES) for address in addresses[start : start + _CRCS_AT_ONCE]]
@@ -255,10 +255,17 @@ class SwdLink:
                     if progress is not None:
                         progress(done / len(pages))
 
+    def _init(self, flash: Flash, operation: Flash.Operation) -> None:
+        """pyOCD's own, with interrupts masked until the next reset: a handler of the firmware that stood there would
+        find its variables overwritten by the algorithm, and its fault would end that. So does an emulated Photon's."""
+        self._target.halt()
+        self._target.write_core_register("primask", 1)
+        flash.init(operation)
+
     def _program_run(self, flash: Flash, pages: Sequence[tuple[int, bytes]]) -> Iterator[None]:
         """Pages of one region, through the algorithm's two buffers, each as far as it differs from erased flash."""
         timeout_s = self._session.options.get("flash.timeout.program")
-        flash.init(flash.Operation.PROGRAM)
+        self._init(flash, flash.Operation.PROGRAM)
         contents = [(address, _without_erased_end(data)) for address, data in pages]
         try:
             flash.load_page_buffer(0, *contents[0])

@@ -221,6 +221,18 @@ def test_photon_sectors(probe):
     assert chip.flash.read(0x0801FFF0, 16) == bytes(16)
 
 
+@pytest.mark.parametrize(
+    "act", [lambda link: link.page_crcs([0x10000]), lambda link: link.write_pages([(0x10000, b"word")])]
+)
+def test_no_interrupt_of_the_firmware_comes_between_while_code_of_ours_lies_on_its_variables(probe, act):
+    chip = nrf52840()
+    probe(chip)
+    with SwdLink("A1", NRF52840) as link:
+        assert link._target.read_core_register("primask") == 0
+        act(link)
+        assert link._target.read_core_register("primask") == 1
+
+
 @pytest.mark.parametrize("address", [0x00100000, 0x10001000, 0x20000000, 0x08020000])
 def test_data_outside_the_map_is_refused_before_anything_is_erased(probe, address):
     chip = nrf52840()
