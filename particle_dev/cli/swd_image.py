@@ -65,7 +65,9 @@ def image(
         for segment in segments:
             click.echo(f"0x{segment.address:08x}  {segment.title}, {len(segment.data)} bytes")
         click.echo(f"written to {image}")
-        by = f", as `pyocd flash -t nrf52840 --no-reset {shlex.quote(str(image))}` does" if chip == NRF52840 else ""
+        # pyOCD lets the core go on when it ends, which locks up and resets the chip, and that boots.
+        how = f"pyocd flash -t nrf52840 --no-reset -O resume_on_disconnect=false {shlex.quote(str(image))}"
+        by = f", as `{how}` does" if chip == NRF52840 else ""
         step = f"now program it by a tool that does not let the board run{by}; then `particle-dev swd park dfu`"
         click.echo(wrapped(step, sys.stdout))
     end_unless_whole(left_out)

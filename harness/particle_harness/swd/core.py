@@ -65,9 +65,11 @@ class Core(DebugUnit):
 
     Code that a debugger starts in RAM is executed. From flash runs ``firmware``, where there is one, as a model;
     without one, flash is executed too. ``on_reset`` is called at each reset before the core fetches its vectors.
+    ``lockup_resets``: the chip resets a core that locks up while nobody debugs it. A core that locks up at its first
+    instruction stays there, as it would reset for ever.
     """
 
-    def __init__(self, bus: Bus, cortex: int, on_reset: Callable[[], None]) -> None:
+    def __init__(self, bus: Bus, cortex: int, on_reset: Callable[[], None], *, lockup_resets: bool = False) -> None:
         self.cpu = Cpu(bus, cortex)
         super().__init__(bus, cortex, self.cpu)
         self.firmware: Firmware | None = None
@@ -77,6 +79,7 @@ class Core(DebugUnit):
         self.hangs: Callable[[], bool] | None = None
         """Whether the code in RAM that starts now never ends: a fault put in."""
         self._on_reset = on_reset
+        self._lockup_resets = lockup_resets
         self.lockup = False
         self._sleeping = self._hung = False
         self._firmware_runs = False
@@ -209,6 +212,8 @@ class Core(DebugUnit):
             # Faults are not modelled: a debugger that catches them sees a halted core, anybody else a locked one.
             if self.dhcsr & C_DEBUGEN and self._demcr & 0x7F0:
                 self._halt(DFSR_VCATCH)
+            elif self._lockup_resets and not self.dhcsr & C_DEBUGEN:
+                self.reset()
             else:
                 self.lockup = True
 

@@ -93,6 +93,32 @@ def test_a_fault_locks_the_core_up(debugger):
     assert debugger.status & S_LOCKUP
 
 
+def left_by_its_debugger(debugger, chip):
+    """The status of a core that is let go where a flash algorithm ended, with a program in flash."""
+    struct.pack_into("<II", chip.flash.cells, 0, 0x20001000, 0x101)
+    struct.pack_into("<H", chip.flash.cells, 0x100, BRANCH_SELF)
+    debugger.load(BKPT)
+    debugger.set_register(15, RAM)
+    debugger.go()
+    assert debugger.status & S_HALT
+    debugger.link.write(DHCSR, KEY)
+    debugger.link.write(DEMCR, 0)
+    return debugger.status
+
+
+def test_a_core_that_is_let_go_at_a_breakpoint_boots(nrf52840, probe):
+    """As pyOCD does at its end: the core locks up, which resets an nRF52840."""
+    chip = nrf52840()
+    debugger = Debugger(probe(chip))
+    assert left_by_its_debugger(debugger, chip) & (S_LOCKUP | S_RESET) == S_RESET
+    debugger.link.write(DHCSR, KEY | DEBUG | HALT)
+    assert debugger.register(15) == 0x100
+
+
+def test_a_core_that_is_let_go_at_a_breakpoint_stays_in_lockup_on_an_stm32f205(stm32f205, probe):
+    assert left_by_its_debugger(Debugger(probe(stm32f205)), stm32f205) & (S_LOCKUP | S_RESET) == S_LOCKUP
+
+
 def test_an_erased_chip_sits_in_lockup(nrf52840, probe):
     assert probe(nrf52840()).read(DHCSR) & S_LOCKUP
 

@@ -13,6 +13,8 @@ from particle_dev.device.discovery import wait_for_device
 from particle_dev.station.bench import open_bench
 
 pytestmark = pytest.mark.firmware
+STAYS_HALTED = ("-O", "resume_on_disconnect=false")
+"""What keeps pyOCD from letting the core go on when it ends."""
 UICR_SIZE_BYTES = 0x400
 """As far as pyOCD's memory map goes."""
 
@@ -69,7 +71,7 @@ def holds(read, image):
 def test_flash_a_blank_boron_then_see_it_in_dfu_mode_over_usb(make_slot, pyocd_on, whole_boron):
     slot, board = make_slot("boron", blank=True)
     image, file = whole_boron
-    pyocd_on(slot, "nrf52840", "flash", "--no-reset", str(file))
+    pyocd_on(slot, "nrf52840", "flash", "--no-reset", *STAYS_HALTED, str(file))
     assert holds(board.internal.read, image)
     assert (board.truth.dfu_entries, board.truth.app_boots, board.on_bus()) == (0, 0, None)
     pyocd_on(slot, "nrf52840", "cmd", "-c", "write32 0x2003f380 0xedfa", "-c", "reset")
@@ -80,9 +82,16 @@ def test_flash_a_blank_boron_then_see_it_in_dfu_mode_over_usb(make_slot, pyocd_o
     assert (board.truth.dfu_entries, board.truth.app_boots) == (1, 0)
 
 
-def test_reset_lets_the_application_run_and_erase_ends_it(make_slot, pyocd_on, whole_boron):
+def test_without_a_reset_the_board_boots_all_the_same_when_pyocd_ends(make_slot, pyocd_on, whole_boron):
     slot, board = make_slot("boron", blank=True)
     pyocd_on(slot, "nrf52840", "flash", "--no-reset", str(whole_boron[1]))
+    assert (board.state.runs, board.truth.app_boots) == ("listening", 1), board.state.reasons
+
+
+def test_reset_lets_the_application_run_and_erase_ends_it(make_slot, pyocd_on, whole_boron):
+    slot, board = make_slot("boron", blank=True)
+    pyocd_on(slot, "nrf52840", "flash", "--no-reset", *STAYS_HALTED, str(whole_boron[1]))
+    assert board.truth.app_boots == 0
     pyocd_on(slot, "nrf52840", "reset")
     assert board.state.runs == "listening", board.state.reasons
     assert board.truth.app_boots == 1
