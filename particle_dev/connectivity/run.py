@@ -139,20 +139,21 @@ class ConnectivityRun:
         Raises the failure of ``why_not`` after the stage's time, or ``limit_s``, counted from now.
         """
         give_up_s = self.plan.give_up_s(stage) if limit_s is None else limit_s
-        begun_s = self.clock.monotonic_s()
-        told_s = begun_s
+        begun_s = told_s = self.clock.monotonic_s()
+        # One number to compare with and to sleep to: of two, rounding may leave a sleep of nothing, for ever.
+        end_s = begun_s + give_up_s
         while True:
             self.look()
             found = check()
             if found is not None:
                 return found
             now_s = self.clock.monotonic_s()
-            if now_s - begun_s >= give_up_s:
+            if now_s >= end_s:
                 raise why_not()
             if now_s - told_s >= PROGRESS_S:
                 told_s = now_s
                 self._on_progress(activity, now_s - begun_s, give_up_s)
-            self.clock.sleep(min(POLL_S, begun_s + give_up_s - now_s))
+            self.clock.sleep(min(POLL_S, end_s - now_s))
 
     def look(self) -> None:
         """Take in the board's log, its counters now and then, and the events that have come."""
