@@ -133,7 +133,7 @@ class Nrf52840:
         self.bus.add_memory(Memory(0x20000000, self.ram))
         self.bus.add_peripheral(0x4001E000, self.controller)
         self.bus.add_peripheral(0x40010000, self.watchdog)
-        # Source: nRF52840 Product Specification, "Reset behavior": CPU lockup, unless the device is in debug interface mode.
+        # Source: nRF52840 Product Specification, "Reset behavior": a CPU lockup, unless a debugger is there.
         self.core = Core(self.bus, 4, self._on_reset, lockup_resets=True)
         self.control_access_port = ControlAccessPort(self)
         self.core.rom_table.identify(_NORDIC_NRF52840[1], 1, _NORDIC_NRF52840[0])
