@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from particle_dev.cli.error_text import error_text
 from particle_dev.cli.exit_codes import ExitCode, exit_code_of
 from particle_dev.cli.json_objects import error_object
+from particle_dev.cli.lost_interrupts import lost_interrupts_come_again
 from particle_dev.cli.wrap import wrapped
 from particle_dev.errors import ParticleDevError
 
@@ -37,7 +38,8 @@ def main(argv: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if argv is None else argv
     try:
         try:
-            status = _run(arguments)
+            with lost_interrupts_come_again():
+                status = _run(arguments)
         except KeyboardInterrupt as error:
             status = _interrupted(error, as_json="--json" in arguments)
         sys.stdout.flush()
