@@ -145,6 +145,8 @@ async function listen() {
 	const reconnects = { count: 0 };
 	stream.on('event', event => events.push(event));
 	stream.on('disconnect', () => reconnects.count++);
+	// What comes before the handlers are there is lost to whoever calls this library.
+	require('fs').writeFileSync(context.listening, '');
 	await new Promise(resolve => setTimeout(resolve, context.seconds * 1000));
 	stream.abort();
 	results.events = events;

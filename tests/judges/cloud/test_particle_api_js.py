@@ -190,7 +190,7 @@ def errors_of(judges, folder, lines):
 
 
 @pytest.mark.parametrize("major", [12, 11])
-def test_a_stream_stays_open_and_comes_back_after_a_restart(site, major):
+def test_a_stream_stays_open_and_comes_back_after_a_restart(site, major, tmp_path):
     """Silent for longer than either version stands without keep-alive bytes (13 s and 15 s); then the server drops
     every stream, and events come again."""
     device = site.cloud.population.make_device("argon")
@@ -198,12 +198,12 @@ def test_a_stream_stays_open_and_comes_back_after_a_restart(site, major):
         site.cloud.take_into_product(device, site.product, "test")
     online = SimDevice(site.cloud, device)
     online.connect()
-    found = {}
-    thread = threading.Thread(
-        target=lambda: found.update(site.api_js(major, "listen", prefix="temperature", seconds=26))
-    )
+    found, listening = {}, tmp_path / "listening"
+    options = {"prefix": "temperature", "seconds": 26, "listening": str(listening)}
+    thread = threading.Thread(target=lambda: found.update(site.api_js(major, "listen", **options)))
     thread.start()
-    wait_until(lambda: site.cloud.hub.listeners == 1)
+    wait_until(listening.exists)
+    assert site.cloud.hub.listeners == 1
     online.publish("temperature", "1")
     online.publish("pressure", "1")
     ends_s = time.monotonic() + 18
