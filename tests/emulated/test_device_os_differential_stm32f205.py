@@ -1,16 +1,17 @@
 """Device OS on emulated STM32F205 boards against virtual ones, by control transfers; `DIFFERENTIAL=50000` for all."""
 
 import os
-import time
+from functools import partial
 
 import pytest
 from particle_harness.boards import EXAMPLE_DEVICE_IDS, hardware
-from particle_harness.emulator.differential_acts import DONE, GONE, Abandoned, Enumerate, Return, Step, Transfer, Wait
+from particle_harness.emulator.differential_acts import DONE, GONE, Abandoned, Return, Step, Transfer, Wait
 from particle_harness.emulator.differential_requests import line_coding, whole
-from particle_harness.emulator.differential_run import run
 from particle_harness.emulator.differential_system_stm32f205 import Stm32SystemSubject
 from particle_harness.usb.control_service import Service
 from particle_harness.usb.transfer import Setup
+
+from tests.emulated.agreement import agrees, on_both, without_reply
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(7200)]
 DEVICE_ID = EXAMPLE_DEVICE_IDS[False]
@@ -37,36 +38,20 @@ def subject(images_of):
 
 @pytest.mark.parametrize(("platform", "release"), BOARDS)
 def test_device_os_and_its_model_agree_on_a_sample(subject, platform, release):
-    report = run(subject(platform, release), SAMPLE, first_seed=21)
-    assert not report.differences, "\n\n".join(str(difference) for difference in report.differences)
+    agrees(subject(platform, release), SAMPLE, first_seed=21)
 
 
 def test_device_os_and_its_model_agree(subject, capsys):
-    started_s = time.process_time()
-    report = run(subject("photon", "2.1.0"), TRANSFERS, first_seed=FIRST_SEED)
+    compared = agrees(subject("photon", "2.1.0"), TRANSFERS, FIRST_SEED)
     with capsys.disabled():
-        used_s = time.process_time() - started_s
-        print(f"\n{report.transfers} transfers in {report.sequences} conversations compared, {used_s:.0f} s")
-    assert not report.differences, "\n\n".join(str(difference) for difference in report.differences)
+        print(f"\n{compared}")
 
 
 @pytest.fixture
 def both(subject):
     """Carries acts out on both sides of a Photon; the outcomes of the firmware. They have to be the model's."""
 
-    def carry_out(*acts):
-        modelled, emulated = subject("photon", "2.1.0").pair()
-        outcomes = []
-        for act in (Enumerate(), *acts):
-            outcomes.append(emulated.act(act))
-            assert modelled.act(act) == outcomes[-1], str(act)
-        return outcomes[1:]
-
-    return carry_out
-
-
-def without_reply(kind):
-    return [step for step in whole(1, kind) if step.service is not Service.RECV]
+    return partial(on_both, subject("photon", "2.1.0"))
 
 
 @pytest.mark.parametrize(("kind", "mode"), [(40, TO_NORMAL), (41, TO_NORMAL), (50, TO_DFU), (60, TO_NORMAL)])
