@@ -39,7 +39,7 @@ def test_without_texts_there_are_none(tmp_path):
     [
         ("fr", 'title = "x"', 1, "known are de, en, es, zh"),
         ("de", "[instructions]\ninsrt = 'x'", 2, "did you mean 'insert'?"),
-        ("de", "[instructions]\ninsert = ''", 2, "must be text"),
+        ("de", "[instructions]\ninsert = ''", 2, "instructions.insert is empty"),
         ("de", f"[instructions]\ninsert = '{'x' * 161}'", 2, "at most 160"),
         ("de", f"title = '{'x' * 161}'", 1, "at most 160"),
         ("de", "notes = 'x'", 1, "list of texts"),
