@@ -16,10 +16,11 @@ from particle_harness.bench import open_bench as open_virtual
 from particle_harness.bench_toml import stand_ins
 from particle_harness.boards import EXAMPLE_DEVICE_IDS, hardware
 from particle_harness.emulator.bench import open_bench as open_emulated
-from particle_harness.emulator.differential_sides import PATIENCE_WITH_FILES_S
-from particle_harness.emulator.images import emulated_hardware
-from particle_harness.emulator.recording import record, written
-from particle_harness.emulator.recording_system import NORMAL, Running, record_system
+from particle_harness.emulator.boards.images import emulated_hardware
+from particle_harness.emulator.differential.sides import PATIENCE_WITH_FILES_S
+from particle_harness.emulator.recordings.dfu import record
+from particle_harness.emulator.recordings.form import written
+from particle_harness.emulator.recordings.system import NORMAL, Running, record_system
 
 _WAIT_STEP_S, _WAIT_LIMIT_S = 0.05, 10.0
 _LISTENS_AFTER_S = 4.0

@@ -12,9 +12,9 @@ import click
 
 from particle_dev.finite_range import FiniteRange
 from particle_harness.boards import EXAMPLE_DEVICE_IDS
-from particle_harness.emulator.images import emulated_hardware, images_folder
-from particle_harness.emulator.new_board import NewBoard, furnish, make_chip, make_memories
-from particle_harness.emulator.starting_point import kept_chip
+from particle_harness.emulator.boards.images import emulated_hardware, images_folder
+from particle_harness.emulator.boards.new_board import NewBoard, furnish, make_chip, make_memories
+from particle_harness.emulator.boards.starting_point import kept_chip
 
 
 @click.command("trace")
@@ -122,7 +122,7 @@ def _run(
     from_power_on: bool = False,
 ) -> tuple[list[str], str]:
     # The chip is there, and so is the emulator.
-    from particle_harness.emulator.trace import RegisterTrace  # noqa: PLC0415
+    from particle_harness.emulator.core.trace import RegisterTrace  # noqa: PLC0415
 
     trace = RegisterTrace(chip.processor, write, only=only, without=without)
     if from_power_on:
@@ -135,7 +135,7 @@ def _run(
 
 def _end(chip: Any, seconds: float) -> str:
     # The chip is there, and so is the emulator.
-    from particle_harness.emulator.code_map import CodeMap  # noqa: PLC0415
+    from particle_harness.emulator.core.code_map import CodeMap  # noqa: PLC0415
 
     place = CodeMap(chip.bus).describe(chip.processor.program_counter)
     how = "executes" if chip.runs else "has locked up" if chip.processor.locked_up else "is switched off"

@@ -18,7 +18,7 @@ import time
 
 from particle_harness.boards import hardware
 from particle_harness.emulator.bench import open_bench
-from particle_harness.emulator.images import EMULATED, FOLDER_VARIABLE, images_folder
+from particle_harness.emulator.boards.images import EMULATED, FOLDER_VARIABLE, images_folder
 from particle_harness.usb.transfer import Setup
 
 from particle_dev.errors import BenchError

@@ -12,10 +12,10 @@ import sys
 import time
 
 import unicorn
-from particle_harness.emulator.processor import Processor
-from particle_harness.emulator.registers import Register, RegisterBlock, RegisterMap
+from particle_harness.emulator.core.processor import Processor
+from particle_harness.emulator.core.timeline import Timeline
+from particle_harness.emulator.peripherals.registers import Register, RegisterBlock, RegisterMap
 from particle_harness.emulator.snapshot import Snapshots
-from particle_harness.emulator.timeline import Timeline
 from particle_harness.swd.bus import Bus, Memory
 from unicorn import arm_const as arm
 

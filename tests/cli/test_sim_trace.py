@@ -7,8 +7,8 @@ import zlib
 import pytest
 from click.testing import CliRunner
 from particle_harness.boards import hardware
-from particle_harness.emulator.images import of_modules
-from particle_harness.emulator.new_board import NewBoard, make_board
+from particle_harness.emulator.boards.images import of_modules
+from particle_harness.emulator.boards.new_board import NewBoard, make_board
 from particle_harness.factory import bootloader_stand_in
 from particle_harness.sim_trace import trace_command
 

@@ -2,9 +2,9 @@
 
 import time
 
-from particle_harness.emulator.differential_acts import Enumerate
-from particle_harness.emulator.differential_requests import whole
-from particle_harness.emulator.differential_run import run
+from particle_harness.emulator.conversations.acts import Enumerate
+from particle_harness.emulator.conversations.system import whole
+from particle_harness.emulator.differential.run import run
 from particle_harness.usb.control_service import Service
 
 

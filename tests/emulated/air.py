@@ -14,8 +14,8 @@ from particle_harness.boot_view import BootView
 from particle_harness.clock import VirtualClock
 from particle_harness.dct import DCT_SIZE_BYTES, Dct
 from particle_harness.debug_side import DFU_WORD, SAFE_MODE_WORD
-from particle_harness.emulator.images import image_of
-from particle_harness.emulator.usb_host import UsbHost
+from particle_harness.emulator.boards.images import image_of
+from particle_harness.emulator.usb.host import UsbHost
 from particle_harness.firmware_update import FirmwareUpdate
 from particle_harness.nor_flash import NorFlash
 from particle_harness.state import BoardState

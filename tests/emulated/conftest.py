@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from particle_harness.boards import hardware
-from particle_harness.emulator.images import FOLDER_VARIABLE, BoardImages, ImagesFolder, images_folder
+from particle_harness.emulator.boards.images import FOLDER_VARIABLE, BoardImages, ImagesFolder, images_folder
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.errors import BenchError

@@ -4,7 +4,7 @@ import random
 
 import pytest
 from particle_harness.boards import hardware
-from particle_harness.emulator.images import EMULATED
+from particle_harness.emulator.boards.images import EMULATED
 from particle_harness.usb.transfer import GoneError, Setup
 
 from particle_dev.device.dfu import DfuSession

@@ -5,10 +5,10 @@ from functools import partial
 
 import pytest
 from particle_harness.boards import EXAMPLE_DEVICE_IDS, hardware
-from particle_harness.emulator.differential import compare
-from particle_harness.emulator.differential_acts import ALL, DONE, GONE, Enumerate, Return, Step, Wait
-from particle_harness.emulator.differential_requests import line_coding, whole
-from particle_harness.emulator.differential_system import SystemSubject
+from particle_harness.emulator.conversations.acts import ALL, DONE, GONE, Enumerate, Return, Step, Wait
+from particle_harness.emulator.conversations.system import line_coding, whole
+from particle_harness.emulator.differential.comparison import compare
+from particle_harness.emulator.differential.system import SystemSubject
 from particle_harness.usb.control_service import Service
 from particle_harness.usb.wire import number_field
 

@@ -5,9 +5,9 @@ from functools import partial
 
 import pytest
 from particle_harness.boards import EXAMPLE_DEVICE_IDS, hardware
-from particle_harness.emulator.differential_acts import DONE, GONE, Abandoned, Return, Step, Transfer, Wait
-from particle_harness.emulator.differential_requests import line_coding, whole
-from particle_harness.emulator.differential_system_stm32f205 import Stm32SystemSubject
+from particle_harness.emulator.conversations.acts import DONE, GONE, Abandoned, Return, Step, Transfer, Wait
+from particle_harness.emulator.conversations.system import line_coding, whole
+from particle_harness.emulator.differential.system_stm32f205 import Stm32SystemSubject
 from particle_harness.usb.control_service import Service
 from particle_harness.usb.transfer import Setup
 

@@ -10,7 +10,7 @@ from particle_harness.boards import hardware
 from particle_harness.boot import decide_boot
 from particle_harness.boot_view import BootView
 from particle_harness.debug_side import DFU_WORD
-from particle_harness.emulator.board import EmulatedBoard
+from particle_harness.emulator.boards.board import EmulatedBoard
 from particle_harness.usb.transfer import Setup
 
 from tests.emulated.air import LISTENING, SystemBoard

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from particle_harness.boards import hardware
-from particle_harness.emulator.differential import compare
-from particle_harness.emulator.differential_acts import ALL, Enumerate, Step, Transfer
-from particle_harness.emulator.differential_requests import whole
-from particle_harness.emulator.differential_run import Subject
-from particle_harness.emulator.differential_system import SystemSubject
+from particle_harness.emulator.conversations.acts import ALL, Enumerate, Step, Transfer
+from particle_harness.emulator.conversations.system import whole
+from particle_harness.emulator.differential.comparison import compare
+from particle_harness.emulator.differential.dfu import Subject
+from particle_harness.emulator.differential.system import SystemSubject
 from particle_harness.usb.control_service import Service
 from particle_harness.usb.dfu_terms import Request
 from particle_harness.usb.transfer import Setup

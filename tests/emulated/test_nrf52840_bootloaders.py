@@ -7,9 +7,9 @@ import struct
 import pytest
 from particle_harness.boards import hardware
 from particle_harness.debug_side import DFU_WORD
-from particle_harness.emulator.board import EmulatedBoard
-from particle_harness.emulator.images import BoardImages
-from particle_harness.emulator.new_board import NewBoard, make_board
+from particle_harness.emulator.boards.board import EmulatedBoard
+from particle_harness.emulator.boards.images import BoardImages
+from particle_harness.emulator.boards.new_board import NewBoard, make_board
 from particle_harness.swd.nrf52840 import RETAINED_WORD
 from particle_harness.usb.dfu_terms import Request, State
 from particle_harness.usb.transfer import Setup, StallError

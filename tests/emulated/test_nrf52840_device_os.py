@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from particle_harness.dct import FACTORY_RESET_FLAG_OFFSET, FACTORY_RESET_REQUESTED, SETUP_DONE_OFFSET
 from particle_harness.debug_side import SAFE_MODE_WORD
-from particle_harness.emulator.modem_at import ANSWERS
+from particle_harness.emulator.parts.modem import ANSWERS
 from particle_harness.usb.transfer import Setup
 
 from particle_dev.catalog.modules import ModuleFunction

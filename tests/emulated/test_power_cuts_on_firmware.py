@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from particle_harness.emulator.flash_journal import FlashJournal
-from particle_harness.emulator.joined_starts import Contents, Start
-from particle_harness.emulator.power_cuts import CutReport, Outcome, cut_everywhere, every_cut
+from particle_harness.emulator.power_cuts.cuts import CutReport, Outcome, cut_everywhere, every_cut
+from particle_harness.emulator.power_cuts.flash_journal import FlashJournal
+from particle_harness.emulator.power_cuts.joined_starts import Contents, Start
 
 from particle_dev.catalog.gen3_nrf52840 import BOOTLOADER_PICK_UP_ADDRESS
 from particle_dev.catalog.modules import ModuleFunction as F

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from particle_harness.emulator.flash_journal import FlashJournal, Operation
-from particle_harness.emulator.joined_starts import Contents, JoinedStarts, Start
-from particle_harness.emulator.power_cuts import CutReport, Outcome, cut_everywhere, every_cut
+from particle_harness.emulator.power_cuts.cuts import CutReport, Outcome, cut_everywhere, every_cut
+from particle_harness.emulator.power_cuts.flash_journal import FlashJournal, Operation
+from particle_harness.emulator.power_cuts.joined_starts import Contents, JoinedStarts, Start
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.device.dfu import DCT_ALT

@@ -6,14 +6,15 @@ from random import Random
 import pytest
 from particle_harness.boards import EXAMPLE_DEVICE_IDS, hardware
 from particle_harness.debug_side import DFU_WORD
-from particle_harness.emulator.differential import compare
-from particle_harness.emulator.differential_acts import GONE
-from particle_harness.emulator.differential_dfu import Conversation
-from particle_harness.emulator.differential_run import Subject, run
-from particle_harness.emulator.images import EMULATED
-from particle_harness.emulator.new_board import NewBoard, furnish, make_chip, make_memories
+from particle_harness.emulator.boards.images import EMULATED
+from particle_harness.emulator.boards.new_board import NewBoard, furnish, make_chip, make_memories
+from particle_harness.emulator.conversations.acts import GONE
+from particle_harness.emulator.conversations.dfu import Conversation
+from particle_harness.emulator.differential.comparison import compare
+from particle_harness.emulator.differential.dfu import Subject
+from particle_harness.emulator.differential.run import run
 from particle_harness.emulator.stm32f205.clocks import WATCHDOG_RESET
-from particle_harness.emulator.usb_host import UsbHost
+from particle_harness.emulator.usb.host import UsbHost
 from particle_harness.usb.transfer import Setup
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(3600)]

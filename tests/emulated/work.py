@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from particle_harness.boards import hardware
-from particle_harness.emulator.board import EmulatedBoard
-from particle_harness.emulator.flash_journal import FlashJournal, Operation, Torn
-from particle_harness.emulator.images import ImagesFolder
-from particle_harness.emulator.joined_starts import Place
-from particle_harness.emulator.power_cuts import Cut, CutReport, Outcome, chosen_cuts
+from particle_harness.emulator.boards.board import EmulatedBoard
+from particle_harness.emulator.boards.images import ImagesFolder
+from particle_harness.emulator.power_cuts.cuts import Cut, CutReport, Outcome, chosen_cuts
+from particle_harness.emulator.power_cuts.flash_journal import FlashJournal, Operation, Torn
+from particle_harness.emulator.power_cuts.joined_starts import Place
 from particle_harness.nor_flash import NorFlash
 
 from particle_dev.catalog.modules import ModuleFunction

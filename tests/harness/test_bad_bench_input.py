@@ -7,9 +7,9 @@ import sys
 import pytest
 from particle_harness.bench import open_bench as open_virtual
 from particle_harness.boards import hardware
-from particle_harness.emulator import chips, new_board
 from particle_harness.emulator.bench import open_bench as open_emulated
-from particle_harness.emulator.starting_point import kept_chip
+from particle_harness.emulator.boards import chips, new_board
+from particle_harness.emulator.boards.starting_point import kept_chip
 from particle_harness.factory import bootloader_stand_in, release_stand_ins, softdevice_stand_in
 
 from particle_dev.errors import BenchError
@@ -259,7 +259,9 @@ def test_a_snapshot_that_is_no_file_is_named(kept):
 
 
 def test_a_warning_is_seen_on_standard_error():
-    code = "import logging; from particle_harness.emulator import new_board; new_board._LOGGER.warning('it boots')"
+    code = (
+        "import logging; from particle_harness.emulator.boards import new_board; new_board._LOGGER.warning('it boots')"
+    )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (told.stdout, told.stderr) == ("", "it boots\n")
 

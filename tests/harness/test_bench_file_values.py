@@ -5,7 +5,7 @@ import json
 import pytest
 from particle_harness.bench_toml import open_bench_file
 from particle_harness.emulator import bench as emulated
-from particle_harness.emulator import chips
+from particle_harness.emulator.boards import chips
 
 from particle_dev.errors import BenchError, ConfigError
 

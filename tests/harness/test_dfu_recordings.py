@@ -7,9 +7,9 @@ import pytest
 from particle_harness.board import BoardSettings, VirtualBoard
 from particle_harness.boards import hardware
 from particle_harness.clock import VirtualClock
-from particle_harness.emulator.recording import (
+from particle_harness.emulator.recordings.dfu import conversation
+from particle_harness.emulator.recordings.form import (
     FORM,
-    conversation,
     filled,
     reply_of,
     sparse,

@@ -11,9 +11,9 @@ from particle_harness import sim_record
 from particle_harness.bench import open_bench
 from particle_harness.bench_toml import stand_ins
 from particle_harness.boards import hardware
-from particle_harness.emulator.differential_acts import Step
-from particle_harness.emulator.recording import FORM, transfers_of, written
-from particle_harness.emulator.recording_system import NORMAL, carried_out, conversation, record_system
+from particle_harness.emulator.conversations.acts import Step
+from particle_harness.emulator.recordings.form import FORM, transfers_of, written
+from particle_harness.emulator.recordings.system import NORMAL, carried_out, conversation, record_system
 from particle_harness.serial_port import SCHEME
 from particle_harness.sim_record import record_command, recorded
 from particle_harness.usb.control_service import Service

@@ -1,6 +1,6 @@
 """The bench of emulated boards: entry point ``emulated`` of the group ``particle_dev.benches``.
 
-Boards run firmware images that the user holds; see :mod:`particle_harness.emulator.images` for where they come from.
+Boards run firmware images that the user holds: :mod:`particle_harness.emulator.boards.images` finds them.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from particle_harness.bench_slots import (
     words,
 )
 from particle_harness.boards import Hardware, kinds
-from particle_harness.emulator.board import EmulatedBoard
-from particle_harness.emulator.board_faults import check_faults, possible_faults
-from particle_harness.emulator.images import (
+from particle_harness.emulator.boards.board import EmulatedBoard
+from particle_harness.emulator.boards.faults import check_faults, possible_faults
+from particle_harness.emulator.boards.images import (
     EMULATED,
     BoardImages,
     ImagesFolder,
@@ -47,9 +47,9 @@ from particle_harness.emulator.images import (
     named_folder,
     of_modules,
 )
-from particle_harness.emulator.new_board import NewBoard, kept_device_id, make_board
-from particle_harness.emulator.real_time import RealTime
-from particle_harness.emulator.starting_point import StartingPoint
+from particle_harness.emulator.boards.new_board import NewBoard, kept_device_id, make_board
+from particle_harness.emulator.boards.real_time import RealTime
+from particle_harness.emulator.boards.starting_point import StartingPoint
 from particle_harness.faults import Fault, parse_faults
 from particle_harness.state_lock import StateLock
 from particle_harness.usb.addresses import Addresses
@@ -354,7 +354,7 @@ def _arrive(boards: Sequence[EmulatedBoard]) -> None:
 
 def _probe(board: EmulatedBoard, number: int) -> SlotProbe:
     # Boards without a probe need none of its servers.
-    from particle_harness.emulator.probed_chip import probed_chip  # noqa: PLC0415
+    from particle_harness.emulator.boards.probed_chip import probed_chip  # noqa: PLC0415
     from particle_harness.probes import SlotProbe  # noqa: PLC0415
 
     return SlotProbe(probed_chip(board), board.state.device_id, number)

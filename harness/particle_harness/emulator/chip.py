@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from particle_harness.emulator.timeline import Timeline
-from particle_harness.emulator.usb_controller import UsbController
-from particle_harness.emulator.usb_host import Runner
+from particle_harness.emulator.core.timeline import Timeline
+from particle_harness.emulator.usb.controller import UsbController
+from particle_harness.emulator.usb.host import Runner
+from particle_harness.swd.bus import Peripheral
+
+ChecksumUnits = Mapping[int, Callable[[], Peripheral]]
+"""New checksum units of a chip, by the addresses of their pages."""
 
 
 class EmulatedChip(Protocol):

@@ -27,13 +27,14 @@ from mmap import mmap
 from types import MethodType
 from typing import Any, Protocol
 
-from particle_harness.emulator.processor import Processor
-from particle_harness.emulator.registers import RegisterBlock
+from particle_harness.emulator.core.processor import Processor
+from particle_harness.emulator.peripherals.registers import RegisterBlock
 from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.bus import Bus, Memory
 
 MAGIC = b"particle-dev emulator snapshot\n"
-FORMAT = 1
+FORMAT = 2
+"""1 named classes by where they were before the emulator had packages."""
 _DIGEST_BYTES = 32
 _PACKAGE = "particle_harness."
 _EMULATOR = "particle_harness.emulator."

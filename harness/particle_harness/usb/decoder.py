@@ -3,7 +3,7 @@
 What is written in a message matters less than what the receiver expects: a known field is read as its own type whatever
 type the sender says, enumerations and flags have one byte, and a byte 0 where a field should begin ends the message.
 Source: nanopb at 6b91cc53, pb_decode.c, as device-os v2.1.0 third_party/nanopb has it; run on an emulated chip
-(particle_harness.emulator.differential_system).
+(particle_harness.emulator.differential.system).
 """
 
 from __future__ import annotations

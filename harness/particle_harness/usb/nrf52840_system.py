@@ -2,7 +2,7 @@
 
 Source: device-os v2.1.0 hal/src/nRF52840/usb_hal_control.cpp, usb_hal_cdc.c; nRF5 SDK 15.0,
 components/libraries/usbd app_usbd_core.c, app_usbd.c, class/cdc/acm/app_usbd_cdc_acm.c; run on an emulated chip
-(particle_harness.emulator.differential_system).
+(particle_harness.emulator.differential.system).
 """
 
 from __future__ import annotations

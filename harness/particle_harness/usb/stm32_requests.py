@@ -1,7 +1,7 @@
 """Standard requests as ST's device library handles them, gaps included: some requests it neither answers nor refuses.
 
 Source: device-os v2.1.0 platform/MCU/STM32F2xx/STM32_USB_Device_Driver/src/usbd_req.c, usbd_core.c; run on an emulated
-chip (particle_harness.emulator.differential, differential_system_stm32f205).
+chip (particle_harness.emulator.differential).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Source: device-os v2.1.0 hal/src/stm32f2xx/usb_hal.c, platform/MCU/STM32F2xx/SPARK_Firmware_Driver/src/usbd_composite.c,
 usbd_mcdc.c, STM32_USB_Device_Driver/src/usbd_core.c; run on an emulated chip
-(particle_harness.emulator.differential_system_stm32f205).
+(particle_harness.emulator.differential.system_stm32f205).
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from particle_harness.emulator.processor import Processor
-from particle_harness.emulator.registers import Register, RegisterBlock, RegisterMap
-from particle_harness.emulator.timeline import Timeline
+from particle_harness.emulator.core.processor import Processor
+from particle_harness.emulator.core.timeline import Timeline
+from particle_harness.emulator.peripherals.registers import Register, RegisterBlock, RegisterMap
 from particle_harness.swd.bus import Bus, Memory
 from particle_harness.swd.stm32f205 import BitBand
 

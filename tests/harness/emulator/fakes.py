@@ -6,9 +6,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from particle_harness.emulator.routine_bench import Units
-from particle_harness.emulator.timeline import Timeline
-from particle_harness.emulator.usb_controller import STALLED, Handshake, Stalled
+from particle_harness.emulator.chip import ChecksumUnits
+from particle_harness.emulator.core.timeline import Timeline
+from particle_harness.emulator.usb.controller import STALLED, Handshake, Stalled
 from particle_harness.swd.bus import Bus
 from particle_harness.usb.descriptors import (
     configuration_descriptor,
@@ -150,7 +150,7 @@ class FakeProcessor:
 class FakeChip:
     """Shows itself on the bus 50 ms after power comes."""
 
-    checksum_units: ClassVar[Units] = {}
+    checksum_units: ClassVar[ChecksumUnits] = {}
 
     def __init__(self, boot_s: float = 0.05) -> None:
         self.timeline = Timeline(64_000_000)

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 from particle_harness.boards import hardware
 from particle_harness.clock import VirtualClock
-from particle_harness.emulator.board import EmulatedBoard
-from particle_harness.emulator.crc_routines import RoutineFinder
-from particle_harness.emulator.flash_journal import FlashJournal
-from particle_harness.emulator.flash_use import CheckedRange, FlashUse
-from particle_harness.emulator.joined_starts import JoinedStarts, Place
+from particle_harness.emulator.boards.board import EmulatedBoard
 from particle_harness.emulator.nrf52840.chip import BoardPins, EmulatedNrf52840
-from particle_harness.emulator.power_cuts import JoinError, Outcome, cut_everywhere, every_cut
+from particle_harness.emulator.power_cuts.crc_routines import RoutineFinder
+from particle_harness.emulator.power_cuts.cuts import JoinError, Outcome, cut_everywhere, every_cut
+from particle_harness.emulator.power_cuts.flash_journal import FlashJournal
+from particle_harness.emulator.power_cuts.flash_use import CheckedRange, FlashUse
+from particle_harness.emulator.power_cuts.joined_starts import JoinedStarts, Place
 from particle_harness.emulator.stm32f205.arithmetic import CrcUnit
 from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.nrf52840 import Silicon

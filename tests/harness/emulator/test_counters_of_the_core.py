@@ -1,8 +1,8 @@
 """SysTick and the cycle counter, register by register."""
 
 import pytest
-from particle_harness.emulator.systick import CLKSOURCE, COUNTFLAG, ENABLE, TICKINT, SysTick
-from particle_harness.emulator.timeline import Timeline
+from particle_harness.emulator.core.systick import CLKSOURCE, COUNTFLAG, ENABLE, TICKINT, SysTick
+from particle_harness.emulator.core.timeline import Timeline
 
 from .machine import run
 

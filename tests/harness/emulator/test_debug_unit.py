@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from particle_harness.emulator.debug_unit import ProcessorDebug
+from particle_harness.emulator.core.debug_unit import ProcessorDebug
 from particle_harness.swd.debug_port import DebugPort, MemoryAccessPort
 
 from .machine import RAM, Machine, assemble

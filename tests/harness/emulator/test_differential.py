@@ -3,10 +3,10 @@
 from random import Random
 
 import pytest
-from particle_harness.emulator import differential_dfu
-from particle_harness.emulator.differential import KnownDifference, after_recorded, compare, shrink
-from particle_harness.emulator.differential_acts import DONE, GONE, SILENT, Abandoned, Enumerate, Transfer, Wait
-from particle_harness.emulator.differential_dfu import Conversation, gen2_terrain
+from particle_harness.emulator.conversations import dfu
+from particle_harness.emulator.conversations.acts import DONE, GONE, SILENT, Abandoned, Enumerate, Transfer, Wait
+from particle_harness.emulator.conversations.dfu import Conversation, gen2_terrain
+from particle_harness.emulator.differential.comparison import KnownDifference, after_recorded, compare, shrink
 from particle_harness.usb.dfu_terms import Request
 
 
@@ -88,7 +88,7 @@ def test_conversations_hold_what_hosts_do_and_never_what_they_must_not():
     requests = {act.setup.b_request for act in transfers if act.setup.bm_request_type in (0x21, 0xA1)}
     assert requests >= set(Request) - {Request.DETACH}
     assert {type(act) for act in seen} == {Transfer, Abandoned, Enumerate, Wait}
-    assert all(len(act.data) <= differential_dfu.TRANSFER_BYTES for act in transfers)
+    assert all(len(act.data) <= dfu.TRANSFER_BYTES for act in transfers)
     assert all(len(act.data) == act.setup.w_length for act in transfers if not act.setup.is_in)
     assert any(act.setup.w_length == 0 and act.setup.b_request == Request.DNLOAD for act in transfers)
 

@@ -6,8 +6,7 @@ from random import Random
 import pytest
 from particle_harness.bench import open_bench
 from particle_harness.boards import EXAMPLE_DEVICE_IDS, hardware
-from particle_harness.emulator.differential import compare, shrink
-from particle_harness.emulator.differential_acts import (
+from particle_harness.emulator.conversations.acts import (
     ALL,
     AS_ANNOUNCED,
     DONE,
@@ -20,10 +19,11 @@ from particle_harness.emulator.differential_acts import (
     Transfer,
     Wait,
 )
-from particle_harness.emulator.differential_known import known_of_systems
-from particle_harness.emulator.differential_requests import SystemConversation, line_coding, whole
-from particle_harness.emulator.differential_sides import ModelledSide
-from particle_harness.emulator.differential_steps import PENDING, Requests
+from particle_harness.emulator.conversations.steps import PENDING, Requests
+from particle_harness.emulator.conversations.system import SystemConversation, line_coding, whole
+from particle_harness.emulator.differential.comparison import compare, shrink
+from particle_harness.emulator.differential.known import known_of_systems
+from particle_harness.emulator.differential.sides import ModelledSide
 from particle_harness.factory import release_stand_ins
 from particle_harness.usb.cdc import NormalDevice
 from particle_harness.usb.control_service import Service

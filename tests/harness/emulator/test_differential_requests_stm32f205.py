@@ -7,19 +7,19 @@ from random import Random
 import pytest
 from particle_harness.bench import open_bench
 from particle_harness.boards import EXAMPLE_DEVICE_IDS, hardware
-from particle_harness.emulator.differential import compare
-from particle_harness.emulator.differential_acts import DONE, STALL, Abandoned, Step, Transfer, Wait
-from particle_harness.emulator.differential_known import known_of_systems
-from particle_harness.emulator.differential_requests import OpenRequest
-from particle_harness.emulator.differential_requests_stm32f205 import (
+from particle_harness.emulator.conversations.acts import DONE, STALL, Abandoned, Step, Transfer, Wait
+from particle_harness.emulator.conversations.system import OpenRequest
+from particle_harness.emulator.conversations.system_stm32f205 import (
     LEFT_OUT,
     Stm32Conversation,
     conversations_of,
     data_bytes,
     is_left_out,
 )
-from particle_harness.emulator.differential_sides import ModelledSide
-from particle_harness.emulator.recording_system import conversation as recorded
+from particle_harness.emulator.differential.comparison import compare
+from particle_harness.emulator.differential.known import known_of_systems
+from particle_harness.emulator.differential.sides import ModelledSide
+from particle_harness.emulator.recordings.system import conversation as recorded
 from particle_harness.factory import release_stand_ins
 from particle_harness.usb.control_service import Service
 from particle_harness.usb.stm32_system import Stm32NormalDevice

@@ -1,10 +1,10 @@
 """The USB OTG core: what its driver reads, and what the host sees."""
 
 import pytest
-from particle_harness.emulator.interrupt_line import InterruptLine
+from particle_harness.emulator.core.interrupt_line import InterruptLine
+from particle_harness.emulator.core.timeline import Timeline
 from particle_harness.emulator.stm32f205.dwc2 import Dwc2
-from particle_harness.emulator.timeline import Timeline
-from particle_harness.emulator.usb_controller import STALLED, Handshake
+from particle_harness.emulator.usb.controller import STALLED, Handshake
 
 GAHBCFG, GRSTCTL, GINTSTS, GINTMSK, GRXSTSP, GCCFG, DCFG, DCTL = 0x08, 0x10, 0x14, 0x18, 0x20, 0x38, 0x800, 0x804
 DIEPMSK, DOEPMSK, DAINT, DAINTMSK, DIEPEMPMSK = 0x810, 0x814, 0x818, 0x81C, 0x834

@@ -3,7 +3,7 @@
 import pytest
 from particle_harness.boards import hardware
 from particle_harness.clock import VirtualClock
-from particle_harness.emulator.chips import emulated_chip
+from particle_harness.emulator.boards.chips import emulated_chip
 from particle_harness.nor_flash import NorFlash
 
 from particle_dev.catalog.flash_chips import STM32F205_FLASH

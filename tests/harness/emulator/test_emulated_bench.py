@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from particle_harness import state_lock
 from particle_harness.bench_toml import open_bench_file
 from particle_harness.boards import hardware
-from particle_harness.emulator import chips
 from particle_harness.emulator.bench import open_bench
+from particle_harness.emulator.boards import chips
 from particle_harness.factory import bootloader_stand_in, softdevice_stand_in, system_stand_ins
 
 from particle_dev.cli.list_devices import list_devices as list_command

@@ -5,7 +5,7 @@ import time
 import pytest
 from particle_harness.boards import hardware
 from particle_harness.clock import VirtualClock
-from particle_harness.emulator.board import DEBOUNCE_S, EmulatedBoard
+from particle_harness.emulator.boards.board import DEBOUNCE_S, EmulatedBoard
 from particle_harness.faults import FaultScript, parse_faults
 from particle_harness.nor_flash import NorFlash
 from particle_harness.usb.transfer import GoneError, Setup, SilentError, StallError

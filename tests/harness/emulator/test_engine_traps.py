@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from particle_harness.emulator.registers import Register, RegisterBlock, RegisterMap
+from particle_harness.emulator.peripherals.registers import Register, RegisterBlock, RegisterMap
 from particle_harness.swd.bus import Memory
 
 from .machine import RAM, Machine, assemble, run

@@ -3,8 +3,8 @@
 import struct
 
 import pytest
-from particle_harness.emulator.code_map import CodeMap
-from particle_harness.emulator.trace import RegisterTrace
+from particle_harness.emulator.core.code_map import CodeMap
+from particle_harness.emulator.core.trace import RegisterTrace
 
 from .machine import RAM, Machine, assemble
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 from particle_harness.clock import VirtualClock
-from particle_harness.emulator.flash_journal import FlashJournal, Torn, put_back
+from particle_harness.emulator.power_cuts.flash_journal import FlashJournal, Torn, put_back
 from particle_harness.nor_flash import NorFlash
 
 from particle_dev.catalog.flash_chips import qspi_flash

@@ -4,12 +4,12 @@ against starts that are all executed."""
 import pytest
 from particle_harness.boards import hardware
 from particle_harness.clock import VirtualClock
-from particle_harness.emulator.board import EmulatedBoard
-from particle_harness.emulator.flash_journal import FlashJournal, Torn
-from particle_harness.emulator.flash_use import FlashUse
-from particle_harness.emulator.joined_starts import JoinedStarts, Place, Start
+from particle_harness.emulator.boards.board import EmulatedBoard
 from particle_harness.emulator.nrf52840.chip import BoardPins, EmulatedNrf52840
-from particle_harness.emulator.power_cuts import JoinError, Outcome, cut_everywhere, every_cut
+from particle_harness.emulator.power_cuts.cuts import JoinError, Outcome, cut_everywhere, every_cut
+from particle_harness.emulator.power_cuts.flash_journal import FlashJournal, Torn
+from particle_harness.emulator.power_cuts.flash_use import FlashUse
+from particle_harness.emulator.power_cuts.joined_starts import JoinedStarts, Place, Start
 from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.nrf52840 import Silicon
 from particle_harness.user_information import UICR_SIZE_BYTES

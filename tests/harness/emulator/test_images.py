@@ -2,7 +2,7 @@
 
 import pytest
 from particle_harness.boards import hardware
-from particle_harness.emulator.images import FOLDER_VARIABLE, ImagesFolder, images_folder, of_modules
+from particle_harness.emulator.boards.images import FOLDER_VARIABLE, ImagesFolder, images_folder, of_modules
 from particle_harness.factory import bootloader_stand_in, softdevice_stand_in, system_stand_ins
 
 from particle_dev.errors import BenchError

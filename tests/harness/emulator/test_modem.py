@@ -1,9 +1,9 @@
 """The radio's stand-in: AT commands, multiplexed when asked, and a list of what was asked."""
 
 import pytest
-from particle_harness.emulator.modem_at import Modem, ModemPins
-from particle_harness.emulator.multiplexer import Multiplexer
-from particle_harness.emulator.timeline import Timeline
+from particle_harness.emulator.core.timeline import Timeline
+from particle_harness.emulator.parts.modem import Modem, ModemPins
+from particle_harness.emulator.parts.multiplexer import Multiplexer
 
 POWER, SENSE = 16, 2
 

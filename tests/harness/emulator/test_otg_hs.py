@@ -1,10 +1,10 @@
 """OTG_HS: interrupts of endpoint 1 alone."""
 
 import pytest
-from particle_harness.emulator.interrupt_line import InterruptLine
+from particle_harness.emulator.core.interrupt_line import InterruptLine
+from particle_harness.emulator.core.timeline import Timeline
 from particle_harness.emulator.stm32f205.otg_hs import OtgHs
-from particle_harness.emulator.timeline import Timeline
-from particle_harness.emulator.usb_controller import Handshake
+from particle_harness.emulator.usb.controller import Handshake
 
 GAHBCFG, GINTMSK, GRXSTSP, GCCFG = 0x08, 0x18, 0x20, 0x38
 DIEPEMPMSK, DEACHINT, DEACHINTMSK, DIEPEACHMSK1, DOEPEACHMSK1 = 0x834, 0x838, 0x83C, 0x844, 0x884

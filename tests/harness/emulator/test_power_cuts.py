@@ -5,10 +5,10 @@ import itertools
 import pytest
 from particle_harness.boards import hardware
 from particle_harness.clock import VirtualClock
-from particle_harness.emulator.board import EmulatedBoard
-from particle_harness.emulator.flash_journal import FlashJournal, Operation, Torn
-from particle_harness.emulator.joined_starts import Place
-from particle_harness.emulator.power_cuts import Outcome, chosen_cuts, cut_everywhere, every_cut
+from particle_harness.emulator.boards.board import EmulatedBoard
+from particle_harness.emulator.power_cuts.cuts import Outcome, chosen_cuts, cut_everywhere, every_cut
+from particle_harness.emulator.power_cuts.flash_journal import FlashJournal, Operation, Torn
+from particle_harness.emulator.power_cuts.joined_starts import Place
 from particle_harness.nor_flash import NorFlash
 
 from tests.harness.emulator.fakes import SERIAL_CONFIGURATION, FakeChip

@@ -3,9 +3,9 @@
 import pytest
 from particle_harness.boards import hardware
 from particle_harness.clock import VirtualClock
-from particle_harness.emulator.chips import emulated_chip
-from particle_harness.emulator.interrupt_line import InterruptLine
-from particle_harness.emulator.power_parts import Charger, FuelGauge, wire_power_parts
+from particle_harness.emulator.boards.chips import emulated_chip
+from particle_harness.emulator.core.interrupt_line import InterruptLine
+from particle_harness.emulator.parts.power import Charger, FuelGauge, wire_power_parts
 from particle_harness.emulator.stm32f205.i2c import I2c
 from particle_harness.nor_flash import NorFlash
 from particle_harness.user_information import UICR_SIZE_BYTES

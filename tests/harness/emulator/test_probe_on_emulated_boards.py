@@ -5,7 +5,7 @@ import random
 
 import pytest
 from particle_harness.emulator.bench import open_bench
-from particle_harness.emulator.probed_chip import probed_chip
+from particle_harness.emulator.boards.probed_chip import probed_chip
 from particle_harness.swd.debug_port import DPIDR, Acknowledge, DapFaultError, WireError
 from pyocd.core import exceptions
 from pyocd.core.helpers import ConnectHelper

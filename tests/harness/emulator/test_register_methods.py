@@ -6,7 +6,7 @@ import re
 
 import particle_harness.emulator
 import pytest
-from particle_harness.emulator.registers import Register, RegisterBlock, RegisterMap
+from particle_harness.emulator.peripherals.registers import Register, RegisterBlock, RegisterMap
 
 NAMED = re.compile("(read|write|task)_(.+)")
 

@@ -8,8 +8,8 @@ import textwrap
 import pytest
 from particle_harness.boards import hardware
 from particle_harness.clock import VirtualClock
-from particle_harness.emulator.chips import emulated_chip
-from particle_harness.emulator.flash_use import FlashUse
+from particle_harness.emulator.boards.chips import emulated_chip
+from particle_harness.emulator.power_cuts.flash_use import FlashUse
 from particle_harness.emulator.snapshot import Snapshots
 from particle_harness.nor_flash import NorFlash
 from particle_harness.user_information import UICR_SIZE_BYTES

@@ -4,7 +4,9 @@ import zlib
 
 import pytest
 from particle_harness.clock import VirtualClock
-from particle_harness.emulator.interrupt_line import InterruptLine
+from particle_harness.emulator.core.interrupt_line import InterruptLine
+from particle_harness.emulator.core.timeline import Timeline
+from particle_harness.emulator.parts.serial_flash import SerialFlash
 from particle_harness.emulator.stm32f205.arithmetic import RandomNumbers
 from particle_harness.emulator.stm32f205.chip import CORE_HZ, EmulatedStm32f205
 from particle_harness.emulator.stm32f205.clocks import (
@@ -13,9 +15,7 @@ from particle_harness.emulator.stm32f205.clocks import (
     SOFTWARE_RESET,
     WATCHDOG_RESET,
 )
-from particle_harness.emulator.stm32f205.serial_flash import SerialFlash
 from particle_harness.emulator.stm32f205.timers import Timer
-from particle_harness.emulator.timeline import Timeline
 from particle_harness.nor_flash import NorFlash
 
 from particle_dev.catalog.flash_chips import STM32F205_FLASH, qspi_flash

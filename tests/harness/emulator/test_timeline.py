@@ -1,6 +1,6 @@
 """Alarms of virtual time."""
 
-from particle_harness.emulator.timeline import Timeline
+from particle_harness.emulator.core.timeline import Timeline
 
 
 def test_alarms_are_called_in_order_of_cycle_and_then_of_setting():

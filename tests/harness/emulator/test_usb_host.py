@@ -1,8 +1,8 @@
 """Whole transfers of packets, while a firmware that needs time answers them."""
 
 import pytest
-from particle_harness.emulator.timeline import Timeline
-from particle_harness.emulator.usb_host import UsbHost, bulk_endpoints
+from particle_harness.emulator.core.timeline import Timeline
+from particle_harness.emulator.usb.host import UsbHost, bulk_endpoints
 from particle_harness.usb.transfer import GoneError, Setup, SilentError, StallError
 
 from tests.harness.emulator.fakes import (

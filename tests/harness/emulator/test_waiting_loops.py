@@ -3,7 +3,7 @@
 from random import Random
 
 import pytest
-from particle_harness.emulator.native_core import Access
+from particle_harness.emulator.core.native_core import Access
 from particle_harness.swd.bus import Memory
 
 from .machine import Machine, assemble

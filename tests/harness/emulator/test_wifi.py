@@ -3,8 +3,8 @@
 import struct
 
 import pytest
-from particle_harness.emulator.wifi.bcm43362 import RAM_BYTES
-from particle_harness.emulator.wifi.wlan import VERSION
+from particle_harness.emulator.parts.wifi.bcm43362 import RAM_BYTES
+from particle_harness.emulator.parts.wifi.wlan import VERSION
 
 from tests.harness.emulator.sdio_host import (
     CARD_INTERRUPT,

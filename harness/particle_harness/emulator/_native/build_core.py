@@ -7,7 +7,7 @@ from cffi import FFI  # type: ignore[import-untyped]
 # setuptools wants source paths relative to the folder of setup.py, where it runs this file.
 _FOLDER = Path("harness/particle_harness/emulator/_native")
 _header = (_FOLDER / "core.h").read_text(encoding="utf-8")
-# Called by core.c; :mod:`particle_harness.emulator.native_core` defines them.
+# Called by core.c; :mod:`particle_harness.emulator.core.native_core` defines them.
 _CALLBACKS = """
 extern "Python+C" {
     uint32_t core_read_peripheral(int64_t cycles_left, uint32_t offset, uint32_t size_bytes, void *read);

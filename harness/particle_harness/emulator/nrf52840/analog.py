@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from typing import ClassVar
 
-from particle_harness.emulator.aes import encrypt
-from particle_harness.emulator.interrupt_line import InterruptLine
+from particle_harness.emulator.core.interrupt_line import InterruptLine
+from particle_harness.emulator.core.timeline import Alarm, Timeline
 from particle_harness.emulator.nrf52840.peripheral import INTERRUPTS, SHORTS, NrfPeripheral, Wires, event, task
-from particle_harness.emulator.registers import Register, RegisterMap
-from particle_harness.emulator.timeline import Alarm, Timeline
+from particle_harness.emulator.peripherals.aes import encrypt
+from particle_harness.emulator.peripherals.registers import Register, RegisterMap
 from particle_harness.swd.bus import Bus
 
 _VALRDY = 0x100

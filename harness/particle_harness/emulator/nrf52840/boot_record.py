@@ -15,7 +15,7 @@ import struct
 from collections.abc import Callable
 from typing import ClassVar
 
-from particle_harness.emulator.registers import Register, RegisterBlock, RegisterMap
+from particle_harness.emulator.peripherals.registers import Register, RegisterBlock, RegisterMap
 from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.bus import PAGE_SIZE_BYTES, Bus, BusFaultError
 from particle_harness.user_information import BOOTLOADER_ADDRESS, PARAMETER_PAGE, Uicr, word

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from particle_harness.emulator.registers import RegisterBlock, RegisterMap
+from particle_harness.emulator.peripherals.registers import RegisterBlock, RegisterMap
 
 BYSTANDERS = {
     0x40005000: "NFCT",

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, TypeVar
 
-from particle_harness.emulator.debug_unit import ProcessorDebug
-from particle_harness.emulator.interrupt_line import InterruptLine
-from particle_harness.emulator.modem_at import Modem, ModemPins
+from particle_harness.emulator.chip import ChecksumUnits
+from particle_harness.emulator.core.debug_unit import ProcessorDebug
+from particle_harness.emulator.core.interrupt_line import InterruptLine
+from particle_harness.emulator.core.processor import Processor
+from particle_harness.emulator.core.timeline import Timeline
 from particle_harness.emulator.nrf52840 import power
 from particle_harness.emulator.nrf52840.analog import AnalogInputs, EcbCipher, RandomNumbers, Temperature
 from particle_harness.emulator.nrf52840.boot_record import SERVICES_ADDRESS, BootRecordServices
@@ -29,12 +31,10 @@ from particle_harness.emulator.nrf52840.tracker_parts import CLOCK_ADDRESS, Expa
 from particle_harness.emulator.nrf52840.uarte import Uarte
 from particle_harness.emulator.nrf52840.usbd import UsbDevice
 from particle_harness.emulator.nrf52840.watchdog import Watchdog
-from particle_harness.emulator.power_parts import Charger, wire_power_parts
-from particle_harness.emulator.processor import Processor
-from particle_harness.emulator.registers import RegisterBlock
-from particle_harness.emulator.routine_bench import Units
+from particle_harness.emulator.parts.modem import Modem, ModemPins
+from particle_harness.emulator.parts.power import Charger, wire_power_parts
+from particle_harness.emulator.peripherals.registers import RegisterBlock
 from particle_harness.emulator.snapshot import Snapshots
-from particle_harness.emulator.timeline import Timeline
 from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.bus import Bus, Memory
 from particle_harness.swd.debug_unit import C_DEBUGEN
@@ -74,7 +74,7 @@ class EmulatedNrf52840:
     core starts at its reset vector.
     """
 
-    checksum_units: ClassVar[Units] = {}
+    checksum_units: ClassVar[ChecksumUnits] = {}
 
     def __init__(
         self, silicon: Silicon, internal: NorFlash, uicr: Uicr, external: NorFlash | None, pins: BoardPins

@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 from functools import partial
 from typing import ClassVar
 
-from particle_harness.emulator.interrupt_line import InterruptLine
+from particle_harness.emulator.core.interrupt_line import InterruptLine
+from particle_harness.emulator.core.timeline import Alarm, Timeline
 from particle_harness.emulator.nrf52840.peripheral import INTERRUPTS, SHORTS, NrfPeripheral, Wires, event, task
-from particle_harness.emulator.registers import Register, RegisterMap
-from particle_harness.emulator.timeline import Alarm, Timeline
+from particle_harness.emulator.peripherals.registers import Register, RegisterMap
 
 _COMPARE, _CC = 0x140, 0x540
 _TICK, _OVERFLOW = 0x100, 0x104

@@ -10,11 +10,11 @@ from __future__ import annotations
 import random
 from typing import ClassVar
 
-from particle_harness.emulator.aes import BLOCK_SIZE_BYTES, decrypt, encrypt
-from particle_harness.emulator.interrupt_line import InterruptLine
+from particle_harness.emulator.core.interrupt_line import InterruptLine
 from particle_harness.emulator.nrf52840.hashes import BLOCK_BYTES, digest_blocks, padding, state_words
 from particle_harness.emulator.nrf52840.public_keys import PublicKeyEngine
-from particle_harness.emulator.registers import Register, RegisterBlock, RegisterMap
+from particle_harness.emulator.peripherals.aes import BLOCK_SIZE_BYTES, decrypt, encrypt
+from particle_harness.emulator.peripherals.registers import Register, RegisterBlock, RegisterMap
 from particle_harness.swd.bus import Bus
 
 _SYMMETRIC_DONE, _RNG_DONE, _PKA_DONE, _OUTPUT_DONE, _INPUT_DONE = 1 << 11, 1 << 10, 1 << 9, 1 << 7, 1 << 6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from particle_harness.emulator.registers import RegisterBlock, RegisterMap
+from particle_harness.emulator.peripherals.registers import RegisterBlock, RegisterMap
 from particle_harness.swd.bus import PAGE_SIZE_BYTES
 from particle_harness.swd.nrf52840 import Silicon
 

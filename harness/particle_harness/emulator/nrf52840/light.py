@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from particle_harness.emulator.interrupt_line import InterruptLine
+from particle_harness.emulator.core.interrupt_line import InterruptLine
+from particle_harness.emulator.core.timeline import Timeline
 from particle_harness.emulator.nrf52840.peripheral import INTERRUPTS, SHORTS, NrfPeripheral, Wires, event, task
-from particle_harness.emulator.registers import Register, RegisterMap
-from particle_harness.emulator.timeline import Timeline
+from particle_harness.emulator.peripherals.registers import Register, RegisterMap
 from particle_harness.swd.bus import Bus, BusFaultError
 
 _STOPPED, _SEQSTARTED, _SEQEND, _PWMPERIODEND = 0x104, 0x108, 0x110, 0x118

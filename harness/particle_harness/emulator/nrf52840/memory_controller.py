@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from particle_harness.emulator.registers import Register, RegisterBlock, RegisterMap
+from particle_harness.emulator.peripherals.registers import Register, RegisterBlock, RegisterMap
 from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.bus import Bus
 from particle_harness.user_information import Uicr

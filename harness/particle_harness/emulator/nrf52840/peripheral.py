@@ -9,9 +9,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from particle_harness.emulator.interrupt_line import InterruptLine
-from particle_harness.emulator.registers import Register, RegisterBlock
-from particle_harness.emulator.timeline import Timeline
+from particle_harness.emulator.core.interrupt_line import InterruptLine
+from particle_harness.emulator.core.timeline import Timeline
+from particle_harness.emulator.peripherals.registers import Register, RegisterBlock
 
 CORE_HZ = 64_000_000
 _FIRST_EVENT, _SHORTS, _INTEN, _INTENSET, _INTENCLR = 0x100, 0x200, 0x300, 0x304, 0x308

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-from particle_harness.emulator.interrupt_line import InterruptLine
+from particle_harness.emulator.core.interrupt_line import InterruptLine
+from particle_harness.emulator.core.timeline import Timeline
 from particle_harness.emulator.nrf52840.peripheral import INTERRUPTS, NrfPeripheral, Wires, event, task
-from particle_harness.emulator.registers import Register, RegisterBlock, RegisterMap
-from particle_harness.emulator.timeline import Timeline
+from particle_harness.emulator.peripherals.registers import Register, RegisterBlock, RegisterMap
 
 _PORT_STRIDE = 0x300
 _OUT, _DIR, _LATCH, _PIN_CNF = 0x504, 0x514, 0x520, 0x700

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Protocol
 
 from particle_harness.emulator.nrf52840.peripheral import INTERRUPTS, NrfPeripheral, event, task
-from particle_harness.emulator.registers import Register, RegisterBlock, RegisterMap
+from particle_harness.emulator.peripherals.registers import Register, RegisterBlock, RegisterMap
 from particle_harness.swd.bus import PAGE_SIZE_BYTES
 
 _CHEN, _EEP, _TEP, _CHG, _FORK = 0x500, 0x510, 0x514, 0x800, 0x910

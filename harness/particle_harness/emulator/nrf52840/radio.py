@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from particle_harness.emulator.interrupt_line import InterruptLine
+from particle_harness.emulator.core.interrupt_line import InterruptLine
+from particle_harness.emulator.core.timeline import Alarm, Timeline
 from particle_harness.emulator.nrf52840.peripheral import INTERRUPTS, SHORTS, NrfPeripheral, Wires, event, task
-from particle_harness.emulator.registers import Register, RegisterMap
-from particle_harness.emulator.timeline import Alarm, Timeline
+from particle_harness.emulator.peripherals.registers import Register, RegisterMap
 
 _READY, _ADDRESS, _PAYLOAD, _END, _DISABLED = 0x100, 0x104, 0x108, 0x10C, 0x110
 _TXREADY, _RXREADY, _PHYEND = 0x154, 0x158, 0x16C

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar, Protocol
 
-from particle_harness.emulator.interrupt_line import InterruptLine
+from particle_harness.emulator.core.interrupt_line import InterruptLine
+from particle_harness.emulator.core.timeline import Alarm, Timeline
 from particle_harness.emulator.nrf52840.peripheral import INTERRUPTS, SHORTS, NrfPeripheral, Wires, event, task
-from particle_harness.emulator.registers import Register, RegisterMap
-from particle_harness.emulator.timeline import Alarm, Timeline
-from particle_harness.emulator.wired_registers import I2cDevice
+from particle_harness.emulator.parts.wired_registers import I2cDevice
+from particle_harness.emulator.peripherals.registers import Register, RegisterMap
 from particle_harness.swd.bus import Bus
 
 _STOPPED, _ENDRX, _END, _ENDTX, _ERROR = 0x104, 0x110, 0x118, 0x120, 0x124

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import ClassVar
 
+from particle_harness.emulator.core.timeline import Timeline
 from particle_harness.emulator.nrf52840.pins import Gpio
-from particle_harness.emulator.registers import Register, RegisterMap
-from particle_harness.emulator.timeline import Timeline
-from particle_harness.emulator.wired_registers import WiredRegisters
+from particle_harness.emulator.parts.wired_registers import WiredRegisters
+from particle_harness.emulator.peripherals.registers import Register, RegisterMap
 
 CLOCK_ADDRESS = 0x69
 _TIME_REGISTERS = 8

@@ -6,10 +6,10 @@ from collections import deque
 from functools import partial
 from typing import ClassVar, Protocol
 
-from particle_harness.emulator.interrupt_line import InterruptLine
+from particle_harness.emulator.core.interrupt_line import InterruptLine
+from particle_harness.emulator.core.timeline import Alarm, Timeline
 from particle_harness.emulator.nrf52840.peripheral import INTERRUPTS, SHORTS, NrfPeripheral, Wires, event, task
-from particle_harness.emulator.registers import Register, RegisterMap
-from particle_harness.emulator.timeline import Alarm, Timeline
+from particle_harness.emulator.peripherals.registers import Register, RegisterMap
 from particle_harness.swd.bus import Bus
 
 _RXDRDY, _ENDRX, _TXDRDY, _ENDTX, _RXTO = 0x108, 0x110, 0x11C, 0x120, 0x144

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from particle_harness.emulator.interrupt_line import InterruptLine
+from particle_harness.emulator.core.interrupt_line import InterruptLine
+from particle_harness.emulator.core.timeline import Alarm, Timeline
 from particle_harness.emulator.nrf52840.peripheral import INTERRUPTS, SHORTS, NrfPeripheral, Wires, event, task
-from particle_harness.emulator.registers import Register, RegisterMap
-from particle_harness.emulator.timeline import Alarm, Timeline
-from particle_harness.emulator.usb_controller import STALLED, Handshake, Stalled
+from particle_harness.emulator.peripherals.registers import Register, RegisterMap
+from particle_harness.emulator.usb.controller import STALLED, Handshake, Stalled
 from particle_harness.swd.bus import Bus
 from particle_harness.usb.transfer import StandardRequest
 
@@ -26,7 +26,7 @@ _DMA_ERRATUM_BIT = 0x20
 
 
 class UsbDevice(NrfPeripheral):
-    """Implements :class:`particle_harness.emulator.usb_controller.UsbController`.
+    """Implements :class:`particle_harness.emulator.usb.controller.UsbController`.
 
     What firmware forces, beyond the section: EPINEN and EPOUTEN come up with endpoint 0 on; a SETUP for SET_ADDRESS is
     reported although the chip answers it; an undocumented register at 0x474 has bit 5 set once a DMA has started; an

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-from particle_harness.emulator.interrupt_line import InterruptLine
+from particle_harness.emulator.core.interrupt_line import InterruptLine
+from particle_harness.emulator.core.timeline import Alarm, Timeline
 from particle_harness.emulator.nrf52840.peripheral import INTERRUPTS, NrfPeripheral, Wires, event, task
-from particle_harness.emulator.registers import Register, RegisterMap
-from particle_harness.emulator.timeline import Alarm, Timeline
+from particle_harness.emulator.peripherals.registers import Register, RegisterMap
 
 _CRV, _RREN = 0x504, 0x508
 _FEED = 0x6E524635

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from particle_harness.emulator.native_core import crc_with
-from particle_harness.emulator.registers import Register, RegisterBlock, RegisterMap
+from particle_harness.emulator.core.native_core import crc_with
+from particle_harness.emulator.peripherals.registers import Register, RegisterBlock, RegisterMap
 
 _NOTHING_YET = 0xFFFFFFFF
 

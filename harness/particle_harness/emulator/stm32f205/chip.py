@@ -5,13 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import ClassVar
 
-from particle_harness.emulator.debug_unit import ProcessorDebug
-from particle_harness.emulator.interrupt_line import SharedLine
-from particle_harness.emulator.modem_at import Modem, ModemPins
-from particle_harness.emulator.power_parts import Charger, wire_power_parts
-from particle_harness.emulator.processor import Processor
-from particle_harness.emulator.registers import RegisterBlock
-from particle_harness.emulator.routine_bench import Units
+from particle_harness.emulator.chip import ChecksumUnits
+from particle_harness.emulator.core.debug_unit import ProcessorDebug
+from particle_harness.emulator.core.interrupt_line import SharedLine
+from particle_harness.emulator.core.processor import Processor
+from particle_harness.emulator.core.timeline import Timeline
+from particle_harness.emulator.parts.modem import Modem, ModemPins
+from particle_harness.emulator.parts.power import Charger, wire_power_parts
+from particle_harness.emulator.parts.serial_flash import SerialFlash
+from particle_harness.emulator.peripherals.registers import RegisterBlock
 from particle_harness.emulator.snapshot import Snapshots
 from particle_harness.emulator.stm32f205 import board_pins
 from particle_harness.emulator.stm32f205.arithmetic import CrcUnit, RandomNumbers
@@ -38,10 +40,8 @@ from particle_harness.emulator.stm32f205.pins import (
 )
 from particle_harness.emulator.stm32f205.sdio import Sdio
 from particle_harness.emulator.stm32f205.serial_buses import Adc, Spi, Usart
-from particle_harness.emulator.stm32f205.serial_flash import SerialFlash
 from particle_harness.emulator.stm32f205.timers import Timer
-from particle_harness.emulator.timeline import Timeline
-from particle_harness.emulator.wifi.module import WifiModule
+from particle_harness.emulator.stm32f205.wifi_module import WifiModule
 from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.bus import Bus, Memory, Peripheral
 from particle_harness.swd.stm32f205 import BitBand, DebugUnit
@@ -84,7 +84,7 @@ class EmulatedStm32f205:
     ``on_full_speed_port``: USB is on OTG_FS (P1, Electron) instead of OTG_HS (Photon). ``serial_number`` lies in OTP.
     """
 
-    checksum_units: ClassVar[Units] = {_CRC: CrcUnit}
+    checksum_units: ClassVar[ChecksumUnits] = {_CRC: CrcUnit}
 
     def __init__(
         self,

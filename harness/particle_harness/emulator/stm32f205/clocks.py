@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from particle_harness.emulator.registers import Register, RegisterBlock, RegisterMap
-from particle_harness.emulator.timeline import Alarm, Timeline
+from particle_harness.emulator.core.timeline import Alarm, Timeline
+from particle_harness.emulator.peripherals.registers import Register, RegisterBlock, RegisterMap
 
 BROWN_OUT_RESET, PIN_RESET, POWER_ON_RESET = 1 << 25, 1 << 26, 1 << 27
 SOFTWARE_RESET, WATCHDOG_RESET = 1 << 28, 1 << 29

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from particle_harness.emulator.interrupt_line import InterruptLine
-from particle_harness.emulator.registers import Register, RegisterBlock, RegisterMap
+from particle_harness.emulator.core.interrupt_line import InterruptLine
+from particle_harness.emulator.peripherals.registers import Register, RegisterBlock, RegisterMap
 from particle_harness.swd.bus import Bus
 
 _ENABLE, _TCIE, _PERIPHERAL_ENDS = 1 << 0, 1 << 4, 1 << 5

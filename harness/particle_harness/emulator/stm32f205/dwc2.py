@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from particle_harness.emulator.interrupt_line import InterruptLine
-from particle_harness.emulator.registers import RegisterBlock
+from particle_harness.emulator.core.interrupt_line import InterruptLine
+from particle_harness.emulator.core.timeline import Alarm, Timeline
+from particle_harness.emulator.peripherals.registers import RegisterBlock
 from particle_harness.emulator.stm32f205.dwc2_registers import OTG_REGISTERS
-from particle_harness.emulator.timeline import Alarm, Timeline
-from particle_harness.emulator.usb_controller import STALLED, Handshake, Stalled
+from particle_harness.emulator.usb.controller import STALLED, Handshake, Stalled
 
 _IN, _OUT = 0x900, 0xB00
 _MAX_PACKET_CODES = (64, 32, 16, 8)
@@ -34,7 +34,7 @@ _RX_ENTRIES = 16
 
 class Dwc2(RegisterBlock):
     """The controller and what hangs on its connector. Implements
-    :class:`particle_harness.emulator.usb_controller.UsbController`.
+    :class:`particle_harness.emulator.usb.controller.UsbController`.
 
     What the data left in a transmit FIFO does when an endpoint is armed again is not described by the manual; here it
     is dropped.

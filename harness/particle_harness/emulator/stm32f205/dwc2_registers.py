@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from particle_harness.emulator.registers import Register, RegisterMap
+from particle_harness.emulator.peripherals.registers import Register, RegisterMap
 
 OTG_REGISTERS = RegisterMap(
     "OTG",

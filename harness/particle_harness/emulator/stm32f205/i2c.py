@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from particle_harness.emulator.interrupt_line import InterruptLine
-from particle_harness.emulator.registers import Register, RegisterBlock, RegisterMap
-from particle_harness.emulator.wired_registers import I2cDevice
+from particle_harness.emulator.core.interrupt_line import InterruptLine
+from particle_harness.emulator.parts.wired_registers import I2cDevice
+from particle_harness.emulator.peripherals.registers import Register, RegisterBlock, RegisterMap
 
 _CR1, _CR2 = 0x00, 0x04
 _ENABLE, _START, _STOP, _ACK, _SOFTWARE_RESET = 1 << 0, 1 << 8, 1 << 9, 1 << 10, 1 << 15

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from particle_harness.emulator.interrupt_line import InterruptLine
+from particle_harness.emulator.core.interrupt_line import InterruptLine
+from particle_harness.emulator.core.timeline import Timeline
 from particle_harness.emulator.stm32f205.dwc2 import Dwc2
-from particle_harness.emulator.timeline import Timeline
 
 _IN_1, _OUT_1 = 1 << 1, 1 << 17
 _ENDPOINTS = 6

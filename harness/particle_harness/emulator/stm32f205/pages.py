@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from particle_harness.emulator.registers import RegisterBlock
+from particle_harness.emulator.peripherals.registers import RegisterBlock
 from particle_harness.swd.bus import Peripheral
 
 _BLOCK_BYTES = 0x400

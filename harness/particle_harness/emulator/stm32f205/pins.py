@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from particle_harness.emulator.interrupt_line import InterruptLine
-from particle_harness.emulator.registers import Register, RegisterBlock, RegisterMap
+from particle_harness.emulator.core.interrupt_line import InterruptLine
+from particle_harness.emulator.peripherals.registers import Register, RegisterBlock, RegisterMap
 
 _OUTPUT = 1
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from particle_harness.emulator.interrupt_line import InterruptLine
-from particle_harness.emulator.registers import Register, RegisterBlock, RegisterMap
+from particle_harness.emulator.core.interrupt_line import InterruptLine
+from particle_harness.emulator.peripherals.registers import Register, RegisterBlock, RegisterMap
 
 _WAITS_FOR_REPLY, _ENABLED, _LONG_REPLY = 0x40, 1 << 10, 0xC0
 _SEND_OPERATING_CONDITIONS = 5

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from particle_harness.emulator.interrupt_line import InterruptLine
-from particle_harness.emulator.registers import Register, RegisterBlock, RegisterMap
+from particle_harness.emulator.core.interrupt_line import InterruptLine
+from particle_harness.emulator.peripherals.registers import Register, RegisterBlock, RegisterMap
 
 
 class SpiDevice(Protocol):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from particle_harness.emulator.interrupt_line import InterruptLine
-from particle_harness.emulator.registers import Register, RegisterBlock, RegisterMap
-from particle_harness.emulator.timeline import Alarm, Timeline
+from particle_harness.emulator.core.interrupt_line import InterruptLine
+from particle_harness.emulator.core.timeline import Alarm, Timeline
+from particle_harness.emulator.peripherals.registers import Register, RegisterBlock, RegisterMap
 
 _CEN, _UDIS, _URS, _OPM = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _UIF, _UG = 1 << 0, 1 << 0

@@ -1,9 +1,9 @@
 """Peripherals on a bus with RAM, poked as firmware would, without a core."""
 
-from particle_harness.emulator.interrupt_line import InterruptLine
+from particle_harness.emulator.core.interrupt_line import InterruptLine
+from particle_harness.emulator.core.timeline import Timeline
 from particle_harness.emulator.nrf52840.peripheral import CORE_HZ
 from particle_harness.emulator.nrf52840.ppi import Interconnect
-from particle_harness.emulator.timeline import Timeline
 from particle_harness.swd.bus import Bus, Memory
 
 RAM = 0x20000000

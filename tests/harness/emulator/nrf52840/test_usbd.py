@@ -4,7 +4,7 @@ import struct
 
 import pytest
 from particle_harness.emulator.nrf52840.usbd import UsbDevice
-from particle_harness.emulator.usb_controller import STALLED, Handshake
+from particle_harness.emulator.usb.controller import STALLED, Handshake
 
 from .rig import INTENSET, RAM, SHORTS, Rig
 

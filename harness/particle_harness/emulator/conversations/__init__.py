@@ -1,0 +1,1 @@
+"""What is said to a board over USB: single transfers, and random conversations made of them, from a seed."""

@@ -1,0 +1,1 @@
+"""The Cortex-M core: instructions, exceptions, faults, virtual time, a debugger, and words for what went wrong."""

@@ -1,0 +1,1 @@
+"""The differential test: the same conversation with a virtual board and with the firmware itself."""

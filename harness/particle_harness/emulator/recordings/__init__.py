@@ -1,0 +1,1 @@
+"""Fixed conversations with a board, and what it answered, as files."""
