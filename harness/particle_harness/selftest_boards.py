@@ -20,7 +20,7 @@ _PACKAGES = "gcc libc6-dev gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system
 _END_TIMEOUT_S = 10
 
 
-class Fault(IntFlag):
+class Defect(IntFlag):
     """What is wrong with a board: firmware/port/simulated/simulated_board.h."""
 
     RAM_STUCK = 0x01
@@ -38,7 +38,7 @@ class Fault(IntFlag):
     NO_IO = 0x1000
 
 
-NO_FAULT = Fault(0)
+NO_DEFECT = Defect(0)
 
 
 def build_ports(firmware: Path, out: Path) -> Path:
@@ -65,11 +65,11 @@ def _make(firmware: Path, *arguments: str) -> None:
 
 
 @contextmanager
-def host_board(ports: Path, faults: Fault = NO_FAULT, arguments: Sequence[str] = ()) -> Iterator[str]:
+def host_board(ports: Path, defects: Defect = NO_DEFECT, arguments: Sequence[str] = ()) -> Iterator[str]:
     """The pseudo-terminal of a board that is a process of this machine. RuntimeError when it ends with an error, as it
     does when a sanitizer finds something."""
     process = subprocess.Popen(
-        [str(ports / "selftest_host"), "--faults", str(int(faults)), *arguments],
+        [str(ports / "selftest_host"), "--faults", str(int(defects)), *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -88,13 +88,13 @@ def host_board(ports: Path, faults: Fault = NO_FAULT, arguments: Sequence[str] =
 
 @contextmanager
 def emulated_board(
-    ports: Path, cpu: str, faults: Fault = NO_FAULT, modules: Sequence[tuple[Path, int]] = ()
+    ports: Path, cpu: str, defects: Defect = NO_DEFECT, modules: Sequence[tuple[Path, int]] = ()
 ) -> Iterator[str]:
     """The pseudo-terminal of an emulated board's UART. ``cpu`` is a key of MACHINES; ``modules`` are files and the
     addresses in flash where they lie. RuntimeError with QEMU's words when it does not start."""
     command = ["qemu-system-arm", "-machine", MACHINES[cpu], "-display", "none", "-monitor", "none"]
     command += ["-serial", "pty", "-kernel", str(ports / f"{cpu}.elf")]
-    command += ["-device", f"loader,addr={FAULTS_ADDRESS},data={int(faults)},data-len=4"]
+    command += ["-device", f"loader,addr={FAULTS_ADDRESS},data={int(defects)},data-len=4"]
     for file, address in modules:
         command += ["-device", f"loader,file={file},addr={address},force-raw=on"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from particle_harness.selftest_boards import Fault, host_board
+from particle_harness.selftest_boards import Defect, host_board
 
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.main import main
@@ -102,7 +102,7 @@ def test_limits_of_the_plan_count_beside_those_of_the_board(run, board, plan):
 
 
 def test_a_fault_is_exit_status_1(run, selftest_ports):
-    with host_board(selftest_ports, Fault.I2C_MISSING) as url:
+    with host_board(selftest_ports, Defect.I2C_MISSING) as url:
         code, out, _ = run("run", "--port", url, "--test", "i2c", "--test", "adc")
     assert code == ExitCode.FAILED
     assert "! imu 0 found (1 to 1) is outside of the board's limits" in out
@@ -117,7 +117,7 @@ def test_online_tests_are_not_run_without_permission(run, board):
 
 def test_a_silent_board_and_one_that_is_not_there(run, selftest_ports, monkeypatch):
     monkeypatch.setattr("particle_dev.device.selftest.REPLY_TIMEOUT_S", 0.02)
-    with host_board(selftest_ports, Fault.SILENT) as url:
+    with host_board(selftest_ports, Defect.SILENT) as url:
         code, _, err = run("list", "--port", url)
     assert (code, "no answer to a ping" in err, "baud rate" in err) == (ExitCode.FAILED, True, True)
     code, out, _ = run("run", "--port", "/dev/no-such-port", "--json")

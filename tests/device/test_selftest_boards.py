@@ -12,7 +12,7 @@ import os
 import subprocess
 
 import pytest
-from particle_harness.selftest_boards import MACHINES, Fault, emulated_board, host_board
+from particle_harness.selftest_boards import MACHINES, Defect, emulated_board, host_board
 
 from particle_dev.device.control import ControlSession
 from particle_dev.device.discovery import wait_for_device
@@ -79,16 +79,16 @@ def test_a_board_without_modules_does_not_pass(selftest_ports):
 @pytest.mark.parametrize(
     ("fault", "test", "reason"),
     [
-        (Fault.RAM_STUCK, "ram", "does not keep"),
-        (Fault.RAM_COUPLED, "ram", "does not keep"),
-        (Fault.GPIO_OPEN, "gpio", "D2-D3 2 errors"),
-        (Fault.GPIO_SHORT, "gpio", "D0-D1 2 errors"),
-        (Fault.ADC_HIGH, "adc", "supply 3700 mV (3200 to 3400) is outside"),
-        (Fault.I2C_MISSING, "i2c", "a device does not answer"),
-        (Fault.I2C_STUCK, "i2c", "the bus does not work"),
-        (Fault.FLASH_STUCK, "flash", "does not hold"),
-        (Fault.RADIO_DEAD, "radio", "does not answer"),
-        (Fault.RESETS, "ram", "restarted during self-test ram"),
+        (Defect.RAM_STUCK, "ram", "does not keep"),
+        (Defect.RAM_COUPLED, "ram", "does not keep"),
+        (Defect.GPIO_OPEN, "gpio", "D2-D3 2 errors"),
+        (Defect.GPIO_SHORT, "gpio", "D0-D1 2 errors"),
+        (Defect.ADC_HIGH, "adc", "supply 3700 mV (3200 to 3400) is outside"),
+        (Defect.I2C_MISSING, "i2c", "a device does not answer"),
+        (Defect.I2C_STUCK, "i2c", "the bus does not work"),
+        (Defect.FLASH_STUCK, "flash", "does not hold"),
+        (Defect.RADIO_DEAD, "radio", "does not answer"),
+        (Defect.RESETS, "ram", "restarted during self-test ram"),
     ],
 )
 def test_each_fault_is_found_by_its_test_alone(selftest_ports, fault, test, reason):
@@ -100,7 +100,7 @@ def test_each_fault_is_found_by_its_test_alone(selftest_ports, fault, test, reas
 
 
 def test_missing_hardware_is_no_pass(selftest_ports):
-    with host_board(selftest_ports, Fault.NO_IO) as url:
+    with host_board(selftest_ports, Defect.NO_IO) as url:
         results, done = run(url)
     assert {n for n, r in results.items() if r.verdict is Verdict.NOT_SUPPORTED} == {
         "modules",
@@ -114,13 +114,13 @@ def test_missing_hardware_is_no_pass(selftest_ports):
 
 
 def test_garbage_on_the_line(selftest_ports):
-    with host_board(selftest_ports, Fault.GARBAGE | Fault.GPIO_OPEN) as url:
+    with host_board(selftest_ports, Defect.GARBAGE | Defect.GPIO_OPEN) as url:
         results, _ = run(url)
     assert failed(results) == {"gpio"}
 
 
 def test_a_silent_board(selftest_ports):
-    with host_board(selftest_ports, Fault.SILENT) as url, pytest.raises(LinkTimeoutError, match="no answer to a ping"):
+    with host_board(selftest_ports, Defect.SILENT) as url, pytest.raises(LinkTimeoutError, match="no answer to a ping"):
         run(url, reply_timeout_s=0.02)
 
 
@@ -160,12 +160,12 @@ def test_a_good_emulated_board_passes(selftest_ports, cpu, photon_modules):
 @pytest.mark.parametrize("cpu", MACHINES)
 def test_every_fault_of_an_emulated_board_is_found(selftest_ports, cpu, photon_modules, tmp_path):
     """All at once, one byte of system part 2 flipped, and garbage around every reply."""
-    faults = Fault.RAM_STUCK | Fault.GPIO_OPEN | Fault.ADC_HIGH | Fault.I2C_STUCK | Fault.FLASH_STUCK
+    defects = Defect.RAM_STUCK | Defect.GPIO_OPEN | Defect.ADC_HIGH | Defect.I2C_STUCK | Defect.FLASH_STUCK
     damaged = bytearray(photon_modules[1][0].read_bytes())
     damaged[100000] ^= 1
     (tmp_path / "part2.bin").write_bytes(damaged)
     modules = [photon_modules[0], (tmp_path / "part2.bin", SYSTEM_PART_2), photon_modules[2]]
-    with emulated_board(selftest_ports, cpu, faults | Fault.RADIO_DEAD | Fault.GARBAGE, modules) as url:
+    with emulated_board(selftest_ports, cpu, defects | Defect.RADIO_DEAD | Defect.GARBAGE, modules) as url:
         results, done = run(url)
     assert failed(results) == {"modules", "gpio", "i2c", "adc", "ram", "flash", "radio"}
     assert done.verdict is Verdict.FAILED
@@ -176,12 +176,12 @@ def test_every_fault_of_an_emulated_board_is_found(selftest_ports, cpu, photon_m
 
 @pytest.mark.parametrize("cpu", MACHINES)
 def test_an_emulated_board_that_resets_and_one_that_is_silent(selftest_ports, cpu):
-    with emulated_board(selftest_ports, cpu, Fault.RESETS) as url:
+    with emulated_board(selftest_ports, cpu, Defect.RESETS) as url:
         results, _ = run(url, ["ram", "gpio"])
     assert "restarted" in results["ram"].reasons[0]
     assert results["gpio"].verdict is Verdict.PASSED
     with (
-        emulated_board(selftest_ports, cpu, Fault.SILENT) as url,
+        emulated_board(selftest_ports, cpu, Defect.SILENT) as url,
         pytest.raises(LinkTimeoutError, match="no answer to a ping"),
     ):
         run(url, reply_timeout_s=0.2)

@@ -1,9 +1,9 @@
 """How Device OS reads messages, as run on an emulated board."""
 
 import pytest
-from particle_harness.usb.decoder import ENUMERATION, FLAG, Data, Message, Number, Text, decode
+from particle_harness.usb.decoder import ENUMERATION, FLAG, Data, MalformedError, Message, Number, Text, decode
 from particle_harness.usb.request_pool import RequestPool
-from particle_harness.usb.wire import MalformedError, bytes_field, number_field
+from particle_harness.usb.wire import bytes_field, number_field
 
 NUMBER = {1: Number()}
 

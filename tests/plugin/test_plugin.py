@@ -17,7 +17,7 @@ from particle_harness.factory import app_stand_in
 from particle_harness.hil.bench import HilBench
 from particle_harness.hil.cloud import particle_cloud
 from particle_harness.hil.wanted import Wanted
-from particle_harness.selftest_boards import Fault
+from particle_harness.selftest_boards import Defect
 
 from particle_dev.errors import BenchError, ConfigError, SlotBusyError, WrongDeviceError
 from particle_dev.permissions import NOTHING
@@ -574,7 +574,7 @@ def test_device_tests_are_asked_of_the_board_and_run_on_it(run, pytester, progra
 
 def test_a_device_test_that_fails_shows_its_log(run, pytester, program):
     (pytester.path / "app.device-tests.toml").write_text(DEVICE_TESTS.format(keys='tests = ["gpio"]'))
-    bench = device_bench(f"{program} --faults {int(Fault.GPIO_OPEN)}")
+    bench = device_bench(f"{program} --faults {int(Defect.GPIO_OPEN)}")
     result = run(None, "--junitxml=out.xml", bench=bench)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["device test gpio failed on the board:", "gpio: failed *"])

@@ -51,7 +51,7 @@ class SnapshotError(ValueError):
     """The snapshot does not fit this chip, or something of it cannot be kept."""
 
 
-class EmulatedChip(Protocol):
+class SnapshotChip(Protocol):
     """What has snapshots."""
 
     @property
@@ -71,7 +71,7 @@ class Snapshots:
     What is found then must not change: a chip to which something is attached later gets new Snapshots.
     """
 
-    def __init__(self, kind: str, chip: EmulatedChip) -> None:
+    def __init__(self, kind: str, chip: SnapshotChip) -> None:
         self.kind = kind
         self._bus = chip.bus
         found = _Search(chip)
@@ -154,7 +154,7 @@ class _Search:
     """Parts, wiring and flash reachable from a chip, each by the path to it. Alarms and callbacks are no paths: they
     come and go."""
 
-    def __init__(self, chip: EmulatedChip) -> None:
+    def __init__(self, chip: SnapshotChip) -> None:
         self.parts: dict[str, object] = {}
         self.wiring: dict[str, object] = {"bus": chip.bus}
         self.flashes: dict[str, NorFlash] = {}

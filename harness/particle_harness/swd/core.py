@@ -87,7 +87,7 @@ class Core(DebugUnit):
         self._reset_wanted = False
         self._entry = 0
         self._vtor = 0
-        bus.add_peripheral(0xE000E000, SystemControlSpace(self))
+        bus.add_peripheral(0xE000E000, DebuggedControlSpace(self))
         bus.add_peripheral(0xE0001000, ComponentPage(0x002, CLASS_GENERIC))
 
     @property
@@ -253,7 +253,7 @@ class Core(DebugUnit):
             self.reset()
 
 
-class SystemControlSpace(ComponentPage):
+class DebuggedControlSpace(ComponentPage):
     """0xE000E000: debug registers act, the others read back what was written."""
 
     def __init__(self, core: Core) -> None:

@@ -59,7 +59,7 @@ class FlashInterface(FlashController):
             self._clock_control[offset - 0x800 & ~3] = value
 
 
-class DebugUnit:
+class DebugMcu:
     """DBGMCU: the device's identity code."""
 
     def __init__(self) -> None:
@@ -166,7 +166,7 @@ class Stm32f205:
         self.backup_domain = BackupDomain(self.power_control)
         self.bus.add_peripheral(0x40007000, self.power_control)
         self.bus.add_peripheral(0x40002000, self.backup_domain)
-        self.bus.add_peripheral(0xE0042000, DebugUnit())
+        self.bus.add_peripheral(0xE0042000, DebugMcu())
         self.bus.add_peripheral(0x42460000, BitBand(self.bus, 0x40023000), pages=0x20)
         self.core = Core(self.bus, 3, self._on_reset)
         self.core.rom_table.identify(_ST_F205[1], 1, _ST_F205[0])

@@ -13,10 +13,10 @@ import json
 from particle_harness.firmware_update import CHUNK_SIZE_BYTES
 from particle_harness.running import BoardSystem
 from particle_harness.usb.control_service import Outcome
-from particle_harness.usb.decoder import ENUMERATION, FLAG, Data, Fields, Number, decode
+from particle_harness.usb.decoder import ENUMERATION, FLAG, Data, Fields, MalformedError, Number, decode
 from particle_harness.usb.requests import cellular, config, modules, network, protection, wifi
 from particle_harness.usb.requests.handler import BAD_DATA, NOT_SUPPORTED, Handler, Row, done
-from particle_harness.usb.wire import MalformedError, bytes_field, number_field
+from particle_harness.usb.wire import bytes_field, number_field
 
 _START_UPDATE: Fields = {1: Number(), 2: ENUMERATION}
 

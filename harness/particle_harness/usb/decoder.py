@@ -12,11 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from particle_harness.usb.wire import MalformedError
+from particle_harness.usb.wire import DELIMITED, FIXED32, FIXED64, VARINT
 
-_VARINT, _FIXED64, _DELIMITED, _FIXED32 = 0, 1, 2, 5
-_FIXED_BYTES = {_FIXED64: 8, _FIXED32: 4}
+_FIXED_BYTES = {FIXED64: 8, FIXED32: 4}
 _WORD_BITS, _LONGEST_VARINT_BYTES = 32, 10
+
+
+class MalformedError(ValueError):
+    """A request is no protobuf message, or a text in it is longer than the device has room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +67,16 @@ def decode(message: bytes, fields: Fields) -> dict[int, Any]:
         if field is None:
             reader.skip(kind)
         elif isinstance(field, Data):
-            values[number] = reader.take(reader.word()) if kind == _DELIMITED else reader.raw(kind)
+            values[number] = reader.take(reader.word()) if kind == DELIMITED else reader.raw(kind)
         else:
             values[number] = _value(reader, field)
     return values
+
+
+def text_of(values: Mapping[int, Any], number: int) -> str:
+    """A string that :func:`decode` has found; empty when it is not there."""
+    text: bytes = values.get(number, b"")
+    return text.decode("utf-8", "replace")
 
 
 def _value(reader: _Reader, field: Number | Text | Message) -> Any:
@@ -127,7 +136,7 @@ class _Reader:
         return result
 
     def raw(self, kind: int) -> bytes:
-        if kind == _VARINT:
+        if kind == VARINT:
             groups = self._varint_bytes()
             if len(groups) > _LONGEST_VARINT_BYTES:
                 raise MalformedError("a number is too long")
@@ -137,9 +146,9 @@ class _Reader:
         raise MalformedError(f"there is no type {kind}")
 
     def skip(self, kind: int) -> None:
-        if kind == _VARINT:
+        if kind == VARINT:
             self._varint_bytes()
-        elif kind == _DELIMITED:
+        elif kind == DELIMITED:
             self.take(self.word())
         elif kind in _FIXED_BYTES:
             self.take(_FIXED_BYTES[kind])

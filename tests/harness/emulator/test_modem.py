@@ -2,7 +2,7 @@
 
 import pytest
 from particle_harness.emulator.core.timeline import Timeline
-from particle_harness.emulator.parts.modem import Modem, ModemPins
+from particle_harness.emulator.parts.modem import AtModem, ModemPins
 from particle_harness.emulator.parts.multiplexer import Multiplexer
 
 POWER, SENSE = 16, 2
@@ -39,7 +39,7 @@ def wire():
 
 @pytest.fixture
 def modem(timeline, wire):
-    return Modem(timeline, wire, wire, ModemPins(POWER, False, SENSE, True))
+    return AtModem(timeline, wire, wire, ModemPins(POWER, False, SENSE, True))
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def say(modem, timeline, wire, data):
 
 
 def test_with_an_enable_pin_it_is_on_while_that_is_high_and_forgets_what_was_before(wire, timeline):
-    radio = Modem(timeline, wire, wire, ModemPins(enable=24))
+    radio = AtModem(timeline, wire, wire, ModemPins(enable=24))
     assert say(radio, timeline, wire, b"AT\r\n").endswith(b"OK\r\n")
     say(radio, timeline, wire, b"AT+CMUX=0\r\n")
     timeline.cycles += 10
@@ -139,7 +139,7 @@ def test_a_command_switches_it_off(on, wire, timeline, command):
 
 
 def test_one_that_is_always_on_stays_on(wire, timeline):
-    modem = Modem(timeline, wire, wire, ModemPins())
+    modem = AtModem(timeline, wire, wire, ModemPins())
     say(modem, timeline, wire, b"AT+CPWROFF\r\n")
     assert say(modem, timeline, wire, b"AT\r\n") == b"AT\r\r\nOK\r\n"
 

@@ -3,7 +3,7 @@
 from random import Random
 
 import pytest
-from particle_harness.emulator.core.native_core import Access
+from particle_harness.emulator.core.native_core import BusAccess
 from particle_harness.swd.bus import Memory
 
 from .machine import Machine, assemble
@@ -102,7 +102,7 @@ def everything(source, cortex, *, skips):
     machine.processor.native.shared.skips_loops = skips
     machine.run(20_000_000)
     reads = [access for access in machine.processor.native.last_accesses() if access.address == 0xE0001004]
-    last = Access(reads[-1].is_write, reads[-1].address, reads[-1].value, reads[-1].by) if reads else None
+    last = BusAccess(reads[-1].is_write, reads[-1].address, reads[-1].value, reads[-1].by) if reads else None
     state = machine.processor.native.saved_state(), machine.processor.native.counts
     return (machine.said, machine.timeline.cycles, state, bytes(machine.ram), machine.stores, last), machine
 

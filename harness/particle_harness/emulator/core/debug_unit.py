@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from particle_harness.emulator.core.faults import Fault
+from particle_harness.emulator.core.faults import CoreFault
 from particle_harness.emulator.core.processor import Processor
 from particle_harness.swd.debug_unit import C_DEBUGEN, C_MASKINTS, DFSR_BKPT, DFSR_HALTED, DFSR_VCATCH, DebugUnit
 
@@ -83,7 +83,7 @@ class ProcessorDebug(DebugUnit):
         self._halt(DFSR_BKPT)
         return True
 
-    def _on_fault(self, _fault: Fault, _number: int) -> None:
+    def _on_fault(self, _fault: CoreFault, _number: int) -> None:
         if self.dhcsr & C_DEBUGEN and self._demcr & _VECTOR_CATCH:
             self._halt(DFSR_VCATCH)
 

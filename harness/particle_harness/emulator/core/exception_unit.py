@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from particle_harness.emulator._native import lib
 from particle_harness.emulator.core.exceptions import HARD_FAULT, NMI, SV_CALL, THREAD_PRIORITY, Exceptions
-from particle_harness.emulator.core.faults import Cause, Fault, FaultStatus
+from particle_harness.emulator.core.faults import Cause, CoreFault, FaultStatus
 from particle_harness.emulator.core.native_core import NativeCore
 from particle_harness.swd.bus import Bus, BusFaultError
 
@@ -53,7 +53,7 @@ class ExceptionUnit:
         self._bus = bus
         self.exceptions = exceptions
         self.status = FaultStatus()
-        self.on_fault: list[Callable[[Fault, int], None]] = []
+        self.on_fault: list[Callable[[CoreFault, int], None]] = []
         self._has_fpu = has_fpu
         self.reset()
 
@@ -95,9 +95,9 @@ class ExceptionUnit:
         if self.exceptions.preempts(SV_CALL, self.priority()):
             self._enter(SV_CALL, return_address)
         else:
-            self.fault(Fault(Cause.SVC, return_address))
+            self.fault(CoreFault(Cause.SVC, return_address))
 
-    def fault(self, fault: Fault) -> None:
+    def fault(self, fault: CoreFault) -> None:
         """Enter its handler, HardFault where that is disabled or not urgent enough, or lock up."""
         number, priority = self._handler_of(fault)
         if priority == THREAD_PRIORITY or self.exceptions.preempts(number, priority):
@@ -105,7 +105,7 @@ class ExceptionUnit:
         else:
             self.locked_up = True
 
-    def _handler_of(self, fault: Fault) -> tuple[int, int]:
+    def _handler_of(self, fault: CoreFault) -> tuple[int, int]:
         """Which exception handles a fault, and the priority of what runs; the fault is noted."""
         exceptions, wanted, priority = self.exceptions, fault.cause.exception, self.priority()
         regular = exceptions.is_enabled(wanted) and exceptions.preempts(wanted, priority)
@@ -120,7 +120,7 @@ class ExceptionUnit:
         stacked = lib.core_push_frame(core, return_address, not self.exceptions.active)
         value = core.exception_return
         if not stacked:
-            number = self._first_of(number, Fault(Cause.STKERR, return_address))
+            number = self._first_of(number, CoreFault(Cause.STKERR, return_address))
         if not self.locked_up:
             self._go_to(number, value)
 
@@ -128,7 +128,7 @@ class ExceptionUnit:
         """To a handler; what it returns to is on the stack already."""
         handler = self._vector(number)
         if handler is None:
-            number = self._first_of(number, Fault(Cause.VECTTBL, self._core.shared.pc))
+            number = self._first_of(number, CoreFault(Cause.VECTTBL, self._core.shared.pc))
             handler = self._vector(number)
             if handler is None or self.locked_up:
                 self.locked_up = True
@@ -144,7 +144,7 @@ class ExceptionUnit:
         except BusFaultError:
             return None
 
-    def _first_of(self, number: int, fault: Fault) -> int:
+    def _first_of(self, number: int, fault: CoreFault) -> int:
         """A fault while an exception is entered: the one of both that runs first. The other is pending then."""
         taken, priority = self._handler_of(fault)
         if not self.exceptions.preempts(taken, priority):
@@ -163,7 +163,7 @@ class ExceptionUnit:
         exceptions, core, how = self.exceptions, self._core.shared, ExceptionReturn(value)
         if not exceptions.active:
             # In Thread mode the value is an address like any other, one that nothing can be fetched from.
-            self.fault(Fault(Cause.IACCVIOL, value & ~1))
+            self.fault(CoreFault(Cause.IACCVIOL, value & ~1))
             return False
         number = exceptions.active[-1]
         valid = self._may_return(how)
@@ -173,11 +173,11 @@ class ExceptionUnit:
             lib.core_set_register(core, lib.CORE_FAULTMASK, 0)
             core.faultmask = 0
         if not readable:
-            self._go_to_derived(Fault(Cause.UNSTKERR if valid else Cause.INVPC, value))
+            self._go_to_derived(CoreFault(Cause.UNSTKERR if valid else Cause.INVPC, value))
             return False
         status = core.frame[7]
         if bool(status & _EXCEPTION_NUMBER) == how.to_thread:
-            self._go_to_derived(Fault(Cause.INVPC, value))
+            self._go_to_derived(CoreFault(Cause.INVPC, value))
             return False
         lib.core_pop_frame(core, value)
         lib.core_sample(core)
@@ -190,7 +190,7 @@ class ExceptionUnit:
         nested = len(self.exceptions.active) > 1
         return (not nested or self.thread_from_any_level) if how.to_thread else nested
 
-    def _go_to_derived(self, fault: Fault) -> None:
+    def _go_to_derived(self, fault: CoreFault) -> None:
         """A fault of an exception return: its handler gets what the other one would have returned to."""
         number, priority = self._handler_of(fault)
         if priority < THREAD_PRIORITY and not self.exceptions.preempts(number, priority):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from particle_harness.emulator.core.code_map import CodeMap
 from particle_harness.emulator.core.exceptions import name_of
-from particle_harness.emulator.core.faults import Fault
-from particle_harness.emulator.core.native_core import Access
+from particle_harness.emulator.core.faults import CoreFault
+from particle_harness.emulator.core.native_core import BusAccess
 from particle_harness.emulator.peripherals.register_names import register_name
 from particle_harness.swd.bus import BusFaultError
 
@@ -29,7 +29,7 @@ class FaultReport:
     ``code`` that look like return addresses stand there, too. ``times``: how often it has happened with the same
     registers; all else is of the first time."""
 
-    fault: Fault
+    fault: CoreFault
     handler: int
     active: tuple[int, ...]
     cycle: int
@@ -80,7 +80,7 @@ class FaultRecorder:
         self._processor = processor
         processor.unit.on_fault.append(self._record)
 
-    def _record(self, fault: Fault, handler: int) -> None:
+    def _record(self, fault: CoreFault, handler: int) -> None:
         processor = self._processor
         native, unit = processor.native, processor.unit
         active = tuple(processor.exceptions.active)
@@ -118,7 +118,7 @@ class FaultRecorder:
                 break
         return tuple(words)
 
-    def _access(self, access: Access, code: CodeMap) -> str:
+    def _access(self, access: BusAccess, code: CodeMap) -> str:
         name = register_name(self._processor.bus, access.address)
         direction = "W" if access.is_write else "R"
         return f"{direction} {name} 0x{access.value:08X} at {code.describe(access.by)}"

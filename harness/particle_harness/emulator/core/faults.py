@@ -42,7 +42,7 @@ class Cause(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class CoreFault:
     """``address``: what was accessed, where the architecture keeps it (MMFAR, BFAR). ``return_address``: what exception
     entry stacks as the place of the fault."""
 
@@ -51,12 +51,12 @@ class Fault:
     address: int | None = None
 
 
-def fault_of_access(accessed: int, by: int | None) -> Fault:
+def fault_of_access(accessed: int, by: int | None) -> CoreFault:
     """Nothing answers there. ``by``: the instruction, None where the access is its fetch."""
     if by is not None:
-        return Fault(Cause.PRECISERR, by, accessed)
+        return CoreFault(Cause.PRECISERR, by, accessed)
     never = any(accessed in region for region in _NEVER_EXECUTED)
-    return Fault(Cause.IACCVIOL if never else Cause.IBUSERR, accessed)
+    return CoreFault(Cause.IACCVIOL if never else Cause.IBUSERR, accessed)
 
 
 class FaultStatus:
@@ -72,7 +72,7 @@ class FaultStatus:
         self.memory_address = 0
         self.bus_address = 0
 
-    def note(self, fault: Fault, *, escalated: bool) -> None:
+    def note(self, fault: CoreFault, *, escalated: bool) -> None:
         """Set what the fault sets."""
         if fault.cause.exception == HARD_FAULT:
             self.hard |= 1 << fault.cause.bit

@@ -46,7 +46,7 @@ _REGISTER_IDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class BusAccess:
     """An access to a register: by the instruction at ``by``, and what was read or written."""
 
     is_write: bool
@@ -268,11 +268,11 @@ class NativeCore:
         accesses, jumps = core.access_count + loop.skipped_accesses, core.branch_count + loop.skipped_branches
         return accesses & _WORD, jumps & _WORD
 
-    def last_accesses(self) -> list[Access]:
+    def last_accesses(self) -> list[BusAccess]:
         """The last accesses to registers of peripherals, the newest last."""
         count, kept = self.shared.access_count, lib.CORE_ACCESSES
         places = (self.shared.accesses[n % kept] for n in range(max(0, count - kept), count))
-        return [Access(bool(place.is_write), place.address, place.value, place.by) for place in places]
+        return [BusAccess(bool(place.is_write), place.address, place.value, place.by) for place in places]
 
     def last_branches(self) -> list[int]:
         """Targets of the last jumps, the newest last."""

@@ -19,7 +19,7 @@ from particle_harness.emulator.core.cycle_counter import CYCLE_COUNT, DATA_WATCH
 from particle_harness.emulator.core.exception_unit import THUMB, ExceptionUnit
 from particle_harness.emulator.core.exceptions import FIRST_EXTERNAL, SYS_TICK, Exceptions
 from particle_harness.emulator.core.fault_report import FaultRecorder
-from particle_harness.emulator.core.faults import Cause, Fault, fault_of_access
+from particle_harness.emulator.core.faults import Cause, CoreFault, fault_of_access
 from particle_harness.emulator.core.interrupt_line import InterruptLine
 from particle_harness.emulator.core.native_core import (
     ASKED,
@@ -301,7 +301,7 @@ class Processor(Engine):
         elif self._refused is not None:
             (accessed, by), self._refused = self._refused, None
             self.set_register(15, by)
-            unit.fault(Fault(Cause.PRECISERR, by, accessed))
+            unit.fault(CoreFault(Cause.PRECISERR, by, accessed))
         elif shared.error != unicorn.UC_ERR_OK:
             self._on_error(address)
         elif shared.attention == FLOATING_POINT:
@@ -341,7 +341,7 @@ class Processor(Engine):
             self._fault(Cause.UNDEFINSTR, address)
 
     def _fault(self, cause: Cause, address: int) -> None:
-        self.unit.fault(Fault(cause, address))
+        self.unit.fault(CoreFault(cause, address))
 
     def pass_breakpoint(self) -> None:
         """The next run does not stop at its first instruction."""

@@ -25,13 +25,13 @@ from particle_harness.emulator.nrf52840.peripheral import CORE_HZ, NrfPeripheral
 from particle_harness.emulator.nrf52840.pins import Gpio, Gpiote
 from particle_harness.emulator.nrf52840.ppi import EventGenerator, Interconnect
 from particle_harness.emulator.nrf52840.qspi import OTP_SIZE_BYTES, SerialFlashController
-from particle_harness.emulator.nrf52840.radio import AddressResolver, Radio
+from particle_harness.emulator.nrf52840.radio import AddressResolver, RadioPeripheral
 from particle_harness.emulator.nrf52840.serial_buses import SerialMaster
 from particle_harness.emulator.nrf52840.tracker_parts import CLOCK_ADDRESS, ExpanderOnSpi, ExternalClock
 from particle_harness.emulator.nrf52840.uarte import Uarte
-from particle_harness.emulator.nrf52840.usbd import UsbDevice
+from particle_harness.emulator.nrf52840.usbd import Usbd
 from particle_harness.emulator.nrf52840.watchdog import Watchdog
-from particle_harness.emulator.parts.modem import Modem, ModemPins
+from particle_harness.emulator.parts.modem import AtModem, ModemPins
 from particle_harness.emulator.parts.power import Charger, wire_power_parts
 from particle_harness.emulator.peripherals.registers import RegisterBlock
 from particle_harness.emulator.snapshot import Snapshots
@@ -105,7 +105,7 @@ class EmulatedNrf52840:
         self._add_radio()
         self.gpio.on_change = self.gpiote.pin_changed
         self.debug = ProcessorDebug(self.processor)
-        self.modem: Modem | None = None
+        self.modem: AtModem | None = None
         self.charger: Charger | None = None
         self.processor.map_bus()
 
@@ -147,7 +147,7 @@ class EmulatedNrf52840:
         self._add(0xF0000000, RevisionPage())
         self._add(0x5002A000, CryptoCellSwitch())
         self.cryptocell = self._add(0x5002B000, CryptoCellEngine(self._line(42), self.bus, self._seed))
-        self.usb = self._add(0x40027000, UsbDevice(timeline, self._line(39), wires, self.bus))
+        self.usb = self._add(0x40027000, Usbd(timeline, self._line(39), wires, self.bus))
 
     def _add_counters(self) -> None:
         for number, (address, (line, channels)) in enumerate(_TIMERS.items()):
@@ -183,7 +183,7 @@ class EmulatedNrf52840:
         ]
 
     def _add_radio(self) -> None:
-        self.radio = self._add(0x40001000, Radio(self.timeline, self._line(1), self.wires))
+        self.radio = self._add(0x40001000, RadioPeripheral(self.timeline, self._line(1), self.wires))
         self._add(0x4000F000, AddressResolver(0x4000F000, self.timeline, self._line(15), self.wires))
         for number, (address, line) in enumerate(_EGUS.items()):
             self._add(address, EventGenerator(address, self.timeline, self._line(line), self.wires, f"EGU{number}"))
@@ -280,10 +280,10 @@ class EmulatedNrf52840:
         """Go on from a snapshot of such a chip with the same contents of flash. Raises SnapshotError."""
         Snapshots("nRF52840", self).restore(snapshot)
 
-    def wire_modem(self, pins: ModemPins, uart: int = 1, answers: Mapping[str, str] | None = None) -> Modem:
+    def wire_modem(self, pins: ModemPins, uart: int = 1, answers: Mapping[str, str] | None = None) -> AtModem:
         """A radio on a serial line of the chip, with answers of its own."""
         line = self.uarts[uart]
-        self.modem = Modem(self.timeline, line, self.gpio, pins, answers)
+        self.modem = AtModem(self.timeline, line, self.gpio, pins, answers)
         line.peer = self.modem
         if pins.power is not None:
             self.gpio.watchers[pins.power] = self.modem.power_pin

@@ -16,7 +16,7 @@ _RAMP_UP_S, _PREAMBLE_S, _PACKET_S, _RAMP_DOWN_S = 140e-6, 40e-6, 300e-6, 6e-6
 _DISABLED_STATE, _RXIDLE, _RX, _TXIDLE, _TX = 0, 2, 3, 10, 11
 
 
-class Radio(NrfPeripheral):
+class RadioPeripheral(NrfPeripheral):
     """``packets``: how many it has sent."""
 
     registers: ClassVar[RegisterMap] = RegisterMap(

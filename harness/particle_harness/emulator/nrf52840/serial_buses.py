@@ -21,7 +21,7 @@ _BITS_PER_BYTE = 9
 _I2C_HZ = 400_000
 
 
-class SpiDevice(Protocol):
+class SpiMessageDevice(Protocol):
     """Something on an SPI bus."""
 
     def exchange(self, data: bytes, size_bytes: int) -> bytes:
@@ -81,7 +81,7 @@ class SerialMaster(NrfPeripheral):
         self, start_address: int, timeline: Timeline, line: InterruptLine, wires: Wires, name: str, bus: Bus
     ) -> None:
         self.bus = bus
-        self.spi_device: SpiDevice | None = None
+        self.spi_device: SpiMessageDevice | None = None
         self.i2c_devices: dict[int, I2cDevice] = {}
         self.alarm: Alarm | None = None
         """The end of the transfer on I2C."""

@@ -25,7 +25,7 @@ _FRAME_S = 0.001
 _DMA_ERRATUM_BIT = 0x20
 
 
-class UsbDevice(NrfPeripheral):
+class Usbd(NrfPeripheral):
     """Implements :class:`particle_harness.emulator.usb.controller.UsbController`.
 
     What firmware forces, beyond the section: EPINEN and EPOUTEN come up with endpoint 0 on; a SETUP for SET_ADDRESS is

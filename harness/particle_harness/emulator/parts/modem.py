@@ -91,7 +91,7 @@ class Asked:
     what: str
 
 
-class Modem:
+class AtModem:
     """Radio on ``line``; ``answers`` are its own, beside :data:`ANSWERS`. ``asked``: commands in order, and ``power
     on``."""
 

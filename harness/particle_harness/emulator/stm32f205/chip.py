@@ -10,7 +10,7 @@ from particle_harness.emulator.core.debug_unit import ProcessorDebug
 from particle_harness.emulator.core.interrupt_line import SharedLine
 from particle_harness.emulator.core.processor import Processor
 from particle_harness.emulator.core.timeline import Timeline
-from particle_harness.emulator.parts.modem import Modem, ModemPins
+from particle_harness.emulator.parts.modem import AtModem, ModemPins
 from particle_harness.emulator.parts.power import Charger, wire_power_parts
 from particle_harness.emulator.parts.serial_flash import SerialFlash
 from particle_harness.emulator.peripherals.registers import RegisterBlock
@@ -44,7 +44,7 @@ from particle_harness.emulator.stm32f205.timers import Timer
 from particle_harness.emulator.stm32f205.wifi_module import WifiModule
 from particle_harness.nor_flash import NorFlash
 from particle_harness.swd.bus import Bus, Memory, Peripheral
-from particle_harness.swd.stm32f205 import BitBand, DebugUnit
+from particle_harness.swd.stm32f205 import BitBand, DebugMcu
 from particle_harness.swd.stm32f205_flash import (
     FLASH_START,
     OPTION_BYTES,
@@ -117,7 +117,7 @@ class EmulatedStm32f205:
         self.bus.add_peripheral(0x50000000, self.otg_fs, pages=_OTG_PAGES)
         self.debug = ProcessorDebug(self.processor)
         self.charger: Charger | None = None
-        self.modem: Modem | None = None
+        self.modem: AtModem | None = None
         self.modem_pulse = False
         self.processor.map_bus()
         self.processor.on_reset_request = self._software_reset
@@ -202,7 +202,7 @@ class EmulatedStm32f205:
         for page in _BIT_BAND_PAGES:
             alias = 0x42000000 + (page - 0x40000000) * 32
             self.bus.add_peripheral(alias, BitBand(self.bus, page), pages=0x20)
-        self.bus.add_peripheral(0xE0042000, DebugUnit())
+        self.bus.add_peripheral(0xE0042000, DebugMcu())
         self.processor.native.be_crc_unit(_CRC)
 
     def _port(self, number: int) -> GpioPort:
@@ -339,10 +339,10 @@ class EmulatedStm32f205:
         """A charger and a fuel gauge on an I2C bus of the chip."""
         self.charger = wire_power_parts(self.i2cs[bus].devices)
 
-    def wire_modem(self, pins: ModemPins, uart: int) -> Modem:
+    def wire_modem(self, pins: ModemPins, uart: int) -> AtModem:
         """A radio on a serial line of the chip. Its power pin is low for a pulse; it is always ready to receive."""
         line = self.uarts[uart]
-        self.modem = Modem(self.timeline, line, NumberedPins(self.ports), pins)
+        self.modem = AtModem(self.timeline, line, NumberedPins(self.ports), pins)
         line.on_byte = self._send_to_modem
         self.ports[board_pins.MODEM_POWER_PORT].on_output = self._look_at_modem_power
         self.ports[board_pins.MODEM_READY_PORT].set_level(board_pins.MODEM_READY_PIN, high=False)

@@ -10,7 +10,7 @@ from particle_harness.emulator.core.interrupt_line import InterruptLine
 from particle_harness.emulator.peripherals.registers import Register, RegisterBlock, RegisterMap
 
 
-class SpiDevice(Protocol):
+class SpiByteDevice(Protocol):
     """What hangs on an SPI bus while its chip select is low."""
 
     def exchange(self, byte: int) -> int:
@@ -37,7 +37,7 @@ class Spi(RegisterBlock):
 
     def __init__(self, name: str, line: InterruptLine) -> None:
         self._line = line
-        self.device: SpiDevice | None = None
+        self.device: SpiByteDevice | None = None
         super().__init__(name)
 
     def reset(self) -> None:

@@ -9,7 +9,7 @@ from particle_harness.modem import EXTERNAL_SIM, INTERNAL_SIM
 from particle_harness.network_trouble import MODEM_DEAD, SIM_DEAD
 from particle_harness.running import BoardSystem
 from particle_harness.usb.control_service import Outcome
-from particle_harness.usb.decoder import ENUMERATION, FLAG, Data, Message, decode
+from particle_harness.usb.decoder import ENUMERATION, FLAG, Data, Message, decode, text_of
 from particle_harness.usb.requests.handler import INVALID_ARGUMENT, Row, done
 from particle_harness.usb.wire import bytes_field, number_field, text_field
 
@@ -23,7 +23,7 @@ _ACCESS_POINT = Message({1: Data(), 2: Data(), 3: Data(), 4: FLAG})
 def _set_access_point(system: BoardSystem, payload: bytes) -> Outcome:
     asked = decode(payload, {1: ENUMERATION, 2: _ACCESS_POINT})
     sim, point = asked.get(1), asked.get(2, {})
-    texts = {name: point.get(number, b"").decode("utf-8", "replace") for number, name in enumerate(_TEXTS, start=1)}
+    texts = {name: text_of(point, number) for number, name in enumerate(_TEXTS, start=1)}
     if sim not in _SIMS:
         return Outcome(INVALID_ARGUMENT)
     system.modem.set_access_point(sim, None if point.get(4) else texts)

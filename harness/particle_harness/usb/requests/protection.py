@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from particle_harness.running import BoardSystem
 from particle_harness.usb.control_service import Outcome
+from particle_harness.usb.decoder import ENUMERATION, Data, Fields, Message, Text, decode
 from particle_harness.usb.requests.handler import INVALID_ARGUMENT, Row, done
-from particle_harness.usb.wire import bytes_field, first_bytes, first_number, number_field
+from particle_harness.usb.wire import bytes_field, number_field
 
 PROTECTED = -1801
 FIRST_THAT_PROTECTS = 6000
+_NONCE = Text(32)
+_SET_STATE: Fields = {1: ENUMERATION, 2: Message({1: _NONCE}), 3: Message({1: Data(), 2: _NONCE})}
 _OPEN_TO_ALL = frozenset({10, 20, 76, 77})
 
 
@@ -34,13 +37,13 @@ def _state(system: BoardSystem, payload: bytes) -> Outcome:  # noqa: ARG001
 
 def _set_state(system: BoardSystem, payload: bytes) -> Outcome:
     protection = system.protection
-    prepare, confirm = first_bytes(payload, 2), first_bytes(payload, 3)
-    match first_number(payload, 1):
+    asked = decode(payload, _SET_STATE)
+    match asked.get(1, 0):
         case 0:
             protection.lock()
             return done()
         case 1:
-            result, challenge = protection.prepare(first_bytes(prepare, 1, room=32))
+            result, challenge = protection.prepare(asked.get(2, {}).get(1, b""))
             if challenge is None:
                 return Outcome(result)
             answer = (
@@ -50,7 +53,8 @@ def _set_state(system: BoardSystem, payload: bytes) -> Outcome:
             )
             return Outcome(0, bytes_field(1, answer))
         case 2:
-            return Outcome(protection.confirm(first_bytes(confirm, 1), first_bytes(confirm, 2, room=32)))
+            confirm = asked.get(3, {})
+            return Outcome(protection.confirm(confirm.get(1, b""), confirm.get(2, b"")))
     return Outcome(INVALID_ARGUMENT)
 
 

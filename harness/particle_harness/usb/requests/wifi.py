@@ -8,23 +8,27 @@ from __future__ import annotations
 
 from particle_harness.running import BoardSystem
 from particle_harness.usb.control_service import Outcome
+from particle_harness.usb.decoder import ENUMERATION, FLAG, Data, Fields, Message, decode, text_of
 from particle_harness.usb.requests.handler import NOT_SUPPORTED, Row, done
-from particle_harness.usb.wire import bytes_field, first_bytes, first_number, first_text, number_field, text_field
+from particle_harness.usb.wire import bytes_field, number_field, text_field
 from particle_harness.wifi import NO_CREDENTIALS, PASSWORD, Network
 
 INVALID_STATE = -210
+_SSID: Fields = {1: Data()}
+_NETWORK: Fields = {**_SSID, 3: ENUMERATION, 4: Message({1: ENUMERATION, 2: Data()}), 6: FLAG}
 
 
 def _network(payload: bytes) -> Network | None:
-    credentials = first_bytes(payload, 4)
-    kind = first_number(credentials, 1)
+    asked = decode(payload, _NETWORK)
+    credentials = asked.get(4, {})
+    kind = credentials.get(1, NO_CREDENTIALS)
     if kind not in (NO_CREDENTIALS, PASSWORD):
         return None
     return {
-        "ssid": first_text(payload, 1),
-        "security": first_number(payload, 3),
-        "password": first_text(credentials, 2) if kind == PASSWORD else "",
-        "hidden": bool(first_number(payload, 6)),
+        "ssid": text_of(asked, 1),
+        "security": asked.get(3, 0),
+        "password": text_of(credentials, 2) if kind == PASSWORD else "",
+        "hidden": bool(asked.get(6)),
     }
 
 
@@ -37,7 +41,7 @@ def _join_new(system: BoardSystem, payload: bytes) -> Outcome:
 
 
 def _join_known(system: BoardSystem, payload: bytes) -> Outcome:
-    return Outcome(system.wifi.join_known(first_text(payload, 1)))
+    return Outcome(system.wifi.join_known(text_of(decode(payload, _SSID), 1)))
 
 
 def _known(system: BoardSystem, payload: bytes) -> Outcome:  # noqa: ARG001
@@ -51,7 +55,7 @@ def _known(system: BoardSystem, payload: bytes) -> Outcome:  # noqa: ARG001
 
 
 def _forget(system: BoardSystem, payload: bytes) -> Outcome:
-    system.wifi.forget(first_text(payload, 1))
+    system.wifi.forget(text_of(decode(payload, _SSID), 1))
     return done()
 
 

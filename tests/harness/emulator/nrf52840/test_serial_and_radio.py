@@ -4,7 +4,7 @@ import pytest
 from particle_harness.emulator.nrf52840.analog import AnalogInputs, EcbCipher, RandomNumbers, Temperature
 from particle_harness.emulator.nrf52840.counters import Timer
 from particle_harness.emulator.nrf52840.light import Pwm
-from particle_harness.emulator.nrf52840.radio import Radio
+from particle_harness.emulator.nrf52840.radio import RadioPeripheral
 from particle_harness.emulator.nrf52840.serial_buses import SerialMaster
 from particle_harness.emulator.nrf52840.uarte import Uarte
 
@@ -223,7 +223,7 @@ def test_ecb_encrypts_a_block(rig):
 
 
 def test_the_radio_sends_and_switches_itself_off(rig):
-    block = Radio(rig.timeline, rig.line, rig.wires)
+    block = RadioPeripheral(rig.timeline, rig.line, rig.wires)
     radio = rig.add(block)
     radio[SHORTS], radio[INTENSET] = 1 | 2, 1 << 4
     radio.trigger(0x000)
@@ -236,7 +236,7 @@ def test_the_radio_sends_and_switches_itself_off(rig):
 
 
 def test_the_radio_hears_nothing_until_it_is_stopped(rig):
-    radio = rig.add(Radio(rig.timeline, rig.line, rig.wires))
+    radio = rig.add(RadioPeripheral(rig.timeline, rig.line, rig.wires))
     radio[SHORTS] = 1
     radio.trigger(0x004)
     rig.pass_s(1)

@@ -3,7 +3,7 @@
 import struct
 
 import pytest
-from particle_harness.emulator.nrf52840.usbd import UsbDevice
+from particle_harness.emulator.nrf52840.usbd import Usbd
 from particle_harness.emulator.usb.controller import STALLED, Handshake
 
 from .rig import INTENSET, RAM, SHORTS, Rig
@@ -25,7 +25,7 @@ def rig():
 
 @pytest.fixture
 def usb(rig):
-    usb = UsbDevice(rig.timeline, rig.line, rig.wires, rig.bus)
+    usb = Usbd(rig.timeline, rig.line, rig.wires, rig.bus)
     usb.vbus = True
     return usb
 
