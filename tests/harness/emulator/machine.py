@@ -51,6 +51,11 @@ _MACROS = """
     ldr r6, =\\value
     str r6, [r7]
     .endm
+    .macro tick_every cycles
+    store 0xE000E014, \\cycles - 1
+    store 0xE000E018, 0
+    store 0xE000E010, 7
+    .endm
     .macro stop
     store 0x40000004, 1
     b .

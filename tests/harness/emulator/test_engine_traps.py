@@ -314,9 +314,7 @@ def test_the_same_inputs_give_the_same_cycles_however_the_run_is_cut():
     image = assemble(
         """
         function _start
-            store 0xE000E014, 99
-            store 0xE000E018, 0
-            store 0xE000E010, 7
+            tick_every 100
             ldr r5, =0x40000000
         1:  ldr r0, [r5, #12]
             str r0, [r5]

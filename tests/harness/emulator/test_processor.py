@@ -73,9 +73,7 @@ def test_systick_counts_and_wfi_jumps_to_it():
     image = assemble(
         """
         function _start
-            store 0xE000E014, 63999
-            store 0xE000E018, 0
-            store 0xE000E010, 7
+            tick_every 64000
             movs r5, #0
         1:  wfi
             adds r5, #1

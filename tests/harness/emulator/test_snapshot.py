@@ -23,9 +23,7 @@ BUSY = """
         isb
         store 0xE000E400, 0x00004020
         store 0xE000E100, 3
-        store 0xE000E014, 777
-        store 0xE000E018, 0
-        store 0xE000E010, 7
+        tick_every 778
         vmov.f32 s0, #1.0
         vmov.f32 s1, #0.5
         movs r8, #0

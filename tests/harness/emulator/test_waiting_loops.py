@@ -8,12 +8,16 @@ from particle_harness.swd.bus import Memory
 
 from .machine import Machine, assemble
 
-START = """
+COUNTS_TICKS = """
     function systick
         ldr r0, =0x20000100
         ldr r1, [r0]
         adds r1, #1
         str r1, [r0]
+"""
+START = (
+    COUNTS_TICKS
+    + """
         bx lr
         .ltorg
     function _start
@@ -21,9 +25,7 @@ START = """
         ldr r6, =0xE0001000
         movs r0, #1
         str r0, [r6]
-        store 0xE000E014, 84999
-        store 0xE000E018, 0
-        store 0xE000E010, 7
+        tick_every 85000
         ldr r6, =0xE0001000
         ldr r5, =0x20000200
         movs r0, #7
@@ -33,6 +35,7 @@ START = """
         ldr r8, =64000
         cpsie i
 """
+)
 END = """
         ldr r4, =0x40000000
         str r0, [r4]
@@ -97,14 +100,30 @@ class MachineWithFlash(Machine):
         return True
 
 
-def everything(source, cortex, *, skips):
-    machine = MachineWithFlash(assemble(START + source, cortex), cortex)
+def ended(source, cortex=3, pace=1, *, skips):
+    """Everything there is at its end."""
+    machine = MachineWithFlash(assemble(source, cortex), cortex)
     machine.processor.native.shared.skips_loops = skips
+    machine.processor.instruction_cycles = pace
     machine.run(20_000_000)
+    native = machine.processor.native
+    state = machine.said, machine.timeline.cycles, native.saved_state(), native.counts
+    return (*state, bytes(machine.ram), machine.stores), machine
+
+
+def jumps_executed(source, pace=1):
+    """All of them without the short cut and those left with it; everything else has to be equal."""
+    plain, slow = ended(source, pace=pace, skips=False)
+    cut, fast = ended(source, pace=pace, skips=True)
+    assert cut == plain
+    return slow.processor.native.shared.branch_count, fast.processor.native.shared.branch_count
+
+
+def everything(source, cortex, *, skips):
+    state, machine = ended(START + source, cortex, skips=skips)
     reads = [access for access in machine.processor.native.last_accesses() if access.address == 0xE0001004]
     last = BusAccess(reads[-1].is_write, reads[-1].address, reads[-1].value, reads[-1].by) if reads else None
-    state = machine.processor.native.saved_state(), machine.processor.native.counts
-    return (machine.said, machine.timeline.cycles, state, bytes(machine.ram), machine.stores, last), machine
+    return (state, last), machine
 
 
 def rounds_executed(source, cortex=3):
@@ -185,7 +204,11 @@ def test_an_interrupt_that_waits_behind_a_mask_is_not_skipped():
     assert left < all_of_them / 20
 
 
-IDLE = """
+IDLE = (
+    COUNTS_TICKS
+    + """
+        bx lr
+        .ltorg
     function idle
         push {r4, lr}
         ldr r4, [r5, #4]
@@ -198,9 +221,7 @@ IDLE = """
     function _start
         ldr r5, =0x20000200
         movs r0, #0
-        store 0xE000E014, 84999
-        store 0xE000E018, 0
-        store 0xE000E010, 7
+        tick_every 85000
     loop:
         bl idle
         IN_BETWEEN
@@ -210,31 +231,14 @@ IDLE = """
         blo loop
         ldr r4, =0x4000000C
         ldr r2, [r4]
-        store 0x40000004, 1
-        b .
-        .ltorg
-    function systick
-        ldr r0, =0x20000100
-        ldr r1, [r0]
-        adds r1, #1
-        str r1, [r0]
-        bx lr
-        .ltorg
+        stop
 """
+)
 
 
 def idle(in_between):
-    """Jumps without the short cut, and those left with it."""
-    ends, jumps = [], []
-    for skips in (False, True):
-        machine = MachineWithFlash(assemble(IDLE.replace("IN_BETWEEN", in_between), 3), 3)
-        machine.processor.native.shared.skips_loops = skips
-        machine.run(20_000_000)
-        native = machine.processor.native
-        ends.append((machine.timeline.cycles, native.counts, native.saved_state(), bytes(machine.ram), machine.stores))
-        jumps.append(native.shared.branch_count)
-    assert ends[0] == ends[1]
-    return jumps
+    """Jumps of a loop that waits, with that in it."""
+    return jumps_executed(IDLE.replace("IN_BETWEEN", in_between))
 
 
 def test_a_loop_that_waits_for_an_interrupt_alone_is_cut_short():
@@ -260,12 +264,9 @@ def test_a_loop_that_waits_and_does_something_is_executed(does, why):
 @pytest.mark.parametrize("pace", [1, 4])
 def test_a_branch_to_itself_is_cut_short(pace):
     """SysTick's handler counts to ten and leaves the loop by its frame."""
-    source = """
-    function systick
-        ldr r0, =0x20000100
-        ldr r1, [r0]
-        adds r1, #1
-        str r1, [r0]
+    source = (
+        COUNTS_TICKS
+        + """
         cmp r1, #10
         itt eq
         ldreq r2, =over
@@ -273,26 +274,15 @@ def test_a_branch_to_itself_is_cut_short(pace):
         bx lr
         .ltorg
     function _start
-        store 0xE000E014, 84999
-        store 0xE000E018, 0
-        store 0xE000E010, 7
+        tick_every 85000
         b .
     over:
         ldr r4, =0x4000000C
         ldr r0, [r4]
-        store 0x40000004, 1
-        b .
+        stop
     """
-    ends = []
-    for skips in (False, True):
-        machine = Machine(assemble(source, 3), 3)
-        machine.processor.native.shared.skips_loops = skips
-        machine.processor.instruction_cycles = pace
-        machine.run(20_000_000)
-        native = machine.processor.native
-        ends.append((machine.timeline.cycles, native.counts, native.saved_state(), bytes(machine.ram)))
-        jumps = native.shared.branch_count
-    assert ends[0] == ends[1]
+    )
+    _, jumps = jumps_executed(source, pace)
     assert jumps < 1_000
 
 

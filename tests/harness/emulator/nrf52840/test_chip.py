@@ -16,17 +16,22 @@ from particle_dev.catalog.flash_chips import NRF52840_FLASH, qspi_flash
 from ..machine import assemble
 
 RAM = 0x20000000
-COUNTS_BOOTS = """
+COUNT = """
     function _start
         ldr r7, =0x20000100
         ldr r6, [r7]
         adds r6, #1
         str r6, [r7]
+"""
+COUNTS_BOOTS = (
+    COUNT
+    + """
     again:
         wfi
         b again
         .ltorg
 """
+)
 
 
 @pytest.fixture
@@ -90,12 +95,8 @@ def test_the_reset_pin_works_where_uicr_names_it(chip, uicr):
 def test_firmware_resets_the_chip(chip):
     start(
         chip,
-        """
-        function _start
-            ldr r7, =0x20000100
-            ldr r6, [r7]
-            adds r6, #1
-            str r6, [r7]
+        COUNT
+        + """
             cmp r6, #3
             beq .
             store 0xE000ED0C, 0x05FA0004
@@ -109,12 +110,8 @@ def test_firmware_resets_the_chip(chip):
 def test_the_watchdog_resets_a_chip_that_hangs(chip):
     start(
         chip,
-        """
-        function _start
-            ldr r7, =0x20000100
-            ldr r6, [r7]
-            adds r6, #1
-            str r6, [r7]
+        COUNT
+        + """
             store 0x40010504, 3276
             store 0x40010000, 1
             b .
@@ -126,17 +123,15 @@ def test_the_watchdog_resets_a_chip_that_hangs(chip):
     assert chip.power.word(0x400) == power.RESET_WATCHDOG
 
 
-LOCKS_UP = """
-    function _start
-        ldr r7, =0x20000100
-        ldr r6, [r7]
-        adds r6, #1
-        str r6, [r7]
+LOCKS_UP = (
+    COUNT
+    + """
         udf #0
         .ltorg
     function hard_fault
         udf #0
 """
+)
 
 
 def test_a_lockup_resets_the_chip(chip):
