@@ -13,6 +13,7 @@ from particle_dev.catalog.modules import ModuleFunction, ModuleStore, ModuleVali
 from particle_dev.catalog.requests import ControlRequest
 from particle_dev.errors import ControlProtocolError
 from particle_dev.protocol import messages_pb2 as pb
+from particle_dev.protocol.module_prefix import CRC_SIZE_BYTES
 
 MessageT = TypeVar("MessageT", bound=Message)
 
@@ -75,7 +76,8 @@ class AssetInfo:
 class InstalledModule:
     """A module as the device reports it. ``failed`` holds the checks that the device made and that failed.
 
-    ``sha256`` and what follows it is there since Device OS 5.6.0.
+    ``size_bytes`` is that of its file, CRC included; 0 where the device does not tell. ``sha256`` and what follows it is
+    there since Device OS 5.6.0.
     """
 
     function: int
@@ -217,7 +219,9 @@ def _legacy_module(module: pb.ModuleInfoReply.LegacyModule) -> InstalledModule:
         module.index,
         module.version,
         ModuleStore.MAIN,
-        module.size,
+        # Device OS counts the CRC since 5.6.0 alone. Source: device-os v2.1.0 system/src/control/storage.cpp, v5.6.0
+        # system/src/system_info_encoding.cpp.
+        module.size + CRC_SIZE_BYTES if module.size else 0,
         tuple((LEGACY_FUNCTIONS.get(d.type, ModuleFunction.NONE), d.index, d.version) for d in module.dependencies),
         failed,
     )

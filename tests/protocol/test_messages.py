@@ -47,6 +47,7 @@ def test_module_info_before_5_6_has_numbers_of_its_own():
     assert app.failed == ModuleValidity.DEPENDENCIES
     assert app.dependencies == ((ModuleFunction.SYSTEM_PART, 1, 326),)
     assert (radio.function, radio.failed) == (ModuleFunction.RADIO_STACK, ModuleValidity.INTEGRITY)
+    assert [m.size_bytes for m in (bootloader, app, radio)] == [46660, 11412, 0], "with the CRC, as files have it"
 
 
 def test_module_info_since_5_6():
