@@ -97,7 +97,8 @@ def identify(label: str | None, as_json: bool, **board: Any) -> None:
             click.echo(f"UICR {name} = 0x{identity.uicr_word(address):08x}")
     if cut_short_at is not None:
         click.echo(f"the last flash by this computer, begun {cut_short_at}, was cut short:")
-        click.echo("  unless it was finished elsewhere, run the same swd flash again")
+        named = "" if identity.platform else ", with --platform NAME"
+        click.echo(f"  unless it was finished elsewhere, run the same swd flash again{named}")
     if unproven:
         click.echo("the label is not compared: the serial number lies where a probe does not see it", err=True)
         raise SystemExit(ExitCode.INCOMPLETE)

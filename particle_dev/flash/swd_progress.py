@@ -49,5 +49,7 @@ class SwdProgress:
     def next_step(self) -> str:
         """What to type."""
         if self.changed and not self.whole:
-            return "run the same command again: what is right stays, the rest is written"
+            # A flash that was cut short may no longer say which board it is.
+            again = f"run the same command again, with --platform {self.plan.platform.name}"
+            return f"{again}: what is right stays, the rest is written"
         return "run the same command again"

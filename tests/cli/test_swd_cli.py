@@ -331,7 +331,7 @@ def test_a_probe_that_is_pulled_while_it_writes(boron, swd, flash_words, tmp_pat
     code, answer = swd(*flash_words)
     assert (code, answer["error"]["type"]) == (ExitCode.FAILED, "LinkDisconnectedError")
     assert f"{DEVICE_ID}: {INCOMPLETE}; the core stands as long as the board has power" in answer["error"]["message"]
-    assert "run the same command again: what is right stays" in answer["error"]["hint"]
+    assert "run the same command again, with --platform boron: what is right stays" in answer["error"]["hint"]
     started, finished = acts(tmp_path)
     assert (started["act"], started["device_id"], started["data"]["permission"]) == ("flash", DEVICE_ID, None)
     assert (finished["data"]["status"], finished["data"]["error"]["type"]) == ("failed", "LinkDisconnectedError")

@@ -59,11 +59,12 @@ def test_a_release_over_swd_is_cut_completed_and_boots(images, images_of, applic
     assert bench.run("list")["mode"] == "dfu"
 
     bench.plan(f'[{{do = "unplug", at = "flash_write", n = {BOARDS[platform]}}}]')
-    bench.run("swd", "flash", *files, status=1)
+    refused = bench.run("swd", "flash", *files, status=1)["error"]
+    assert f"run the same command again, with --platform {platform}" in refused["hint"]
     # Half a bootloader shows nothing at all.
     assert bench.run("list").get("mode", "dfu") == "dfu", "half a system is not started"
 
-    rest = bench.run("swd", "flash", *files)
+    rest = bench.run("swd", "flash", *files, "--platform", platform)
     assert 0 < rest["size_bytes"] < sum(file.stat().st_size for file in files)
     assert bench.run("list")["mode"] == "normal"
     told = bench.run("id")

@@ -10,6 +10,7 @@ from .machine import RAM, Machine, assemble
 
 DHCSR, DCRSR, DCRDR, DEMCR, AIRCR, DFSR = 0xE000EDF0, 0xE000EDF4, 0xE000EDF8, 0xE000EDFC, 0xE000ED0C, 0xE000ED30
 KEY, HALT, STEP, MASKINTS = 0xA05F0000, 3, 5, 8
+HALTED, SLEEPS = 1 << 17, 1 << 18
 COUNTER = """
     function _start
         movs r0, #0
@@ -70,6 +71,19 @@ def test_it_runs_while_the_debugger_looks_and_stands_when_halted(counting, debug
     third = debugger.read(RAM)
     assert debugger.read(RAM) == third
     assert counting.processor.register(0) - third in (0, 1)
+
+
+def test_a_core_that_sleeps_is_woken_by_the_halt_and_goes_on_behind_it():
+    machine = DebuggedMachine(assemble("function _start\n wfi\n movs r0, #7\n1: wfi\n b 1b\n"))
+    debugger = Debugger(machine)
+    assert debugger.read(DHCSR) & (SLEEPS | HALTED) == SLEEPS
+    debugger.write(DHCSR, KEY | HALT)
+    assert debugger.read(DHCSR) & (SLEEPS | HALTED) == HALTED
+    assert debugger.register(15) == 0x102
+    debugger.write(DHCSR, KEY | 1)
+    assert debugger.read(DHCSR) & (SLEEPS | HALTED) == SLEEPS
+    debugger.write(DHCSR, KEY | HALT)
+    assert debugger.register(0) == 7
 
 
 def test_registers_are_read_and_written(counting, debugger):

@@ -65,6 +65,7 @@ class ProcessorDebug(DebugUnit):
 
     def _halt(self, reason: int) -> None:
         self.halted = self._processor.halted = True
+        self._processor.wake()
         self._processor.unit.locked_up = False
         self._processor.attend()
         self._dfsr |= reason

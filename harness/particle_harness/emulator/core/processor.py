@@ -209,6 +209,10 @@ class Processor(Engine):
         """Whether it waits for an interrupt or event."""
         return self._sleep is not None
 
+    def wake(self) -> None:
+        """End a sleep: what follows the instruction that began it is next."""
+        self._sleep = None
+
     @property
     def locked_up(self) -> bool:
         """Whether a fault inside a fault handler has stopped it until the next reset."""
