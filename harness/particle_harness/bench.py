@@ -216,7 +216,7 @@ def open_bench(
         )
     check_options(options, _OPTIONS)
     _network_scale(options)
-    lock = StateLock(state_dir) if state_dir else None
+    lock = StateLock(state_dir, takes_over=True) if state_dir else None
     cloud = None
     try:
         if state_dir is not None:

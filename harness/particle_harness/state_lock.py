@@ -19,16 +19,17 @@ LOCK_FILE, HOLDER_FILE = ".lock", ".holder.json"
 
 class StateLock:
     """Holds a state folder until :meth:`release`, or until the process ends in whatever way: the lock is the operating
-    system's. Within a process a second bench takes the boards over, as tests of resumption do. Raises BenchError, which
-    names the holder, when another process has it. ``to_read``: for a moment, in which nothing in the folder changes;
-    others that do the same are waited for."""
+    system's. Raises BenchError, which names the holder, when another process has it, or this one. ``takes_over``: what
+    this process holds is no hindrance; a second bench takes the boards over, as tests of resumption do. ``to_read``: for
+    a moment, in which nothing in the folder changes; others that do the same are waited for."""
 
-    def __init__(self, state_dir: Path, *, to_read: bool = False) -> None:
+    def __init__(self, state_dir: Path, *, takes_over: bool = False, to_read: bool = False) -> None:
         if state_dir.is_file():
             raise BenchError(
                 f"the state folder {state_dir} is a file, not a folder", hint="name a folder, or a new one"
             )
-        self._lock = FileLock(state_dir / LOCK_FILE, timeout=0, thread_local=False, is_singleton=True)
+        # Locks of one file that are no singleton shut each other out within a process, too.
+        self._lock = FileLock(state_dir / LOCK_FILE, timeout=0, thread_local=False, is_singleton=takes_over)
         holder = state_dir / HOLDER_FILE
         try:
             state_dir.mkdir(parents=True, exist_ok=True)
@@ -37,9 +38,10 @@ class StateLock:
                 return
             holder.write_text(json.dumps({"pid": os.getpid(), "command": " ".join(sys.argv)}), encoding="utf-8")
         except Timeout as error:
+            who, end = _described(holder)
             raise BenchError(
-                f"the bench's boards in {state_dir} are in use by {_described(holder)}",
-                hint="end that program, or choose another state folder" if not to_read else "end that program first",
+                f"the bench's boards in {state_dir} are in use by {who}",
+                hint=f"{end} first" if to_read else f"{end}, or choose another state folder",
             ) from error
         except OSError as error:
             raise BenchError(
@@ -51,10 +53,13 @@ class StateLock:
         self._lock.release()
 
 
-def _described(holder: Path) -> str:
+def _described(holder: Path) -> tuple[str, str]:
+    """Who has it, and what to do about that."""
     try:
         table = json.loads(holder.read_text(encoding="utf-8"))
-        return f"process {table['pid']} ({table['command']})"
+        if table["pid"] == os.getpid():
+            return "another bench of this program", "close that bench"
+        return f"process {table['pid']} ({table['command']})", "end that program"
     except (OSError, ValueError, KeyError):
         # It has just taken the lock.
-        return "another process"
+        return "another process", "end that program"

@@ -76,8 +76,8 @@ class AssetInfo:
 class InstalledModule:
     """A module as the device reports it. ``failed`` holds the checks that the device made and that failed.
 
-    ``size_bytes`` is that of its file, CRC included; 0 where the device does not tell. ``sha256`` and what follows it is
-    there since Device OS 5.6.0.
+    ``size_bytes`` is that of its file, CRC included; 0 where the device does not tell. ``sha256`` and what follows it
+    is there since Device OS 5.6.0.
     """
 
     function: int

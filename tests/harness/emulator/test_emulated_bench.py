@@ -249,6 +249,20 @@ def test_boards_that_are_in_use_are_no_beginning(images, made, tmp_path, monkeyp
     assert error.value.hint == "end that program first"
 
 
+def test_boards_of_an_open_bench_are_no_beginning_and_no_others_have_them(images, made, tmp_path, monkeypatch):
+    monkeypatch.setattr(state_lock, "_READER_WAITS_S", 0.1)
+    first = opened({"platform": "boron"}, state_dir=tmp_path)
+    with pytest.raises(BenchError, match="are in use by another bench of this program") as error:
+        opened({"platform": "boron"}, begin_from=str(tmp_path))
+    assert error.value.hint == "close that bench first"
+    with pytest.raises(BenchError, match="are in use by another bench of this program") as error:
+        opened({"platform": "boron"}, state_dir=tmp_path)
+    assert error.value.hint == "close that bench, or choose another state folder"
+    first.close()
+    opened({"platform": "boron"}, begin_from=str(tmp_path)).close()
+    opened({"platform": "boron"}, state_dir=tmp_path).close()
+
+
 def test_a_blank_board_says_that_there_is_nothing_to_boot(images, made):
     bench = opened({"platform": "boron", "blank": True})
     made[0][5].usb.connected = False
