@@ -20,8 +20,8 @@ LOCK_FILE, HOLDER_FILE = ".lock", ".holder.json"
 class StateLock:
     """Holds a state folder until :meth:`release`, or until the process ends in whatever way: the lock is the operating
     system's. Raises BenchError, which names the holder, when another process has it, or this one. ``takes_over``: what
-    this process holds is no hindrance; a second bench takes the boards over, as tests of resumption do. ``to_read``: for
-    a moment, in which nothing in the folder changes; others that do the same are waited for."""
+    this process holds is no hindrance; a second bench takes the boards over, as tests of resumption do. ``to_read``:
+    for a moment, in which nothing in the folder changes; others that do the same are waited for."""
 
     def __init__(self, state_dir: Path, *, takes_over: bool = False, to_read: bool = False) -> None:
         if state_dir.is_file():
