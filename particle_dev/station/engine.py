@@ -107,6 +107,7 @@ class Station:
         self._stopping = threading.Event()
         self._events: list[StationEvent] = []
         self._run_id = ""
+        self._told_problem = False
 
     def run(self) -> RunRecord:
         """Work on every slot that is not done yet. Ctrl-C stops the units at their next block and is raised again
@@ -221,9 +222,21 @@ class Station:
             while wait(futures, _FEEL_SIGNALS_EVERY_S, FIRST_EXCEPTION).not_done:
                 if any(f.done() and f.exception() for f in futures):
                     break
+                self._tell_problem()
         except KeyboardInterrupt as error:
             return error
         return None
+
+    def _tell_problem(self) -> None:
+        """While no board can be seen to come, slots would wait for ever and nobody would know why."""
+        problem = self._arrivals.problem if self._arrivals is not None else None
+        told, self._told_problem = self._told_problem, problem is not None
+        if problem is not None and not told:
+            message = f"no board can be seen: {problem.message}: {problem.hint}"
+            self._publish(EventType.OPERATOR_MESSAGE, data={"message": message, "ask": "no_more_boards"})
+        elif problem is None and told:
+            message = "boards are seen again"
+            self._publish(EventType.OPERATOR_MESSAGE, data={"message": message, "ask": "run_goes_on"})
 
     def _end_when_enough(self) -> None:
         with self._lock:

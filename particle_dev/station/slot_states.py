@@ -136,6 +136,8 @@ class SlotState:
                 if data["for"] == "unlock":
                     self.message = str(data["reason"])
                     self._now(event, SlotMode.LOCKED)
+                elif self.mode is SlotMode.EMPTY and self.ask and self.waits_for == "removal":
+                    pass  # What is asked of the board in it still holds.
                 elif self.mode in (SlotMode.LOCKED, SlotMode.WORKING, SlotMode.EMPTY):
                     self._now(event, SlotMode.WAITING)
             case EventType.SLOT_HEALTH:

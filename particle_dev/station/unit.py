@@ -180,6 +180,11 @@ class UnitRun:
                 if by_probe is None:
                     self._say(EventType.SLOT_EMPTY, {"reason": error.message + self._switch_off()})
                     return None
+            except TransportError as error:
+                # It is there, and nothing was done to it: no reason for the units of other slots to end.
+                self._say(EventType.SLOT_EMPTY, {"reason": error.message + self._switch_off()})
+                self.say(f"{error.message}: {error.hint}", "probe_taken")
+                return None
             else:
                 if self.context.again and device.device_id not in ("", self.context.again):
                     self._refuse_another(self.context.again, device.device_id)

@@ -4,12 +4,15 @@ The boards are our own models, so this proves our side of the procedure, on firm
 what a board knows about itself and the product cannot see.
 """
 
+import errno
 import resource
 import shutil
 from dataclasses import replace
 
 import pytest
+import usb.core
 from particle_harness.bench import VirtualSlot
+from particle_harness.usb.pyusb_backend import VirtualBackend
 
 from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.errors import FirmwareStoreError, JournalError, PowerSwitchError, RunFinishedError, WrongDeviceError
@@ -143,6 +146,23 @@ def test_run_leaves_journal_database_and_report(line):
     assert record.units[0].device_id in (shop.folder / REPORT_NAME).read_text()
     steps = [e.step for e in shop.events if e.type == EventType.STEP_FINISHED]
     assert steps == ["identify", "check", "plan", "enter_dfu", "flash", "verify", "park"]
+
+
+def test_a_board_that_may_not_be_opened_ends_no_other_slot(line, monkeypatch):
+    def refuse(backend, device):
+        if device.board.port_path == "1-1":
+            raise usb.core.USBError("Access denied (insufficient permissions)", -3, errno.EACCES)
+        return open_device(backend, device)
+
+    open_device = VirtualBackend.open_device
+    monkeypatch.setattr(VirtualBackend, "open_device", refuse)
+    shop = line("boron", "photon", power_control=False)
+    record = shop.run()
+    (empty,) = record.empty_slots
+    assert (empty.slot, "access denied" in empty.reason) == ("1", True)
+    assert [(u.slot, str(u.verdict)) for u in record.units] == [("2", "pass")]
+    assert record.verdict == "incomplete"
+    assert any("doctor --install" in m.message for m in record.messages)
 
 
 def test_finished_run_is_not_taken_for_another_tray(line):
