@@ -23,6 +23,8 @@ from particle_dev.transport.base import Host, WakeUp
 
 GONE_S = 1.0
 """A board that is away for so long was taken out; shorter, it has reset itself."""
+BLOCKED_S = 3.0
+"""A board that may not be opened for so long gets no rights any more; udev grants them a moment after it came."""
 LOOK_EVERY_S = 0.2
 _DEVICE_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{24}(?![0-9a-f])", re.IGNORECASE)
 
@@ -64,11 +66,12 @@ class PollingByTheWall:
 @dataclass(slots=True)
 class _Port:
     """What is known of one slot. ``begun_with``: what stood in it when its last unit began; ``left_as``: when that was
-    finished."""
+    finished; ``blocked_since_s``: since when its board may not be opened."""
 
     slot: Slot
     device: Device | None = None
     gone_since_s: float | None = None
+    blocked_since_s: float | None = None
     begun_with: Device | None = None
     left_as: Device | None = None
     passed: bool = False
@@ -201,8 +204,10 @@ class Arrivals:
 
     def scan(self, text: str) -> str | None:
         """Take what a scanner read: the name of a slot, then a label with a Device ID for it; or only the latter, which
-        begins in the slot where that board is or will be. Returns the slot that was named or begins, or the Device ID
-        that is waited for; None: neither. Labels may hold secrets: nothing else of the text is kept."""
+        begins in the slot where that board is or will be. Another label than that of a unit that was finished there is
+        of the board that comes next. Returns the slot that was named or begins, or the Device ID that is waited for;
+        "": the named slot is at work, so nothing is kept; None: neither. Labels may hold secrets: nothing else of the
+        text is kept."""
         found = _DEVICE_ID.search(text)
         with self._changed:
             if found is None:
@@ -217,7 +222,13 @@ class Arrivals:
                 self._scanned.add(device_id)
             else:
                 port = self._ports[slot]
-                port.wanted, port.expected, port.left_as = True, device_id, None
+                if not port.is_idle:
+                    return ""
+                port.wanted, port.expected = True, device_id
+                if _waits_for_another(port):
+                    slot = None
+                else:
+                    port.left_as = None
             self._changed.notify_all()
             return slot or device_id
 
@@ -234,9 +245,11 @@ class Arrivals:
         if device is not None and device.device_id in self._scanned and not _is_as_left(port):
             self._scanned.discard(device.device_id)
             return Start(StartBy.SCAN, device, device.device_id)
-        if port.wanted:
+        if port.wanted and not _waits_for_another(port):
             return Start(StartBy.SCAN if port.expected else StartBy.OPERATOR, device, port.expected)
-        if self._start_by is not StartBy.INSERTION or device is None or device.usb.access_problem:
+        if self._start_by is not StartBy.INSERTION or device is None:
+            return None
+        if port.blocked_since_s is not None and self._now_s() - port.blocked_since_s < BLOCKED_S:
             return None
         return None if _is_as_left(port) else Start(StartBy.INSERTION, device)
 
@@ -261,6 +274,10 @@ class Arrivals:
         with self._changed:
             for port in self._ports.values():
                 port.device = devices.get(port.slot.port_path)
+                if port.device is None or not port.device.usb.access_problem:
+                    port.blocked_since_s = None
+                elif port.blocked_since_s is None:
+                    port.blocked_since_s = now_s
                 if port.device is not None:
                     port.gone_since_s = None
                 elif port.gone_since_s is None:
@@ -268,6 +285,14 @@ class Arrivals:
                 elif now_s - port.gone_since_s >= GONE_S and port.left_as is not None:
                     port.left_as, port.is_news = None, True
             self._changed.notify_all()
+
+
+def _waits_for_another(port: _Port) -> bool:
+    """Whether a label was scanned that is not of the unit which was finished here and is still in the slot."""
+    left, device = port.left_as, port.device
+    if port.expected is None or left is None or left.device_id in ("", port.expected):
+        return False
+    return device is None or device.device_id == left.device_id
 
 
 def _is_as_left(port: _Port) -> bool:

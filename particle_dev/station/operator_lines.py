@@ -111,7 +111,7 @@ class OperatorLines:
         self._start_by = start_by
         self._health = health
         self._scans = scans
-        self._slot_is_named = False
+        self._named_slot = ""
 
     @property
     def takes_labels(self) -> bool:
@@ -170,23 +170,26 @@ class OperatorLines:
         # A slot may be named "slot1": the whole text comes first.
         named = next((n for n in (said, said.removeprefix("slot").strip(" :")) if n in self._slots), None)
         if named is not None and scans.turn_to(named):
-            self._slot_is_named = False
+            self._named_slot = ""
             return Answer(AnswerId.SCAN_LABEL, named)
-        asked = scans.offer(text) if named is None and not self._slot_is_named else None
+        asked = scans.offer(text) if named is None and not self._named_slot else None
         return Answer(AnswerId.LABEL_READ, asked) if asked is not None else None
 
     def _begin(self, arrivals: Arrivals, text: str) -> Answer:
         name = text.strip()
         if name in self._slots and self._start_by is not StartBy.SCAN:
             return Answer(AnswerId.BEGINS if arrivals.start(name) else AnswerId.AT_WORK, name)
-        found = arrivals.scan(text)
-        self._slot_is_named = False
+        found, named, self._named_slot = arrivals.scan(text), self._named_slot, ""
         if found is None:
             return Answer(AnswerId.NO_LABEL)
+        if not found:
+            return Answer(AnswerId.AT_WORK, named)
         if found not in self._slots:
             return Answer(AnswerId.PUT_IN, found)
-        self._slot_is_named = name.rsplit(maxsplit=1)[-1] == found
-        return Answer(AnswerId.SCAN_BOARD if self._slot_is_named else AnswerId.BEGINS, found)
+        if name.rsplit(maxsplit=1)[-1] != found:
+            return Answer(AnswerId.BEGINS, found)
+        self._named_slot = found
+        return Answer(AnswerId.SCAN_BOARD, found)
 
     def unlock(self, name: str) -> Answer:
         """Put a locked slot back into use."""

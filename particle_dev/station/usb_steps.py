@@ -48,7 +48,7 @@ def identify(run: Run, device: Device, evidence: JsonObject) -> FirmwareChoice:
             raise _wrong_device(run.slot.name, run.device_id or "", actual, link)
     expected = run.context.expected.get(run.slot.name)
     if expected is not None and expected != run.device_id:
-        raise _wrong_device(run.slot.name, expected, run.device_id or "", "the bench file")
+        raise _wrong_device(run.slot.name, expected, run.device_id or "", "the board")
     run.guard.identified(run.device_id or "", device.platform)
     prior = run.context.prior.get(run.device_id or "")
     if prior is not None:

@@ -3,6 +3,7 @@
 The boards are our own models, so this proves our side. Each test ends its run itself, by a number of units or by hand.
 """
 
+import errno
 import os
 import signal
 import threading
@@ -11,15 +12,19 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+import usb.core
 from particle_harness.clock import VirtualClock
+from particle_harness.usb.pyusb_backend import VirtualBackend
 
-from particle_dev.errors import BenchError, JournalError
+from particle_dev.errors import BenchError, JournalError, TransportError
+from particle_dev.station import arrivals as arrivals_module
 from particle_dev.station import usb_steps
 from particle_dev.station.arrivals import Arrivals, StartBy
 from particle_dev.station.bench import open_bench
 from particle_dev.station.engine import Station
 from particle_dev.station.events import EventType
 from particle_dev.station.fold import fold
+from particle_dev.station.instructions import instruction, run_instruction
 from particle_dev.station.journal import JOURNAL_NAME, read_journal
 from particle_dev.station.label_choice import LabelChoice
 from particle_dev.station.label_scans import LabelScans
@@ -193,8 +198,10 @@ def test_a_label_starts_the_slot_where_its_board_is(shift):
         assert line.arrivals.scan(f"SN P046AC2000000 ID {device_id(1).upper()} secret") == device_id(1)
         line.wait_for(EventType.UNIT_FINISHED, "1")
         line.put_in("1", BORON | {"device_id": device_id(2)})
+        while not line.arrivals.idle():
+            line.thread.join(0.01)
         assert line.arrivals.scan("slot 1") == "1"
-        assert line.arrivals.scan(device_id(2)) == "1"
+        assert line.arrivals.scan(device_id(2)) in ("1", device_id(2)), "at once, or once the first one is gone"
         line.thread.join(60)
     assert [u.device_id for u in line.record.units] == [device_id(1), device_id(2)]
     assert line.record.verdict == "pass"
@@ -630,3 +637,77 @@ def test_a_board_that_takes_the_place_of_one_at_work_is_not_charged(shift, ship_
     assert f"{old[0]} was taken out while it was worked on" in said[0]
     states = RunStates(line.events)
     assert (states.passed, states.not_passed) == (1, 1)
+
+
+def refuse_to_open(monkeypatch, port_path):
+    """As a system without udev rules. Returns a function that grants the right."""
+    allowed, open_device = [], VirtualBackend.open_device
+
+    def refuse(backend, device):
+        if device.board.port_path == port_path and not allowed:
+            raise usb.core.USBError("Access denied (insufficient permissions)", -3, errno.EACCES)
+        return open_device(backend, device)
+
+    monkeypatch.setattr(VirtualBackend, "open_device", refuse)
+    return lambda: allowed.append(True)
+
+
+def test_a_board_that_may_not_be_opened_is_told_and_begins_once_it_may(shift, monkeypatch):
+    monkeypatch.setattr(arrivals_module, "BLOCKED_S", 0.3)
+    grant = refuse_to_open(monkeypatch, "1-1")
+    with shift(BORON, BORON, most_units=2) as line:
+        message = line.wait_for(EventType.OPERATOR_MESSAGE, "1", message="access denied")
+        assert (message.data["ask"], "doctor --install" in message.data["message"]) == ("probe_taken", True)
+        line.wait_for(EventType.UNIT_FINISHED, "2")
+        line.wait_for(EventType.SLOT_WAITING, "1", **{"for": "removal"})
+        states = RunStates(line.events)
+        assert instruction(states.slots["1"]).id == "probe_taken"
+        grant()
+        line.wait_for(EventType.UNIT_FINISHED, "1")
+        line.thread.join(60)
+    assert line.record.verdict == "pass"
+    assert line.record.empty_slots == ()
+
+
+def test_a_bus_that_cannot_be_read_is_told_and_that_it_can_again(shift, monkeypatch):
+    with shift(BORON) as line:
+        line.wait_for(EventType.UNIT_FINISHED, "1")
+        problem = TransportError("libusb is gone", hint="plug the hub in again")
+        monkeypatch.setattr(arrivals_module, "list_devices", raiser(problem))
+        message = line.wait_for(EventType.OPERATOR_MESSAGE, message="libusb is gone: plug the hub in again")
+        assert (message.slot, run_instruction(RunStates(line.events)).id) == (None, "no_more_boards")
+        monkeypatch.undo()
+        line.wait_for(EventType.OPERATOR_MESSAGE, message="boards are seen again")
+        assert run_instruction(RunStates(line.events)).id == "run_goes_on"
+    assert line.record.verdict == "pass"
+
+
+def raiser(error):
+    def fail(*_):
+        raise error
+
+    return fail
+
+
+def test_the_label_of_the_next_board_spoils_no_unit(shift):
+    """Neither while that is at work nor when it passed and is still in the slot; begun is the board that comes."""
+    with shift(BORON | {"device_id": device_id(1)}, start_by=StartBy.SCAN, most_units=2) as line:
+        line.wait_for(EventType.SLOT_WAITING, "1")
+        line.arrivals.scan(device_id(1))
+        line.wait_for(EventType.STEP_FINISHED, "1")
+        line.arrivals.scan("1")
+        assert line.arrivals.scan(device_id(2)) in ("", device_id(2)), "at work, or just done"
+        line.wait_for(EventType.SLOT_WAITING, "1", 2)
+        while not line.arrivals.idle():
+            line.thread.join(0.01)
+        line.arrivals.scan("1")
+        assert line.arrivals.scan(device_id(2)) == device_id(2)
+        line.thread.join(1)
+        assert len(line.has(EventType.UNIT_STARTED)) == 1
+        line.put_in("1", BORON | {"device_id": device_id(2)})
+        line.thread.join(60)
+    assert [(u.device_id, str(u.verdict)) for u in line.record.units] == [
+        (device_id(1), "pass"),
+        (device_id(2), "pass"),
+    ]
+    assert [len(u.attempts) for u in line.record.units] == [1, 1]
