@@ -28,7 +28,7 @@ def read_board(path: Path) -> Inventory:
         document = json.loads(read_input(path))
     except FirmwareStoreError as error:
         raise _no_board(path, error.message.removeprefix(f"{path} "), code="unreadable") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _no_board(path, "is not JSON") from error
     if not isinstance(document, dict):
         raise _no_board(path, "is JSON, but describes no board: it is no object")

@@ -15,6 +15,8 @@ class _NamedFile(click.Path):
     def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if str(value) == "-":
             self.fail("standard input and output (-) do not go here: give a file.", param, ctx)
+        if not str(value):
+            self.fail("its name is empty: give a file.", param, ctx)
         return super().convert(value, param, ctx)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from particle_dev.cli.file_types import NAMED_FILE, force_option
+from particle_dev.cli.moment_type import MOMENT
 from particle_dev.cli.options import json_option
 from particle_dev.cli.output import print_json
 from particle_dev.cli.records_option import opened_records, records_option
@@ -27,7 +28,7 @@ _MAX_RUNS = 1_000_000
 @click.argument("form", type=click.Choice(["csv", "import", "openhtf", "junit"]))
 @click.option("--out", "out", required=True, type=NAMED_FILE, metavar="FILE", help="Where it goes.")
 @click.option("--run", "run_names", multiple=True, metavar="RUN", help="Only this run; may be repeated. Default: all.")
-@click.option("--since", metavar="DATE", help="Only runs that began at this time or later, ISO 8601 in UTC.")
+@click.option("--since", type=MOMENT, metavar="DATE", help="Only runs that began then or later, ISO 8601 in UTC.")
 @force_option
 @records_option
 @json_option

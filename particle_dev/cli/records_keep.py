@@ -16,6 +16,8 @@ from particle_dev.cli.records_option import opened_records, records_option, site
 from particle_dev.flash.file_io import read_file
 from particle_dev.permissions import Permissions
 
+_MOST_DAYS = 100 * 365
+
 
 @click.command()
 @click.argument("directories", nargs=-1, required=True, type=click.Path(file_okay=False, exists=True, path_type=Path))
@@ -127,7 +129,9 @@ def restore(file: Path, records: str | None, as_json: bool) -> None:
 
 @click.command()
 @click.option("--before", metavar="DATE", help="Runs that ended before this day, YYYY-MM-DD in UTC.")
-@click.option("--older-than", "days", type=click.IntRange(min=1), metavar="DAYS", help="Runs that ended so long ago.")
+@click.option(
+    "--older-than", "days", type=click.IntRange(1, _MOST_DAYS), metavar="DAYS", help="Runs that ended so long ago."
+)
 @click.option("--attachments-only", is_flag=True, help="Delete their attachments, keep everything else.")
 @click.option("--dry-run", is_flag=True, help="Only say which runs.")
 @click.option(

@@ -10,9 +10,11 @@ import click
 
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.file_types import NAMED_FILE, force_option
+from particle_dev.cli.moment_type import MOMENT
 from particle_dev.cli.options import json_option
 from particle_dev.cli.output import print_json, print_table
 from particle_dev.cli.records_option import opened_records, records_option
+from particle_dev.errors import RecordNotFoundError
 from particle_dev.flash.file_io import write_file
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ _UNIT_COLUMNS = ("Unit", "Platform", "Verdict", "Billing", "Failed step", "Start
 
 
 @click.command("list")
-@click.option("--since", metavar="DATE", help="Only runs that began at this time or later, ISO 8601 in UTC.")
+@click.option("--since", type=MOMENT, metavar="DATE", help="Only runs that began then or later, ISO 8601 in UTC.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many runs.")
 @records_option
 @json_option
@@ -48,8 +50,8 @@ def list_records(since: str | None, limit: int, records: str | None, as_json: bo
 @click.option("--verdict", type=click.Choice(["pass", "fail", "refused", "interrupted"]), help="Only such units.")
 @click.option("--platform", metavar="NAME", help="Only units of this platform, as lists show it.")
 @click.option("--operator", metavar="NAME", help="Only units of this operator's runs.")
-@click.option("--since", metavar="DATE", help="Only runs that began at this time or later, ISO 8601 in UTC.")
-@click.option("--until", metavar="DATE", help="Only runs that began before this time.")
+@click.option("--since", type=MOMENT, metavar="DATE", help="Only runs that began then or later, ISO 8601 in UTC.")
+@click.option("--until", type=MOMENT, metavar="DATE", help="Only runs that began before this time.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many, last first.")
 @records_option
 @json_option
@@ -133,7 +135,13 @@ def show(name: str, attachment: str | None, out: Path | None, force: bool, recor
 
 def _take_out(database: RecordDatabase, run_id: str, unit: str | None, name: str, out: Path, force: bool) -> None:
     rows = database.run_rows(run_id)["attachments"]
-    owner = next((row["unit"] for row in rows if row["name"] == name and (unit is None or row["unit"] == unit)), "")
+    owners = [row["unit"] for row in rows if row["name"] == name and unit in (None, row["unit"])]
+    if len(owners) > 1 and "" not in owners:
+        raise RecordNotFoundError(
+            f"{len(owners)} units of run {run_id} have a file {name}",
+            hint=f"name the unit instead of the run: {', '.join(owners[:5])}{' …' if len(owners) > 5 else ''}",
+        )
+    owner = owners[0] if len(owners) == 1 else ""
     write_file(out, database.attachment(run_id, owner, name).data, replace=force)
 
 

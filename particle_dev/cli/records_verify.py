@@ -10,6 +10,7 @@ from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.options import json_option
 from particle_dev.cli.output import plain, print_json
 from particle_dev.cli.records_option import opened_records, records_option, site_folder, site_option
+from particle_dev.errors import ConfigError
 
 _STATUS = {"intact": ExitCode.OK, "altered": ExitCode.FAILED, "unproven": ExitCode.INCOMPLETE}
 
@@ -43,9 +44,15 @@ def verify(
     wrong, but there are stations whose key is not known here (--trust), or runs of before records were signed. That the
     end was cut off is found on the station itself, which remembers it, or with --journals.
     """
-    from particle_dev.station.record_keeping import journal_hashes  # noqa: PLC0415  SQLAlchemy is slow to import
+    from particle_dev.station.record_keeping import journal_hashes, run_folders  # noqa: PLC0415  SQLAlchemy is slow to import
     from particle_dev.station.station_key import KEY_NAME, StationKey, trusted_stations  # noqa: PLC0415
 
+    for folder in journals:
+        if not run_folders([folder]):
+            raise ConfigError(
+                f"no run is in {folder}, nor in a folder right below it: its journals prove nothing",
+                hint="give --journals the folder of a run (--out of 'station run'), or the one that holds such folders",
+            )
     site = site_folder(site_dir)
     # Looking makes no key: it would be one that nobody has heard of.
     own = StationKey(site) if (site / KEY_NAME).exists() else None

@@ -68,7 +68,8 @@ def backup(database: RecordDatabase, path: Path) -> Backup:
     except OSError as error:
         path.unlink(missing_ok=True)
         raise _unusable(path, error.strerror or str(error)) from error
-    except JournalError:
+    except BaseException:
+        # Ctrl-C, too: half a backup looks like one until somebody needs it.
         path.unlink(missing_ok=True)
         raise
     return Backup(str(manifest["database_id"]), counts)

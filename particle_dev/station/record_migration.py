@@ -17,6 +17,10 @@ _POSTGRESQL_LOCK = 0x7061_7274_6963_6C65
 """Two stations may open a new database at the same moment. "particle" in ASCII."""
 
 
+_FIRST_TABLES = frozenset({"runs", "units", "steps", "modules", "billing_evidence"})
+"""What every version has made."""
+
+
 def is_current(connection: sa.Connection) -> bool:
     """Whether nothing has to be done."""
     return _revision(connection) == HEAD
@@ -39,6 +43,7 @@ def migrate(connection: sa.Connection) -> None:
         connection.execute(databases.insert(), {"database_id": uuid.uuid4().hex})
         return
     if revision is None:
+        _require_ours(connection)
         _add_gate(connection)
         _VERSION.create(connection)
         connection.execute(_VERSION.insert(), {"version_num": "0001"})
@@ -75,6 +80,16 @@ def _revision(connection: sa.Connection) -> str | None:
     if "alembic_version" not in sa.inspect(connection).get_table_names():
         return None
     return connection.execute(sa.select(_VERSION.c.version_num)).scalar()
+
+
+def _require_ours(connection: sa.Connection) -> None:
+    """Other programs call tables runs, too."""
+    lacking = _FIRST_TABLES - set(sa.inspect(connection).get_table_names())
+    if lacking:
+        raise JournalError(
+            f"this is another program's database: it has a table runs, and none called {', '.join(sorted(lacking))}",
+            hint="give --records a file that a station wrote, or one that is not there yet",
+        )
 
 
 def _add_gate(connection: sa.Connection) -> None:

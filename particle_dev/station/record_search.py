@@ -178,7 +178,9 @@ def list_runs(database: RecordDatabase, *, since: str | None = None, limit: int 
     with database.transaction(writing=False) as connection:
         found = [dict(row) for row in connection.execute(latest).mappings()]
         verdicts: dict[str, list[str]] = {row["run_id"]: [] for row in found}
-        query = sa.select(units.c.run_id, units.c.verdict).where(units.c.run_id.in_(verdicts))
+        # Not by a list of ids: a database takes only so many values in one question.
+        wanted = latest.with_only_columns(runs.c.run_id).subquery()
+        query = sa.select(units.c.run_id, units.c.verdict).where(units.c.run_id.in_(sa.select(wanted.c.run_id)))
         for run_id, verdict in connection.execute(query):
             verdicts[run_id].append(verdict)
     names = ("run_id", "recorded", "started_at", "finished_at", "verdict", "recipe_name", "bench", "operator")

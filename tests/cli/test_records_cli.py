@@ -14,6 +14,7 @@ from particle_dev.cli.exit_codes import ExitCode, exit_code_of
 from particle_dev.cli.root import root
 from particle_dev.cloud.order_file import read_order
 from particle_dev.errors import ParticleDevError
+from particle_dev.station import record_backup
 from particle_dev.station.journal import JOURNAL_NAME, Journal
 
 UNITS = ("e00fce68d3a1b2c4f5061728", "e00fce6871b6a9d03c52e814")
@@ -251,3 +252,80 @@ def test_no_records_is_an_error_that_says_what_to_give(line, monkeypatch):
     exception = run("list", "--records", "mysql://mara:hunter2@host/db", status=ExitCode.BAD_INPUT).exception
     assert "hunter2" not in str(exception)
     assert "hunter2" not in str(run("list", "--records", secret.replace("+asyncpg", ""), status=ExitCode.BAD_INPUT))
+
+
+def test_journals_that_are_not_there_prove_nothing(line):
+    run("sync", "runs")
+    (line / "elsewhere").mkdir()
+    error = run("verify", "--journals", "runs", "--journals", "elsewhere", status=ExitCode.BAD_INPUT).exception
+    assert error.message.startswith("no run is in elsewhere")
+
+
+def test_a_file_that_several_units_of_a_run_have_is_taken_from_none_of_them(line):
+    run("sync", "runs")
+    (line / "label.svg").write_text("first")
+    run("attach", "run-b", "label.svg", "--unit", UNITS[0])
+    run("show", "run-b", "--attachment", "label.svg", "--out", "one.svg")
+    (line / "label.svg").write_text("second")
+    run("attach", "run-b", "label.svg", "--unit", UNITS[1])
+
+    error = run("show", "run-b", "--attachment", "label.svg", "--out", "x.svg", status=ExitCode.NO_DEVICE).exception
+
+    assert (error.message, UNITS[1] in error.hint) == ("2 units of run run-b have a file label.svg", True)
+    assert not (line / "x.svg").exists()
+    run("show", UNITS[1], "--attachment", "label.svg", "--out", "x.svg")
+    assert ((line / "one.svg").read_text(), (line / "x.svg").read_text()) == ("first", "second")
+
+
+@pytest.mark.parametrize("since", ["2026-5-1", "4.5.2026", "yesterday", "2026-13", "2026-05-04T25", "20260504", ""])
+def test_a_time_that_would_compare_wrongly_is_refused(line, since):
+    run("sync", "runs")
+    for words in (("list",), ("search",), ("export", "import", "--out", "ids.txt")):
+        result = run(*words, "--since", since, status=ExitCode.USAGE)
+        assert "2026-05-04T08:30" in result.stderr
+    assert not (line / "ids.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("since", "found"),
+    [
+        ("2026", 2),
+        ("2026-05-04T08", 2),
+        ("2026-05-04 08:00Z", 2),
+        ("2026-05-04T08:00:00.000Z", 2),
+        ("2026-05-04T10:00:00+02:00", 2),
+        ("2026-05-04T08:00:00.001", 0),
+        ("2026-05-04T10:00+01:00", 0),
+        ("2026-05-05", 0),
+    ],
+)
+def test_times_are_iso_8601_or_its_beginning(line, since, found):
+    run("sync", "runs")
+    assert {r["started_at"] for r in answer("list")["runs"]} == {"2026-05-04T08:00:00.000Z"}
+    assert len(answer("list", "--since", since)["runs"]) == found
+
+
+def test_the_database_of_another_program_is_named_as_such(line):
+    connection = sqlite3.connect(line / "other.sqlite")
+    connection.execute("create table runs(distance)")
+    connection.commit()
+    connection.close()
+    error = run("list", "--records", "other.sqlite", status=ExitCode.BAD_INPUT).exception
+    assert "another program's database" in error.message
+
+
+def test_a_backup_that_is_interrupted_leaves_no_half(line, monkeypatch):
+    run("sync", "runs")
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(record_backup, "_write_rows", interrupt)
+    run("backup", "line.zip", status=1)
+    assert not (line / "line.zip").exists()
+
+
+def test_runs_of_before_there_were_any_are_not_pruned(line):
+    run("sync", "runs")
+    run("prune", "--older-than", "999999999999999999999", "--dry-run", status=ExitCode.USAGE)
+    assert answer("prune", "--older-than", "36500", "--dry-run")["run_ids"] == []

@@ -1,9 +1,12 @@
 """The latest units, by facts: those of the newest runs first, as many as are asked for, however rare they are."""
 
+import sqlite3
+
 import pytest
+from sqlalchemy import Engine, event
 
 from particle_dev.station.fold import fold
-from particle_dev.station.record_search import search
+from particle_dev.station.record_search import list_runs, search
 from particle_dev.station.records import RecordDatabase
 from particle_dev.station.station_key import StationKey
 
@@ -49,3 +52,18 @@ def test_nothing_is_found_in_empty_records(tmp_path):
     empty = RecordDatabase(tmp_path / "empty.sqlite")
     assert search(empty, limit=10) == []
     empty.close()
+
+
+def test_more_runs_are_listed_than_a_database_takes_values_in_one_question(database):
+    def limit(connection, _record):
+        connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 10)
+
+    event.listen(Engine, "connect", limit)
+    try:
+        limited = RecordDatabase(database.place)
+        found = list_runs(limited, limit=1000)
+        limited.close()
+    finally:
+        event.remove(Engine, "connect", limit)
+    assert [run.units for run in found] == [2] * RUNS
+    assert found == list_runs(database, limit=1000)

@@ -64,7 +64,7 @@ class UserFile:
             return {}
         except OSError as error:
             raise self._error(f"cannot read {self.path}: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise self._error(f"{self.path} is no file of users: {error!r}") from error
         return self._read[1]
 
