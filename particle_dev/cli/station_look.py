@@ -15,6 +15,7 @@ from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.options import json_option, read_bench
 from particle_dev.cli.records_option import site_folder, site_option
 from particle_dev.errors import BenchError, JournalError
+from particle_dev.station.bench import bench_drivers
 from particle_dev.station.events import JsonObject, timestamp
 from particle_dev.station.journal import JOURNAL_NAME, LOCK_NAME, read_journal
 from particle_dev.station.slot_health import HealthFile, Lock, SlotHealth, unlocked
@@ -92,6 +93,12 @@ def _percent(share: float | None) -> str:
 
 def _health_of(bench_spec: str, site_dir: Path | None, slot: str) -> HealthFile:
     bench = read_bench(bench_spec)
+    if bench.driver not in bench_drivers():
+        what = "--bench" if bench.name == bench_spec else f"the driver of bench '{bench.name}'"
+        raise BenchError(
+            f"{what} is {bench.driver!r}, which is no bench driver and no file that ends in .toml",
+            hint=f"give --bench as `station run` has it, or one of {', '.join(bench_drivers())}",
+        )
     names = [str(table["name"]) for table in bench.slots]
     if names and slot not in names:
         raise BenchError(f"bench '{bench.name}' has no slot {slot!r}", slot=slot, hint=f"it has {', '.join(names)}")

@@ -89,6 +89,19 @@ def test_a_slot_that_the_bench_file_lacks_cannot_be_locked(particle_dev, tmp_pat
     assert "it has A" in str(result.exception.hint)
 
 
+@pytest.mark.parametrize("word", ["lock", "unlock"])
+def test_a_slot_of_a_bench_that_is_not_there_cannot_be_locked(particle_dev, tmp_path, word):
+    """Nobody would ever ask for it: the slot that was meant stays in use."""
+    reason = ("--reason", "bent pin") if word == "lock" else ()
+    result = particle_dev("station", word, "A", "--bench", "bench.tml", *reason)
+    assert "'bench.tml', which is no bench driver" in str(result.exception)
+    bench = tmp_path / "bench.toml"
+    bench.write_text('[bench]\ndriver = "usbb"\n')
+    result = particle_dev("station", word, "A", "--bench", str(bench), *reason)
+    assert "the driver of bench 'bench' is 'usbb'" in str(result.exception)
+    assert not (tmp_path / "site").exists()
+
+
 # ---- teach -----------------------------------------------------------------------------------------------------
 
 
