@@ -63,7 +63,7 @@ def test_boards_go_through_while_three_people_look(visit, station):
 def test_a_station_that_is_killed_is_missed_and_found_again(visit, station):
     address = f"127.0.0.1:{free_port()}"
     process = station(("boron", "photon"), page=address)
-    person = visit(process.address, may_complain=LOST)
+    person = visit(process.address, may_complain=f"{LOST}|403")  # a browser tells of every refusal
     person.await_slots(2)
     person.await_modes(s1="working", s2="working")
     process.kill()
@@ -73,6 +73,8 @@ def test_a_station_that_is_killed_is_missed_and_found_again(visit, station):
     assert text.strip() == "The station does not answer. What you see is old. Boards may stay where they are."
     station(("boron", "photon"), "--stay", page=address)
     person.page.wait_for_selector("#lost", state="hidden")
+    person.page.keyboard.press("Enter")
+    person.until("document.getElementById('answer').textContent", "what is said first is heard: no new page, no answer")
     person.await_modes(s1="pass", s2="pass")
     assert counts(person.page) == (2, 0)
 

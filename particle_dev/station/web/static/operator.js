@@ -3,7 +3,7 @@
 // from the server in the visitor's language.
 (() => {
   const $ = (id) => document.getElementById(id);
-  const formToken = document.querySelector("meta[name=form-token]").content;
+  let formToken = document.querySelector("meta[name=form-token]").content;
   const list = $("slots");
   const cards = new Map();
   let run = null;
@@ -256,11 +256,28 @@
     button.disabled = isBegin && cards.size > 0 && [...cards.values()].every((card) => card.mode === "locked");
   }
 
+  function send(path, fields) {
+    return fetch(path, { method: "POST", body: JSON.stringify(fields),
+      headers: { "Content-Type": "application/json", "X-Form-Token": formToken } });
+  }
+
+  // The station was started again, or the cookie of this page is a shift old: a page of now has the token of now.
+  async function renewToken() {
+    const page = new DOMParser().parseFromString(await (await fetch("/")).text(), "text/html");
+    const found = page.querySelector("meta[name=form-token]");
+    if (found) formToken = found.content;
+    for (const field of document.querySelectorAll("input[name=form_token]")) field.value = formToken;
+  }
+
   async function act(path, fields = {}) {
     const answer = $("answer");
     try {
-      const reply = await fetch(path, { method: "POST", body: JSON.stringify(fields),
-        headers: { "Content-Type": "application/json", "X-Form-Token": formToken } });
+      let reply = await send(path, fields);
+      if (reply.status === 403 && reply.headers.get("content-type") !== "application/json") {
+        // Nothing was done; what was scanned must not be lost.
+        await renewToken();
+        reply = await send(path, fields);
+      }
       if (reply.status === 401 || reply.headers.get("content-type") !== "application/json") return location.reload();
       const said = await reply.json();
       setText(answer, said.text);
