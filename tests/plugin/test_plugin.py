@@ -1,6 +1,7 @@
 """The pytest plugin, by runs of pytest on virtual boards. Boards and plugin are ours; pytest and xdist are the judges
 of how the plugin behaves among others."""
 
+import errno
 import logging
 import os
 import subprocess
@@ -11,6 +12,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+import usb.core
 from particle_harness.bench import default_device_id
 from particle_harness.boards import hardware
 from particle_harness.factory import app_stand_in
@@ -18,8 +20,9 @@ from particle_harness.hil.bench import HilBench
 from particle_harness.hil.cloud import particle_cloud
 from particle_harness.hil.wanted import Wanted
 from particle_harness.selftest_boards import Defect
+from particle_harness.usb.pyusb_backend import VirtualBackend
 
-from particle_dev.errors import BenchError, ConfigError, SlotBusyError, WrongDeviceError
+from particle_dev.errors import BenchError, ConfigError, LinkAccessError, SlotBusyError, WrongDeviceError
 from particle_dev.permissions import NOTHING
 from particle_dev.station.bench import open_bench
 from particle_dev.station.bench_file import TestRules
@@ -395,6 +398,27 @@ def test_another_board_than_the_file_says_is_the_benchs_fault(tmp_path):
     taken.give_back()
     with pytest.raises(WrongDeviceError, match="the bench file says"):
         bench.take(Wanted(), only="A")
+    bench.close()
+
+
+def test_boards_are_given_back_when_another_one_cannot_be_opened(tmp_path, monkeypatch):
+    """Otherwise the next test would wait for this very run, as long as --particle-lease-timeout says."""
+
+    def refuse(backend, device):
+        if device.board.port_path == "1-2" and refused:
+            raise usb.core.USBError("Access denied (insufficient permissions)", -3, errno.EACCES)
+        return open_device(backend, device)
+
+    open_device, refused = VirtualBackend.open_device, [True]
+    monkeypatch.setattr(VirtualBackend, "open_device", refuse)
+    path = tmp_path / "bench.toml"
+    path.write_text(two(state='state_dir = "boards"'))
+    bench = HilBench(str(path), lease_timeout_s=0)
+    with pytest.raises(LinkAccessError) as error:
+        bench.take(Wanted(), every=True)
+    refused.clear()
+    assert error.value, "a report keeps it, and all that it refers to"
+    bench.take(Wanted(), every=True).give_back()
     bench.close()
 
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,10 @@ class HilBench:
                 refusals.append(f"slot {place.name}: {error}")
             except (DeviceNotFoundError, WrongDeviceError) as error:
                 refusals.append(error)
+            except BaseException:
+                # A board that may not be opened, say: the others are nobody's again, or this run would wait for itself.
+                _all([*(end for _, end in held), *([shared.close] if shared else [])])
+                raise
             if held and not every:
                 break
         ends = [end for _, end in held] + ([shared.close] if shared else [])
@@ -371,5 +376,7 @@ def _any_of(names: frozenset[str]) -> str:
 
 
 def _all(ends: Sequence[Callable[[], None]]) -> None:
-    for end in ends:
-        end()
+    """Each is called, whatever another one raises."""
+    with ExitStack() as stack:
+        for end in reversed(ends):
+            stack.callback(end)
