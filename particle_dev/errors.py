@@ -63,6 +63,7 @@
     │   ├── BenchError                bench driver or slot
     │   │   └── SlotBusyError           … another station or test run works there
     │   ├── StepTimeoutError          a step took longer than the recipe allows
+    │   ├── LabelMismatchError        another label was scanned than the unit's
     │   ├── BillingUnprovenError      the billing verdict of a unit is not what its recipe promises
     │   ├── StationStoppedError       the operator stopped the run
     │   ├── PageError                 the station's page cannot be served: address, certificate, users

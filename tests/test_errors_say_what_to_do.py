@@ -1,6 +1,7 @@
 """Errors that an operator meets carry a hint: read off the source, since many need a fault to be raised."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,13 @@ def test_the_search_finds_them(tmp_path):
         "raise ConfigError('x', file='y')\nraise BenchError('x', hint='')\nraise BenchError('x', hint=why)\n"
     )
     assert [line.split(":")[1] for line in without_hint(module)] == ["1", "2"]
+
+
+def test_the_tree_shows_every_error_below_the_one_that_it_extends():
+    above, parents = [], {}
+    for line in errors.__doc__.splitlines():
+        depth, name = len(line) - len(line.lstrip(" │├└─")), re.match(r"[ │├└─]*(\w+Error)\b", line)
+        if name:
+            above = [*(pair for pair in above if pair[0] < depth), (depth, name[1])]
+            parents[name[1]] = above[-2][1] if len(above) > 1 else "Exception"
+    assert parents == {name: vars(errors)[name].__bases__[0].__name__ for name in NAMES}

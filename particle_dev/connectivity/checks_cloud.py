@@ -7,7 +7,7 @@ import zlib
 from particle_dev.cloud.budget import CALL_BYTES, Cost, cost_of_test
 from particle_dev.cloud.diagnostics import Vitals
 from particle_dev.cloud.gate import Radio
-from particle_dev.connectivity.checks_board import has_new_handshake
+from particle_dev.connectivity.checks_online import has_new_handshake
 from particle_dev.connectivity.failures import FailureCode
 from particle_dev.connectivity.measurements import (
     CLOUD_DISCONNECTS,

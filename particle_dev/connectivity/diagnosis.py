@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.connectivity.failures import FailureCode
 from particle_dev.errors import (
     CloudDeviceTimeoutError,
@@ -22,6 +23,7 @@ from particle_dev.errors import (
     TransportError,
     WrongDeviceError,
 )
+from particle_dev.protocol.messages import InstalledModule
 
 _CEREG = re.compile(r"\+C(?:E|G)?REG: \d,(\d)")
 _HANDSHAKE = re.compile(r"Cloud handshake failed, code=(-?\d+)")
@@ -180,3 +182,17 @@ _CODES: tuple[tuple[type[ParticleDevError], FailureCode], ...] = (
 def missing_text(names: Iterable[str]) -> str:
     """What modules lack, for people."""
     return "; ".join(names) or "its modules are not complete"
+
+
+def module_title(module: InstalledModule) -> str:
+    """As messages name it."""
+    return f"{ModuleFunction(module.function).label} {module.index} {module.version}"
+
+
+def incomplete(modules: tuple[InstalledModule, ...]) -> tuple[str, ...]:
+    """Modules in their places that the device itself finds bad."""
+    return tuple(
+        f"{module_title(m)} fails its check of {m.failed.name or m.failed}"
+        for m in modules
+        if m.store == 0 and m.failed
+    )

@@ -15,7 +15,7 @@ from particle_dev.cloud.facts import Snapshot
 from particle_dev.cloud.gate import Gate, GateCase, cloud_not_asked, evaluate
 from particle_dev.cloud.metering import BillingFinding, Evidence, read_counters
 from particle_dev.cloud.plans import Plan
-from particle_dev.connectivity import checks_board, checks_cloud, checks_end
+from particle_dev.connectivity import checks_board, checks_cloud, checks_end, checks_online, checks_radio
 from particle_dev.connectivity.board import Board
 from particle_dev.connectivity.checks_wifi import refuse_what_cannot_be_restored
 from particle_dev.connectivity.cloud_link import CloudLink
@@ -49,12 +49,12 @@ OnEvent = Callable[[StageEvent], None]
 CHECKS: Mapping[Stage, Check] = {
     Stage.PRECONDITIONS: checks_board.check_preconditions,
     Stage.BOOT: checks_board.check_boot,
-    Stage.RADIO: checks_board.check_radio,
-    Stage.SIM: checks_board.check_sim,
-    Stage.NETWORK: checks_board.check_network,
-    Stage.IP: checks_board.check_ip,
-    Stage.CLOUD_SOCKET: checks_board.check_cloud_socket,
-    Stage.HANDSHAKE: checks_board.check_handshake,
+    Stage.RADIO: checks_radio.check_radio,
+    Stage.SIM: checks_radio.check_sim,
+    Stage.NETWORK: checks_online.check_network,
+    Stage.IP: checks_online.check_ip,
+    Stage.CLOUD_SOCKET: checks_online.check_cloud_socket,
+    Stage.HANDSHAKE: checks_online.check_handshake,
     Stage.IDENTITY: checks_cloud.check_identity,
     Stage.PUBLISH: checks_cloud.check_publish,
     Stage.SUBSCRIBE: checks_cloud.check_subscribe,

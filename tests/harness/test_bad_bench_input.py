@@ -24,7 +24,7 @@ BENCHES = {"virtual": open_virtual, "emulated": open_emulated}
 def driver(request, monkeypatch):
     """With neither images nor an emulator: nothing here needs them."""
     if request.param == "emulated":
-        monkeypatch.setattr("particle_harness.emulator.bench.images_folder", None)
+        monkeypatch.setattr("particle_harness.emulator.boards.image_source.images_folder", None)
         monkeypatch.setattr(chips, "emulated_chip", None)
     return request.param
 
@@ -99,7 +99,7 @@ def test_options_that_are_no_folders(key, value):
 
 @pytest.mark.parametrize("keys", [{"device_os": 5}, {"device_os": ""}, {"device_id": "12"}, {"device_id": 5}])
 def test_texts_of_an_emulated_slot(keys, monkeypatch):
-    monkeypatch.setattr("particle_harness.emulator.bench.images_folder", None)
+    monkeypatch.setattr("particle_harness.emulator.boards.image_source.images_folder", None)
     (key,) = keys
     assert f"slot 'left': {key} is " in str(refused("emulated", keys))
 

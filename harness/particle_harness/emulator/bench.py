@@ -38,15 +38,8 @@ from particle_harness.bench_slots import (
 from particle_harness.boards import Hardware, kinds
 from particle_harness.emulator.boards.board import EmulatedBoard
 from particle_harness.emulator.boards.faults import check_faults, possible_faults
-from particle_harness.emulator.boards.images import (
-    EMULATED,
-    BoardImages,
-    ImagesFolder,
-    emulated_hardware,
-    images_folder,
-    named_folder,
-    of_modules,
-)
+from particle_harness.emulator.boards.image_source import ImageSource
+from particle_harness.emulator.boards.images import EMULATED, BoardImages, emulated_hardware
 from particle_harness.emulator.boards.new_board import NewBoard, kept_device_id, make_board
 from particle_harness.emulator.boards.real_time import RealTime
 from particle_harness.emulator.boards.starting_point import StartingPoint
@@ -59,7 +52,6 @@ from particle_harness.usb.pyusb_backend import VirtualBackend
 if TYPE_CHECKING:
     from particle_harness.probes import SlotProbe
 
-_DEFAULT_PLATFORMS = ("boron", "tracker", "argon", "photon")
 _OPTIONS = {"clock": words("real", "virtual"), "power_control": SWITCH}
 _IMAGES, _BEGIN_FROM = "images", "begin_from"
 _SLOT_KEYS = frozenset(
@@ -183,7 +175,7 @@ def open_bench(
     tables = [_of_its_name(table) for table in slots]
     for name, table in zip(names, tables, strict=True):
         _check_slot(name, table, state_dir)
-    source = _Source(options.get(_IMAGES), factory_modules)
+    source = ImageSource(options.get(_IMAGES), factory_modules)
     tables = [{**table, "name": name} for table, name in zip(tables, names, strict=True)] or [
         {"name": str(number), "platform": name} for number, name in enumerate(source.default_platforms(), start=1)
     ]
@@ -233,52 +225,8 @@ def _of_its_name(table: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**table, "platform": name} if "platform" not in table and name in kinds() else table
 
 
-class _Source:
-    """Where images come from: a folder, or what the command has at hand."""
-
-    def __init__(self, chosen: str | None, factory_modules: Callable[[str], Sequence[bytes]]) -> None:
-        self._factory_modules = factory_modules
-        self._folder: ImagesFolder | None = None
-        self._why: BenchError | None = None
-        self._is_named = named_folder(chosen) is not None
-        try:
-            self._folder = images_folder(chosen)
-        except BenchError as error:
-            self._why = error
-
-    def default_platforms(self) -> Sequence[str]:
-        """Boards for a bench whose slots nobody named. BenchError without images."""
-        if self._folder is None:
-            found = tuple(name for name in _DEFAULT_PLATFORMS if self._at_hand(name))
-        else:
-            there = self._folder.platforms()
-            found = tuple(name for name in _DEFAULT_PLATFORMS if name in there) or there[:4]
-        if not found:
-            assert self._why is not None
-            raise self._why
-        return found
-
-    def images(self, kind: Hardware, device_os: str | None) -> BoardImages:
-        """For a new board. BenchError when they are not there."""
-        if self._folder is not None:
-            return self._folder.for_board(kind, device_os)
-        at_hand = None if device_os else self._at_hand(kind.name)
-        if at_hand is None:
-            assert self._why is not None
-            raise self._why
-        return at_hand
-
-    def _at_hand(self, name: str) -> BoardImages | None:
-        if self._is_named:
-            return None
-        try:
-            return of_modules(self._factory_modules(name))
-        except BenchError:
-            return None
-
-
 def _build(
-    tables: Sequence[Mapping[str, Any]], source: _Source, state_dir: Path | None, *, is_real: bool, power: bool
+    tables: Sequence[Mapping[str, Any]], source: ImageSource, state_dir: Path | None, *, is_real: bool, power: bool
 ) -> list[EmulatedSlot]:
     addresses = Addresses()
     built: list[EmulatedSlot] = []
@@ -303,7 +251,7 @@ def _build(
 def _board(
     name: str,
     table: Mapping[str, Any],
-    source: _Source,
+    source: ImageSource,
     state_dir: Path | None,
     addresses: Addresses,
     port_path: str,
@@ -328,7 +276,7 @@ def _board(
     )
 
 
-def _images(name: str, source: _Source, kind: Hardware, device_os: str | None) -> BoardImages:
+def _images(name: str, source: ImageSource, kind: Hardware, device_os: str | None) -> BoardImages:
     try:
         return source.images(kind, device_os)
     except BenchError as error:
