@@ -76,7 +76,7 @@ def cases(keys_of):
 @pytest.fixture(autouse=True)
 def nothing_is_run(monkeypatch):
     """All this is refused before an image is read or a chip is made."""
-    monkeypatch.setattr(emulated, "images_folder", None)
+    monkeypatch.setattr(emulated, "ImageSource", None)
     monkeypatch.setattr(chips, "emulated_chip", None)
 
 
