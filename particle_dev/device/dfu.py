@@ -57,10 +57,10 @@ def parse_descriptors(data: bytes) -> DfuDescriptors:
     offset = 0
     while offset + 2 <= len(data) and data[offset] >= 2:
         descriptor = data[offset : offset + data[offset]]
-        if descriptor[1] == _INTERFACE_DESCRIPTOR and descriptor[5:7] == b"\xfe\x01":
+        if len(descriptor) >= 9 and descriptor[1] == _INTERFACE_DESCRIPTOR and descriptor[5:7] == b"\xfe\x01":
             interface = descriptor[2]
             alternates[descriptor[3]] = descriptor[8]
-        elif descriptor[1] == _FUNCTIONAL_DESCRIPTOR and alternates:
+        elif len(descriptor) >= 7 and descriptor[1] == _FUNCTIONAL_DESCRIPTOR and alternates:
             transfer_size = int.from_bytes(descriptor[5:7], "little")
         offset += data[offset]
     if not alternates or not transfer_size:

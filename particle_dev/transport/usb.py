@@ -6,6 +6,7 @@ import contextlib
 import errno
 import functools
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,12 @@ from particle_dev.transport.base import UsbDeviceInfo
 _GONE = {errno.ENODEV, errno.ENXIO, errno.ESHUTDOWN}
 _UDEV_HINT = "type `sudo particle-dev doctor --install` for the udev rules, or run as root; then plug it in again"
 _SYSFS = Path("/sys/bus/usb/devices")
+_STRING_DESCRIPTOR = 3
+_LEAVES_WITHIN_S = 0.5
+"""How late the system notices that a device has left: a hub tells it up to 256 ms later (USB 2.0, 11.12.3 and 9.6.6)."""
+_LOOK_S = 0.05
+_PYUSB_ERRORS = (usb.core.USBError, NotImplementedError)
+"""pyusb reports LIBUSB_ERROR_NOT_SUPPORTED, as of Windows without a driver that lets programs in, by the second one."""
 _Key = tuple[int, int, int, int, str]
 
 
@@ -50,9 +57,18 @@ def _name_of(info: UsbDeviceInfo) -> str:
     return " ".join(word for word in words if word)
 
 
-def _translate(error: usb.core.USBError, info: UsbDeviceInfo, what: str) -> TransportError:
-    """The error of ours that fits a pyusb error; ``what`` was tried."""
+def _key_of(info: UsbDeviceInfo) -> _Key:
+    return info.vid, info.pid, info.bus, info.address, info.port_path
+
+
+def _translate(
+    error: usb.core.USBError | NotImplementedError, info: UsbDeviceInfo, what: str, is_there: Callable[[], bool]
+) -> TransportError:
+    """The error of ours that fits a pyusb error; ``what`` was tried. ``is_there``: whether the device is on the bus."""
     name, where = _name_of(info), info.port_path
+    if isinstance(error, NotImplementedError):
+        hint = "its driver lets no program in: on Windows, give it the driver WinUSB"
+        return LinkAccessError(f"{name}: {what}: {error}", where=where, hint=hint)
     if isinstance(error, usb.core.USBTimeoutError) or error.errno == errno.ETIMEDOUT:
         return LinkTimeoutError(
             f"{name} does not answer ({what}: no answer in time)",
@@ -65,34 +81,44 @@ def _translate(error: usb.core.USBError, info: UsbDeviceInfo, what: str) -> Tran
             where=where,
             hint="it does not do that in its present mode, or does not know it; `particle-dev id` shows both",
         )
-    if error.errno in _GONE:
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return LinkAccessError(f"{name}: access denied", where=where, hint=_UDEV_HINT)
+    if error.errno == errno.EBUSY:
+        return LinkAccessError(f"{name}: in use by another program", where=where, hint="close that program")
+    # libusb reports EIO for a device that is just leaving, and nothing in it tells the two apart; the bus does.
+    if error.errno in _GONE or not _stays(is_there):
         return LinkDisconnectedError(
             f"{name} left the bus: unplugged, without power, or reset",
             where=where,
             hint="check cable and power, plug it in again, then type the same command again",
         )
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return LinkAccessError(f"{name}: access denied", where=where, hint=_UDEV_HINT)
-    if error.errno == errno.EBUSY:
-        return LinkAccessError(f"{name}: in use by another program", where=where, hint="close that program")
-    # libusb reports EIO for a device that is just being unplugged; nothing in it tells the two apart.
     return TransportError(f"{name}: {what}: {error}", where=where, hint="check cable and power, then run again")
 
 
-@contextlib.contextmanager
-def _translated(info: UsbDeviceInfo, what: str) -> Iterator[None]:
-    try:
-        yield
-    except usb.core.USBError as e:
-        raise _translate(e, info, what) from e
+def _stays(is_there: Callable[[], bool]) -> bool:
+    """Whether a device is still on the bus when the system must have noticed that it left."""
+    end_s = time.monotonic() + _LEAVES_WITHIN_S
+    while is_there():
+        if time.monotonic() >= end_s:
+            return True
+        time.sleep(_LOOK_S)
+    return False
 
 
 class PyusbLink:
-    """Endpoint 0 of one enumeration."""
+    """Endpoint 0 of one enumeration. ``is_there`` says whether that is still on the bus."""
 
-    def __init__(self, device: Any, info: UsbDeviceInfo) -> None:
+    def __init__(self, device: Any, info: UsbDeviceInfo, is_there: Callable[[], bool] = lambda: True) -> None:
         self._device = device
+        self._is_there = is_there
         self.info = info
+
+    @contextlib.contextmanager
+    def _translated(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except _PYUSB_ERRORS as e:
+            raise _translate(e, self.info, what, self._is_there) from e
 
     def control_in(
         self,
@@ -108,8 +134,8 @@ class PyusbLink:
             data = self._device.ctrl_transfer(
                 bm_request_type, b_request, w_value, w_index, w_length, round(timeout_s * 1000)
             )
-        except usb.core.USBError as e:
-            raise _translate(e, self.info, f"control IN 0x{b_request:02x}") from e
+        except _PYUSB_ERRORS as e:
+            raise _translate(e, self.info, f"control IN 0x{b_request:02x}", self._is_there) from e
         return bytes(data)
 
     def control_out(
@@ -118,8 +144,8 @@ class PyusbLink:
         """Send ``data``. Raises as :meth:`control_in`."""
         try:
             self._device.ctrl_transfer(bm_request_type, b_request, w_value, w_index, data, round(timeout_s * 1000))
-        except usb.core.USBError as e:
-            raise _translate(e, self.info, f"control OUT 0x{b_request:02x}") from e
+        except _PYUSB_ERRORS as e:
+            raise _translate(e, self.info, f"control OUT 0x{b_request:02x}", self._is_there) from e
 
     @property
     def can_queue(self) -> bool:
@@ -129,17 +155,17 @@ class PyusbLink:
     def control_queue(self, transfers: Sequence[ControlIn | ControlOut]) -> tuple[TransferReply, ...]:
         """Several transfers handed to the bus at once; the device's answers, stalls included. The interface must be
         claimed. Raises LinkTimeoutError, LinkDisconnectedError."""
-        with _translated(self.info, f"{len(transfers)} control transfers"):
+        with self._translated(f"{len(transfers)} control transfers"):
             return tuple(usb_queue.control_queue(self._device, transfers))
 
     def claim_interface(self, number: int) -> None:
         """Take the interface for this process. Raises LinkAccessError when another program has it."""
-        with _translated(self.info, f"claim interface {number}"):
+        with self._translated(f"claim interface {number}"):
             usb.util.claim_interface(self._device, number)
 
     def set_interface_altsetting(self, number: int, alternate: int) -> None:
         """Choose an alternate setting."""
-        with _translated(self.info, f"alternate setting {alternate}"):
+        with self._translated(f"alternate setting {alternate}"):
             self._device.set_interface_altsetting(number, alternate)
 
     def configuration_descriptor(self) -> bytes:
@@ -148,14 +174,26 @@ class PyusbLink:
         return self.control_in(0x80, 6, 0x0200, 0, int.from_bytes(header[2:4], "little"), 1.0)
 
     def string_descriptor(self, index: int) -> str:
-        """String ``index`` in US English."""
+        """String ``index`` in US English. Raises LinkAccessError for an answer that is no string descriptor."""
         data = self.control_in(0x80, 6, 0x0300 | index, 0x0409, 255, 1.0)
-        return data[2 : data[0]].decode("utf-16-le")
+        # As Linux reads it: of some devices junk follows, or half a character.
+        size_bytes = min(len(data), data[0]) & ~1 if data else 0
+        try:
+            if size_bytes < 2 or data[1] != _STRING_DESCRIPTOR:
+                raise ValueError(size_bytes)
+            return data[2:size_bytes].decode("utf-16-le")
+        except ValueError as e:
+            raise LinkAccessError(
+                f"{_name_of(self.info)} tells no name of itself (string {index}: {data[:8].hex(' ') or 'no data'})",
+                where=self.info.port_path,
+                hint="reset it, or plug it in again; a board that does so each time needs its bootloader anew, by a "
+                "debug probe",
+            ) from e
 
     def close(self) -> None:
         """Release interfaces and the handle."""
         # The device may be gone already; there is nothing left to release then.
-        with contextlib.suppress(usb.core.USBError):
+        with contextlib.suppress(*_PYUSB_ERRORS):
             usb.util.dispose_resources(self._device)
 
 
@@ -174,13 +212,16 @@ class PyusbHost:
         self._latest: tuple[int, Sequence[UsbDeviceInfo]] = (0, ())
 
     def _devices(self) -> Iterator[tuple[Any, _Key]]:
-        found = usb.core.find(find_all=True, backend=self._backend())
-        for device in found or ():
-            if platform_by_usb_id(device.idVendor, device.idProduct) is None:
-                continue
-            ports = ".".join(str(n) for n in device.port_numbers or ())
-            key = (device.idVendor, device.idProduct, device.bus, device.address, f"{device.bus}-{ports}")
-            yield device, key
+        try:
+            for device in usb.core.find(find_all=True, backend=self._backend()) or ():
+                if platform_by_usb_id(device.idVendor, device.idProduct) is None:
+                    continue
+                ports = ".".join(str(n) for n in device.port_numbers or ())
+                key = (device.idVendor, device.idProduct, device.bus, device.address, f"{device.bus}-{ports}")
+                yield device, key
+        except _PYUSB_ERRORS as e:
+            hint = "run again; `particle-dev doctor` shows what is in the way"
+            raise TransportError(f"the USB bus cannot be read: {e}", where="USB", hint=hint) from e
 
     def enumerate(self) -> Sequence[UsbDeviceInfo]:
         """Particle devices on the bus. One that vanishes meanwhile is left out; one that may not be opened says so in
@@ -235,11 +276,14 @@ class PyusbHost:
             # Without sysfs, or of a device that just left.
             return ""
 
+    def _has(self, key: _Key) -> bool:
+        return any(found == key for _, found in self._devices())
+
     def open(self, info: UsbDeviceInfo) -> PyusbLink:
         """A link to exactly that enumeration. Raises LinkDisconnectedError when it is gone."""
         for device, key in self._devices():
-            if key == (info.vid, info.pid, info.bus, info.address, info.port_path):
-                return PyusbLink(device, info)
+            if key == _key_of(info):
+                return PyusbLink(device, info, functools.partial(self._has, key))
         raise LinkDisconnectedError(
             f"{_name_of(info)} left the bus",
             where=info.port_path,

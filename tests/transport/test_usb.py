@@ -2,6 +2,7 @@
 
 import errno
 import struct
+from array import array
 from contextlib import closing
 
 import pytest
@@ -82,6 +83,7 @@ def test_strings_are_read_once_per_enumeration(bench):
         (usb.core.USBError("Access denied", -3, errno.EACCES), LinkAccessError),
         (usb.core.USBError("Resource busy", -6, errno.EBUSY), LinkAccessError),
         (usb.core.USBError("Input/Output Error", -1, errno.EIO), TransportError),
+        (NotImplementedError("Operation not supported or unimplemented on this platform"), LinkAccessError),
     ],
 )
 def test_every_error_of_libusb_has_one_of_ours(bench, error, ours):
@@ -97,6 +99,113 @@ def test_every_error_of_libusb_has_one_of_ours(bench, error, ours):
     assert raised.value.__cause__ is error
     with pytest.raises(ours):
         link.control_out(0x40, 3, 0, 1, b"", 1.0)
+
+
+class Leaving:
+    """A backend whose transfers fail as those of a device that leaves, and its system notices that some looks later."""
+
+    def __init__(self, backend, looks):
+        self.backend, self.looks, self.broken = backend, looks, False
+
+    def __getattr__(self, name):
+        return getattr(self.backend, name)
+
+    def ctrl_transfer(self, *arguments):
+        if self.broken:
+            raise usb.core.USBError("Input/Output Error", -1, errno.EIO)
+        return self.backend.ctrl_transfer(*arguments)
+
+    def enumerate_devices(self):
+        if self.broken:
+            self.looks -= 1
+        return () if self.looks < 0 else self.backend.enumerate_devices()
+
+
+@pytest.mark.parametrize("looks", [0, 3])
+def test_a_device_that_leaves_in_the_middle_of_a_transfer_is_told_from_a_bad_cable(bench, looks):
+    leaving = Leaving(bench.usb_backend, looks)
+    host = PyusbHost(leaving)
+    link = host.open(host.enumerate()[0])
+    leaving.broken = True
+    with pytest.raises(LinkDisconnectedError):
+        link.control_in(0xC0, 5, 0, 0, 64, 1.0)
+
+
+def test_a_device_that_stays_has_a_bad_cable(bench):
+    staying = Leaving(bench.usb_backend, 10_000)
+    host = PyusbHost(staying)
+    link = host.open(host.enumerate()[0])
+    staying.broken = True
+    with pytest.raises(TransportError) as error:
+        link.control_out(0x40, 3, 0, 1, b"", 1.0)
+    assert type(error.value) is TransportError
+    assert "check cable" in error.value.hint
+
+
+class Garbling:
+    """A backend one of whose devices answers every request for a string with ``answer``, or raises that."""
+
+    def __init__(self, backend, answer):
+        self.backend, self.answer, self.device = backend, answer, None
+
+    def __getattr__(self, name):
+        return getattr(self.backend, name)
+
+    def open_device(self, device):
+        self.device = self.device or device
+        handle = self.backend.open_device(device)
+        return (handle, device is self.device)
+
+    def close_device(self, handle):
+        self.backend.close_device(handle[0])
+
+    def ctrl_transfer(self, handle, request_type, request, value, index, data, timeout):
+        if handle[1] and (request_type, request, value >> 8) == (0x80, 6, 3):
+            if isinstance(self.answer, Exception):
+                raise self.answer
+            data[: len(self.answer)] = array("B", self.answer)
+            return len(self.answer)
+        return self.backend.ctrl_transfer(handle[0], request_type, request, value, index, data, timeout)
+
+
+@pytest.fixture
+def two_boards():
+    slots = [{"name": "1", "platform": "boron"}, {"name": "2", "platform": "boron"}]
+    made = open_bench(
+        options={"clock": "virtual"},
+        slots=slots,
+        state_dir=None,
+        factory_modules=lambda name: [bootloader_stand_in(hardware(name), 1005), softdevice_stand_in(hardware(name))],
+    )
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"\x04", bytes(2), bytes([2, 1]), bytes([4, 3, 0, 0xD8]), NotImplementedError("Operation not supported")],
+    ids=["nothing", "one byte", "zeros", "another descriptor", "half a pair", "no driver"],
+)
+def test_a_board_with_odd_strings_is_listed_and_hides_no_other(two_boards, tmp_path, answer):
+    odd, good = PyusbHost(Garbling(two_boards.usb_backend, answer), sysfs=tmp_path).enumerate()
+    assert (odd.serial_number, odd.port_path) == ("", "1-1")
+    assert "Boron at port 1-1" in odd.access_problem
+    assert (good.serial_number, good.access_problem) == (two_boards.board("2").state.device_id, "")
+
+
+@pytest.mark.parametrize("answer", [bytes([5, 3, 65, 0, 66]), bytes([4, 3, 65, 0, 9, 9])], ids=["half", "junk"])
+def test_what_follows_the_last_whole_character_of_a_string_is_left_out(two_boards, answer):
+    odd, _ = PyusbHost(Garbling(two_boards.usb_backend, answer)).enumerate()
+    assert (odd.serial_number, odd.access_problem) == ("a", "")
+
+
+def test_a_bus_that_cannot_be_read_is_an_error_of_ours():
+    class Blind:
+        def enumerate_devices(self):
+            raise usb.core.USBError("Insufficient memory", -11, errno.ENOMEM)
+
+    with pytest.raises(TransportError, match="bus cannot be read"):
+        PyusbHost(Blind()).enumerate()
 
 
 def test_serial_port_of_a_board(bench):
