@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ OPEN_BAUD, _OTHER_BAUD = 9600, 115200
 _GONE = {errno.ENODEV, errno.EIO, errno.ENXIO, errno.ENOENT}
 _WRITE_TIMEOUT_S = 5.0
 _CHUNK_BYTES = 4096
+_DRAIN_POLL_S = 0.001
+_LOOKS_AT_PORTS, _LOOK_AGAIN_S = 10, 0.02
 try:
     from termios import error as _termios_error
 except ImportError:
@@ -29,11 +32,18 @@ _PORT_ERRORS = (serial.SerialException, OSError, _termios_error)
 
 
 def _system_ports() -> Sequence[tuple[str, int, int, str]]:
-    return [
-        (p.device, p.vid, p.pid, p.serial_number or "")
-        for p in list_ports.comports()
-        if p.vid is not None and p.pid is not None
-    ]
+    for _ in range(_LOOKS_AT_PORTS):
+        # pyserial stumbles with a TypeError over any device that leaves while it looks. Source: pyserial 3.5
+        # tools/list_ports_linux.py SysFS, whose read_line gives None then.
+        with contextlib.suppress(TypeError, OSError):
+            return [
+                (p.device, p.vid, p.pid, p.serial_number or "")
+                for p in list_ports.comports()
+                if p.vid is not None and p.pid is not None
+            ]
+        time.sleep(_LOOK_AGAIN_S)
+    hint = "unplug what comes and goes all the time, then run again"
+    raise TransportError("the serial ports of this computer cannot be listed", where="serial ports", hint=hint)
 
 
 def _errno(error: BaseException | None) -> int | None:
@@ -83,6 +93,15 @@ def _open(url: str, *, baud: int = OPEN_BAUD, exclusive: bool | None = None) -> 
         return serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=_WRITE_TIMEOUT_S, exclusive=exclusive)
     except _PORT_ERRORS as e:
         raise _translate(e, url) from e
+    except (ValueError, KeyError, OverflowError) as e:
+        # Of a port that has left, the rate cannot be set; else pyserial does not know such a URL or such a rate.
+        if _errno(e.__context__) in _GONE:
+            raise _gone(url) from e
+        raise LinkAccessError(
+            f"{url} at {baud} baud cannot be opened: {e}",
+            where=url,
+            hint="give a path such as /dev/ttyUSB0, or COM3, or socket://HOST:PORT, and a rate that the port has",
+        ) from e
 
 
 class PyserialLink:
@@ -113,13 +132,26 @@ class PyserialLink:
         """Send all of ``data``. Raises LinkTimeoutError when the device takes none, LinkDisconnectedError."""
         try:
             self._port.write(data)
-            self._port.flush()
+            self._drain()
         except serial.SerialTimeoutException as e:
             raise LinkTimeoutError(
                 f"{self.where}: the device takes no data", where=self.where, hint="reset the board, then run again"
             ) from e
         except _PORT_ERRORS as e:
             raise _gone(self.where) from e
+
+    def _drain(self) -> None:
+        """Wait until the system holds nothing back. pyserial's flush() alone would wait for ever for a device that
+        takes nothing: what write() gave away by then is in the system's buffers, past its time-out."""
+        end_s = time.monotonic() + _WRITE_TIMEOUT_S
+        # Ports of some URLs have no such buffer.
+        while getattr(self._port, "out_waiting", 0):
+            if time.monotonic() >= end_s:
+                # Else closing the port waits for it, too.
+                self._port.reset_output_buffer()
+                raise serial.SerialTimeoutException("the device takes nothing")
+            time.sleep(_DRAIN_POLL_S)
+        self._port.flush()
 
     def close(self) -> None:
         """Give the port back."""
@@ -135,7 +167,7 @@ class PyserialHost:
         self._lister = lister or _system_ports
 
     def ports(self) -> Sequence[SerialPortInfo]:
-        """Ports of USB devices that are there now."""
+        """Ports of USB devices that are there now. Raises TransportError when the system does not tell."""
         return tuple(SerialPortInfo(url, vid, pid, number.lower()) for url, vid, pid, number in self._lister())
 
     def open(self, url: str, baud: int = OPEN_BAUD) -> PyserialLink:

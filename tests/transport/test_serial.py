@@ -7,11 +7,12 @@ import subprocess
 import sys
 import termios
 import tty
+from types import SimpleNamespace
 
 import pytest
 import serial
 
-from particle_dev.errors import LinkAccessError, LinkDisconnectedError, TransportError
+from particle_dev.errors import LinkAccessError, LinkDisconnectedError, LinkTimeoutError, TransportError
 from particle_dev.transport import serial as transport
 from particle_dev.transport.serial import PyserialHost, port_holders
 
@@ -187,3 +188,72 @@ def test_holders_where_the_system_does_not_tell(tmp_path):
     assert port_holders("/dev/ttyACM0", proc=tmp_path) == (), "a process without a name has just ended"
     (tmp_path / "7" / "comm").write_text("minicom\n")
     assert port_holders("/dev/ttyACM0", proc=tmp_path) == ("minicom (process 7)",)
+
+
+class Comports:
+    """pyserial's list of ports, which a device leaves in the middle of some looks."""
+
+    def __init__(self, stumbles):
+        self.stumbles = stumbles
+
+    def __call__(self):
+        if self.stumbles:
+            self.stumbles -= 1
+            return [SimpleNamespace(vid=int(None, 16))]
+        return [
+            SimpleNamespace(device="/dev/ttyS0", vid=None, pid=None, serial_number=None),
+            SimpleNamespace(device="/dev/ttyACM0", vid=0x2B04, pid=0xC00D, serial_number="E00F"),
+        ]
+
+
+def test_a_device_that_leaves_while_ports_are_listed_hides_no_other(monkeypatch):
+    monkeypatch.setattr(transport.list_ports, "comports", Comports(2))
+    assert [port.url for port in PyserialHost().ports()] == ["/dev/ttyACM0"]
+
+
+def test_ports_that_cannot_be_listed(monkeypatch):
+    monkeypatch.setattr(transport.list_ports, "comports", Comports(10**9))
+    monkeypatch.setattr(transport, "_LOOK_AGAIN_S", 0.0)
+    with pytest.raises(TransportError, match="cannot be listed"):
+        PyserialHost().ports()
+
+
+class Deaf:
+    """A port whose device takes nothing: the system keeps what is written, and tcdrain(3) waits until it is gone."""
+
+    def __init__(self, waiting):
+        self.out_waiting, self.thrown_away = waiting, False
+
+    def write(self, data):
+        self.out_waiting += len(data)
+
+    def flush(self):
+        assert not self.out_waiting, "this would wait for ever"
+
+    def reset_output_buffer(self):
+        self.thrown_away = True
+
+    def close(self):
+        pass
+
+
+def test_a_device_that_takes_nothing_is_not_waited_for_without_end(monkeypatch):
+    port = Deaf(0)
+    monkeypatch.setattr(transport.serial, "serial_for_url", lambda *_, **__: port)
+    monkeypatch.setattr(transport, "_WRITE_TIMEOUT_S", 0.05)
+    link = PyserialHost().open("port")
+    with pytest.raises(LinkTimeoutError, match="takes no data"):
+        link.write(b"x")
+    assert port.thrown_away
+
+
+@pytest.mark.parametrize("url", ["foo://bench:1", "http://bench", "loop://?debug=1"])
+def test_urls_that_pyserial_does_not_know(url):
+    with pytest.raises(LinkAccessError, match="cannot be opened"):
+        PyserialHost().open(url)
+
+
+@pytest.mark.parametrize("baud", [12_345_678_901, -1])
+def test_rates_that_no_port_has(terminal, baud):
+    with pytest.raises(LinkAccessError, match=str(baud)):
+        PyserialHost().open(terminal[1], baud)
