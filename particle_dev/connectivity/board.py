@@ -17,6 +17,7 @@ from particle_dev.device.dfu import DfuSession
 from particle_dev.device.discovery import device_at, wait_for_mode, wait_until_settled
 from particle_dev.device.model import Device
 from particle_dev.errors import (
+    DeviceAmbiguousError,
     DeviceModeError,
     DeviceNotFoundError,
     LinkDisconnectedError,
@@ -176,7 +177,7 @@ class Board:
         """Read what the board logs to USB serial, and ask it to log. ``has_log`` tells whether it does."""
         try:
             capture = LogCapture(open_serial_port(self.host, self.device), self.clock)
-        except (DeviceNotFoundError, TransportError):
+        except (DeviceNotFoundError, DeviceAmbiguousError, TransportError):
             return
         self._capture, self._reader = capture, capture.reader()
         try:

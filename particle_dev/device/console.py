@@ -11,7 +11,7 @@ from types import TracebackType
 
 from particle_dev.catalog.console import LISTENING_SPEED
 from particle_dev.device.model import Device
-from particle_dev.device.modes import touch_serial_port
+from particle_dev.device.modes import serial_port_of, touch_serial_port
 from particle_dev.errors import DeviceNotFoundError, NoWayToModeError
 from particle_dev.permissions import NOTHING, Permissions
 from particle_dev.protocol import console
@@ -29,11 +29,10 @@ _MAX_STALE_READS = 64
 
 
 def open_serial_port(host: Host, device: Device) -> SerialLink:
-    """The device's serial port. Raises DeviceNotFoundError when it has none, LinkAccessError."""
-    usb = device.usb
-    for port in host.serial.ports():
-        if (port.vid, port.pid, port.serial_number) == (usb.vid, usb.pid, usb.serial_number):
-            return host.serial.open(port.url)
+    """The device's serial port. Raises DeviceNotFoundError when it has none, DeviceAmbiguousError when another board
+    with its USB serial number has one, too, LinkAccessError."""
+    if url := serial_port_of(host, device):
+        return host.serial.open(url)
     raise DeviceNotFoundError(
         f"{device} has no serial port",
         selector=device.device_id,

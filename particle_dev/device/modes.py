@@ -13,6 +13,7 @@ from particle_dev.device.discovery import POLL_INTERVAL_S, device_at, wait_for_m
 from particle_dev.device.model import Device
 from particle_dev.errors import (
     ControlProtocolError,
+    DeviceAmbiguousError,
     DeviceModeError,
     DeviceNotFoundError,
     LinkTimeoutError,
@@ -170,7 +171,7 @@ def enter_dfu(host: Host, device: Device, by: Way | None = None, timeout_s: floa
     ``by`` None asks by control request first and, when the device does not answer it or says yes and stays, by 14400
     baud on its serial port; a device that refuses is not asked twice. Arrival is proven by the DFU product id at the
     same port with the same Device ID. Raises DeviceModeError (also for a device that is in DFU mode already, and for a
-    way that does not lead there), WrongDeviceError, TransportError.
+    way that does not lead there), DeviceAmbiguousError, WrongDeviceError, TransportError.
     """
     if device.mode is UsbMode.DFU:
         raise DeviceModeError(
@@ -196,16 +197,25 @@ def enter_dfu(host: Host, device: Device, by: Way | None = None, timeout_s: floa
                 raise
             used = Way.TOUCH
         else:
-            if by is None and _stays(host, device, min(RESETS_WITHIN_S, timeout_s)) and _serial_port_of(host, device):
+            if by is None and _stays(host, device, min(RESETS_WITHIN_S, timeout_s)) and serial_port_of(host, device):
                 used = Way.TOUCH
     if used is Way.TOUCH:
         touch_serial_port(host, device)
     return wait_for_mode(host, device, UsbMode.DFU, timeout_s), used
 
 
-def _serial_port_of(host: Host, device: Device) -> str | None:
+def serial_port_of(host: Host, device: Device) -> str | None:
+    """The URL of the board's serial port, None when it has none. Raises DeviceAmbiguousError when another board has the
+    same USB serial number, or neither has one: nothing tells their ports apart, and a speed can be a command."""
     wanted = (device.usb.serial_number, device.usb.vid, device.usb.pid)
-    return next((port.url for port in host.serial.ports() if (port.serial_number, port.vid, port.pid) == wanted), None)
+    urls = [port.url for port in host.serial.ports() if (port.serial_number, port.vid, port.pid) == wanted]
+    if len(urls) > 1:
+        raise DeviceAmbiguousError(
+            f"{device}: {len(urls)} serial ports are of boards with its USB serial number: {', '.join(urls)}",
+            candidates=urls,
+            hint="unplug the others, then run again: boards that give the same number have a defect",
+        )
+    return urls[0] if urls else None
 
 
 def _stays(host: Host, device: Device, duration_s: float) -> bool:
@@ -221,10 +231,10 @@ def _stays(host: Host, device: Device, duration_s: float) -> bool:
 
 def touch_serial_port(host: Host, device: Device, timeout_s: float = 5.0, baud: int = DFU_TOUCH_BAUD) -> None:
     """Open the board's serial port at 14400 baud, which resets it into DFU mode at once, or at another speed that is a
-    command (catalog.console). Raises DeviceNotFoundError when it has no serial port."""
+    command (catalog.console). Raises DeviceNotFoundError when it has no serial port, DeviceAmbiguousError."""
     deadline_s = host.clock.monotonic_s() + timeout_s
     while True:
-        if url := _serial_port_of(host, device):
+        if url := serial_port_of(host, device):
             host.serial.touch(url, baud)
             return
         if host.clock.monotonic_s() >= deadline_s:

@@ -10,7 +10,13 @@ from particle_dev.catalog.platforms import UsbMode
 from particle_dev.device.console import LogCapture, LogReader, TimedLine, open_serial_port
 from particle_dev.device.model import Device
 from particle_dev.device.watch import BoardEvent, Watch
-from particle_dev.errors import DeviceNotFoundError, LinkDisconnectedError, ParticleDevError, TransportError
+from particle_dev.errors import (
+    DeviceAmbiguousError,
+    DeviceNotFoundError,
+    LinkDisconnectedError,
+    ParticleDevError,
+    TransportError,
+)
 from particle_dev.protocol.secret import Secret
 from particle_dev.transport.base import Host
 
@@ -119,7 +125,7 @@ class SerialMonitor:
         since_s = self._waiting_since_s.setdefault(identity, now_s)
         try:
             link = open_serial_port(self._host, device)
-        except (DeviceNotFoundError, TransportError) as e:
+        except (DeviceNotFoundError, DeviceAmbiguousError, TransportError) as e:
             if now_s - since_s >= OPEN_GRACE_S and identity not in self._refused:
                 self._refused.add(identity)
                 events.append(PortRefused(identity, device, e))

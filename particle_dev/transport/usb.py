@@ -31,7 +31,7 @@ _UDEV_HINT = "type `sudo particle-dev doctor --install` for the udev rules, or r
 _SYSFS = Path("/sys/bus/usb/devices")
 _STRING_DESCRIPTOR = 3
 _LEAVES_WITHIN_S = 0.5
-"""How late the system notices that a device has left: a hub tells it up to 256 ms later (USB 2.0, 11.12.3 and 9.6.6)."""
+"""How late the system notices that a device has left: a hub tells it up to 256 ms later. Source: USB 2.0, 11.12.1."""
 _LOOK_S = 0.05
 _PYUSB_ERRORS = (usb.core.USBError, NotImplementedError)
 """pyusb reports LIBUSB_ERROR_NOT_SUPPORTED, as of Windows without a driver that lets programs in, by the second one."""

@@ -1,5 +1,7 @@
 """Every row of the mode table on virtual boards: the permission it needs, the way it takes, and what proves arrival."""
 
+from contextlib import closing
+
 import pytest
 from particle_harness.boards import hardware, kinds
 from particle_harness.factory import bootloader_stand_in, release_stand_ins
@@ -10,6 +12,7 @@ from particle_dev.device.discovery import device_at, wait_for_device
 from particle_dev.device.mode_changes import change_mode, transition_for
 from particle_dev.device.modes import TRANSITIONS, ArrivalEvidence, Target, Way
 from particle_dev.errors import (
+    DeviceAmbiguousError,
     DeviceModeError,
     LinkDisconnectedError,
     NoWayToModeError,
@@ -274,3 +277,18 @@ def test_reset_that_did_not_happen_is_not_taken_for_one(bench, monkeypatch):
     change = one.change(Target.RESET)
     assert change.evidence == (ArrivalEvidence.PRODUCT_ID,)
     assert change.missing == (ArrivalEvidence.UPTIME,)
+
+
+def test_a_touch_never_resets_a_twin():
+    """Two boards with one Device ID are a defect, and still two boards: a speed that is a command goes to neither."""
+    board = hardware("boron")
+    slots = [{"name": name, "platform": "boron", "device_id": "e00fce680000000000000001"} for name in "12"]
+    made = open_bench(
+        "virtual", options={"clock": "virtual"}, slots=slots, factory_modules=lambda _: release_stand_ins(board)
+    )
+    with closing(made) as bench:
+        host = bench.slots[1].host
+        with pytest.raises(DeviceAmbiguousError, match="serial ports"):
+            change_mode(host, wait_for_device(host, "1-2", 10), Target.DFU, way=Way.TOUCH)
+        assert device_at(host, "1-1").mode is UsbMode.NORMAL
+        assert change_mode(host, device_at(host, "1-2"), Target.DFU).device.mode is UsbMode.DFU

@@ -14,7 +14,7 @@ from particle_dev.device.mode_changes import change_mode
 from particle_dev.device.modes import Target
 from particle_dev.device.monitor import OPEN_GRACE_S, BoardLine, PortOpened, PortRefused, SerialMonitor
 from particle_dev.device.watch import BoardEvent, Change, Watch
-from particle_dev.errors import DeviceNotFoundError, LinkAccessError, LinkDisconnectedError
+from particle_dev.errors import DeviceAmbiguousError, DeviceNotFoundError, LinkAccessError, LinkDisconnectedError
 from particle_dev.permissions import Permissions
 from particle_dev.protocol.secret import Secret
 from particle_dev.station.bench import open_bench
@@ -175,6 +175,17 @@ def test_port_that_cannot_be_opened_is_told_once_and_tried_again(bus, refusal):
     bus.refusal = None
     bus.outputs["1-1@5"] = deque([b"now\n"])
     assert texts(watch_for(monitor, bus, 1)) == [(ID_A, "now")]
+
+
+def test_ports_of_two_boards_with_one_serial_number_are_refused_until_one_leaves(bus):
+    bus.plug(ID_A, 5, UsbMode.NORMAL, b"a\n")
+    bus.plug(ID_A, 6, UsbMode.NORMAL, b"b\n", port="1-2")
+    monitor = monitor_of(bus)
+    events = watch_for(monitor, bus, OPEN_GRACE_S * 3)
+    assert [type(e.error) for e in events if isinstance(e, PortRefused)] == [DeviceAmbiguousError] * 2
+    assert not texts(events)
+    bus.unplug("1-2")
+    assert texts(watch_for(monitor, bus, 1)) == [(ID_A, "a")]
 
 
 def test_secrets_are_hidden(bus):

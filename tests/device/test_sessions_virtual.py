@@ -422,6 +422,14 @@ def test_descriptors_without_dfu():
         parse_descriptors(bytes.fromhex("09021200010100c0320904000000ff000000"))
 
 
+def test_descriptors_that_are_cut_off():
+    whole = bytes.fromhex("09021b00010100c0320904000000fe010205092103ff0000101a01")
+    assert parse_descriptors(whole).transfer_size_bytes == 4096
+    for size in range(len(whole) - 2):
+        with pytest.raises(DfuProtocolError, match="no DFU interface"):
+            parse_descriptors(whole[:size])
+
+
 def test_writable_ranges_leave_out_the_bootloader():
     for name in ("boron", "tracker", "argon"):
         ranges = writable_ranges(platform_by_name(name))
