@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from particle_dev.cloud.back_off import doubled_s
-from particle_dev.cloud.limits import REQUESTS, STREAM_OPENS, Limit, RateLimiter
+from particle_dev.cloud.limits import LONGEST_HOLD_S, REQUESTS, STREAM_OPENS, Limit, RateLimiter
 from particle_dev.cloud.replies import LOG_IN_COMMAND, JsonObject, error_of, is_refusal, json_of
 from particle_dev.errors import (
     CloudAuthError,
@@ -36,7 +36,8 @@ REQUEST_TIMEOUT_S = 30.0
 MAX_WAIT_S = 330.0
 """Longest wait for a limit within one request: the window of most limits, and a little."""
 UNTOLD_WAIT_S = 60.0
-"""Wait after a first 429 or 529 that does not say how long; doubled with each one that follows."""
+"""Wait after a first 429 or 529 that does not say how long, or says no time at all; doubled with each one that
+follows."""
 LONGEST_UNTOLD_WAIT_S = 240.0
 PER_PAGE = 100
 """Records asked for per page; the default is 25. A server that gives less per page says how many pages it has."""
@@ -130,7 +131,7 @@ class CloudApi:
 
         ``path`` follows the base URL. Keys of ``query`` with None are left out. ``repeatable`` says that doing it twice
         does no harm, which is assumed of GET, HEAD and DELETE; others are sent again only when the cloud cannot
-        have carried them out. A DELETE that succeeds at the second try answers as if at the first.
+        have carried them out. A DELETE that was done although its answer was lost succeeds when it is sent again.
 
         Raises a child of CloudError for what the cloud says, TransportError when it cannot be asked, ConfigError when
         the counts of requests cannot be kept.
@@ -230,7 +231,7 @@ class CloudApi:
         )
 
     def _send(self, request: HttpRequest, limits: tuple[Limit, ...], repeatable: bool, timeout_s: float) -> HttpReply:
-        failures, waited_s = 0, 0.0
+        failures, waited_s, maybe_done = 0, 0.0, False
         refusal: CloudLimitError | None = None
         while True:
             try:
@@ -243,7 +244,7 @@ class CloudApi:
                 reply = self.link.send(request, timeout_s)
                 if reply.status < 300:
                     return reply
-                if request.method == "DELETE" and failures and reply.status == 404:
+                if request.method == "DELETE" and maybe_done and reply.status == 404:
                     return replace(reply, status=204, body=b"")
                 error = self._error(reply, request, limits, failures)
                 again = isinstance(error, CloudLimitError) or (repeatable and isinstance(error, CloudServerError))
@@ -252,6 +253,8 @@ class CloudApi:
             except (LinkTimeoutError, LinkDisconnectedError) as e:
                 error, again = e, repeatable
             failures += 1
+            # A limit, and a connection that did not come about, are answered before anything is done.
+            maybe_done = maybe_done or not isinstance(error, CloudLimitError | LinkUnreachableError)
             refusal = error if isinstance(error, CloudLimitError) else None
             if not again or failures >= self.back_off.attempts:
                 raise error
@@ -262,12 +265,11 @@ class CloudApi:
         """The error of an answer. One that names a limit stops everybody who shares it, for as long as it says."""
         error = error_of(reply, request.shown(), now=self.clock.utc_now())
         if isinstance(error, CloudLimitError):
-            if error.wait_s is None:
-                error.wait_s = min(LONGEST_UNTOLD_WAIT_S, UNTOLD_WAIT_S * 2.0**failures)
+            untold_s = min(LONGEST_UNTOLD_WAIT_S, UNTOLD_WAIT_S * 2.0**failures)
+            error.wait_s = min(error.wait_s or untold_s, LONGEST_HOLD_S)
             # The narrowest limit is the one that is used up: that on all requests is a hundred times wider.
             error.limit = limits[-1].name
-            held_s = error.wait_s * self.rng.uniform(1.0, 1.25)
-            self.limiter.hold(limits[-1], held_s, account=self.account)
+            held_s = self.limiter.hold(limits[-1], error.wait_s * self.rng.uniform(1.0, 1.25), account=self.account)
             error.hint = f"run it again in {math.ceil(held_s)} s; other programs behind this address count too"
             _log.warning(
                 "%s: the cloud answered %d; nobody here asks for %.0f s", request.shown(), reply.status, held_s

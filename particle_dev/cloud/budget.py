@@ -177,11 +177,11 @@ class BudgetBook:
 
     def _spent(self, at: datetime) -> Cost:
         try:
-            text = self.path.read_text(encoding="utf-8")
+            content = self.path.read_bytes()
         except FileNotFoundError:
             return NOTHING_SPENT
         try:
-            data = json.loads(text)
+            data = json.loads(content)
             month = str(data["month"])
             spent = Cost(int(data["operations"]), int(data["cellular_bytes"]))
         except (ValueError, KeyError, TypeError) as error:

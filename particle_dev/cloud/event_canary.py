@@ -15,7 +15,7 @@ from datetime import datetime
 from particle_dev.cloud.api import BackOff, CloudApi
 from particle_dev.cloud.devices import publish
 from particle_dev.cloud.events import CloudEvent, StreamScope
-from particle_dev.errors import CloudError, TransportError
+from particle_dev.errors import ParticleDevError
 
 EVERY_S = 15.0
 WITHIN_S = 10.0
@@ -95,8 +95,8 @@ class Canary:
             self._out = (number, self._api.clock.utc_now(), now_s)
         try:
             publish(self._api, self._path, self._name, number, ttl_s=60)
-        except (CloudError, TransportError):
-            # The stream may be well, but nothing proves it.
+        except ParticleDevError:
+            # Refused, or the counts of requests cannot be written now. The stream may be well, but nothing proves it.
             with self._lock:
                 self.unsent += 1
                 self._out = None

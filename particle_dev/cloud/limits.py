@@ -32,6 +32,8 @@ from particle_dev.whole_file import write_whole
 SLOTS = 60
 SHARE = 0.9
 """Part of each limit that is used here; the rest is for other tools behind the same address."""
+LONGEST_HOLD_S = 3600.0
+"""No window of the cloud's is longer; who says so (a proxy may) would stop all programs of a site for good."""
 LOCK_TIMEOUT_S = 30.0
 TOLD_WAIT_S = 5.0
 """A longer wait is told in the log, at a level that people see."""
@@ -121,7 +123,7 @@ class FileLimitStore:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self._threads, self._lock:
-                text = [self.path.read_text(encoding="utf-8") if self.path.exists() else ""]
+                text = [self.path.read_text(encoding="utf-8", errors="replace") if self.path.exists() else ""]
                 before = text[0]
                 yield text
                 if text[0] != before:
@@ -186,11 +188,14 @@ class RateLimiter:
         if wait.duration_s > 0:
             raise self._used_up(wait)
 
-    def hold(self, limit: Limit, duration_s: float, *, account: str = "") -> None:
-        """Let nobody use ``limit`` for ``duration_s`` seconds: the cloud has said that it is used up."""
+    def hold(self, limit: Limit, duration_s: float, *, account: str = "") -> float:
+        """Let nobody use ``limit`` for ``duration_s`` seconds, :data:`LONGEST_HOLD_S` at most: the cloud has said that
+        it is used up. Gives the seconds."""
+        duration_s = min(duration_s, LONGEST_HOLD_S)
         with self._counters() as (counters, now_s):
             counter = counters.setdefault(_key(limit, account), _Counter())
             counter.held_until_s = max(counter.held_until_s, now_s + duration_s)
+        return duration_s
 
     def forget(self, limit: Limit, *, account: str = "") -> None:
         """Count from zero again, as the cloud does with failed logins after one that worked."""
@@ -252,6 +257,8 @@ class RateLimiter:
             wall_s = self._clock.utc_now().timestamp()
             counters, offset_s = _parse(text[0], self._boot, monotonic_s, wall_s)
             now_s = monotonic_s + offset_s
+            for counter in counters.values():
+                counter.held_until_s = min(counter.held_until_s, now_s + LONGEST_HOLD_S)
             yield counters, now_s
             text[0] = json.dumps(
                 {

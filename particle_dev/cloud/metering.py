@@ -19,6 +19,7 @@ GAP_TOLERANCE_S = 2.0
 """Largest gap between two pieces of evidence: less than any board needs from reset to a network."""
 ZERO_COUNTERS = ("cloud:stat", "cloud:connatt", "cloud:dconn", "net:connatt", "net:dconn")
 """Diagnostics that are all 0 on a device that has not tried to connect since it booted."""
+_LONGEST_UPTIME_S = 0xFFFF_FFFF
 SEEN = "seen"
 EVIDENCE_IDS = {
     "counters": "the device's own counters since its boot: sessions, attempts to connect, disconnects",
@@ -83,6 +84,10 @@ def read_counters(diagnostics: Mapping[str, int], at: datetime) -> Evidence:
     """
     source = "control request 100"
     uptime_s = diagnostics.get("sys:uptime")
+    if uptime_s is not None and not 0 <= uptime_s <= _LONGEST_UPTIME_S:
+        # What is no uptime covers no time.
+        diagnostics = {name: value for name, value in diagnostics.items() if name != "sys:uptime"}
+        uptime_s = None
     since = at - timedelta(seconds=uptime_s or 0)
     missing = [n for n in (*ZERO_COUNTERS, "net:stat", "sys:uptime") if n not in diagnostics]
     tried = [f"{n} = {diagnostics[n]}" for n in ZERO_COUNTERS if diagnostics.get(n)]

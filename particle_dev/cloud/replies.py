@@ -171,17 +171,21 @@ def _text(value: object) -> str:
 
 
 def retry_after_s(reply: HttpReply, now: datetime | None = None) -> float | None:
-    """Seconds of a Retry-After header, of either form; None when there is none or it makes no sense."""
+    """Seconds of a Retry-After header, of either form; None when there is none or it makes no sense. A date is compared
+    with that of the answer, if it tells one: this machine's clock may be wrong. Else with ``now``."""
     value = reply.headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
         return float(value)
+    at, sent_at = _date(value), _date(reply.headers.get("date", "")) or now
+    return max(0.0, (at - sent_at).total_seconds()) if at and sent_at else None
+
+
+def _date(value: str) -> datetime | None:
     try:
         at = parsedate_to_datetime(value)
     except (TypeError, ValueError):
         return None
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    return max(0.0, (at - now).total_seconds()) if now else None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _shortened(text: str) -> str:
@@ -248,7 +252,7 @@ class JsonObject:
     def time(self, *keys: str) -> datetime | None:
         """An ISO-8601 time with its zone (UTC where none is told), or None."""
         value = self.optional_text(*keys)
-        if not value:
+        if value is None:
             return None
         try:
             at = datetime.fromisoformat(value)

@@ -105,7 +105,7 @@ def parse_describe(text: str) -> Describe:
         modules = tuple(_module(m) for m in found.get("m", ()))
         values = {key: str(value) for key, value in found.items() if key not in ("p", "m") and key != "ms"}
         return Describe(int(found["p"]), modules, values)
-    except (ValueError, KeyError, TypeError, AttributeError) as e:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as e:
         raise ConsoleProtocolError(
             "the describe text cannot be read",
             received=redact(text),

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 _TEXT = re.compile(
     r"(?:(?P<time_ms>\d{10}) )?"
     r"(?:\[(?P<category>[^\]]*)\] )?"
-    r"(?:(?P<file>[^\s:,]+?)(?::(?P<line>\d+))?(?:, (?=\S+\(\): )|: (?=[A-Z]+: )))?"
+    r"(?:(?P<file>[^\s:,]+?)(?::(?P<line>\d{1,10}))?(?:, (?=\S+\(\): )|: (?=[A-Z]+: )))?"
     r"(?:(?P<function>\S+)\(\): )?"
     r"(?P<level>TRACE|LOG|DEBUG|INFO|WARN|ERROR|PANIC): "
     r"(?P<message>.*?)"
-    r"(?: \[(?=code = |details = )(?:code = (?P<code>-?\d+))?(?:, )?(?:details = (?P<details>.*))?\])?",
+    r"(?: \[(?=code = |details = )(?:code = (?P<code>-?\d{1,10}))?(?:, )?(?:details = (?P<details>.*))?\])?",
     re.DOTALL,
 )
 
@@ -55,7 +55,7 @@ def _parse_text(text: str) -> LogLine | None:
 def _parse_json(text: str) -> LogLine | None:
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict) or not isinstance(found.get("l"), str):
         return None

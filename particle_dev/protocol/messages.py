@@ -234,8 +234,8 @@ def decode_diagnostics(data: bytes) -> dict[str, int]:
     """
     try:
         values = json.loads(data)
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise ControlProtocolError(f"diagnostics are no JSON: {data[:32]!r}", request_type=100, hint=OTHER_REPLY) from e
     if not isinstance(values, dict):
         raise ControlProtocolError("diagnostics are no JSON object", request_type=100, hint=OTHER_REPLY)
-    return {k: v for k, v in values.items() if isinstance(v, int)}
+    return {k: v for k, v in values.items() if type(v) is int}

@@ -248,7 +248,7 @@ def is_unknown_test(result: int) -> bool:
 def _object(data: bytes, what: str) -> dict[str, Any]:
     try:
         value = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise SelfTestProtocolError(f"the board's {what} is no JSON object", received=_shown(data), hint=_HINT_FIRMWARE)

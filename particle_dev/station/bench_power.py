@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from particle_dev.errors import ConfigError
 from particle_dev.toml_file import suggestion
@@ -88,13 +89,21 @@ def _is(value: object, kind: str) -> bool:
     if not isinstance(value, str) or not value:
         return False
     if kind == _URL:
-        return value.startswith(("http://", "https://"))
+        return _is_url(value)
     if kind == _HEX:
         try:
             return bool(bytes.fromhex(value))
         except ValueError:
             return False
     return True
+
+
+def _is_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _error(slot: str, what: str, hint: str) -> ConfigError:

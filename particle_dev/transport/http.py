@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import httpcore2
 import httpx2
@@ -54,7 +54,8 @@ class HttpxLink:
 
     ``transport`` replaces the network in tests. A server of this machine is reached without the proxies that the
     environment names. Raises LinkAccessError for a URL that is none, or that would send tokens in the clear to another
-    machine, unless ``allow_plain`` says that there are none.
+    machine, unless ``allow_plain`` says that there are none; and for a proxy or certificates of the environment that
+    cannot be used.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class HttpxLink:
         clock: Clock | None = None,
         allow_plain: bool = False,
     ) -> None:
-        parts = urlsplit(base_url)
+        parts = _split(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
             raise LinkAccessError(
                 "That is no URL of a cloud.", where=parts.hostname, hint="give one such as https://api.particle.io"
@@ -80,13 +81,27 @@ class HttpxLink:
         self.where = f"{parts.scheme}://{parts.netloc}"
         self._base = self.where + parts.path.rstrip("/")
         self._clock = clock or SystemClock()
-        self._client = httpx2.Client(
-            transport=transport,
-            trust_env=not local,
-            follow_redirects=False,
-            headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=8, keepalive_expiry=30),
-        )
+        try:
+            self._client = httpx2.Client(
+                transport=transport,
+                trust_env=not local,
+                follow_redirects=False,
+                headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
+                limits=httpx2.Limits(max_connections=None, max_keepalive_connections=8, keepalive_expiry=30),
+            )
+        except ImportError:
+            raise LinkAccessError(
+                "The environment names a SOCKS proxy, for which a package is missing.",
+                where=parts.hostname,
+                hint="install it with: pip install socksio; or take ALL_PROXY, HTTPS_PROXY and HTTP_PROXY away",
+            ) from None
+        except (OSError, ValueError, httpx2.InvalidURL) as e:
+            # Its text can hold a proxy's password.
+            raise LinkAccessError(
+                f"The proxy or the certificates that the environment names cannot be used: {type(e).__name__}.",
+                where=parts.hostname,
+                hint="mend SSL_CERT_FILE, SSL_CERT_DIR, ALL_PROXY, HTTPS_PROXY and HTTP_PROXY, or take them away",
+            ) from None
 
     def send(self, request: HttpRequest, timeout_s: float) -> HttpReply:
         """As :class:`HttpLink` says. ``timeout_s`` is for the whole; an answer that trickles in may take twice that."""
@@ -212,6 +227,13 @@ class HttpxStream:
                 link.shutdown(socket.SHUT_RDWR)
         with suppress(*_SAID_AT_CLOSE):
             self._response.close()
+
+
+def _split(base_url: str) -> SplitResult:
+    try:
+        return urlsplit(base_url)
+    except ValueError:
+        return urlsplit("")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from particle_dev.errors import PowerSwitchError
@@ -80,11 +81,14 @@ class HttpRelayPower:
         from particle_dev.transport.http import HttpxLink  # noqa: PLC0415
 
         parts = urlsplit(url)
-        link = HttpxLink(f"{parts.scheme}://{parts.netloc}", allow_plain=True)
+        user, _, place = parts.netloc.rpartition("@")
+        link = HttpxLink(f"{parts.scheme}://{place}", allow_plain=True)
+        # RFC 7617; Shelly's relays ask for it.
+        headers = {"Authorization": f"Basic {base64.b64encode(unquote(user).encode()).decode()}"} if user else {}
         try:
             path = tuple(unquote(p) for p in parts.path.split("/") if p)
             query = dict(parse_qsl(parts.query, keep_blank_values=True))
-            reply = link.send(HttpRequest("GET", path, query), _HTTP_TIMEOUT_S)
+            reply = link.send(HttpRequest("GET", path, query, headers=headers), _HTTP_TIMEOUT_S)
         finally:
             link.close()
         said = reply.body.decode("utf-8", "replace")

@@ -10,6 +10,7 @@ from particle_dev.cloud.limits import REQUESTS
 from particle_dev.errors import (
     CloudAuthError,
     CloudLimitError,
+    CloudNotFoundError,
     CloudRefusedError,
     CloudReplyError,
     CloudServerError,
@@ -100,6 +101,23 @@ def test_the_cloud_says_how_long_to_wait(cloud, clock):
     assert 42 <= clock.monotonic_s() <= 42 * 1.25
 
 
+@pytest.mark.parametrize("told", ["0", "Thu, 01 Jan 2015 00:00:00 GMT"])
+def test_a_wait_of_no_time_is_none_that_was_told(cloud, clock, told):
+    """Who asks again at once is refused for longer."""
+    cloud.answers = [httpx2.Response(429, headers={"retry-after": told}), httpx2.Response(200, json={})]
+    cloud.api().call("POST", ("v1",))
+    assert clock.monotonic_s() >= 60
+
+
+@pytest.mark.parametrize("told", ["9" * 12, "9" * 400])
+def test_a_wait_without_end_is_an_hour(cloud, told):
+    cloud.answers = [httpx2.Response(429, headers={"retry-after": told})]
+    with pytest.raises(CloudLimitError, match="rate limit") as caught:
+        cloud.api().call("GET", ("v1",))
+    assert caught.value.wait_s == 3600
+    assert "run it again in 3600 s" in caught.value.hint
+
+
 def test_a_storm_of_refusals(cloud, clock):
     """Waits grow, all that share the limit wait, and one call does not wait for ever."""
     cloud.answers = [httpx2.Response(529)]
@@ -129,6 +147,13 @@ def test_a_limit_of_our_own_stops_before_sending(cloud):
 def test_a_delete_that_was_done_although_its_answer_was_lost(cloud):
     cloud.answers = [httpx2.ReadError("x"), httpx2.Response(404, json={"error": "Device not found"})]
     assert cloud.api().call("DELETE", ("v1", "devices", "a")) is None
+
+
+@pytest.mark.parametrize("first", [httpx2.Response(429), httpx2.ConnectError("x")], ids=["refused", "not reached"])
+def test_a_delete_of_nothing_is_no_success_because_its_first_try_was_not_heard(cloud, first):
+    cloud.answers = [first, httpx2.Response(404, json={"error": "Device not found"})]
+    with pytest.raises(CloudNotFoundError):
+        cloud.api().call("DELETE", ("v1", "devices", "a"))
 
 
 @pytest.mark.parametrize(("count", "per_page"), [(0, 3), (1, 3), (3, 3), (4, 3), (9, 3), (10, 3)])

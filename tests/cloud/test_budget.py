@@ -97,8 +97,9 @@ def test_what_others_spent_counts(tmp_path):
         book(tmp_path).spend(Cost(1, 0), MAY, base=Cost(900, 0))
 
 
-def test_a_damaged_book_is_no_empty_book(tmp_path):
-    (tmp_path / "budget.json").write_text("{")
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe\x00", bytes(40)], ids=["cut", "no text", "zeros"])
+def test_a_damaged_book_is_no_empty_book(tmp_path, content):
+    (tmp_path / "budget.json").write_bytes(content)
     with pytest.raises(GuardStateError, match="holds no budget"):
         book(tmp_path).spend(Cost(1, 0), MAY)
 

@@ -18,6 +18,7 @@ from particle_dev.cloud.records import DeviceRecord
 from particle_dev.errors import (
     CloudAuthError,
     CloudDeniedError,
+    ConfigError,
     EventSourceError,
     LinkDisconnectedError,
     LinkTimeoutError,
@@ -55,6 +56,8 @@ class Script:
 
     def send(self, request, timeout_s):
         self.published.append(request.json)
+        if isinstance(self.answer, Exception):
+            raise self.answer
         return self.answer
 
     def close(self):
@@ -342,13 +345,14 @@ def test_somebody_else_s_canary_and_a_late_one_prove_nothing():
     assert bird.proven() == ()
 
 
-def test_a_canary_that_cannot_be_sent_is_no_proof_and_no_reason_to_reconnect():
+@pytest.mark.parametrize("answer", [HttpReply(500, {}, b""), ConfigError("no room for the counts")])
+def test_a_canary_that_cannot_be_sent_is_no_proof_and_no_reason_to_reconnect(answer):
     clock, link, bird = canary()
     bird.stream_opened()
     bird.tick()
     bird.takes(back(link))
     clock.sleep(EVERY_S)
-    link.answer = HttpReply(500, {}, b"")
+    link.answer = answer
     assert bird.tick() is False
     clock.sleep(WITHIN_S + 1)
     assert bird.tick() is False

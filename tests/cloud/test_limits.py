@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from particle_harness.clock import VirtualClock
 
 from particle_dev.cloud.limits import (
+    LONGEST_HOLD_S,
     REQUESTS,
     SERIAL_LOOKUPS,
     STREAM_OPENS,
@@ -88,6 +89,26 @@ def test_what_the_cloud_says_stops_everybody():
     other.acquire((REQUESTS,), max_wait_s=0)
 
 
+@pytest.mark.parametrize("duration_s", [3601.0, 1e12, float("inf")])
+def test_nobody_is_stopped_for_good(duration_s, tmp_path):
+    clock, store = VirtualClock(), FileLimitStore(tmp_path / "l.json")
+    assert limiter(clock, store).hold(REQUESTS, duration_s) == LONGEST_HOLD_S
+    with pytest.raises(CloudLimitError, match="3600 s"):
+        limiter(clock, store).acquire((REQUESTS,), max_wait_s=60)
+    assert limiter(clock, store).acquire((REQUESTS,), max_wait_s=4000) == LONGEST_HOLD_S
+
+
+@pytest.mark.parametrize("until_s", ["1e300", "Infinity"])
+def test_a_file_that_stops_everybody_for_good_is_mended(until_s, tmp_path):
+    """As one may be from before there was a longest time."""
+    clock, path = VirtualClock(), tmp_path / "l.json"
+    limiter(clock, FileLimitStore(path)).hold(REQUESTS, 77)
+    data = json.loads(path.read_text())
+    data["counters"]["requests"][0] = float(until_s)
+    path.write_text(json.dumps(data))
+    assert limiter(clock, FileLimitStore(path)).acquire((REQUESTS,), max_wait_s=4000) == LONGEST_HOLD_S
+
+
 def test_forgetting():
     subject = limiter(VirtualClock())
     subject.acquire((SMALL,), max_wait_s=0)
@@ -157,9 +178,11 @@ def test_processes_share_a_limit(tmp_path):
     assert sum(done) == 45
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"version": 2}', '{"version": 1, "counters": {"a": 1}}'])
-def test_a_damaged_file_is_told_and_counted_anew(text, tmp_path, caplog):
-    (tmp_path / "l.json").write_text(text)
+@pytest.mark.parametrize(
+    "content", [b"{", b"[]", b'{"version": 2}', b'{"version": 1, "counters": {"a": 1}}', b"\xff\xfe\x00", bytes(40)]
+)
+def test_a_damaged_file_is_told_and_counted_anew(content, tmp_path, caplog):
+    (tmp_path / "l.json").write_bytes(content)
     limiter(VirtualClock(), FileLimitStore(tmp_path / "l.json")).acquire((SMALL,), max_wait_s=0)
     assert "damaged" in caplog.text
     assert json.loads((tmp_path / "l.json").read_text())["version"] == 1

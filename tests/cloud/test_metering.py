@@ -50,6 +50,14 @@ def test_a_counter_that_is_not_reported_is_never_taken_for_zero(name):
     assert name in evidence.statement
 
 
+@pytest.mark.parametrize("uptime_s", [-1000, 2**32, 10**14])
+def test_what_is_no_uptime_covers_no_time(uptime_s):
+    evidence = read_counters(QUIET | {"sys:uptime": uptime_s}, at(100))
+    assert (evidence.since, evidence.finding) == (at(100), BillingFinding.INCONCLUSIVE)
+    assert "sys:uptime" in evidence.statement
+    assert judge([evidence], at(101)).verdict is BillingVerdict.UNKNOWN
+
+
 def test_not_started_needs_the_whole_window():
     billing = judge([read_counters(QUIET, at(100)), held_in_dfu(at(101), at(130))], at(130))
     assert (billing.verdict, billing.since, billing.until) == (BillingVerdict.NOT_STARTED, at(40), at(130))

@@ -1,7 +1,7 @@
 """Errors in all the shapes that were recorded from the cloud or read in its clients, and typed reading of JSON."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -163,6 +163,12 @@ def test_retry_after(value, expected):
     assert retry_after_s(reply(429, b"", **{"retry-after": value}), now) == expected
 
 
+@pytest.mark.parametrize("hours", [-5, 0, 5])
+def test_a_wrong_clock_here_changes_no_retry_after(hours):
+    headers = {"retry-after": "Thu, 01 Jan 2026 00:02:00 GMT", "date": "Thu, 01 Jan 2026 00:00:30 GMT"}
+    assert retry_after_s(reply(429, b"", **headers), datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=hours)) == 90
+
+
 def read(**data):
     return JsonObject(data, "GET /v1/x", "device")
 
@@ -181,6 +187,7 @@ def test_reading():
     [
         lambda: read(last_handshake_at="yesterday").time("last_handshake_at"),
         lambda: read(last_handshake_at=0).time("last_handshake_at"),
+        lambda: read(last_handshake_at="").time("last_handshake_at"),
         lambda: read(n=True).integer("n"),
         lambda: read(n="3").integer("n"),
         lambda: read(f=1).flag("f"),

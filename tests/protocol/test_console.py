@@ -110,7 +110,9 @@ def test_describe(piece):
     assert app.dependencies == ((ModuleFunction.SYSTEM_PART, 1, 2101),)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"p":1,"m":[{}]}', '{"p":1,"m":3}'])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"p":1,"m":[{}]}', '{"p":1,"m":3}', '{"p":1e999}', "[" * 100_000], ids=lambda t: t[:4]
+)
 def test_describe_that_is_none(text):
     with pytest.raises(ConsoleProtocolError):
         parse_describe(text)

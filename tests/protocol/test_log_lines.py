@@ -36,3 +36,14 @@ def test_log_lines(text, line):
 )
 def test_other_lines(text):
     assert parse_log_line(text) is None
+
+
+@pytest.mark.parametrize("text", ['{"a":' + "[" * 16_000, '{"l":"INFO","m":' + "{" * 16_000])
+def test_json_too_deep_to_read_is_no_log_line(text):
+    assert parse_log_line(text) is None
+
+
+def test_a_code_longer_than_any_is_part_of_the_message():
+    line = parse_log_line(f"INFO: x [code = {'1' * 5000}]")
+    assert line.code is None
+    assert line.message.endswith("1]")

@@ -72,11 +72,11 @@ def test_no_message(data):
 
 
 def test_diagnostics_leave_out_what_failed():
-    text = b'{"sys:uptime":12,"net:sig":{"err":-210},"cloud:stat":0}'
+    text = b'{"sys:uptime":12,"net:sig":{"err":-210},"cloud:stat":0,"net:connatt":false}'
     assert messages.decode_diagnostics(text) == {"sys:uptime": 12, "cloud:stat": 0}
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{"])
+@pytest.mark.parametrize("data", [b"", b"[]", b"{", b"[" * 100_000], ids=lambda d: str(d[:4]))
 def test_diagnostics_that_are_none(data):
     with pytest.raises(ControlProtocolError):
         messages.decode_diagnostics(data)

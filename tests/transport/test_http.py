@@ -9,6 +9,7 @@ import socket
 import socketserver
 import threading
 import traceback
+from importlib.util import find_spec
 
 import httpcore2
 import httpx2
@@ -254,7 +255,7 @@ def test_a_redirect_is_not_followed(link):
 
 
 @pytest.mark.parametrize(
-    "url", ["api.particle.io", "ftp://x", "https://", "https://user:pw@x", "https://x?access_token=1"]
+    "url", ["api.particle.io", "ftp://x", "https://", "https://user:pw@x", "https://x?access_token=1", "https://[x"]
 )
 def test_no_url_of_a_cloud(url):
     with pytest.raises(LinkAccessError) as caught:
@@ -275,6 +276,25 @@ def test_a_proxy_is_not_asked_for_a_server_of_this_machine(server, monkeypatch):
     monkeypatch.delenv("no_proxy", raising=False)
     url = server(lambda connection, _data: connection.sendall(OK))
     assert HttpxLink(url).send(HttpRequest("GET", ("v1",)), 5).status == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "hint"),
+    [
+        ("ALL_PROXY", "socks5://user:pw@127.0.0.1:1080", "socksio"),
+        ("HTTPS_PROXY", "http://user:pw@host:port", "HTTPS_PROXY"),
+        ("SSL_CERT_FILE", "/nobody/has/this.pem", "SSL_CERT_FILE"),
+        ("SSL_CERT_FILE", __file__, "SSL_CERT_FILE"),
+    ],
+)
+def test_an_environment_that_cannot_be_used(monkeypatch, name, value, hint):
+    if name == "ALL_PROXY" and find_spec("socksio"):
+        pytest.skip("with socksio that is a proxy")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(LinkAccessError, match="environment") as caught:
+        HttpxLink("https://api.particle.io")
+    assert hint in str(caught.value)
+    assert "pw" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_secrets_are_in_no_log_no_repr_and_no_traceback(link, caplog):

@@ -189,6 +189,11 @@ def http_relay():
     class Relay(BaseHTTPRequestHandler):
         def do_GET(self):
             requests.append(self.path)
+            wanted = {"/secret/On": "Basic YWRtaW46cDp3IA=="}
+            if self.headers["Authorization"] != wanted.get(self.path):
+                self.send_response(401)
+                self.end_headers()
+                return
             self.send_response(500 if "bad" in self.path else 200)
             self.end_headers()
             self.wfile.write(b'{"POWER":"%s"}' % (b"ON" if self.path.endswith("On") else b"OFF"))
@@ -220,6 +225,15 @@ def test_an_http_relay_that_does_not_say_so(http_relay, path, answer):
     base, _ = http_relay
     with pytest.raises(PowerSwitchError, match=r"answered (500|200): "):
         HttpRelayPower(base + path, base, answer_on=answer).on()
+
+
+def test_an_http_relay_with_a_password(http_relay):
+    base, _ = http_relay
+    path = "/secret/On"
+    HttpRelayPower(base.replace("://", "://admin:p%3Aw%20@") + path, base).on()
+    with pytest.raises(PowerSwitchError, match="answered 401") as error:
+        HttpRelayPower(base.replace("://", "://admin:wrong@") + path, base).on()
+    assert "wrong" not in str(error.value)
 
 
 def test_an_http_relay_that_is_not_there():
@@ -284,6 +298,8 @@ def test_an_operator_who_is_not_there():
         ({"by": "uhubctl", "hub": "1-1", "prot": 1}, "no key 'prot'", "did you mean 'port'"),
         ({"by": "ykush", "serial": "YK1", "port": 1, "model": "x"}, "model 'x'", "ykush3"),
         ({"by": "serial_relay", "port": "/dev/x", "baud": 9600, "on": "zz", "off": "00"}, "on = 'zz'", "hex"),
+        ({"by": "http_relay", "on": "http://[x", "off": "http://x"}, r"on = 'http://\[x'", "begins with http"),
+        ({"by": "http_relay", "on": "http://x", "off": "http://"}, "off = 'http://'", "begins with http"),
         ({"by": "http_relay", "on": "ftp://x", "off": "http://x"}, "on = 'ftp://x'", "begins with http"),
     ],
 )
