@@ -12,7 +12,7 @@ from types import TracebackType
 from particle_dev.catalog.console import LISTENING_SPEED
 from particle_dev.device.model import Device
 from particle_dev.device.modes import serial_port_of, touch_serial_port
-from particle_dev.errors import DeviceNotFoundError, NoWayToModeError
+from particle_dev.errors import DeviceNotFoundError, LinkTimeoutError, NoWayToModeError
 from particle_dev.permissions import NOTHING, Permissions
 from particle_dev.protocol import console
 from particle_dev.protocol.console import Dialogue, ResultT, Send
@@ -21,11 +21,14 @@ from particle_dev.protocol.log_lines import LogLine, parse_log_line
 from particle_dev.protocol.messages_radio import WifiCredentials
 from particle_dev.protocol.secret import Secret, redact
 from particle_dev.transport.base import Clock, Host, SerialLink
+from particle_dev.transport.clock import SystemClock
 
 MAX_KEPT_LINES = 10_000
 _MAX_LINE_BYTES = 16 * 1024
 _SLICE_S = 0.1
 _MAX_STALE_READS = 64
+_CHATTER_FACTOR = 2
+"""A board that listens answers within its time; one that goes on printing for so many of them does not listen."""
 
 
 def open_serial_port(host: Host, device: Device) -> SerialLink:
@@ -58,12 +61,14 @@ def touch_into_listening(host: Host, device: Device, device_os: str | None) -> N
 class ConsoleSession:
     """The console of a device in listening mode. Use as a context manager.
 
-    Raises LinkTimeoutError when nothing answers (the device does not listen, or is protected), ConsoleProtocolError,
-    LinkDisconnectedError. ``permissions`` is asked by what brings the device online.
+    Raises LinkTimeoutError when nothing answers (the device does not listen, or is protected), or something else goes
+    on and on, as what an application prints; ConsoleProtocolError, LinkDisconnectedError. ``permissions`` is asked by
+    what brings the device online; ``clock`` is the device's where that is a model.
     """
 
-    def __init__(self, link: SerialLink, permissions: Permissions = NOTHING) -> None:
+    def __init__(self, link: SerialLink, permissions: Permissions = NOTHING, clock: Clock | None = None) -> None:
         self._link = link
+        self._clock = clock or SystemClock()
         self.permissions = permissions
 
     def __enter__(self) -> ConsoleSession:
@@ -76,15 +81,24 @@ class ConsoleSession:
         """Give the port back; the device stays in listening mode."""
         self._link.close()
 
-    def _run(self, dialogue: Dialogue[ResultT]) -> ResultT:
+    def _run(self, dialogue: Dialogue[ResultT], answer_timeout_s: float = console.ANSWER_TIMEOUT_S) -> ResultT:
         # What an earlier program left unread must not pass for an answer.
         for _ in range(_MAX_STALE_READS):
             if not self._link.read(0):
                 break
-        reply = None
+        reply, end_s = None, self._clock.monotonic_s()
         try:
             while True:
                 action = next(dialogue) if reply is None else dialogue.send(reply)
+                if isinstance(action, Send):
+                    end_s = self._clock.monotonic_s() + _CHATTER_FACTOR * answer_timeout_s
+                elif self._clock.monotonic_s() >= end_s:
+                    # The dialogue counts silence only.
+                    raise LinkTimeoutError(
+                        f"{self._link.where}: the board goes on printing and gives no answer",
+                        where=self._link.where,
+                        hint="it is not in listening mode, so that is its application: `particle-dev mode listening`",
+                    )
                 reply = self._carry_out(action)
         except StopIteration as done:
             result: ResultT = done.value
@@ -128,7 +142,7 @@ class ConsoleSession:
         """Store Wi-Fi credentials; True means saved, **and the device goes online**. Needs ``may_connect``. To store
         them and stay offline use the control request (ControlSession.wifi.store)."""
         self.permissions.require_connect("Wi-Fi set-up over the console")
-        return self._run(console.join_wifi(network))
+        return self._run(console.join_wifi(network), console.WIFI_TIMEOUT_S)
 
     def leave_listening(self) -> None:
         """Leave listening mode. **The device connects if it wanted to before.** Needs ``may_connect``."""

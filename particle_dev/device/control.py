@@ -89,7 +89,11 @@ class ControlSession:
         self.wifi = WifiRequests(self)
         self.cellular = CellularRequests(self)
         self.logs = LogRequests(self)
-        run(control.reset_requests(), self._link, self._clock)
+        try:
+            run(control.reset_requests(), self._link, self._clock)
+        except BaseException:
+            self._link.close()
+            raise
 
     def __enter__(self) -> ControlSession:
         return self

@@ -52,6 +52,12 @@ def wait_for_device(host: Host, port_path: str, timeout_s: float) -> Device:
         host.clock.sleep(POLL_INTERVAL_S)
 
 
+def is_same_enumeration(one: Device, other: Device) -> bool:
+    """Whether a board at a port never left between two looks. Some systems give an address again at once, but a board
+    in another mode has enumerated anew."""
+    return (one.usb.bus, one.usb.address, one.mode) == (other.usb.bus, other.usb.address, other.mode)
+
+
 def wait_for_mode(host: Host, device: Device, mode: UsbMode, timeout_s: float) -> Device:
     """The same board (Device ID and port) in ``mode``, in an enumeration other than ``device``.
 
@@ -62,7 +68,7 @@ def wait_for_mode(host: Host, device: Device, mode: UsbMode, timeout_s: float) -
     seen: Device | None = device
     while True:
         seen = device_at(host, device.usb.port_path)
-        if seen is not None and seen.usb.address != device.usb.address:
+        if seen is not None and not is_same_enumeration(seen, device):
             is_nameless = seen.usb.access_problem and not seen.usb.serial_number
             if seen.device_id != device.device_id and not is_nameless:
                 raise WrongDeviceError(

@@ -151,7 +151,7 @@ def _told_mode(session: ControlSession) -> DeviceMode | None:
 
 
 def _proven_by_console(host: Host, device: Device, transition: Transition) -> ModeChange:
-    with ConsoleSession(open_serial_port(host, device)) as console:
+    with ConsoleSession(open_serial_port(host, device), clock=host.clock) as console:
         console.version()
     return ModeChange(device, transition, (ArrivalEvidence.CONSOLE,))
 

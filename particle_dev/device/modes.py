@@ -9,7 +9,7 @@ from particle_dev.catalog.console import DFU_SPEED, LISTENING_SPEED
 from particle_dev.catalog.platforms import UsbMode
 from particle_dev.catalog.requests import ControlRequest, RawRequest
 from particle_dev.device.control import ControlSession
-from particle_dev.device.discovery import POLL_INTERVAL_S, device_at, wait_for_mode
+from particle_dev.device.discovery import POLL_INTERVAL_S, device_at, is_same_enumeration, wait_for_mode
 from particle_dev.device.model import Device
 from particle_dev.errors import (
     ControlProtocolError,
@@ -223,7 +223,7 @@ def _stays(host: Host, device: Device, duration_s: float) -> bool:
     end_s = host.clock.monotonic_s() + duration_s
     while host.clock.monotonic_s() < end_s:
         seen = device_at(host, device.usb.port_path)
-        if seen is None or seen.usb.address != device.usb.address:
+        if seen is None or not is_same_enumeration(seen, device):
             return False
         host.clock.sleep(POLL_INTERVAL_S)
     return True

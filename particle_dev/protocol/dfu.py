@@ -33,6 +33,8 @@ UPLOADS_AT_ONCE = 8
 """Blocks in one queue: enough to keep the bus busy, few enough for one timeout and for Ctrl-C."""
 LAST_BLOCK = 0xFFFF - FIRST_DATA_BLOCK
 """Block that wValue can just hold, counted from 0."""
+LONGEST_BUSY_S, MOST_POLLS = 120.0, 20_000
+"""A device that has been busy with one DNLOAD for so long, by its own account or by so many answers, never ends it."""
 BUSY_TIMEOUT_S = 30.0
 """How long one GETSTATUS may take: the flash work runs while the device holds it back."""
 
@@ -171,7 +173,7 @@ def _download(w_value: int, data: bytes, interface: int, what: str, address: int
     if isinstance(reply, Stall):
         status = yield from get_status(interface)
         raise _failed(what, address, status)
-    at_once, number = True, 0
+    at_once, number, waited_s = True, 0, 0.0
     while True:
         answer = yield from _status_or_stall(interface)
         if answer is None:
@@ -182,6 +184,15 @@ def _download(w_value: int, data: bytes, interface: int, what: str, address: int
         number += 1
         if status.state not in (DfuState.DFU_DNBUSY, DfuState.DFU_DNLOAD_SYNC):
             raise _failed(what, address, status)
+        waited_s += status.poll_timeout_ms / 1000
+        if waited_s > LONGEST_BUSY_S or number > MOST_POLLS:
+            raise DfuProtocolError(
+                f"{what} at 0x{address:08x} does not end: the device says it is busy, again and again",
+                status=status.status,
+                state=status.state,
+                address=address,
+                hint=f"reset the board into DFU mode, then {_RESUME}",
+            )
         if status.poll_timeout_ms:
             at_once = False
             yield Wait(status.poll_timeout_ms / 1000)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from particle_dev.catalog.requests import ControlRequest, result_name
+from particle_dev.catalog.requests import MAX_PAYLOAD_SIZE_BYTES, ControlRequest, result_name
 from particle_dev.errors import ControlProtocolError, LinkTimeoutError, RequestRefusedError
 from particle_dev.protocol import messages_pb2 as pb
 from particle_dev.protocol.control import ControlResult, perform_request
@@ -23,6 +23,8 @@ DATA_PAUSES_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.05, 0.1, 0.1, 0.25, 0.25, 0.5
 """Pauses of DATA. Particle's client waits 50 ms twice per kilobyte, which is most of its time; the device answers CHECK
 from its USB interrupt and is not slowed down by it."""
 _FORMAT_BIN = 0
+_CHUNK_HEADER_BYTES = 4
+"""Field number and length in front of the bytes of a chunk."""
 _HINTS = {
     -120: "compressed containers are not accepted; send the module itself",
     -210: "another update is running on the device; reset it and try again",
@@ -90,7 +92,7 @@ def _start(size_bytes: int) -> Machine[int]:
     chunk_size = parse_message(request, pb.StartFirmwareUpdateReply(), result.data).chunk_size
     if not chunk_size:
         raise ControlProtocolError("START_FIRMWARE_UPDATE gave no chunk size", request_type=request, hint=_AGAIN)
-    return chunk_size
+    return min(chunk_size, MAX_PAYLOAD_SIZE_BYTES - _CHUNK_HEADER_BYTES)
 
 
 def _cancel() -> Machine[None]:

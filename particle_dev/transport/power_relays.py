@@ -9,6 +9,9 @@ from particle_dev.errors import PowerSwitchError
 from particle_dev.transport.base import HttpRequest, SerialHost
 
 _ANSWER_TIMEOUT_S = 2.0
+_LONGEST_ANSWER_BYTES = 4096
+"""A relay that prints by itself, and not what it should, is not listened to for ever."""
+_SHOWN_BYTES = 32
 _HTTP_TIMEOUT_S = 10.0
 
 
@@ -47,13 +50,17 @@ class SerialRelayPower:
         try:
             link.write(command)
             heard = b""
-            while answer not in heard and (more := link.read(_ANSWER_TIMEOUT_S)):
+            while answer not in heard and len(heard) < _LONGEST_ANSWER_BYTES:
+                more = link.read(_ANSWER_TIMEOUT_S)
+                if not more:
+                    break
                 heard += more
         finally:
             link.close()
         if answer not in heard:
+            said = heard[:_SHOWN_BYTES].hex(" ") or "nothing"
             raise PowerSwitchError(
-                f"{self.where} answered {heard.hex(' ') or 'nothing'} to {command.hex(' ')}, not {answer.hex(' ')}",
+                f"{self.where} answered {said} to {command.hex(' ')}, not {answer.hex(' ')}",
                 where=self.where,
                 hint="check its port, baud rate and commands in the bench file",
             )

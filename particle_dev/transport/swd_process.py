@@ -104,7 +104,12 @@ class SwdProcess:
             raise LinkDisconnectedError(
                 f"the session has ended; {method} was not sent", where=self.where, hint="open a new session"
             )
-        self._connection.send((method, arguments, progress is not None))
+        try:
+            self._connection.send((method, arguments, progress is not None))
+        except OSError as error:
+            # It died since it was looked at.
+            self._end()
+            raise self._died(method) from error
         return self._answer(method, timeout_s, progress)
 
     # ---- as SwdLink, with a deadline for each -----------------------------------------------------------------------
@@ -201,9 +206,7 @@ class SwdProcess:
                 kind, value = self._connection.recv()
             except (EOFError, ConnectionResetError) as error:
                 self._end()
-                raise LinkDisconnectedError(
-                    f"the process of the session died during {method}", where=self.where, hint="open a new session"
-                ) from error
+                raise self._died(method) from error
             except KeyboardInterrupt:
                 # Else closing would wait for the act that nobody wants any more.
                 self._end()
@@ -214,6 +217,11 @@ class SwdProcess:
                 return value
             if progress is not None:
                 progress(value)
+
+    def _died(self, method: str) -> LinkDisconnectedError:
+        return LinkDisconnectedError(
+            f"the process of the session died during {method}", where=self.where, hint="open a new session"
+        )
 
     def _end(self) -> None:
         if self._process.is_alive():

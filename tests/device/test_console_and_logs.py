@@ -10,7 +10,13 @@ import pytest
 from particle_dev.device.console import ConsoleSession, LogCapture, open_serial_port, touch_into_listening
 from particle_dev.device.control import ControlSession
 from particle_dev.device.discovery import wait_for_device
-from particle_dev.errors import DeviceModeError, DeviceNotFoundError, LinkDisconnectedError, PermissionMissingError
+from particle_dev.errors import (
+    DeviceModeError,
+    DeviceNotFoundError,
+    LinkDisconnectedError,
+    LinkTimeoutError,
+    PermissionMissingError,
+)
 from particle_dev.permissions import Permissions
 from particle_dev.protocol.messages_radio import WifiCredentials, WifiSecurity
 from particle_dev.protocol.secret import Secret
@@ -88,6 +94,38 @@ def test_claim_code():
         code + b"\r": [code + b"\r\n", b"Claim code set to: " + code + b"\r\n"],
     }
     ConsoleSession(Link(Clock(), answers=answers)).set_claim_code(Secret(code.decode()))
+
+
+class Chattering(Link):
+    """A board that does not listen: its application prints without end, faster than any silence lasts."""
+
+    def read(self, timeout_s):
+        if timeout_s:
+            self.clock.sleep(0.1)
+        return b"temperature: 21.5\r\n"
+
+
+@pytest.mark.parametrize("ask", [ConsoleSession.identify, ConsoleSession.version, ConsoleSession.describe])
+def test_a_board_that_prints_without_end_is_not_asked_without_end(ask):
+    clock = Clock()
+    console = ConsoleSession(Chattering(clock), clock=clock)
+    with pytest.raises(LinkTimeoutError, match="goes on printing"):
+        ask(console)
+    assert clock.monotonic_s() < 20
+
+
+def test_wifi_may_take_as_long_as_a_scan():
+    clock = Clock()
+    scan = [b"."] * 100
+    answers = {
+        b"w": [*scan, b"SSID: "],
+        b"net\r": [b"net\r\nPassword: "],
+        b"pw\r": [b"pw\r\n", b"Particle <3 you!\r\n\r\n"],
+    }
+    link = Link(clock, answers=answers)
+    read = link.read
+    link.read = lambda timeout_s: (clock.sleep(0.2), read(timeout_s))[1]
+    assert ConsoleSession(link, Permissions(may_connect=True), clock).join_wifi(NET)
 
 
 NET = WifiCredentials("net", WifiSecurity.WPA2, Secret("pw"))

@@ -13,6 +13,7 @@ from particle_dev.errors import (
     LinkAccessError,
     LinkDisconnectedError,
     LinkStallError,
+    LinkTimeoutError,
     PermissionMissingError,
     RequestRefusedError,
     RequestUnsupportedError,
@@ -96,8 +97,8 @@ class Link:
         self.closed = True
 
 
-def open_session(platform="boron", device_os="6.2.0", permissions=NOTHING, answers=None):
-    link = Link(device_os, answers or {})
+def open_session(platform="boron", device_os="6.2.0", permissions=NOTHING, answers=None, link=None):
+    link = link or Link(device_os, answers or {})
     info = UsbDeviceInfo(0x2B04, 0xC00D, 1, 2, "1-1", "e00fce680123456789abcdef", "")
     device = Device(info.serial_number, platform_by_name(platform), UsbMode.NORMAL, info)
 
@@ -107,6 +108,17 @@ def open_session(platform="boron", device_os="6.2.0", permissions=NOTHING, answe
             return link
 
     return ControlSession(Host(Usb(), None, Clock()), device, permissions), link
+
+
+def test_a_board_that_cannot_be_opened_is_given_back():
+    class Deaf(Link):
+        def control_in(self, *_):
+            raise LinkTimeoutError("it hangs")
+
+    link = Deaf("6.2.0", {})
+    with pytest.raises(LinkTimeoutError):
+        open_session(link=link)
+    assert link.closed
 
 
 def test_opening_cancels_what_a_dead_host_left():

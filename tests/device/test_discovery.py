@@ -65,6 +65,13 @@ def test_rights_that_never_come_are_named(closed):
         wait_for_device(Bus((0, closed)).host, "1-1", 1)
 
 
+def test_a_board_in_another_mode_has_enumerated_anew_whatever_its_address():
+    """Some systems give an address again at once."""
+    bus = Bus((0, NORMAL), (2, [info(mode=UsbMode.DFU)]))
+    before = device_at(bus.host, "1-1")
+    assert wait_for_mode(bus.host, before, UsbMode.DFU, 10).usb.address == before.usb.address
+
+
 def test_closed_board_with_another_device_id_is_another_board():
     bus = Bus((0, NORMAL), (2, [info(ID_B, 6, UsbMode.DFU, "denied")]))
     with pytest.raises(WrongDeviceError):

@@ -241,6 +241,13 @@ def test_update_that_hangs_is_cancelled():
     assert not device.active
 
 
+def test_chunks_are_no_longer_than_a_request_takes():
+    image, device = bytes(range(256)) * 600, Updatable(chunk_size=0xFFFFFFFF)
+    device.run(update_firmware(image))
+    assert device.image == image
+    assert max(len(payload) for _, payload in device.seen) == 65535
+
+
 def test_no_chunk_size():
     with pytest.raises(ControlProtocolError, match="chunk size"):
         Updatable(chunk_size=0).run(update_firmware(IMAGE))

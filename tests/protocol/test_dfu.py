@@ -71,6 +71,19 @@ def test_poll_timeout_is_obeyed():
     assert [a.duration_s for a in actions if isinstance(a, Wait)] == [0.25]
 
 
+@pytest.mark.parametrize(
+    ("busy", "seconds"), [(BUSY, 0), (status(4, poll_ms=50_000), 100), (status(4, poll_ms=0xFFFFFF), 0)]
+)
+def test_a_device_that_is_busy_for_ever_is_given_up(busy, seconds):
+    machine, waited_s, reply = dfu.erase_sector(0x30000), 0, None
+    with pytest.raises(DfuProtocolError, match="does not end"):
+        while True:
+            action = machine.send(reply)
+            waited_s += action.duration_s if isinstance(action, Wait) else 0
+            reply = busy if isinstance(action, ControlIn) else None
+    assert waited_s == seconds
+
+
 def test_block_longer_than_the_buffer_never_leaves():
     with pytest.raises(ValueError, match="4097"):
         next(dfu.write_block(0, bytes(4097), 0))

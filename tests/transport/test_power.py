@@ -181,6 +181,15 @@ def test_a_serial_relay_that_answers_something_else():
     assert line.opened == 0
 
 
+def test_a_serial_relay_that_goes_on_and_on():
+    line = ScriptedSerial({})
+    line.read = lambda _timeout_s: b"heartbeat"
+    relay = SerialRelayPower(line, "/dev/ttyX", 9600, on=b"on", off=b"off", answer_on=b"ON\r")
+    with pytest.raises(PowerSwitchError, match="answered 68 65 61 72 74") as error:
+        relay.on()
+    assert len(str(error.value)) < 400
+
+
 @pytest.fixture
 def http_relay():
     """(base URL, requests): answers as Tasmota does, /bad with 500."""

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from particle_harness.clock import VirtualClock
@@ -76,6 +77,17 @@ def test_a_session_that_is_killed(served):
         os.kill(link._process.pid, signal.SIGKILL)
         link._process.join()
         with pytest.raises(LinkDisconnectedError):
+            link.call("read", address=0x20000000, size_bytes=4)
+
+
+def test_a_session_that_dies_just_before_it_is_told_something(served, monkeypatch):
+    _, probe_id = served
+    with SwdProcess(probe_id, NRF52840) as link:
+        link._process.kill()
+        link._process.join()
+        alive = SimpleNamespace(is_alive=lambda: True, kill=lambda: None, join=lambda _timeout_s: None)
+        monkeypatch.setattr(link, "_process", alive)
+        with pytest.raises(LinkDisconnectedError, match="died during read"):
             link.call("read", address=0x20000000, size_bytes=4)
 
 
