@@ -35,6 +35,7 @@ from particle_dev.station.bench import Bench
 from particle_dev.station.engine import Station
 from particle_dev.station.events import StationEvent
 from particle_dev.station.guard import StationGuard
+from particle_dev.station.journal import refuse_running
 from particle_dev.station.label_scans import LabelScans
 from particle_dev.station.operator_lines import OperatorLines
 from particle_dev.station.recipe import Recipe, load_recipe
@@ -133,6 +134,7 @@ def run(
     table = read_bench(bench_spec)
     if release_path is not None:
         _make_folder(folder)
+        refuse_running(folder)
         recipe, store = from_release(release_path, trusted_keys(trust, site), production, folder)
     releases = {name: choice.device_os for name, choice in recipe.firmware.items()}
     factory = factory_modules(store, releases)

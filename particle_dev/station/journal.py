@@ -60,6 +60,28 @@ def _damaged(path: Path, line: int, what: str) -> JournalError:
     )
 
 
+def refuse_running(folder: Path) -> None:
+    """Before anything in a run's folder is replaced. JournalError: another station is writing there. Its lock is taken
+    for a moment, where there is one."""
+    path = folder / LOCK_NAME
+    try:
+        if path.exists():
+            with filelock.FileLock(path, timeout=0):
+                return
+    except filelock.Timeout as error:
+        raise _running(folder) from error
+    except OSError:
+        return  # Whether the folder can be written is found by who writes.
+
+
+def _running(folder: Path) -> JournalError:
+    return JournalError(
+        f"another station is writing in {folder}",
+        path=str(folder),
+        hint="wait until it ends, or give this run another folder with --out",
+    )
+
+
 class Journal:
     """An open journal with the only right to write in its folder. Appending is safe from several threads.
 
@@ -81,11 +103,7 @@ class Journal:
             self._lock = filelock.FileLock(path.parent / LOCK_NAME, timeout=0)
             self._lock.acquire()
         except filelock.Timeout as error:
-            raise JournalError(
-                f"another station is writing in {path.parent}",
-                path=str(path.parent),
-                hint="wait until it ends, or give this run another folder with --out",
-            ) from error
+            raise _running(path.parent) from error
         except OSError as error:
             raise self._cannot_write(error) from error
         try:

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from particle_dev.cli.exit_codes import ExitCode, exit_code_of
 from particle_dev.cli.root import root
 from particle_dev.errors import ParticleDevError
+from particle_dev.station.journal import JOURNAL_NAME, Journal
 
 pytestmark = pytest.mark.firmware
 BENCH = '[bench]\ndriver = "virtual"\n[bench.options]\nclock = "virtual"\n[[slot]]\nname = "1"\nplatform = "boron"\n'
@@ -72,3 +73,14 @@ def test_a_bench_takes_an_unsigned_release_and_says_so(factory):
     (factory / "unsigned.zip").write_bytes(data[:5000] + bytes([data[5000] ^ 1]) + data[5001:])
     again = ("station", "run", "--bench", "bench.toml", "--release", "unsigned.zip", "--out", "other")
     assert run(*again, status=ExitCode.BAD_INPUT).exception.code in {"altered", "not_release", "bad_name"}
+
+
+def test_a_second_station_takes_no_firmware_from_under_the_first(factory):
+    """It would be refused its journal only after it had replaced what the first one reads its modules from."""
+    work = ("station", "run", "--bench", "bench.toml", "--release", "ship.zip", "--trust", "release.key.pem")
+    run(*work, "--out", "run")
+    kept = sorted((path, path.stat().st_ino) for path in (factory / "run" / "release").rglob("*"))
+    with Journal(factory / "run" / JOURNAL_NAME):
+        error = run(*work, "--out", "run", status=ExitCode.BAD_INPUT).exception
+    assert error.message == "another station is writing in run"
+    assert sorted((path, path.stat().st_ino) for path in (factory / "run" / "release").rglob("*")) == kept
