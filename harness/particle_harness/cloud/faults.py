@@ -37,8 +37,9 @@ Faults of devices take ``device_id``, those of SIMs ``iccid``; without it, any.
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -84,6 +85,36 @@ class CloudFault:
         return self.seen >= self.n and (self.count == 0 or self.seen < self.n + self.count)
 
 
+def _is_number(value: Any, least: float = -math.inf) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value < math.inf
+
+
+def _is_count(value: Any, least: int = 0, most: float = math.inf) -> bool:
+    return type(value) is int and least <= value <= most
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+_VALUES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "on": ("method and path, such as 'GET /v1/*'", lambda value: _is_text(value) and ("*" in value or " /" in value)),
+    "n": ("a whole number from 1 on", lambda value: _is_count(value, 1)),
+    "count": ("a whole number from 0 on", _is_count),
+    "status": ("a status from 200 to 599", lambda value: _is_count(value, 200, 599)),
+    "shape": ("'error', 'errors' or 'code'", lambda value: value in ("error", "errors", "code")),
+    "retry_after_s": ("a whole number from 0 on", _is_count),
+    "delay_s": ("a number of seconds from 0 on", lambda value: _is_number(value, 0)),
+    "seconds": ("a number of seconds", _is_number),
+    "events": ("a whole number from 0 on", _is_count),
+    "product_id": ("a whole number from 0 on", _is_count),
+    "online": ("true or false", lambda value: isinstance(value, bool)),
+    "device_id": ("a text", _is_text),
+    "iccid": ("a text", _is_text),
+}
+"""What each key may hold: a fault that never hits would be a test that cannot fail."""
+
+
 class CloudFaults:
     """The script of one cloud."""
 
@@ -99,6 +130,9 @@ class CloudFaults:
             raise ValueError(f"no fault {table.get('do')!r}; known: {', '.join(KINDS)}")
         if unknown := set(table) - known:
             raise ValueError(f"fault {table['do']!r} has unknown keys {sorted(unknown)}; known: {sorted(known)}")
+        for key, (what, is_right) in _VALUES.items():
+            if key in table and not is_right(table[key]):
+                raise ValueError(f"fault {table['do']!r}: {key} is {what}, not {table[key]!r}")
         fault = CloudFault(**table)
         with self._lock:
             self._faults.append(fault)

@@ -321,6 +321,22 @@ def test_faults_that_mean_nothing_are_refused(site):
         site.cloud.add_fault({"do": "html", "loud": True})
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("n", 0), ("n", "3"), ("n", True), ("count", -1), ("count", "3"), ("on", "GET"), ("on", 3)),
+        *(("status", "x"), ("status", 99999), ("shape", "html"), ("retry_after_s", 1.5), ("retry_after_s", -1)),
+        *(("delay_s", float("inf")), ("seconds", "3"), ("events", -1), ("online", "no"), ("device_id", None)),
+    ],
+)
+def test_a_fault_that_could_not_be_is_refused_and_not_waited_for(site, key, value):
+    """One that never hits would be a test that cannot fail."""
+    with pytest.raises(ValueError, match=f"fault 'status': {key} is "):
+        site.cloud.add_fault({"do": "status", key: value})
+    assert site.cloud.faults.remaining() == ()
+
+
+
 def test_every_fault_is_documented():
     assert all(f"``{kind}``" in (faults.__doc__ or "") for kind in faults.KINDS)
 
