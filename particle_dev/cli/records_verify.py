@@ -41,8 +41,9 @@ def verify(
     """Find every row that was changed, added, exchanged or is missing since stations signed it.
 
     Exit status 0: every row is as a known station recorded it; 1: something was altered, or is gone; 6: nothing is
-    wrong, but there are stations whose key is not known here (--trust), or runs of before records were signed. That the
-    end was cut off is found on the station itself, which remembers it, or with --journals.
+    wrong, but there are stations whose key is not known here (--trust), runs of before records were signed, or runs
+    of --journals that go on or wait to be recorded. That the end was cut off is found on the station itself, which
+    remembers it, or with --journals.
     """
     from particle_dev.station.record_keeping import journal_hashes, run_folders  # noqa: PLC0415  SQLAlchemy is slow to import
     from particle_dev.station.station_key import KEY_NAME, StationKey, trusted_stations  # noqa: PLC0415
@@ -58,7 +59,7 @@ def verify(
     own = StationKey(site) if (site / KEY_NAME).exists() else None
     trusted = trusted_stations(paths=trust)
     with opened_records(records) as database:
-        found = database.verify(own, trusted, journal_hashes(journals))
+        found = database.verify(own, trusted, *journal_hashes(journals))
     if as_json:
         print_json(plain(found) | {"verdict": found.verdict})
     else:
@@ -66,6 +67,10 @@ def verify(
             click.echo(f"{problem.where}: {problem.message} ({problem.code})")
         for run_id in found.unsigned:
             click.echo(f"run {run_id}: recorded before records were signed; 'records sync' of its folder signs it")
+        for run_id in found.waiting:
+            click.echo(
+                f"run {run_id}: goes on, or waits to be recorded; 'records sync --pending' of its folder does that"
+            )
         for station_id in found.unknown:
             click.echo(f"station {station_id}: its key is not known here; give it with --trust")
         for remark in found.remarks:

@@ -20,7 +20,7 @@ holds its anchor, key or journals; and what the holder of the key wrote false in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,7 +48,8 @@ class Problem:
 @dataclass(slots=True)
 class Verification:
     """What a look at every row found. ``unsigned``: runs of before the chain, for which nobody vouches. ``unknown``:
-    stations whose key the verifier does not know: their rows agree with each other, and that is all."""
+    stations whose key the verifier does not know: their rows agree with each other, and that is all. ``waiting``: runs
+    that are not here as their journals have them, and whose folders say that they still are to be recorded."""
 
     stations: int = 0
     entries: int = 0
@@ -56,6 +57,7 @@ class Verification:
     problems: list[Problem] = field(default_factory=list)
     unsigned: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
     @property
@@ -63,7 +65,7 @@ class Verification:
         """``intact``; ``altered``; ``unproven``: nothing is wrong, but not everything is vouched for."""
         if self.problems:
             return "altered"
-        return "unproven" if self.unsigned or self.unknown or not self.entries else "intact"
+        return "unproven" if self.unsigned or self.unknown or self.waiting or not self.entries else "intact"
 
 
 def entry_digest(database_id: str, entry: Mapping[str, Any]) -> str:
@@ -155,9 +157,11 @@ def verify_chain(
     trusted: Mapping[str, str],
     anchors: Callable[[str, str], Anchor | None],
     journals: Mapping[str, str] | None = None,
+    waiting: Collection[str] = (),
 ) -> Verification:
     """Look at every row. ``trusted`` are public keys by station id; ``anchors`` gives what is kept for (station id,
-    database id). ``journals``: runs that must be there, with the SHA-256 of their journal."""
+    database id). ``journals``: runs that must be there, with the SHA-256 of their journal; ``waiting``: those of them
+    that go on, or wait to be recorded."""
     found = Verification()
     ids = list(connection.execute(sa.select(tables.databases.c.database_id)).scalars())
     if len(ids) != 1:
@@ -179,7 +183,7 @@ def verify_chain(
             message = "the public key is not the one of this station"
             found.problems.append(Problem("wrong_key", f"station {station_id}", message))
     _verify_runs(connection, found, standing, pruned)
-    _verify_journals(connection, found, journals or {}, pruned)
+    _verify_journals(connection, found, journals or {}, pruned, waiting)
     return found
 
 
@@ -345,12 +349,18 @@ def _judge_unsigned(connection: sa.Connection, found: Verification, run_id: str)
 
 
 def _verify_journals(
-    connection: sa.Connection, found: Verification, journals: Mapping[str, str], pruned: dict[str, str]
+    connection: sa.Connection,
+    found: Verification,
+    journals: Mapping[str, str],
+    pruned: dict[str, str],
+    waiting: Collection[str],
 ) -> None:
     for run_id, sha256 in sorted(journals.items()):
         query = sa.select(tables.runs.c.journal_sha256).where(tables.runs.c.run_id == run_id)
         stored = connection.execute(query).first()
-        if stored is None and run_id not in pruned:
+        if run_id in waiting and (stored is None or stored[0] != sha256):
+            found.waiting.append(run_id)
+        elif stored is None and run_id not in pruned:
             found.problems.append(Problem("missing_run", f"run {run_id}", "has a journal and is not here"))
         elif stored is not None and stored[0] not in (None, sha256):
             message = "its journal is another one, or went on since it was recorded"

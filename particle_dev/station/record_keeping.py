@@ -179,13 +179,22 @@ def pending_folders(parents: Iterable[Path]) -> list[Path]:
 
 
 def run_folders(parents: Iterable[Path]) -> list[Path]:
-    """Folders with a journal: the given ones, and those right below them."""
+    """Folders with a run: the given ones, and those right below them. A journal without an event is of a run that was
+    refused before it began, or of one that is about to."""
     found: dict[Path, None] = {}
     for parent in parents:
         for path in (parent / JOURNAL_NAME, *sorted(parent.glob(f"*/{JOURNAL_NAME}"))):
-            if path.is_file():
+            if path.is_file() and _has_begun(path):
                 found[path.parent] = None
     return list(found)
+
+
+def _has_begun(path: Path) -> bool:
+    try:
+        with path.open("rb") as journal:
+            return journal.readline().endswith(b"\n")
+    except OSError:
+        return True  # Who reads it whole says why it cannot be read.
 
 
 def sync(database: RecordDatabase, folders: Iterable[Path], key: StationKey) -> Iterator[Synced]:
@@ -219,10 +228,16 @@ def _sync_one(database: RecordDatabase, folder: Path, key: StationKey) -> Synced
         lock.release()
 
 
-def journal_hashes(parents: Iterable[Path]) -> dict[str, str]:
-    """SHA-256 of the journals below these folders, by run id, to hold records against. JournalError as the parts."""
-    found = {}
+def journal_hashes(parents: Iterable[Path]) -> tuple[dict[str, str], set[str]]:
+    """SHA-256 of the journals below these folders, by run id, to hold records against; and which of these runs go on or
+    wait to be recorded. JournalError as the parts."""
+    found, waiting = {}, set()
     for folder in run_folders(parents):
+        # Looked for before: a run that ends meanwhile is in the records before its mark goes.
+        waits = (folder / PENDING_NAME).exists()
         events, _ = read_journal(folder / JOURNAL_NAME)
-        found[fold(events).run_id] = hashlib.sha256(_content(events)).hexdigest()
-    return found
+        run_id = fold(events).run_id
+        found[run_id] = hashlib.sha256(_content(events)).hexdigest()
+        if waits:
+            waiting.add(run_id)
+    return found, waiting

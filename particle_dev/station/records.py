@@ -8,7 +8,7 @@ station that writes it; written again unchanged, it changes nothing.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -178,7 +178,11 @@ class RecordDatabase:
         return attachment_of(dict(row))
 
     def verify(
-        self, key: StationKey | None, trusted: Mapping[str, str], journals: Mapping[str, str] | None = None
+        self,
+        key: StationKey | None,
+        trusted: Mapping[str, str],
+        journals: Mapping[str, str] | None = None,
+        waiting: Collection[str] = (),
     ) -> Verification:
         """Compare every row with the chains: see :func:`~particle_dev.station.record_chain.verify_chain`. ``key``: the
         station that asks, whose own anchor counts."""
@@ -188,7 +192,7 @@ class RecordDatabase:
 
         own = {key.station_id: key.public_key} if key else {}
         with self.transaction(writing=False) as connection:
-            return verify_chain(connection, {**trusted, **own}, anchors, journals)
+            return verify_chain(connection, {**trusted, **own}, anchors, journals, waiting)
 
     def verify_run(self, run_id: str, key: StationKey | None, trusted: Mapping[str, str]) -> Verification:
         """Compare the rows of one run with its entry: see :func:`~particle_dev.station.record_chain.verify_run`."""

@@ -61,7 +61,7 @@ def test_journals_are_held_against_records_without_reading_what_is_attached(make
         raise AssertionError("a shift's logs are many")
 
     monkeypatch.setattr("particle_dev.station.record_keeping._attached", never)
-    assert journal_hashes([folders[0].parent]) == whole
+    assert journal_hashes([folders[0].parent]) == (whole, set())
 
 
 def test_a_run_is_recorded_once_with_its_journal(database, key, make_folder):
@@ -79,7 +79,7 @@ def test_a_run_is_recorded_once_with_its_journal(database, key, make_folder):
     assert database.attachment("a", "", JOURNAL_NAME).data == (folder / JOURNAL_NAME).read_bytes()
     assert database.attachment("a", "", "notes.txt").media_type == "text/plain"
     assert database.attachment("a", UNIT, "uart.log").data == b"of the unit"
-    assert database.verify(key, {}, journal_hashes([folder.parent])).verdict == "intact"
+    assert database.verify(key, {}, *journal_hashes([folder.parent])).verdict == "intact"
 
 
 def test_a_run_that_goes_on_replaces_its_beginning(database, key, make_folder):
@@ -87,14 +87,41 @@ def test_a_run_that_goes_on_replaces_its_beginning(database, key, make_folder):
     record_folder(database, folder, key)
     assert database.run("a").units[0].verdict == "interrupted"
     make_folder("a")
-    found = database.verify(key, {}, journal_hashes([folder]))
+    found = database.verify(key, {}, *journal_hashes([folder]))
     assert {problem.code for problem in found.problems} == {"other_journal"}
 
     assert record_folder(database, folder, key)
 
     assert database.run("a").units[0].verdict == "pass"
     assert len(database.units()) == 1
-    assert database.verify(key, {}, journal_hashes([folder])).entries == 3
+    assert database.verify(key, {}, *journal_hashes([folder])).entries == 3
+
+
+def test_a_run_that_goes_on_or_waits_is_no_alteration(database, key, make_folder):
+    """A look at the records during a shift, or while they are away, is no alarm; nor is it a proof."""
+    folder = make_folder("a")
+    RecordKeeper(key).begin(folder)
+    found = database.verify(key, {}, *journal_hashes([folder]))
+    assert (found.verdict, found.problems, len(found.waiting)) == ("unproven", [], 1)
+    record_folder(database, folder, key)
+    RecordKeeper(key).begin(folder)
+    assert database.verify(key, {}, *journal_hashes([folder])).verdict == "intact", "taken up again, nothing is new yet"
+    (folder / PENDING_NAME).unlink()
+    assert database.verify(key, {}, *journal_hashes([folder])).waiting == []
+    other = make_folder("b")
+    found = database.verify(key, {}, *journal_hashes([folder, other]))
+    assert [problem.code for problem in found.problems] == ["missing_run"], "nothing says that it is still to come"
+
+
+def test_a_run_that_never_began_is_none(database, key, make_folder):
+    """The store lacked something of its recipe, say; or it was killed in its first event."""
+    folder = make_folder("a")
+    for name, content in (("refused", b""), ("killed", b'{"at":"2026-')):
+        (folder.parent / name).mkdir()
+        (folder.parent / name / JOURNAL_NAME).write_bytes(content)
+    assert run_folders([folder.parent]) == [folder]
+    assert [done.outcome for done in sync(database, run_folders([folder.parent]), key)] == ["recorded"]
+    assert database.verify(key, {}, *journal_hashes([folder.parent])).verdict == "intact"
 
 
 def test_an_older_copy_of_a_journal_does_not_replace_a_newer_one(database, key, make_folder, tmp_path):

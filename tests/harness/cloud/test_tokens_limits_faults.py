@@ -336,7 +336,6 @@ def test_a_fault_that_could_not_be_is_refused_and_not_waited_for(site, key, valu
     assert site.cloud.faults.remaining() == ()
 
 
-
 def test_every_fault_is_documented():
     assert all(f"``{kind}``" in (faults.__doc__ or "") for kind in faults.KINDS)
 

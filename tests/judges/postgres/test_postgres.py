@@ -72,7 +72,7 @@ def verify(tmp_path, url, *names):
     keys = [StationKey(tmp_path / name) for name in names]
     database = RecordDatabase(url)
     found = database.verify(
-        keys[0], {k.station_id: k.public_key for k in keys}, journal_hashes(tmp_path.glob("runs/*"))
+        keys[0], {k.station_id: k.public_key for k in keys}, *journal_hashes(tmp_path.glob("runs/*"))
     )
     database.close()
     return found
