@@ -175,8 +175,8 @@ def _millis(at: str) -> int:
 
 
 def junit_xml(runs: Iterable[RunRecord]) -> bytes:
-    """A JUnit file: a suite for each unit of each run, a case for each step. An interrupted unit is an error, an empty
-    slot is skipped."""
+    """A JUnit file: a suite for each unit of each run, a case for each step. An interrupted unit is an error, and so is
+    a run that was cut short or did nothing; an empty slot is skipped."""
     suites = ElementTree.Element("testsuites", name="particle-dev")
     for run in runs:
         for unit in run.units:
@@ -185,6 +185,11 @@ def junit_xml(runs: Iterable[RunRecord]) -> bytes:
             suite = ElementTree.SubElement(suites, "testsuite", name=f"slot {_text(slot.slot)}", tests="1", skipped="1")
             case = ElementTree.SubElement(suite, "testcase", classname=_text(run.recipe.get("name")), name="unit")
             ElementTree.SubElement(case, "skipped", message=_text(slot.reason))
+        if run.finished_at is None or not (run.units or run.empty_slots):
+            why = "it was cut short" if run.finished_at is None else "no unit was worked on"
+            suite = ElementTree.SubElement(suites, "testsuite", name=f"run {run.run_id}", tests="1", errors="1")
+            case = ElementTree.SubElement(suite, "testcase", classname=_text(run.recipe.get("name")), name="run")
+            ElementTree.SubElement(case, "error", type="incomplete", message=why)
     return b'<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(suites, "unicode").encode("utf-8")
 
 

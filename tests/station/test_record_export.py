@@ -1,8 +1,11 @@
 """Records in other forms; files as people get them are in tests/cli/test_records_cli.py."""
 
+from xml.etree import ElementTree
+
 import pytest
 
-from particle_dev.station.record_export import product_import, table_csv
+from particle_dev.station.fold import fold
+from particle_dev.station.record_export import junit_xml, product_import, table_csv
 from particle_dev.station.record_search import FoundUnit
 
 
@@ -51,3 +54,19 @@ def test_a_spreadsheet_runs_no_formula_of_a_name():
     line = text.splitlines()[1]
     assert '"\'=HYPERLINK(""http://x"")"' in line
     assert ",'@1," in line
+
+
+@pytest.mark.parametrize(
+    ("ends", "units", "errors"), [(True, 1, 0), (False, 1, 1), (True, 0, 1), (False, 0, 1)], ids=str
+)
+def test_a_run_that_was_cut_short_or_did_nothing_is_no_green_file(run_script, ends, units, errors):
+    """A slot that nothing was heard of has no suite of its own."""
+    script = run_script(("1", "2"))
+    for slot in range(1, units + 1):
+        script.unit(str(slot), "e00fce68d3a1b2c4f5061728")
+        script.finish(str(slot), "e00fce68d3a1b2c4f5061728")
+    if ends:
+        script.run_finished()
+    suites = ElementTree.fromstring(junit_xml([fold(script.build())]))
+    assert sum(int(suite.get("errors", 0)) for suite in suites) == errors
+    assert len(suites.findall("testsuite/testcase/error")) == errors
