@@ -634,11 +634,13 @@ class ReleaseError(StationError):
 
 
 class BenchError(StationError):
-    """A bench driver or one of its slots; ``slot`` is the slot's name."""
+    """A bench driver or one of its slots; ``slot`` is the slot's name, ``key`` that of the bench file which is wrong
+    (``bench.options.clock``), where one is."""
 
-    def __init__(self, message: str, *, slot: str | None = None, hint: str = "") -> None:
+    def __init__(self, message: str, *, slot: str | None = None, key: str | None = None, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.slot = slot
+        self.key = key
 
 
 class SlotBusyError(BenchError):

@@ -47,20 +47,22 @@ class TomlFile:
         self.root = TomlTable(self, (), values)
 
     def place(self, key_path: KeyPath) -> str:
-        """File and line of this key or table, in words."""
-        return f"{self.path}, line {self._lines.get(key_path, 1)}"
+        """File and line of this key or table, or of the table that should hold it, in words."""
+        return f"{self.path}, line {self._lines.get(self._known(key_path), 1)}"
 
     def error(self, key_path: KeyPath, message: str, *, item: int | None = None, hint: str = "") -> ConfigError:
         """A ConfigError at the line of this key, or of the table that should hold it; of the ``item``-th text of the
         list that it holds."""
-        found = key_path
-        while found and found not in self._lines:
-            found = found[:-1]
-        line = self._lines.get(found, 1)
+        line = self._lines.get(self._known(key_path), 1)
         if item is not None:
             line = self._line_of_item(line, item)
         key = ".".join(str(part) for part in key_path if isinstance(part, str))
         return ConfigError(f"{self.path}, line {line}: {message}", file=str(self.path), line=line, key=key, hint=hint)
+
+    def _known(self, key_path: KeyPath) -> KeyPath:
+        while key_path and key_path not in self._lines:
+            key_path = key_path[:-1]
+        return key_path
 
     def _line_of_item(self, line: int, item: int) -> int:
         """Where the ``item``-th quoted text from ``line`` on stands, as far as a scan can tell."""
@@ -86,6 +88,11 @@ class TomlTable:
     def place(self) -> str:
         """File and line, in words."""
         return self.file.place(self.key_path)
+
+    @property
+    def places(self) -> dict[str, str]:
+        """File and line of each key, by its whole name: ``bench.options.clock``."""
+        return {self._name(key): self.file.place((*self.key_path, key)) for key in self.values}
 
     def error(self, key: str | None, message: str, *, hint: str = "") -> ConfigError:
         """A ConfigError about a key of this table (None: about the table)."""

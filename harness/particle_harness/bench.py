@@ -23,9 +23,11 @@ from particle_harness.bench_slots import (
     close_slots,
     name_of,
     name_of_new,
+    option_key,
     probe_id,
     refuse_blank_with_a_system,
     refuse_boards_of_others,
+    refuse_unknown_options,
     slot_called,
     slot_folder,
     words,
@@ -210,10 +212,7 @@ def open_bench(
     BenchError for an option, key or word that means nothing here, and when another process has the boards of
     ``state_dir`` open.
     """
-    if unknown := set(options) - {*_OPTIONS, *_OTHER_OPTIONS}:
-        raise BenchError(
-            f"unknown bench options {sorted(unknown)}", hint=f"known: {sorted({*_OPTIONS, *_OTHER_OPTIONS})}"
-        )
+    refuse_unknown_options(options, {*_OPTIONS, *_OTHER_OPTIONS})
     check_options(options, _OPTIONS)
     _network_scale(options)
     lock = StateLock(state_dir, takes_over=True) if state_dir else None
@@ -271,7 +270,9 @@ def _network_scale(options: Mapping[str, Any]) -> float:
     scale = options.get(_NETWORK_SCALE, 1)
     if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale <= 1:
         raise BenchError(
-            f"option network_scale = {scale!r} is no number above 0 and not above 1", hint="correct it, or leave it out"
+            f"option network_scale = {scale!r} is no number above 0 and not above 1",
+            key=option_key(_NETWORK_SCALE),
+            hint="correct it, or leave it out",
         )
     return float(scale)
 
@@ -281,7 +282,11 @@ def _hands(bench: VirtualBench, options: Mapping[str, Any]) -> Hands | None:
     if port is None:
         return None
     if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port < 1 << 16:
-        raise BenchError(f"option hands = {port!r} is no port", hint="give a number such as 3240, or leave it out")
+        raise BenchError(
+            f"option hands = {port!r} is no port",
+            key=option_key(_HANDS),
+            hint="give a number such as 3240, or leave it out",
+        )
     # It brings the server of USB/IP along, which most benches do without.
     from particle_harness.hands import Hands  # noqa: PLC0415
 

@@ -189,8 +189,21 @@ def check_options(options: Mapping[str, Any], kinds: Mapping[str, ValueKind]) ->
     for key, kind in kinds.items():
         if key in options and not kind.is_good(options[key]):
             raise BenchError(
-                f"option {key} = {options[key]!r} is not {kind.wanted}", hint=f"correct {key}, or leave it out"
+                f"option {key} = {options[key]!r} is not {kind.wanted}",
+                key=option_key(key),
+                hint=f"correct {key}, or leave it out",
             )
+
+
+def refuse_unknown_options(options: Mapping[str, Any], known: Iterable[str]) -> None:
+    """BenchError for options that the driver does not know."""
+    if unknown := sorted(set(options) - set(known)):
+        raise BenchError(f"unknown bench options {unknown}", key=option_key(unknown[0]), hint=f"known: {sorted(known)}")
+
+
+def option_key(name: str) -> str:
+    """An option's whole name in a bench file."""
+    return f"bench.options.{name}"
 
 
 def refuse_blank_with_a_system(name: str, table: Mapping[str, Any]) -> None:

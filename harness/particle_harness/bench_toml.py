@@ -49,9 +49,12 @@ def open_bench_file(path: Path, *, firmware: Path | None = None, images: Path | 
             f"{path}: driver is {driver!r}, only virtual and emulated boards can be served",
             hint='set driver = "virtual", or "emulated" to run firmware of yours',
         )
-    options = {"clock": "real", **bench.table("options", required=False).values}
+    own = bench.table("options", required=False)
+    options = {"clock": "real", **own.values}
     if options["clock"] != "real":
-        raise BenchError(f"{path}: other programs live in real time", hint='set clock = "real"')
+        raise BenchError(
+            f"{own.file.place((*own.key_path, 'clock'))}: other programs live in real time", hint='set clock = "real"'
+        )
     modules = modules_in(firmware) if firmware else stand_ins
     if driver == "emulated":
         modules = _no_modules
@@ -67,8 +70,9 @@ def open_bench_file(path: Path, *, firmware: Path | None = None, images: Path | 
         return open_it(options=options, slots=slots, state_dir=state_dir, factory_modules=modules)
     except BenchError as error:
         places = {table.text("name"): table.place for table in tables}
-        place = places.get(error.slot or "", str(path))
-        raise BenchError(f"{place}: {error.message}", slot=error.slot, hint=error.hint) from error
+        keys = {**bench.places, **own.places}
+        place = places.get(error.slot or "") or keys.get(error.key or "") or path
+        raise BenchError(f"{place}: {error.message}", slot=error.slot, key=error.key, hint=error.hint) from error
 
 
 def _no_modules(_platform: str) -> Sequence[bytes]:

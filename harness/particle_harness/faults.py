@@ -36,7 +36,7 @@ power again, after that time.
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -158,7 +158,7 @@ def _whole(table: Mapping[str, Any], key: str, default: int, *, least: int = 0) 
 
 def _seconds(table: Mapping[str, Any], key: str) -> float:
     value = table.get(key, 0.0)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= sys.float_info.max:
         raise ValueError(f"fault {table['do']!r}: {key} is a number of seconds from 0 on, not {value!r}")
     return float(value)
 

@@ -24,14 +24,17 @@ class StateLock:
     for a moment, in which nothing in the folder changes; others that do the same are waited for."""
 
     def __init__(self, state_dir: Path, *, takes_over: bool = False, to_read: bool = False) -> None:
-        if state_dir.is_file():
-            raise BenchError(
-                f"the state folder {state_dir} is a file, not a folder", hint="name a folder, or a new one"
-            )
-        # Locks of one file that are no singleton shut each other out within a process, too.
-        self._lock = FileLock(state_dir / LOCK_FILE, timeout=0, thread_local=False, is_singleton=takes_over)
         holder = state_dir / HOLDER_FILE
+        key = f"bench.{'options.begin_from' if to_read else 'state_dir'}"
         try:
+            if state_dir.is_file():
+                raise BenchError(
+                    f"the state folder {state_dir} is a file, not a folder",
+                    key=key,
+                    hint="name a folder, or a new one",
+                )
+            # Locks of one file that are no singleton shut each other out within a process, too.
+            self._lock = FileLock(state_dir / LOCK_FILE, timeout=0, thread_local=False, is_singleton=takes_over)
             state_dir.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=_READER_WAITS_S if to_read else 0)
             if to_read:
@@ -41,11 +44,19 @@ class StateLock:
             who, end = _described(holder)
             raise BenchError(
                 f"the bench's boards in {state_dir} are in use by {who}",
+                key=key,
                 hint=f"{end} first" if to_read else f"{end}, or choose another state folder",
             ) from error
         except OSError as error:
             raise BenchError(
-                f"the state folder {state_dir} cannot be used: {error.strerror}", hint="check its permissions"
+                f"the state folder {state_dir} cannot be used: {error.strerror}",
+                key=key,
+                hint="check its permissions",
+            ) from error
+        except ValueError as error:
+            # A file name with a NUL.
+            raise BenchError(
+                f"the state folder {str(state_dir)!r} cannot be used: {error}", key=key, hint="name another"
             ) from error
 
     def release(self) -> None:

@@ -15,7 +15,6 @@ from particle_dev.catalog.platforms import platform_by_name
 from particle_dev.cli.command_type import CommandT
 from particle_dev.cli.store_option import open_store as open_store  # noqa: PLC0414  commands look for options here
 from particle_dev.cli.store_option import store_option as store_option  # noqa: PLC0414
-from particle_dev.errors import BenchError
 from particle_dev.finite_range import FiniteRange
 from particle_dev.flash.store import FirmwareStore
 from particle_dev.station.bench import FACTORY_SOURCE, Bench, FactoryModules, no_factory_modules, open_bench
@@ -110,7 +109,7 @@ def with_images(table: BenchFile, store_dir: Path | None) -> BenchFile:
 def opened_bench(table: BenchFile, factory: FactoryModules, state_dir: Path | None = None) -> Iterator[Bench]:
     """An open bench. ``state_dir`` is where virtual boards keep what must survive this process, unless the bench file
     says where. Raises BenchError, ConfigError."""
-    try:
+    with table.placed():
         bench = open_bench(
             table.driver,
             name=table.name,
@@ -119,8 +118,6 @@ def opened_bench(table: BenchFile, factory: FactoryModules, state_dir: Path | No
             state_dir=table.state_dir or state_dir,
             factory_modules=factory,
         )
-    except BenchError as error:
-        raise table.with_place(error) from error
     try:
         yield bench
     finally:

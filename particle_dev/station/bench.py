@@ -158,6 +158,7 @@ def open_bench(
     if not found:
         raise BenchError(
             f"no bench driver named '{driver}'",
+            key="bench.driver",
             hint=f"installed: {', '.join(bench_drivers())}; or give a bench file",
         )
     entry: OpenBench = found[0].load()

@@ -25,13 +25,14 @@ profile = "hil"             # by which profile of particle-cli
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from particle_dev.catalog.platforms import PLATFORMS, platform_by_name
-from particle_dev.errors import BenchError
+from particle_dev.errors import BenchError, ConfigError
 from particle_dev.protocol.identifiers import is_device_id
 from particle_dev.toml_file import TomlFile, TomlTable, suggestion
 
@@ -73,13 +74,27 @@ class BenchFile:
     """Device IDs of units that are known to be good, to check slots with."""
     places: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Where in the file a slot stands, by name: for messages of the driver about it."""
+    key_places: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Where a key of the bench and its options stands, by its whole name (``bench.options.clock``)."""
+    path: str | None = field(default=None, compare=False)
+    """Of the file."""
 
-    def with_place(self, error: BenchError) -> BenchError:
-        """The driver's complaint about one of the slots, with its place in the file."""
-        place = self.places.get(error.slot or "")
-        if place is None or type(error) is not BenchError:
-            return error
-        return BenchError(f"{place}: {error.message}", slot=error.slot, hint=error.hint)
+    @contextmanager
+    def placed(self) -> Iterator[None]:
+        """What a driver complains about a slot, an option or another key is raised with its place in the file."""
+        try:
+            yield
+        except BenchError as error:
+            place = self.places.get(error.slot or "") or self.key_places.get(error.key or "")
+            if place is None or type(error) is not BenchError:
+                raise
+            raise BenchError(f"{place}: {error.message}", slot=error.slot, key=error.key, hint=error.hint) from error
+        except ConfigError as error:
+            place = self.key_places.get(error.key or "", self.path)
+            if place is None or error.file is not None:
+                raise
+            message = f"{place}: {error.message}"
+            raise ConfigError(message, file=self.path, key=error.key, hint=error.hint) from error
 
 
 def read_bench(spec: str) -> BenchFile:
@@ -105,6 +120,7 @@ def load_bench_file(path: Path) -> BenchFile:
     bench = file.root.table("bench")
     bench.allow_only(["name", "driver", "options", "state_dir", "golden"])
     driver = bench.text("driver")
+    options = bench.table("options", required=False)
     slots = file.root.tables("slot")
     wiring = {slot.text("name"): frozenset(_texts(slot, "wiring")) for slot in slots if "wiring" in slot.values}
     checked = tuple(_slot(slot, driver) for slot in slots)
@@ -113,12 +129,14 @@ def load_bench_file(path: Path) -> BenchFile:
     return BenchFile(
         name=bench.text("name", path.stem),
         driver=driver,
-        options=bench.table("options", required=False).values,
+        options=options.values,
         slots=checked,
         state_dir=path.parent / bench.text("state_dir") if "state_dir" in bench.values else None,
         rules=_rules(file.root, wiring),
         golden=_device_ids(bench, "golden"),
         places={slot.text("name"): slot.place for slot in slots},
+        key_places={**bench.places, **options.places},
+        path=str(path),
     )
 
 

@@ -17,6 +17,7 @@ computer, or bring the board's USB here by USB/IP and name its port in a bench f
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -135,8 +136,23 @@ def _check(options: Mapping[str, Any], slots: Sequence[Mapping[str, Any]]) -> No
     for key in options:
         if key not in _OPTIONS:
             raise ConfigError(
-                f"the labgrid bench has no option '{key}'", key=key, hint=f"it has: {', '.join(sorted(_OPTIONS))}"
+                f"the labgrid bench has no option '{key}'",
+                key=f"bench.options.{key}",
+                hint=f"it has: {', '.join(sorted(_OPTIONS))}",
             )
+    if not isinstance(options.get("coordinator", ""), str):
+        raise ConfigError(
+            f"coordinator = {options['coordinator']!r} is no text",
+            key="bench.options.coordinator",
+            hint='write coordinator = "HOST:20408"',
+        )
+    seconds = options.get("reacquire_s", 0)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= threading.TIMEOUT_MAX:
+        raise ConfigError(
+            f"reacquire_s = {seconds!r} is no number of seconds",
+            key="bench.options.reacquire_s",
+            hint="write reacquire_s = 60",
+        )
     if not slots:
         raise ConfigError("no place is named", key="slot", hint="--bench labgrid:PLACE, or a [[slot]] for each place")
     for slot in slots:

@@ -73,12 +73,15 @@ def open_bench(
     ``battery = false``: with a battery the board would stay on, and be taken for one without."""
     for key in options:
         if key != "battery":
-            raise ConfigError(f"the usb bench has no option '{key}'", key=key, hint="it has one: battery = false")
-    for table in (options, *slots):
-        if not isinstance(table.get("battery", False), bool):
             raise ConfigError(
-                f"battery = {table['battery']!r} is neither true nor false",
-                key="battery",
+                f"the usb bench has no option '{key}'", key=f"bench.options.{key}", hint="it has one: battery = false"
+            )
+    for place, table in (("bench.options", options), *(("slot", slot) for slot in slots)):
+        if not isinstance(table.get("battery", False), bool):
+            of = f"slot {table.get('name', '?')}: " if table is not options else ""
+            raise ConfigError(
+                f"{of}battery = {table['battery']!r} is neither true nor false",
+                key=f"{place}.battery",
                 hint="battery = false says that nothing but USB powers the board",
             )
     for slot in slots:

@@ -33,6 +33,7 @@ VALUES = {
     "[{do = 5}]": TABLES,
     '[{do = "unplug", at = ["dfu_transfer"]}]': TABLES,
     '[{do = "unplug", at = "dfu_transfer", n = "x"}]': TABLES,
+    f'[{{do = "unplug", at = "dfu_transfer", replug_after_s = 1{"0" * 400}}}]': TABLES,
     "{}": TABLE,
     "{a = 1}": TABLE,
 }
@@ -109,7 +110,9 @@ def test_wrong_values_of_an_option_are_named(tmp_path, driver, key, kind):
     slot = '[[slot]]\nname = "left"\nplatform = "boron"\n'
     for value in wrong(kind):
         options = f"[bench.options]\n{key} = {value}\n"
-        assert key in refused(tmp_path, f'[bench]\ndriver = "{driver}"\n{options}{slot}')
+        said = refused(tmp_path, f'[bench]\ndriver = "{driver}"\n{options}{slot}')
+        assert said.startswith(", line 4: ")
+        assert key in said
 
 
 @pytest.mark.parametrize(("driver", "key", "kind"), cases(lambda _driver: BENCH_KEYS))
@@ -118,6 +121,26 @@ def test_wrong_values_of_the_bench_are_named(tmp_path, driver, key, kind):
         table = {"driver": f'"{driver}"'} | {key: value}
         lines = "".join(f"{k} = {v}\n" for k, v in table.items())
         assert key in refused(tmp_path, f'[bench]\n{lines}[[slot]]\nname = "left"\nplatform = "boron"\n')
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("name", ['"\\u0000"', f'"{"x" * 5000}"'])
+def test_folders_that_no_file_system_has_are_named(tmp_path, monkeypatch, driver, name):
+    monkeypatch.setattr(emulated, "images_folder", lambda _chosen: None)
+    slot = '[[slot]]\nname = "left"\nplatform = "boron"\n'
+    keeps = f'[bench]\ndriver = "{driver}"\nstate_dir = {name}\n{slot}'
+    assert refused(tmp_path, keeps).startswith(", line 3: the state folder")
+    if driver == "emulated":
+        begins = f'[bench]\ndriver = "emulated"\n[bench.options]\nbegin_from = {name}\n{slot}'
+        assert refused(tmp_path, begins).startswith(", line 4: there are no boards to begin from")
+
+
+@pytest.mark.parametrize("port", ["", "x", "99999"])
+def test_a_cloud_is_a_link(tmp_path, port):
+    options = f'[bench.options]\ncloud = "http://127.0.0.1:{port}/#token"\n'
+    slot = '[[slot]]\nname = "left"\nplatform = "boron"\n'
+    said = refused(tmp_path, f'[bench]\ndriver = "virtual"\n{options}{slot}')
+    assert said.startswith(", line 4: cloud =")
 
 
 @pytest.mark.parametrize("driver", DRIVERS)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from particle_dev.errors import ConfigError
+from particle_dev.cli.options import opened_bench
+from particle_dev.errors import BenchError, ConfigError
 from particle_dev.station import usb_bench
 from particle_dev.station.bench_file import BenchFile, TestRules, bench_named, load_bench_file
 
@@ -75,7 +76,29 @@ def test_a_usb_bench_says_whether_its_boards_have_batteries():
     for options, key in (({"battery": "no"}, "battery"), ({"power": True}, "power")):
         with pytest.raises(ConfigError) as caught:
             batteries(**options)
-        assert caught.value.key == key
+        assert caught.value.key == f"bench.options.{key}"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('driver = "virtual"\n[bench.options]\nclock = "slow"', ", line 4: option clock = 'slow' is not one of"),
+        ('driver = "virtual"\noptions = {speed = 1}', ", line 3: unknown bench options ['speed']"),
+        ('driver = "virtual"\n[bench.options]\nhands = -1', ", line 4: option hands = -1 is no port"),
+        ('driver = "virtual"\nstate_dir = "bench.toml"', ", line 3: the state folder"),
+        ('driver = "emulated"\n[bench.options]\nimages = 5', ", line 4: option images = 5 is no folder"),
+        ('driver = "usb"\n[bench.options]\n\nbattery = 1', ", line 5: battery = 1 is neither true nor false"),
+        ('driver = "usb"\n[[slot]]\nname = "A"\nport = "1-1"\nbattery = 1', ": slot A: battery = 1 is neither"),
+        ('driver = "usb"\n[[slot]]\nname = "A"', ": slot A: port is missing"),
+        ('driver = "labgrid"\n[bench.options]\nreacquire_s = "x"', ", line 4: reacquire_s = 'x' is no number"),
+        ('\ndriver = "toaster"', ", line 3: no bench driver named 'toaster'"),
+    ],
+)
+def test_what_a_driver_complains_about_has_its_place_in_the_file(load, tmp_path, text, says):
+    with pytest.raises((BenchError, ConfigError)) as error, opened_bench(load(f"[bench]\n{text}\n"), lambda _: ()):
+        pass
+    assert str(error.value).startswith(f"{tmp_path / 'bench.toml'}{says}")
+    assert error.value.hint
 
 
 def test_bench_by_name_and_shortest_file(load):

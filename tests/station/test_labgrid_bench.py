@@ -27,6 +27,9 @@ def test_without_labgrid_it_says_what_to_install():
     ("options", "slots", "words"),
     [
         ({"server": "x"}, [{"name": "1"}], "no option 'server'"),
+        ({"coordinator": 5}, [{"name": "1"}], "coordinator = 5 is no text"),
+        ({"reacquire_s": "soon"}, [{"name": "1"}], "reacquire_s = 'soon' is no number of seconds"),
+        ({"reacquire_s": 10**400}, [{"name": "1"}], "is no number of seconds"),
         ({}, [], "no place is named"),
         ({}, [{"name": "1", "port": "1-2"}], "unknown key 'port'"),
     ],

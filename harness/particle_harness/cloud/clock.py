@@ -6,6 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from particle_harness.clock import Clock, RealClock, VirtualClock
 
+LAST_YEAR = 8999
+"""No cloud lives longer: what it knows of coming months has to be a date, too."""
+
 
 class CloudClock:
     """``base``, or the latest of the clocks of joined boards where these are virtual."""
@@ -38,7 +41,9 @@ class CloudClock:
         self.base.sleep(duration_s)
 
     def pass_at_once(self, duration_s: float) -> None:
-        """Let time pass without waiting. A clock that knows no skipping stays."""
+        """Let time pass without waiting. A clock that knows no skipping stays. ValueError beyond the last year."""
+        if not self.now_s() + duration_s < datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC).timestamp():
+            raise ValueError(f"the time of a simulated cloud ends with the year {LAST_YEAR}")
         if isinstance(self.base, MovableClock):
             self.base.skip(duration_s)
         elif self.is_virtual:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import re
 import shutil
 import signal
@@ -42,7 +43,10 @@ def _duration_s(text: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
     if found is None:
         raise click.BadParameter(f"{text!r} is no duration such as 90s, 30m, 2h or 31d", param_hint="DURATION")
-    return float(found[1]) * _UNITS_S[found[2]]
+    duration_s = float(found[1]) * _UNITS_S[found[2]]
+    if not math.isfinite(duration_s):
+        raise click.BadParameter(f"a duration of {len(text)} characters is too long", param_hint="DURATION")
+    return duration_s
 
 
 def _link_or_usage(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str:

@@ -27,7 +27,11 @@ def link_to(cloud: SimCloud | str) -> CloudLink:
     if isinstance(cloud, str):
         return RemoteLink(cloud)
     if not isinstance(cloud, SimCloud):
-        raise BenchError(f"option cloud = {cloud!r} is no cloud", hint="give what `particle-dev sim cloud` prints")
+        raise BenchError(
+            f"option cloud = {cloud!r} is no cloud",
+            key="bench.options.cloud",
+            hint="give what `particle-dev sim cloud` prints",
+        )
     return InProcessLink(cloud)
 
 
@@ -87,17 +91,28 @@ def _reason(act: Any, hello: Hello) -> str:
     return ""
 
 
+def _parts(url: str) -> tuple[str, int, str] | None:
+    """Host, port and token of a link; None when it is none."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    return (host, port, parts.fragment) if parts.scheme == "http" and host and port and parts.fragment else None
+
+
 class RemoteLink:
     """Talks to the cloud of another process. Without an answer there is no network."""
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname or not parts.port or not parts.fragment:
+        found = _parts(url)
+        if found is None:
             raise BenchError(
                 f"cloud = {url!r} names no simulated cloud",
+                key="bench.options.cloud",
                 hint='particle-dev sim cloud prints what belongs there: "http://127.0.0.1:PORT/#TOKEN"',
             )
-        self._host, self._port, self._token = parts.hostname, parts.port, parts.fragment
+        self._host, self._port, self._token = found
         self._peers: dict[str, CloudSide] = {}
         self._fetcher: threading.Thread | None = None
         self._lock = threading.Lock()

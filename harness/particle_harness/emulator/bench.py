@@ -28,9 +28,11 @@ from particle_harness.bench_slots import (
     close_slots,
     name_of,
     name_of_new,
+    option_key,
     probe_id,
     refuse_blank_with_a_system,
     refuse_boards_of_others,
+    refuse_unknown_options,
     slot_called,
     slot_folder,
     words,
@@ -309,14 +311,13 @@ def _probe(board: EmulatedBoard, number: int) -> SlotProbe:
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
-    if unknown := set(options) - {*_OPTIONS, _IMAGES, _BEGIN_FROM}:
-        raise BenchError(
-            f"unknown bench options {sorted(unknown)}", hint=f"known: {sorted({*_OPTIONS, _IMAGES, _BEGIN_FROM})}"
-        )
+    refuse_unknown_options(options, {*_OPTIONS, _IMAGES, _BEGIN_FROM})
     for key in (_IMAGES, _BEGIN_FROM):
         folder = options.get(key, key)
         if not isinstance(folder, str | os.PathLike) or not str(folder):
-            raise BenchError(f"option {key} = {folder!r} is no folder", hint=f"correct {key}, or leave it out")
+            raise BenchError(
+                f"option {key} = {folder!r} is no folder", key=option_key(key), hint=f"correct {key}, or leave it out"
+            )
     check_options(options, _OPTIONS)
 
 

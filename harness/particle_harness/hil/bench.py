@@ -301,24 +301,26 @@ class HilBench:
                 )
             return self._kept_bench()
         options = {**self.file.options, **({"cloud": cloud} if cloud is not None else {})}
-        return open_bench(
-            self.file.driver,
-            name=self.file.name,
-            options=options,
-            slots=[place.table for place in places],
-            factory_modules=self._factory,
-        )
+        with self.file.placed():
+            return open_bench(
+                self.file.driver,
+                name=self.file.name,
+                options=options,
+                slots=[place.table for place in places],
+                factory_modules=self._factory,
+            )
 
     def _kept_bench(self) -> Bench:
         if self._kept is None:
-            self._kept = open_bench(
-                self.file.driver,
-                name=self.file.name,
-                options=self.file.options,
-                slots=self.file.slots,
-                state_dir=self.file.state_dir,
-                factory_modules=self._factory,
-            )
+            with self.file.placed():
+                self._kept = open_bench(
+                    self.file.driver,
+                    name=self.file.name,
+                    options=self.file.options,
+                    slots=self.file.slots,
+                    state_dir=self.file.state_dir,
+                    factory_modules=self._factory,
+                )
         return self._kept
 
     def _lease(self, place: Place) -> Leases:

@@ -95,6 +95,9 @@ def test_a_cloud_with_its_devices_ledger_faults_and_time(start, tmp_path):
         shown = text("sim", "ledger", *link)
         assert (len(shown), shown[-1]) == (3, "metered: 1 of 2 devices")
         assert text("sim", "ledger", *link, "--device", "e00fce68bbbbbbbbbbbbbbbb") == ["metered: 0 of 1 device"]
+        for beyond in ("9999999d", "1" + "0" * 300 + "h"):
+            error = run("sim", "wait", beyond, *link, code=3)[0]["error"]
+            assert error["message"] == "the time of a simulated cloud ends with the year 8999"
         run("sim", "wait", "31d", *link)
         sim = http.get(f"/v1/products/{told['products'][0]['id']}/sims").json()["sims"][0]
         assert sim["status"] == "active"
@@ -120,6 +123,7 @@ def test_a_cloud_with_its_devices_ledger_faults_and_time(start, tmp_path):
         (("sim", "ledger", "--link", "http://127.0.0.1:9/#0"), 3),
         (("sim", "ledger"), 2),
         (("sim", "wait", "soon", "--link", "http://127.0.0.1:9/#0"), 2),
+        (("sim", "wait", "1" + "0" * 400 + "h", "--link", "http://127.0.0.1:9/#0"), 2),
         (("sim", "fault", "{", "--link", "http://127.0.0.1:9/#0"), 2),
         (("sim", "cloud", "--made", "boron"), 2),
         (("sim", "cloud", "--product", "toaster"), 2),

@@ -53,7 +53,10 @@ def admin(call: Call) -> dict[str, Any]:
         cloud.faults.clear()
         answer["faults"] = 0
     elif body.do == "wait":
-        cloud.clock.pass_at_once(body.duration_s)
+        try:
+            cloud.clock.pass_at_once(body.duration_s)
+        except ValueError as error:
+            raise bad_request(str(error)) from error
         cloud.advance()
         answer["now"] = iso(cloud.now_s())
     elif body.do == "coverage":

@@ -179,7 +179,7 @@ def images_folder(chosen: str | os.PathLike[str] | None = None) -> ImagesFolder:
     store = os.environ.get("PARTICLE_DEV_STORE")
     users_own = Path(store) if store else platformdirs.user_data_path("particle-dev") / "firmware"
     path = Path(named).expanduser() if named else users_own
-    if not path.is_dir():
+    if not os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises for a name that is too long
         why = f"{path} is no folder" if named else "no folder of firmware images is named"
         raise _none_at_hand(why, _to_correct(chosen))
     folder = ImagesFolder(path)
@@ -263,4 +263,4 @@ def _none_at_hand(why: str, to_correct: str | None, folder: Path | None = None) 
             f"name a folder of module files in {FOLDER_VARIABLE}, or fill the firmware store by `particle-dev "
             f"firmware add`. {LICENCES}"
         )
-    return BenchError(f"emulated boards run firmware images of yours, and {why}", hint=hint)
+    return BenchError(f"emulated boards run firmware images of yours, and {why}", key="bench.options.images", hint=hint)

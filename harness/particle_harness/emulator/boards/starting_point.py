@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,9 +33,10 @@ class StartingPoint:
     """``folder``: the state folder of a bench that is closed. BenchError when it is none, or in use."""
 
     def __init__(self, folder: Path) -> None:
-        if not folder.is_dir():
+        if not os.path.isdir(folder):  # noqa: PTH112  Path.is_dir raises for a name that is too long
             raise BenchError(
                 f"there are no boards to begin from in {folder}",
+                key="bench.options.begin_from",
                 hint="name the state_dir of a bench whose boards have been where yours are to begin",
             )
         self.folder = folder
