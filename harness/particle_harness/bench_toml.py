@@ -52,9 +52,8 @@ def open_bench_file(path: Path, *, firmware: Path | None = None, images: Path | 
     own = bench.table("options", required=False)
     options = {"clock": "real", **own.values}
     if options["clock"] != "real":
-        raise BenchError(
-            f"{own.file.place((*own.key_path, 'clock'))}: other programs live in real time", hint='set clock = "real"'
-        )
+        place = own.places["bench.options.clock"]
+        raise BenchError(f"{place}: other programs live in real time", hint='set clock = "real"')
     modules = modules_in(firmware) if firmware else stand_ins
     if driver == "emulated":
         modules = _no_modules
