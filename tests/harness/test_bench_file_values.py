@@ -126,7 +126,7 @@ def test_wrong_values_of_the_bench_are_named(tmp_path, driver, key, kind):
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("name", ['"\\u0000"', f'"{"x" * 5000}"'])
 def test_folders_that_no_file_system_has_are_named(tmp_path, monkeypatch, driver, name):
-    monkeypatch.setattr(emulated, "images_folder", lambda _chosen: None)
+    monkeypatch.setattr(emulated, "ImageSource", lambda *_: None)
     slot = '[[slot]]\nname = "left"\nplatform = "boron"\n'
     keeps = f'[bench]\ndriver = "{driver}"\nstate_dir = {name}\n{slot}'
     assert refused(tmp_path, keeps).startswith(", line 3: the state folder")
