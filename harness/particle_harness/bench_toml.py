@@ -70,7 +70,7 @@ def open_bench_file(path: Path, *, firmware: Path | None = None, images: Path | 
     except BenchError as error:
         places = {table.text("name"): table.place for table in tables}
         keys = {**bench.places, **own.places}
-        place = places.get(error.slot or "") or keys.get(error.key or "") or path
+        place = places.get(error.slot or "") or keys.get(error.key or "") or str(path)
         raise BenchError(f"{place}: {error.message}", slot=error.slot, key=error.key, hint=error.hint) from error
 
 
