@@ -305,3 +305,38 @@ def test_photon_crashes_by_a_read_over_its_end_that_is_given_up(dfu):
         host.board.usb_device.abandon(Setup(0xA1, Request.UPLOAD, 2, 0, 512), packets=1)
     with pytest.raises(SilentError):
         host.status()
+
+
+STATUS, CLEAR_HALT, SET_HALT = (0x82, 0, 0), (0x02, 1, 0), (0x02, 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("configuration", "request_to_endpoint", "refused"),
+    [
+        (1, STATUS, False),
+        (1, CLEAR_HALT, True),
+        (1, SET_HALT, False),
+        (1, (0x02, 1, 1), False),
+        (0, STATUS, True),
+        (0, CLEAR_HALT, False),
+        (0, SET_HALT, False),
+    ],
+)
+def test_endpoints_that_a_boron_does_not_have(dfu, configuration, request_to_endpoint, refused):
+    """As its bootloader does, run on an emulated chip; endpoint 0 refuses none of these."""
+    host = dfu("boron")
+
+    def ask(endpoint):
+        kind, request, value = request_to_endpoint
+        reply = host.board.control(host.address, Setup(kind, request, value, endpoint, 2 if kind & 0x80 else 0))
+        assert reply == (b"\0\0" if kind & 0x80 else b"")
+
+    host.board.control(host.address, Setup(0x00, 9, configuration, 0, 0))
+    for endpoint in (0x00, 0x80, 0x100):
+        ask(endpoint)
+    for endpoint in (0x01, 0x81, 0x82, 0x07):
+        if refused:
+            with pytest.raises(StallError):
+                ask(endpoint)
+        else:
+            ask(endpoint)

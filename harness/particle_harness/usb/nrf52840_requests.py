@@ -19,7 +19,7 @@ from particle_harness.usb.transfer import (
     StandardRequest,
 )
 
-_REMOTE_WAKEUP = 1
+_ENDPOINT_HALT, _REMOTE_WAKEUP = 0, 1
 
 
 class NrfUsbDevice(UsbDevice):
@@ -88,9 +88,13 @@ class NrfUsbDevice(UsbDevice):
         raise StallError
 
     def _to_endpoint(self, setup: Setup) -> bytes:
+        """There is none but endpoint 0, which shows where it is asked for."""
+        is_there = not setup.w_index & 0x7F
         match setup.b_request:
-            case StandardRequest.GET_STATUS:
+            case StandardRequest.GET_STATUS if is_there or self.configured:
                 return b"\x00\x00"
-            case StandardRequest.CLEAR_FEATURE | StandardRequest.SET_FEATURE:
+            case StandardRequest.SET_FEATURE:
+                return b""
+            case StandardRequest.CLEAR_FEATURE if is_there or not self.configured or setup.w_value != _ENDPOINT_HALT:
                 return b""
         raise StallError

@@ -12,6 +12,7 @@ from random import Random
 
 from particle_harness.boards import Hardware
 from particle_harness.emulator.conversations.acts import Abandoned, Act, Enumerate, Transfer, Wait
+from particle_harness.emulator.conversations.setups import STANDARD
 from particle_harness.usb.dfu_terms import Command, Request
 from particle_harness.usb.transfer import Setup
 
@@ -30,23 +31,7 @@ LEFT_OUT = (
     "the file system in a Gen 3 board's serial flash: a virtual board keeps its configuration elsewhere",
 )
 
-_STANDARD = (
-    Setup(0x80, 0, 0, 0, 2),
-    Setup(0x81, 0, 0, 0, 2),
-    Setup(0x82, 0, 0, 0, 2),
-    Setup(0x82, 0, 0, 0x80, 2),
-    Setup(0x80, 8, 0, 0, 1),
-    Setup(0x00, 9, 1, 0, 0),
-    Setup(0x00, 9, 0, 0, 0),
-    Setup(0x00, 9, 2, 0, 0),
-    Setup(0x00, 1, 1, 0, 0),
-    Setup(0x00, 3, 1, 0, 0),
-    Setup(0x02, 1, 0, 0, 0),
-    Setup(0x80, 12, 0, 0, 2),
-    Setup(0x80, 2, 0, 0, 4),
-    Setup(0x00, 7, 0x0100, 0, 0),
-    Setup(0x81, 10, 0, 0, 1),
-)
+_STANDARD = (*STANDARD, Setup(0x02, 1, 0, 0, 0), Setup(0x80, 2, 0, 0, 4))
 _VENDOR = (
     Setup(0xC0, 0xEE, 0, 4, 40),
     Setup(0xC0, 0xEE, 0, 4, 16),

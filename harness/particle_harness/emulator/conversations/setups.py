@@ -1,4 +1,5 @@
-"""Single transfers of a conversation with a running Device OS, right ones and wrong ones."""
+"""Single transfers of conversations with a running Device OS, right ones and wrong ones; the standard ones are said to
+bootloaders, too."""
 
 from __future__ import annotations
 
