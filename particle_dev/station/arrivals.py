@@ -98,7 +98,7 @@ class Arrivals:
         self._wake_up = wake_up or PollingByTheWall()
         self._now_s = now_s
         self._ports = {slot.name: _Port(slot) for slot in slots}
-        self._scanned_slot: str | None = None
+        self._named_by: dict[str, str] = {}
         self._scanned: set[str] = set()
         self._changed = threading.Condition()
         self._looking = threading.Lock()
@@ -202,9 +202,9 @@ class Arrivals:
         with self._changed:
             return tuple(name for name, port in self._ports.items() if port.is_idle and not port.wanted)
 
-    def scan(self, text: str) -> str | None:
-        """Take what a scanner read: the name of a slot, then a label with a Device ID for it; or only the latter, which
-        begins in the slot where that board is or will be. Another label than that of a unit that was finished there is
+    def scan(self, text: str, by: str = "") -> str | None:
+        """Take what a scanner read: the name of a slot, then by the same person (``by``: whatever tells them apart) a
+        label with a Device ID for it; or only the latter, which begins in the slot where that board is or will be. Another label than that of a unit that was finished there is
         of the board that comes next. Returns the slot that was named or begins, or the Device ID that is waited for;
         "": the named slot is at work, so nothing is kept; None: neither. Labels may hold secrets: nothing else of the
         text is kept."""
@@ -214,10 +214,12 @@ class Arrivals:
                 said = text.strip()
                 # A slot may be named "slot1": the whole text comes first.
                 names = (said, said.removeprefix("slot").strip(" :"))
-                self._scanned_slot = next((name for name in names if name in self._ports), None)
-                return self._scanned_slot
-            device_id, slot = found[0].lower(), self._scanned_slot
-            self._scanned_slot = None
+                named = next((name for name in names if name in self._ports), None)
+                self._named_by.pop(by, None)
+                if named is not None:
+                    self._named_by[by] = named
+                return named
+            device_id, slot = found[0].lower(), self._named_by.pop(by, None)
             if slot is None:
                 self._scanned.add(device_id)
             else:

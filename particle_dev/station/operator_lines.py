@@ -111,7 +111,7 @@ class OperatorLines:
         self._start_by = start_by
         self._health = health
         self._scans = scans
-        self._named_slot = ""
+        self._named_by: dict[str, str] = {}
 
     @property
     def takes_labels(self) -> bool:
@@ -133,8 +133,9 @@ class OperatorLines:
 
         threading.Thread(target=read, name="operator", daemon=True).start()
 
-    def carry_out(self, line: str) -> Answer:
-        """One line: nothing, ``end``, ``unlock SLOT``, the name of a slot, or what a scanner read."""
+    def carry_out(self, line: str, by: str = "") -> Answer:
+        """One line: nothing, ``end``, ``unlock SLOT``, the name of a slot, or what a scanner read. ``by``: who says it;
+        a label is of the slot that the same person named before."""
         match line.split():
             case []:
                 return self.start_all()
@@ -142,7 +143,7 @@ class OperatorLines:
                 return self.end()
             case ["unlock", name]:
                 return self.unlock(name)
-        return self.scan(line)
+        return self.scan(line, by)
 
     def start_all(self) -> Answer:
         """Begin in all slots that are free."""
@@ -151,35 +152,35 @@ class OperatorLines:
         begun = [name for name in self._arrivals.idle() if self._arrivals.start(name)]
         return Answer(AnswerId.ALL_BEGIN, ", ".join(begun)) if begun else Answer(AnswerId.NONE_FREE)
 
-    def start(self, name: str) -> Answer:
+    def start(self, name: str, by: str = "") -> Answer:
         """Begin in a slot; where labels begin, the next one scanned is that of its board."""
         if name not in self._slots:
             return Answer(AnswerId.NO_SLOT, name)
-        return self.scan(name)
+        return self.scan(name, by)
 
-    def scan(self, text: str) -> Answer:
+    def scan(self, text: str, by: str = "") -> Answer:
         """The name of a slot, or the text of a label."""
-        if self._scans is not None and (answer := self._scan_back(self._scans, text)):
+        if self._scans is not None and (answer := self._scan_back(self._scans, text, by)):
             return answer
         if self._arrivals is None:
             return Answer(AnswerId.NONE_ASKED if self.takes_labels else AnswerId.ONE_ROUND)
-        return self._begin(self._arrivals, text)
+        return self._begin(self._arrivals, text, by)
 
-    def _scan_back(self, scans: LabelScans, text: str) -> Answer | None:
+    def _scan_back(self, scans: LabelScans, text: str, by: str) -> Answer | None:
         said = text.strip()
         # A slot may be named "slot1": the whole text comes first.
         named = next((n for n in (said, said.removeprefix("slot").strip(" :")) if n in self._slots), None)
         if named is not None and scans.turn_to(named):
-            self._named_slot = ""
+            self._named_by.pop(by, None)
             return Answer(AnswerId.SCAN_LABEL, named)
-        asked = scans.offer(text) if named is None and not self._named_slot else None
+        asked = scans.offer(text) if named is None and by not in self._named_by else None
         return Answer(AnswerId.LABEL_READ, asked) if asked is not None else None
 
-    def _begin(self, arrivals: Arrivals, text: str) -> Answer:
+    def _begin(self, arrivals: Arrivals, text: str, by: str) -> Answer:
         name = text.strip()
         if name in self._slots and self._start_by is not StartBy.SCAN:
             return Answer(AnswerId.BEGINS if arrivals.start(name) else AnswerId.AT_WORK, name)
-        found, named, self._named_slot = arrivals.scan(text), self._named_slot, ""
+        found, named = arrivals.scan(text, by), self._named_by.pop(by, "")
         if found is None:
             return Answer(AnswerId.NO_LABEL)
         if not found:
@@ -188,7 +189,7 @@ class OperatorLines:
             return Answer(AnswerId.PUT_IN, found)
         if name.rsplit(maxsplit=1)[-1] != found:
             return Answer(AnswerId.BEGINS, found)
-        self._named_slot = found
+        self._named_by[by] = found
         return Answer(AnswerId.SCAN_BOARD, found)
 
     def unlock(self, name: str) -> Answer:

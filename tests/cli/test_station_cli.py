@@ -198,6 +198,18 @@ def test_a_slot_and_then_a_label(lines):
     assert str(operator.carry_out(f"{ID}\n")) == f"put {ID} in"
 
 
+def test_two_people_name_slots_and_scan_in_between_each_other(lines):
+    operator = lines.by(StartBy.SCAN)
+    other = "e00fce68" + "2" * 16
+    assert str(operator.carry_out("1", "anna")) == "slot 1: now scan its board"
+    assert str(operator.carry_out("left", "ben")) == "slot left: now scan its board"
+    assert str(operator.carry_out(ID, "anna")) == "slot 1 begins"
+    assert str(operator.carry_out(other, "ben")) == "slot left begins"
+    for thread in lines.threads:
+        thread.join()
+    assert {name: start.expected for name, start in lines.starts.items()} == {"1": ID, "left": other}
+
+
 def test_what_is_neither_is_not_repeated(lines):
     answer = str(lines.by(StartBy.OPERATOR).carry_out("P046AC SECRETSECRET1234\n"))
     assert "SECRET" not in answer

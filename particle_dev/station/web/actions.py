@@ -26,7 +26,7 @@ def line(request: Request) -> Response:
         return _said(request, N_("That is no label."), status=400)
     if is_engineers(text) and visitor_of(request).role < Role.ENGINEER:
         return _said(request, N_("Only an engineer may do that."), status=403)
-    return _act(request, "line", "", lambda lines: lines.carry_out(text))
+    return _act(request, "line", "", lambda lines: lines.carry_out(text, _who(request)))
 
 
 def start_all(request: Request) -> Response:
@@ -37,7 +37,7 @@ def start_all(request: Request) -> Response:
 def start(request: Request) -> Response:
     """Begin in one slot."""
     slot = _slot(request)
-    return _act(request, "start", slot, lambda lines: lines.start(slot))
+    return _act(request, "start", slot, lambda lines: lines.start(slot, _who(request)))
 
 
 def unlock(request: Request) -> Response:
@@ -49,6 +49,11 @@ def unlock(request: Request) -> Response:
 def end(request: Request) -> Response:
     """Begin no more units."""
     return _act(request, "end", "", OperatorLines.end)
+
+
+def _who(request: Request) -> str:
+    """Two people at two tablets name slots and scan labels in between each other."""
+    return str(request.scope["cookie_key"])
 
 
 def _slot(request: Request) -> str:
