@@ -164,10 +164,10 @@ class Arrivals:
             is_another = port.device is not None and began is not None and port.device.device_id not in (began, unit)
             port.left_as, port.passed = None if is_another else port.device, passed
 
-    def device(self, slot: str) -> Device | None:
-        """What the last look found in a slot."""
+    def holds_finished(self, slot: str) -> bool:
+        """Whether a unit that is done still is in a slot, where nothing begins before it is taken out."""
         with self._changed:
-            return self._ports[slot].device
+            return _is_as_left(self._ports[slot])
 
     @property
     def start_by(self) -> StartBy:
@@ -204,10 +204,10 @@ class Arrivals:
 
     def scan(self, text: str, by: str = "") -> str | None:
         """Take what a scanner read: the name of a slot, then by the same person (``by``: whatever tells them apart) a
-        label with a Device ID for it; or only the latter, which begins in the slot where that board is or will be. Another label than that of a unit that was finished there is
-        of the board that comes next. Returns the slot that was named or begins, or the Device ID that is waited for;
-        "": the named slot is at work, so nothing is kept; None: neither. Labels may hold secrets: nothing else of the
-        text is kept."""
+        label with a Device ID for it; or only the latter, which begins in the slot where that board is or will be.
+        Another label than that of a unit that was finished there is of the board that comes next. Returns the slot that
+        was named or begins, or the Device ID that is waited for; "": the named slot is at work, so nothing is kept;
+        None: neither. Labels may hold secrets: nothing else of the text is kept."""
         found = _DEVICE_ID.search(text)
         with self._changed:
             if found is None:

@@ -390,7 +390,7 @@ def brief(found: Instruction) -> str:
 
 def instruction(slot: SlotState, start_by: str = "insertion") -> Instruction:
     """What to do at a slot. ``start_by``: insertion, operator or scan, of a continuous run."""
-    if slot.ask in INSTRUCTIONS and not (slot.ask == "worn" and slot.mode is not SlotMode.WAITING):
+    if slot.ask in INSTRUCTIONS and not _comes_later(slot):
         return INSTRUCTIONS[slot.ask]
     match slot.mode:
         case SlotMode.WORKING if slot.attempts > 1:
@@ -400,10 +400,15 @@ def instruction(slot: SlotState, start_by: str = "insertion") -> Instruction:
             return INSTRUCTIONS["wait"]
         case SlotMode.WAITING if slot.waits_for == "board":
             return INSTRUCTIONS[_BY_START.get(start_by, "insert")]
+        case SlotMode.WAITING if slot.waits_for == "removal" and slot.unit is not None:
+            # The slot was unlocked, and the unit that led to the lock is still in it.
+            return _left_in(slot)
         case SlotMode.WAITING:
             return INSTRUCTIONS["starting"]
         case SlotMode.EMPTY:
             return INSTRUCTIONS["check_seat"]
+        case SlotMode.LOCKED if slot.must_unplug and slot.holds_unit:
+            return _left_in(slot)
         case SlotMode.LOCKED:
             return INSTRUCTIONS[_BY_LOCK.get(slot.lock_code, "locked")]
         case SlotMode.INTERRUPTED:
@@ -412,6 +417,18 @@ def instruction(slot: SlotState, start_by: str = "insertion") -> Instruction:
             return _taken_out(slot, _unplugged(slot, INSTRUCTIONS["remove_good"]), start_by)
         case SlotMode.FAIL | SlotMode.REFUSED:
             return _taken_out(slot, _unplugged(slot, _after_error(slot)), start_by)
+
+
+def _comes_later(slot: SlotState) -> bool:
+    """What the contacts are like, and that the slot is locked, hides nothing that has to be done with its unit now."""
+    if slot.ask == "worn":
+        return slot.mode is not SlotMode.WAITING
+    of_unit = slot.mode in (SlotMode.PASS, SlotMode.FAIL, SlotMode.REFUSED)
+    return of_unit and slot.must_unplug and slot.ask in (lock_ask(""), *_BY_LOCK.values())
+
+
+def _left_in(slot: SlotState) -> Instruction:
+    return _unplugged(slot, _after_error(slot) if slot.error else INSTRUCTIONS["remove_good"])
 
 
 def _taken_out(slot: SlotState, found: Instruction, start_by: str) -> Instruction:

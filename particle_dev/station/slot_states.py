@@ -58,6 +58,8 @@ class SlotState:
     lock_code: str = ""
     must_unplug: bool = False
     is_taken_out: bool = False
+    holds_unit: bool = False
+    """Whether a unit that is done is still in a slot that waits."""
     passed: int = 0
     not_passed: int = 0
     health: JsonObject | None = None
@@ -133,6 +135,7 @@ class SlotState:
             case EventType.SLOT_WAITING:
                 self.is_taken_out |= self.waits_for == "removal" and data["for"] == "board"
                 self.waits_for, self.lock_code = str(data["for"]), str(data.get("lock") or "")
+                self.holds_unit = bool(data.get("removal"))
                 if data["for"] == "unlock":
                     self.message = str(data["reason"])
                     self._now(event, SlotMode.LOCKED)

@@ -123,16 +123,16 @@ class SlotWork:
         self._ask_for("board")
         while (start := arrivals.wait(self.slot.name)) is not None:
             if start.by is None:
-                self._ask_for("removal" if arrivals.device(self.slot.name) else "board")
+                self._ask_for("removal" if arrivals.holds_finished(self.slot.name) else "board")
                 continue
             context = self._allowed(start)
             if context is None:
                 arrivals.finished(self.slot.name, passed=False)
-                self._ask_for("removal" if arrivals.device(self.slot.name) else "board")
+                self._ask_for("removal" if arrivals.holds_finished(self.slot.name) else "board")
                 continue
             verdict = self._unit(context)
             arrivals.finished(self.slot.name, self.end.unit, passed=verdict is Verdict.PASS)
-            self._ask_for("removal" if arrivals.device(self.slot.name) else "board")
+            self._ask_for("removal" if arrivals.holds_finished(self.slot.name) else "board")
             if verdict is not None:
                 finished()
             if self.context.stopping():
@@ -216,7 +216,7 @@ class SlotWork:
 
     def _ask_for(self, what: str) -> None:
         lock = self._lock()
-        data: JsonObject = {"for": "unlock" if lock else what}
+        data: JsonObject = {"for": "unlock" if lock else what, "removal": what == "removal"}
         data |= {"reason": lock.reason if lock else None, "lock": lock.code if lock else None}
         self._emit(EventType.SLOT_WAITING, None, None, data)
 

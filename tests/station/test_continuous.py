@@ -30,7 +30,7 @@ from particle_dev.station.label_choice import LabelChoice
 from particle_dev.station.label_scans import LabelScans
 from particle_dev.station.policy import RetryPolicy, SlotRules
 from particle_dev.station.run_record import EmptySlot
-from particle_dev.station.slot_health import HealthFile, Lock
+from particle_dev.station.slot_health import HealthFile, Lock, unlocked
 from particle_dev.station.slot_states import RunStates
 from particle_dev.station.stopping import StopAtOnce
 from particle_dev.station.wording import outcome_text
@@ -373,6 +373,21 @@ def test_a_slot_that_does_no_good_is_locked_until_a_golden_unit_passes(shift, sh
     after = health.read()["1"]
     assert (after.lock, after.insertions, len(after.outcomes)) == (None, 4, 1)
     assert after.outcomes[0].bytes_per_s > 0
+
+
+def test_the_unit_that_locked_a_slot_has_to_leave_it_before_it_is_used_again(shift, ship_recipe, tmp_path):
+    recipe = replace(ship_recipe, slot_rules=SlotRules(lock_after_failures=1))
+    health = HealthFile(tmp_path / "site", "virtual")
+    with shift(BORON | {"bootloader": "old"}, recipe=recipe, health=health, most_units=2) as line:
+        line.wait_for(EventType.SLOT_WAITING, "1", **{"for": "unlock"})
+        assert instruction(RunStates(line.events).slots["1"]).id == "unplug", "or it goes online"
+        health.change("1", unlocked)
+        line.arrivals.tell_news("1")
+        line.wait_for(EventType.SLOT_WAITING, "1", **{"for": "removal"})
+        assert instruction(RunStates(line.events).slots["1"]).id == "unplug"
+        line.put_in("1", BORON | {"device_id": device_id(2)})
+        line.thread.join(60)
+    assert [str(unit.verdict) for unit in line.record.units] == ["refused", "pass"]
 
 
 def test_a_locked_slot_is_left_out_of_a_round_which_is_no_pass(shift, ship_recipe, tmp_path):

@@ -148,6 +148,31 @@ def test_a_locked_slot_says_what_unlocks_it(code, asked):
     assert watched.mode is round_of_one.mode is SlotMode.LOCKED
 
 
+@pytest.mark.parametrize(("verdict", "asked"), [("pass", "remove_good"), ("fail", "remove_reject")])
+def test_a_unit_that_is_in_an_unlocked_slot_has_to_be_taken_out(verdict, asked):
+    """Nothing begins with it: to wait would be to wait for ever."""
+    slot = finished(SlotState("1"), verdict)
+    if verdict == "fail":
+        slot.error = "VerifyError"
+    slot.take(event(EventType.SLOT_WAITING, **{"for": "unlock", "reason": "why", "lock": "failures"}))
+    slot.take(event(EventType.SLOT_WAITING, **{"for": "removal", "reason": None}))
+    assert instruction(slot).id == asked
+    slot.take(event(EventType.SLOT_WAITING, **{"for": "board", "reason": None}))
+    assert instruction(slot).id == "insert"
+
+
+@pytest.mark.parametrize("code", ["failures", "golden_due"])
+def test_a_lock_does_not_hide_that_a_unit_must_lose_its_power(code):
+    """Left in the slot it may go online by itself."""
+    slot = finished(SlotState("1"), "pass", parked={"mode": "dfu", "power": "on_operator_must_unplug"})
+    slot.take(event(EventType.OPERATOR_MESSAGE, **operator_message("1", "is locked: why", lock_ask(code))))
+    assert instruction(slot).id == "unplug_good", "in a run of one round, too"
+    for removal, asked in ((True, "unplug_good"), (False, lock_ask(code))):
+        waiting = {"for": "unlock", "removal": removal, "reason": "why", "lock": code}
+        slot.take(event(EventType.SLOT_WAITING, **waiting))
+        assert (slot.mode, instruction(slot).id) == (SlotMode.LOCKED, asked)
+
+
 def test_what_a_slot_says_comes_before_its_state():
     slot = SlotState("1")
     slot.take(event(EventType.OPERATOR_MESSAGE, **operator_message("1", "the label says …", "wrong_label")))
