@@ -292,8 +292,15 @@ class _Output:
         if self._as_json:
             click.echo(line)
         if self._file is not None:
-            self._file.write(f"{line}\n")
-            self._file.flush()
+            try:
+                self._file.write(f"{line}\n")
+                self._file.flush()
+            except OSError as error:
+                raise JournalError(
+                    f"cannot write {self._file.name}: {error.strerror}",
+                    path=self._file.name,
+                    hint="make room; the test was ended in order, run it again with a new --out",
+                ) from error
 
     def _open(self, folder: Path) -> TextIO:
         path = folder / EVENTS_NAME

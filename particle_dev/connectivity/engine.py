@@ -221,9 +221,13 @@ class ConnectivityTest:
         """What a listener raises ends the test, and is no failure of a stage. The end of it goes on in any case."""
         try:
             self._on_event(event)
-        except ParticleDevError as error:
-            if self._stage is not Stage.RESTORE:
+        except Exception as error:
+            # Also a pipe that nobody reads any more, or a full disk: the board must be taken off the air all the same.
+            if self._stage is Stage.RESTORE:
+                return
+            if isinstance(error, ParticleDevError):
                 raise _StoppedError(error) from error
+            raise
 
     # ---- billing -------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,13 @@ from particle_dev.cloud.strategies import Strategy
 from particle_dev.connectivity.outcome import ConnectivityVerdict, StageProgress, StageStarted, StageStatus
 from particle_dev.connectivity.plan import ConnectivityOptions, FunctionProbe, make_plan
 from particle_dev.connectivity.stages import FIRST_REGISTRATION_S, SPECS, STAGES, Stage
-from particle_dev.errors import ActRefusedError, ConnectivityError, PermissionMissingError, StationStoppedError
+from particle_dev.errors import (
+    ActRefusedError,
+    ConnectivityError,
+    JournalError,
+    PermissionMissingError,
+    StationStoppedError,
+)
 from particle_dev.permissions import NOTHING, Permissions
 from tests.connectivity.test_faults import BENCH_WIFI, WIFI, at_stage
 from tests.connectivity.world import World
@@ -353,6 +359,28 @@ def test_a_listener_can_end_a_test(world):
 
     with pytest.raises(StationStoppedError):
         w.test(on_event=at_stage(Stage.PUBLISH, stop))
+    assert w.board.truth.went_online
+    assert w.board.state.cloud_status == 0
+    assert w.board.state.log_handlers == {}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [BrokenPipeError(32, "Broken pipe"), JournalError("no room", hint="h"), ValueError("closed file")],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_listener_that_fails_for_good_leaves_no_board_online(world, error):
+    """`--json | head` whose reader has gone, or a full disk: it fails at the end of the test once more."""
+    w, heard = world(), []
+
+    def fail(event):
+        heard.append(event.stage if isinstance(event, StageStarted) else None)
+        if Stage.PUBLISH in heard:
+            raise error
+
+    with pytest.raises(type(error)):
+        w.test(on_event=fail)
+    assert heard[-1] is None and Stage.RESTORE in heard, "everything was taken back"
     assert w.board.truth.went_online
     assert w.board.state.cloud_status == 0
     assert w.board.state.log_handlers == {}
