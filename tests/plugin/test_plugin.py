@@ -22,6 +22,7 @@ from particle_harness.hil.wanted import Wanted
 from particle_harness.selftest_boards import Defect
 from particle_harness.usb.pyusb_backend import VirtualBackend
 
+from particle_dev.device.device_tests import DeviceTestSession
 from particle_dev.errors import BenchError, ConfigError, LinkAccessError, SlotBusyError, WrongDeviceError
 from particle_dev.permissions import NOTHING
 from particle_dev.station.bench import open_bench
@@ -633,6 +634,14 @@ def test_device_tests_that_flash_need_a_board_that_may_be_erased(run, pytester, 
     keys = 'tests = ["gpio"]\napp = "app.bin"'
     (pytester.path / "app.device-tests.toml").write_text(DEVICE_TESTS.format(keys=keys))
     assert run(None, bench=device_bench(program) + "[test]\n").ret == NOT_RUN
+
+
+def test_an_application_that_has_lost_its_tests_is_an_error_beside_others(run, pytester, program, monkeypatch):
+    (pytester.path / "app.device-tests.toml").write_text(DEVICE_TESTS.format(keys=""))
+    monkeypatch.setattr(DeviceTestSession, "names", lambda self: ())
+    result = run("def test_a(): pass", bench=device_bench(program))
+    result.stdout.fnmatch_lines(["*has no device test: build it with them*"])
+    assert result.ret == pytest.ExitCode.INTERRUPTED
 
 
 def test_device_tests_of_a_board_without_such_an_application(run, pytester):

@@ -88,7 +88,11 @@ class DeviceTestFile(pytest.File):
         try:
             (board,) = taken.boards
             with DeviceTestSession(board.host, board.slot.port_path, board.permissions) as session:
-                return session.names()
+                names = session.names()
+            if not names:
+                # Beside other tests nobody would miss them.
+                raise self.CollectError(f"the application on {board.device_id} has no device test: build it with them")
+            return names
         except ParticleDevError as error:
             raise self.CollectError(str(error)) from error
         finally:
