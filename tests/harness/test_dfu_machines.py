@@ -1,7 +1,7 @@
 """DFU machines where the recordings do not reach, on both generations."""
 
 import pytest
-from particle_harness.usb.dfu import Request, State
+from particle_harness.usb.dfu_terms import Request, State
 from particle_harness.usb.transfer import Setup, SilentError, StallError
 
 SYSTEM = {"boron": 0x30000, "photon": 0x08020000}

@@ -4,7 +4,7 @@ import pytest
 from particle_harness.factory import bootloader_stand_in, install, system_stand_ins
 from particle_harness.protection import ANSWER_WITHIN_S, SERVICE_MODE_S
 from particle_harness.protection_keys import fingerprint, server_key, server_signature
-from particle_harness.usb.dfu import Command, State, Status
+from particle_harness.usb.dfu_terms import Command, State, Status
 from particle_harness.usb.transfer import GoneError, Setup, StallError
 
 from particle_dev.errors import BenchError

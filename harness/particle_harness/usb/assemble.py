@@ -11,7 +11,7 @@ from particle_harness.protection import Protection
 from particle_harness.usb.cdc import NormalDevice
 from particle_harness.usb.descriptors import UsbIdentity, dfu_era, dfu_identity, normal_identity
 from particle_harness.usb.descriptors_rtl872x import rtl872x_dfu_era, rtl872x_dfu_identity, rtl872x_normal_identity
-from particle_harness.usb.dfu import DfuDevice, DfuMemory, Gen2Dfu, Gen3Dfu
+from particle_harness.usb.dfu import DfuDevice
 from particle_harness.usb.dfu_memory import (
     DctGen2,
     DctGen3,
@@ -20,8 +20,11 @@ from particle_harness.usb.dfu_memory import (
     InternalFlashGen3,
     SerialFlashGen2,
 )
+from particle_harness.usb.dfu_nrf52840 import Gen3Dfu
 from particle_harness.usb.dfu_protection import GuardedSystem, GuardedUpdates, SystemPlace
 from particle_harness.usb.dfu_rtl872x import InternalFlashRtl872x, Rtl872xDfu
+from particle_harness.usb.dfu_stm32f2 import Gen2Dfu
+from particle_harness.usb.dfu_terms import DfuMemory
 from particle_harness.usb.names import dfu_name, normal_names
 from particle_harness.usb.nrf52840_system import NrfNormalDevice
 from particle_harness.usb.stm32_system import Stm32NormalDevice

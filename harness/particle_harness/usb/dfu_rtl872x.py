@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from particle_harness.nor_flash import NorFlash
 from particle_harness.usb.device import UsbDevice
-from particle_harness.usb.dfu import Gen3Dfu, State, Status
+from particle_harness.usb.dfu_nrf52840 import Gen3Dfu
+from particle_harness.usb.dfu_terms import State, Status
 from particle_harness.usb.transfer import Setup, StallError
 
 
