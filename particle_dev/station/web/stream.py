@@ -79,7 +79,8 @@ async def _stream(context: PageContext, language: str, may_look: Callable[[], bo
         if frame is not None:
             yield f"data: {json.dumps(frame, ensure_ascii=False)}\n\n"
         elif ticks % KEEP_ALIVE_TICKS == 0:
-            yield ": still there\n\n"
+            # No comment: the page has to hear that the station is still there.
+            yield "event: alive\ndata:\n\n"
         if is_last:
             return
         await asyncio.sleep(TICK_S)

@@ -1,6 +1,7 @@
 """Real stations on virtual benches: what people at browsers see while boards go through."""
 
 import re
+import signal
 import socket
 
 import pytest
@@ -77,6 +78,28 @@ def test_a_station_that_is_killed_is_missed_and_found_again(visit, station):
     person.until("document.getElementById('answer').textContent", "what is said first is heard: no new page, no answer")
     person.await_modes(s1="pass", s2="pass")
     assert counts(person.page) == (2, 0)
+
+
+def test_a_station_that_hangs_is_missed_and_found_again(visit, station):
+    """Its connections stay open, as those of a tablet do whose network is gone."""
+    process = station(("boron",), "--watch", "--start", "operator")
+    person = visit(process.address, may_complain=LOST)
+    person.await_modes(s1="waiting")
+    process.process.send_signal(signal.SIGSTOP)
+    person.page.wait_for_selector("#lost:visible")
+    process.process.send_signal(signal.SIGCONT)
+    person.page.wait_for_selector("#lost", state="hidden")
+    person.page.keyboard.press("Enter")
+    person.await_modes(s1="working")
+
+
+def test_a_run_that_is_quiet_is_not_missed(visit, station):
+    process = station(("boron",), "--watch", "--start", "operator")
+    person = visit(process.address)
+    person.await_modes(s1="waiting")
+    for _ in range(20):
+        person.page.wait_for_timeout(1000)
+        assert not person.page.locator("#lost").is_visible()
 
 
 def test_a_run_is_shown_again(visit, station, particle_dev, tmp_path):

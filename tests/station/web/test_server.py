@@ -221,3 +221,14 @@ def test_the_stream_of_who_is_shut_out_ends(opened, get, quick, users):
 def test_the_second_part_of_an_answer_waits_for_no_acknowledgement(opened):
     listener = opened()._server._socket
     assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_page_of_a_quiet_run_hears_that_the_station_is_there(opened, get, quick):
+    """As an event: of a comment the page would know nothing, and a station that hangs closes no connection."""
+    page = opened()
+    page.handle(start(["1"]))
+    stream = get(page, "/events")
+    heard = (line for line in stream if line.strip())
+    assert any(line == b"event: alive\n" for line in heard)
+    assert next(heard) == b"data:\n"
+    stream.close()

@@ -213,14 +213,27 @@
   // ---- the stream -------------------------------------------------------------------------------------------------
   let source = null;
   let frames = 0;
+  // The station says every five seconds that it is there. A computer that hangs, or a network that is gone, ends no
+  // connection.
+  const SILENT_MS = 15000;
+  let heardAt = Date.now();
+  setInterval(() => {
+    if (Date.now() - heardAt < SILENT_MS) return;
+    lost(!(run && run.verdict));
+    connect();
+  }, 1000);
   function lost(isLost) {
     $("lost").hidden = !isLost;
     document.body.classList.toggle("is-lost", isLost);
     lay();
   }
   function connect() {
+    heardAt = Date.now();
+    if (source) source.close();
     source = new EventSource("/events");
+    source.addEventListener("alive", () => { heardAt = Date.now(); });
     source.onmessage = (message) => {
+      heardAt = Date.now();
       const frame = JSON.parse(message.data);
       lost(false);
       if (frame.run) showRun(frame.run);
