@@ -134,6 +134,11 @@ def bench_of(config: pytest.Config) -> HilBench:
         from particle_harness.hil.bench import HilBench  # noqa: PLC0415
 
         firmware, logs = (config.getoption(f"--particle-{what}") for what in ("firmware", "logs"))
+        if firmware and not any(Path(firmware).rglob("*.bin")):
+            raise pytest.UsageError(
+                f"--particle-firmware {firmware}: no module files (*.bin) are there; boards would leave the factory "
+                "with stand-ins, as they do without this option"
+            )
         try:
             bench = HilBench(
                 _spec(config),

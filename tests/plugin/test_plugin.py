@@ -325,6 +325,14 @@ def test_boards_that_stay_are_leased_and_given_back(tmp_path):
     bench.close()
 
 
+@pytest.mark.parametrize("folder", ["nowhere", "empty"])
+def test_firmware_that_is_not_there_is_no_reason_to_test_stand_ins(run, pytester, folder):
+    (pytester.path / "empty").mkdir()
+    result = run(NAME, f"--particle-firmware={folder}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*--particle-firmware {folder}: no module files*"])
+
+
 def test_all_boards_or_none(tmp_path):
     path = tmp_path / "bench.toml"
     path.write_text(two(state='state_dir = "boards"'))
