@@ -15,6 +15,7 @@ from typing import Any
 from particle_harness.boards import hardware
 from particle_harness.emulator.boards.board import EmulatedBoard
 from particle_harness.emulator.boards.images import ImagesFolder
+from particle_harness.emulator.boards.new_board import MODE_BUTTON_S
 from particle_harness.emulator.power_cuts.cuts import Cut, CutReport, Outcome, chosen_cuts
 from particle_harness.emulator.power_cuts.flash_journal import FlashJournal, Operation, Torn
 from particle_harness.emulator.power_cuts.joined_starts import Place
@@ -36,8 +37,6 @@ from particle_dev.transport.base import Host
 
 _TELL_EVERY_S = 30.0
 OLD, NEW = "2.1.0", "2.2.0"
-BUTTON_S = 4.5
-"""Held for so long at a start: DFU mode. Source: device-os v2.1.0 bootloader/src/main.c."""
 
 
 @dataclass
@@ -65,7 +64,7 @@ class Desk:
         self.board.power_off()
         self.board.hold_mode_button(True)
         self.board.power_on()
-        self.board.clock.sleep(BUTTON_S)
+        self.board.clock.sleep(MODE_BUTTON_S)
         self.board.hold_mode_button(False)
         assert self.board.run_until(lambda: self.board.state.runs == "dfu", 5)
 

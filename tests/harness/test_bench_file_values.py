@@ -47,7 +47,7 @@ SLOT_KEYS = {
     },
     "emulated": {
         "name": TEXT, "platform": TEXT, "device_id": TEXT, "device_os": TEXT, "connected": SWITCH, "blank": SWITCH,
-        "probe": SWITCH, "battery": SWITCH, "faults": TABLES,
+        "probe": SWITCH, "battery": SWITCH, "mode_button": SWITCH, "faults": TABLES,
     },
 }  # fmt: skip
 OPTIONS = {

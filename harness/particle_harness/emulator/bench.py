@@ -57,13 +57,13 @@ if TYPE_CHECKING:
 _OPTIONS = {"clock": words("real", "virtual"), "power_control": SWITCH}
 _IMAGES, _BEGIN_FROM = "images", "begin_from"
 _SLOT_KEYS = frozenset(
-    {"name", "platform", "device_id", "device_os", "faults", "connected", "probe", "blank", "battery"}
+    {"name", "platform", "device_id", "device_os", "faults", "connected", "probe", "blank", "battery", "mode_button"}
 )
 _SLOT_VALUES = {
     "platform": TEXT,
     "device_id": DEVICE_ID,
     "device_os": TEXT,
-    **dict.fromkeys(("connected", "probe", "blank", "battery"), SWITCH),
+    **dict.fromkeys(("connected", "probe", "blank", "battery", "mode_button"), SWITCH),
 }
 _ARRIVAL_LIMIT_S = 6.0
 """Of a board's time, within which it is expected on the bus when the bench is opened."""
@@ -95,7 +95,8 @@ class EmulatedSlot:
         if board.internal.is_erased:
             return f"the emulated {board.hardware.name} has power and is blank: nothing to boot"
         stands = "its core is locked up, halted by a debugger, or switched off"
-        what = "its firmware runs" if board.chip.runs else stands
+        button = "`power cycle` with mode_button = true in the slot leads to DFU mode"
+        what = f"its firmware runs; where that hangs, {button}" if board.chip.runs else stands
         return f"the emulated {board.hardware.name} has power and is not on the bus: {what}"
 
     @property
@@ -169,8 +170,9 @@ def open_bench(
     ``device_id``; ``device_os``, a release whose system parts a new board has (without, it has bootloader and
     SoftDevice alone and is in DFU mode); ``faults`` (see particle_harness.faults: transfers and flash operations);
     ``connected``; ``probe`` (true: a debug probe is connected); ``blank`` (true: nothing was ever programmed);
-    ``battery``. Default: up to four of the boards that have images. Raises BenchError: no images, an unknown key,
-    option or board, and when another process has the boards of ``state_dir`` open.
+    ``battery``; ``mode_button`` (true: MODE is held whenever power comes, until the board is in DFU mode). Default: up
+    to four of the boards that have images. Raises BenchError: no images, an unknown key, option and board, and when
+    another process has the boards of ``state_dir`` open.
     """
     _check_options(options)
     names = [name_of(table, number) for number, table in enumerate(slots, start=1)]
@@ -268,6 +270,7 @@ def _board(
         str(table.get("device_id") or kept or default_device_id(kind, name)),
         faults=_faults(name, table, kind),
         images=None if table.get("blank") else lambda: _images(name, source, kind, table.get("device_os")),
+        mode_button=bool(table.get("mode_button")),
     )
     return make_board(
         new,

@@ -160,7 +160,7 @@ class FakeChip:
         self.boot_s = boot_s
         self.runs = True
         self.vbus = False
-        self.button = False
+        self.buttons: list[bool] = []
         self.powers: list[str] = []
 
     def power_on(self) -> None:
@@ -184,7 +184,7 @@ class FakeChip:
         self.vbus = False
 
     def hold_mode_button(self, pressed: bool) -> None:
-        self.button = pressed
+        self.buttons.append(pressed)
 
     def snapshot(self) -> bytes:
         return b"fake" + bytes([self.usb.connected])

@@ -263,12 +263,37 @@ def test_boards_of_an_open_bench_are_no_beginning_and_no_others_have_them(images
     opened({"platform": "boron"}, state_dir=tmp_path).close()
 
 
+def test_the_mode_button_is_held_whenever_power_comes(images, made):
+    bench = opened({"platform": "boron", "mode_button": True})
+    board, (*_, chip) = bench.board("1"), made[0]
+    assert (chip.buttons, board.state.runs) == ([True, False], "dfu"), "until it is in DFU mode"
+    bench.slot("1").power.off()
+    chip.boot_s = 60.0
+    bench.slot("1").power.on()
+    board.clock.sleep(4.4)
+    assert chip.buttons == [True, False, True]
+    board.clock.sleep(0.2)
+    assert chip.buttons == [True, False, True, False], "or for as long as a hand holds it"
+    bench.close()
+
+
+def test_no_hand_holds_a_button_longer_than_the_program_runs(images, made, tmp_path):
+    bench = opened({"platform": "boron", "mode_button": True}, state_dir=tmp_path)
+    made[0][5].boot_s = 60.0
+    bench.slot("1").power.off()
+    bench.slot("1").power.on()
+    bench.close()
+    assert made[0][5].buttons == [True, False, True, False]
+    opened({"platform": "boron"}, state_dir=tmp_path).close()
+    assert made[1][5].buttons == []
+
+
 def test_a_blank_board_says_that_there_is_nothing_to_boot(images, made):
     bench = opened({"platform": "boron", "blank": True})
     made[0][5].usb.connected = False
     assert bench.slot("1").absence == "the emulated boron has power and is blank: nothing to boot"
     bench.board("1").internal.load(0, b"\x12")
-    assert bench.slot("1").absence.endswith("not on the bus: its firmware runs")
+    assert "not on the bus: its firmware runs; where that hangs, `power cycle`" in bench.slot("1").absence
     bench.close()
 
 

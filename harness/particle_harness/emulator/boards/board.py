@@ -102,6 +102,9 @@ class EmulatedBoard:
         """Writes down where the board is."""
         self.note_in: Callable[[], None] | None = None
         """Writes down all but the chip: what must outlive this process even when it is killed."""
+        self.mode_button_s = 0.0
+        """For so long MODE is held whenever power comes, or until the board is in DFU mode."""
+        self._let_go_at_s: float | None = None
         self.next_address = next_address
         """The next free USB address."""
         script = self.faults = faults or FaultScript(())
@@ -120,6 +123,9 @@ class EmulatedBoard:
                 self.state.powered = True
                 self.counts.boots += 1
                 self.chip.power_on()
+                if self.mode_button_s:
+                    self.chip.hold_mode_button(True)
+                    self._let_go_at_s = self.chip.timeline.now_s + self.mode_button_s
                 self.chip.attach_vbus()
 
     def power_off(self) -> None:
@@ -129,6 +135,7 @@ class EmulatedBoard:
             if self.state.powered:
                 self.state.powered = False
                 self._enumeration = None
+                self._let_go()
                 self.chip.detach_vbus()
                 self.chip.power_off()
 
@@ -164,6 +171,10 @@ class EmulatedBoard:
     def keep(self) -> None:
         """Write down what the next process must know, where there is a place for it."""
         with self.lock:
+            if self._let_go_at_s is not None:
+                # No hand outlives this process.
+                self.run(self._let_go_at_s - self.chip.timeline.now_s)
+                self._let_go()
             if self.keep_in is not None:
                 self.keep_in()
 
@@ -316,6 +327,13 @@ class EmulatedBoard:
         found = self._enumeration.found if self._enumeration else None
         state = self.state
         state.runs = "off" if not state.powered else "booting" if not found else "dfu" if _is_dfu(found[1]) else "app"
+        if self._let_go_at_s is not None and (state.runs == "dfu" or self.chip.timeline.now_s >= self._let_go_at_s):
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._let_go_at_s is not None:
+            self.chip.hold_mode_button(False)
+            self._let_go_at_s = None
 
     def _follow(self) -> None:
         if not self.state.powered or not self.chip.usb.connected:

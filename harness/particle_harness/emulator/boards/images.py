@@ -261,6 +261,6 @@ def _none_at_hand(why: str, to_correct: str | None, folder: Path | None = None) 
     if to_correct is None:
         hint = (
             f"name a folder of module files in {FOLDER_VARIABLE}, or fill the firmware store by `particle-dev "
-            f"firmware add`. {LICENCES}"
+            f"firmware add npm:particle-cli@2.12.0`. {LICENCES}"
         )
     return BenchError(f"emulated boards run firmware images of yours, and {why}", key="bench.options.images", hint=hint)

@@ -38,14 +38,20 @@ _KEPT = {
 _LOGGER = logging.getLogger(__name__)
 
 
+MODE_BUTTON_S = 4.5
+"""Held for so long at a start, it leads to DFU mode. Source: device-os v2.1.0 bootloader/src/main.c."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewBoard:
-    """What is to be in a slot. ``images`` gives what its flash holds when it is new; None leaves it blank."""
+    """What is to be in a slot. ``images`` gives what its flash holds when it is new; None leaves it blank.
+    ``mode_button``: it is held at each start."""
 
     hardware: Hardware
     device_id: str
     faults: tuple[Fault, ...] = ()
     images: Callable[[], BoardImages] | None = None
+    mode_button: bool = False
 
 
 @dataclass(slots=True)
@@ -126,6 +132,7 @@ def _make(
         faults=FaultScript(new.faults, kept["fired_faults"] if kept else ()),
         paced=paced,
     )
+    board.mode_button_s = MODE_BUTTON_S if new.mode_button else 0.0
     if folder is not None:
         keeper = _Keeper(folder, board)
         board.keep_in, board.note_in = keeper, keeper.note
