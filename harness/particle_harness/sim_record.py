@@ -20,10 +20,9 @@ from particle_harness.emulator.boards.images import emulated_hardware
 from particle_harness.emulator.differential.sides import PATIENCE_WITH_FILES_S
 from particle_harness.emulator.recordings.dfu import record
 from particle_harness.emulator.recordings.form import written
-from particle_harness.emulator.recordings.system import NORMAL, Running, record_system
+from particle_harness.emulator.recordings.system import NORMAL, Running, let_listen, record_system
 
 _WAIT_STEP_S, _WAIT_LIMIT_S = 0.05, 10.0
-_LISTENS_AFTER_S = 4.0
 
 
 @click.command("record")
@@ -54,7 +53,7 @@ def record_command(
         raise click.UsageError("--mode normal and --device-os RELEASE go together")
     with _new_file(file) as write:
         if not as_json:
-            takes = "up to about a minute" if device_os and bench_name == "emulated" else "some seconds"
+            takes = "a minute or two" if device_os and bench_name == "emulated" else "some seconds"
             click.echo(f"recording, which takes {takes} …", err=True)
         recording = recorded(platform, bench_name, images, device_os)
         write(written(recording))
@@ -129,5 +128,5 @@ def _record(board: Running, device_os: str | None) -> Mapping[str, Any]:
         waited_s += _WAIT_STEP_S
     if device_os is None:
         return record(board)
-    board.clock.sleep(_LISTENS_AFTER_S)
+    let_listen(board)
     return record_system(board) | {"device_os": device_os}

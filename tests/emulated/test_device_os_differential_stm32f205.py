@@ -7,7 +7,11 @@ import pytest
 from particle_harness.boards import EXAMPLE_DEVICE_IDS, hardware
 from particle_harness.emulator.conversations.acts import DONE, GONE, Abandoned, Return, Step, Transfer, Wait
 from particle_harness.emulator.conversations.system import line_coding, whole
-from particle_harness.emulator.differential.system_stm32f205 import Stm32SystemSubject
+from particle_harness.emulator.differential.system_stm32f205 import (
+    ListeningElectron,
+    RegisteringElectron,
+    Stm32SystemSubject,
+)
 from particle_harness.usb.control_service import Service
 from particle_harness.usb.transfer import Setup
 
@@ -15,7 +19,7 @@ from tests.emulated.agreement import agrees, on_both, without_reply
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(7200)]
 DEVICE_ID = EXAMPLE_DEVICE_IDS[False]
-BOARDS = [("photon", "2.1.0"), ("photon", "2.2.0"), ("p1", "2.1.0")]
+BOARDS = [("photon", "2.1.0"), ("photon", "2.2.0"), ("p1", "2.1.0"), ("electron", "2.1.0"), ("electron", "2.2.0")]
 TRANSFERS = int(os.environ.get("DIFFERENTIAL", "1000"))
 FIRST_SEED = int(os.environ.get("DIFFERENTIAL_SEED", "1"))
 SAMPLE = min(TRANSFERS, 1000)
@@ -30,7 +34,8 @@ def subject(images_of):
 
     def make(platform, release):
         if (platform, release) not in made:
-            made[platform, release] = Stm32SystemSubject(hardware(platform), images_of(platform, release), DEVICE_ID)
+            kind = ListeningElectron if platform == "electron" else Stm32SystemSubject
+            made[platform, release] = kind(hardware(platform), images_of(platform, release), DEVICE_ID)
         return made[platform, release]
 
     return make
@@ -39,6 +44,47 @@ def subject(images_of):
 @pytest.mark.parametrize(("platform", "release"), BOARDS)
 def test_device_os_and_its_model_agree_on_a_sample(subject, platform, release):
     agrees(subject(platform, release), SAMPLE, first_seed=21)
+
+
+@pytest.fixture(scope="module")
+def registering(images_of):
+    made = {}
+
+    def make(release):
+        if release not in made:
+            made[release] = RegisteringElectron(hardware("electron"), images_of("electron", release), DEVICE_ID)
+        return made[release]
+
+    return make
+
+
+@pytest.mark.parametrize("release", ["2.1.0", "2.2.0"])
+def test_an_electron_that_registers_and_its_model_agree_on_a_sample(registering, release):
+    agrees(registering(release), SAMPLE, first_seed=21)
+
+
+ASKED = (Step(Service.INIT, 1, 20), Step(Service.CHECK, 1, 20))
+TOLD, LISTENS, PENDING = Step(Service.CHECK, 1, 20, until_done=True), "in: 0801", "in: 010000000200"
+
+
+@pytest.mark.parametrize("release", ["2.1.0", "2.2.0"])
+@pytest.mark.parametrize(
+    ("ends", "last"),
+    [
+        ([*ASKED, Transfer(Setup(0x40, 0x50, 0, 302, 0)), TOLD, *whole(2, 72)], "stall"),
+        ([*ASKED, line_coding(28800), line_coding(9600), TOLD, *whole(2, 72)], LISTENS),
+        ([*ASKED, *whole(2, 70), TOLD, *whole(3, 72)], LISTENS),
+        ([*ASKED, *without_reply(50), Return()], "back as d00a"),
+        ([*ASKED, *without_reply(40), Return()], "back as c00a"),
+        ([*ASKED, Step(Service.INIT, 2, 50), Step(Service.RESET, 2, 50), Return()], "back as d00a"),
+        ([*ASKED, line_coding(14400), Return()], "back as d00a"),
+    ],
+    ids=["raw 302", "28800 baud", "request 70", "request 50", "request 40", "request 50 given up", "14400 baud"],
+)
+def test_what_ends_registering_has_the_rest_carried_out(registering, release, ends, last):
+    outcomes = on_both(registering(release), *ends)
+    assert outcomes[1] == PENDING
+    assert outcomes[-1] == last
 
 
 def test_device_os_and_its_model_agree(subject, capsys):

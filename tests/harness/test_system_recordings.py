@@ -13,7 +13,7 @@ from particle_harness.bench_toml import stand_ins
 from particle_harness.boards import hardware
 from particle_harness.emulator.conversations.acts import Step
 from particle_harness.emulator.recordings.form import FORM, transfers_of, written
-from particle_harness.emulator.recordings.system import NORMAL, carried_out, conversation, record_system
+from particle_harness.emulator.recordings.system import NORMAL, carried_out, conversation, let_listen, record_system
 from particle_harness.serial_port import SCHEME
 from particle_harness.sim_record import record_command, recorded
 from particle_harness.usb.control_service import Service
@@ -21,7 +21,6 @@ from particle_harness.usb.control_service import Service
 from particle_dev.errors import BenchError
 
 RECORDINGS = sorted((Path(__file__).parents[1] / "golden" / "usb" / "system").glob("*.json"))
-LISTENS_AFTER_S = 4
 
 
 def load(file):
@@ -38,8 +37,8 @@ def board_of(recording):
         factory_modules=stand_ins,
     )
     board = bench.board("1")
-    board.clock.sleep(LISTENS_AFTER_S)
-    assert board.state.runs == "listening"
+    let_listen(board)
+    assert board.state.listening
     return board
 
 
@@ -80,6 +79,8 @@ def test_there_are_recordings_of_the_releases_that_were_run():
         "boron-2.1.0",
         "boron-2.2.0",
         "bsom-2.1.0",
+        "electron-2.1.0",
+        "electron-2.2.0",
         "p1-2.1.0",
         "photon-2.1.0",
         "photon-2.2.0",

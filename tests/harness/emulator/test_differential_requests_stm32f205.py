@@ -7,10 +7,11 @@ from random import Random
 import pytest
 from particle_harness.bench import open_bench
 from particle_harness.boards import EXAMPLE_DEVICE_IDS, hardware
-from particle_harness.emulator.conversations.acts import DONE, STALL, Abandoned, Step, Transfer, Wait
+from particle_harness.emulator.conversations.acts import DONE, STALL, Abandoned, Enumerate, Step, Transfer, Wait
 from particle_harness.emulator.conversations.system import OpenRequest
 from particle_harness.emulator.conversations.system_stm32f205 import (
     LEFT_OUT,
+    BusyConversation,
     Stm32Conversation,
     conversations_of,
     data_bytes,
@@ -36,10 +37,15 @@ def acts(seed, length=60):
 
 @pytest.fixture(scope="module")
 def cells():
-    """What lies in the flash of a new Photon with stand-ins of a release."""
+    """Of a Photon."""
+    return cells_of("photon")
+
+
+def cells_of(platform):
+    """What lies in the flash of a new board with stand-ins of a release."""
     bench = open_bench(
         options={"clock": "virtual"},
-        slots=[{"name": "1", "platform": "photon"}],
+        slots=[{"name": "1", "platform": platform}],
         state_dir=None,
         factory_modules=lambda name: release_stand_ins(hardware(name)),
     )
@@ -123,6 +129,42 @@ def test_bytes_behind_the_data_may_differ_and_nothing_before_them():
     assert not is_known(LINE_CODING, shown, "in: " + "00" * 7 + "11" * 57)
     assert not is_known(LINE_CODING, shown, shown[:-2])
     assert not is_known(Setup(0x80, 6, 0x0100, 0, 64), shown, "in: " + "00" * 8 + "11" * 56)
+    assert not is_known(LINE_CODING, shown, STALL)
+    assert not is_known(Setup(0xC0, 0xEE, 0, 4, 40), "in: " + "00" * 40, "in: " + "00" * 39 + "11")
+
+
+def test_of_control_requests_only_diagnostics_may_differ():
+    def is_known(kind):
+        return any(known.applies(Step(Service.RECV, 1, kind), "in: 01", "in: 02") for known in known_of_systems(KIND))
+
+    assert [kind for kind in range(0xFFFF) if is_known(kind)] == [100]
+
+
+def test_nothing_that_ends_registering_is_said_to_an_electron_that_registers():
+    seen = [act for seed in range(300) for act in BusyConversation(Random(seed)).acts(60)]
+    steps = [act for act in seen if isinstance(act, Step)]
+    assert not any(step.until_done for step in steps)
+    begun = {step.kind for step in steps if step.service is Service.INIT}
+    assert not begun & {40, 41, 50, 60, 70}
+    assert begun >= {20, 30, 72, 9999}
+    raw = {act.setup.w_index for act in seen if isinstance(act, Transfer) and act.setup.b_request == 0x50}
+    assert 20 in raw
+    assert 302 not in raw
+
+
+def test_an_electron_that_registers_leaves_all_it_is_asked_pending():
+    electron = ModelledSide(hardware("electron"), DEVICE_ID, cells_of("electron"), {}, dfu=False)
+    electron.act(Enumerate())
+    electron.act(Wait(3.0))
+    outcomes = [
+        electron.act(step)
+        for step in (Step(Service.INIT, 1, 20), Step(Service.CHECK, 1, 20), Step(Service.RECV, 1, 20, 26))
+    ]
+    assert outcomes == ["in: 0300000000000100", "in: 010000000200", STALL]
+    assert electron.act(Transfer(Setup(0xC0, 0x50, 0, 30, 64))).startswith("in: ")
+    # Whoever ends the registration has it answered.
+    electron.act(Transfer(Setup(0x40, 0x50, 0, 302, 0)))
+    assert electron.act(Step(Service.CHECK, 1, 20)).startswith("in: 0d")
 
 
 def test_two_virtual_boards_agree(side):

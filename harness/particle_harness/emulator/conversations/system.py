@@ -47,7 +47,7 @@ LEFT_OUT = (
     "RESET of a request whose whole reply was asked for and not fetched: it ends twice, and Device OS is BUSY for ever",
     "a CHECK that is not repeated while a request is worked on: how long that takes is the chip's affair",
 )
-_USUAL_BAUD = 9600
+USUAL_BAUD = 9600
 
 
 @dataclass(slots=True)
@@ -144,7 +144,7 @@ class SystemConversation:
             case _:
                 acts = [
                     line_coding(LISTENING_TOUCH_BAUD),
-                    line_coding(_USUAL_BAUD),
+                    line_coding(USUAL_BAUD),
                     Wait(0.05),
                     *whole(self._next(), DEVICE_MODE),
                 ]
@@ -153,7 +153,7 @@ class SystemConversation:
 
     def touch(self) -> list[Act]:
         """The host asks for DFU mode by the speed of the serial port."""
-        return [line_coding(DFU_TOUCH_BAUD), Wait(0.05), line_coding(_USUAL_BAUD)]
+        return [line_coding(DFU_TOUCH_BAUD), Wait(0.05), line_coding(USUAL_BAUD)]
 
     def enter_dfu(self) -> list[Act]:
         """The host asks for DFU mode."""

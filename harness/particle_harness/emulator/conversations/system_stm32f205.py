@@ -5,11 +5,12 @@ configuration know beside what nRF52840 boards are asked (:mod:`particle_harness
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from random import Random
 from typing import ClassVar
 
 from particle_harness.boards import Hardware
-from particle_harness.emulator.conversations.acts import Abandoned, Act, Transfer, Wait
+from particle_harness.emulator.conversations.acts import Abandoned, Act, Step, Transfer, Wait
 from particle_harness.emulator.conversations.setups import CLASS, RAW, SET_LINE_CODING, STANDARD
 from particle_harness.emulator.conversations.system import (
     CLAIM_CODE,
@@ -44,6 +45,7 @@ LEFT_OUT = (
     "the serial port before anyone has read the configuration descriptor: it is not there yet",
 )
 _ENDPOINTS = (0x00, 0x80, 0x01, 0x81, 0x82, 0x83)
+_START_LISTENING, _CLOUD_DISCONNECT = 70, 302
 _COMMAND_BYTES, _DUMMY_BYTES, _PROPERTIES_VALUE = 8, 10, 2
 _COMPAT_ID, _PROPERTIES, _WORD_BYTES = 4, 5, 4
 _MORE_STANDARD = (
@@ -123,6 +125,20 @@ class Stm32Conversation(SystemConversation):
             yield from super()._configuration()
         else:
             yield from whole(self._next(), *_stored(self._random))
+
+
+class BusyConversation(Stm32Conversation):
+    """With a board whose only thread registers with a network: what it has to do stays pending. What ends that is left
+    out (requests that restart it or have it listen, and the raw 302), because how soon is the modem's affair."""
+
+    raw: ClassVar[Sequence[Setup]] = [
+        setup for setup in Stm32Conversation.raw if setup.is_in or setup.w_index != _CLOUD_DISCONNECT
+    ]
+    asking: ClassVar[Sequence[int]] = [kind for kind in _ASKING if kind != _START_LISTENING]
+
+    def acts(self, length: int) -> list[Act]:
+        """CHECK is not repeated: its answer stays the same."""
+        return [replace(act, until_done=False) if isinstance(act, Step) else act for act in super().acts(length)]
 
 
 def conversations_of(kind: Hardware) -> type[SystemConversation]:

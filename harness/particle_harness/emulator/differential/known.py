@@ -46,15 +46,16 @@ def _is_about(*kinds: int) -> Callable[[Act, str, str], bool]:
     return applies
 
 
-_SYSTEM = (
+_COUNTERS = KnownDifference(
+    "diagnostics: a virtual board has the counters that tell whether it has been online, and its own uptime",
+    _is_about(DIAGNOSTICS),
+)
+_GEN3_SYSTEM = (
+    _COUNTERS,
     KnownDifference(
         "the serial number is in a protected page of the serial flash, which the emulated one does not have: Device OS "
         "finds none",
         _is_about(SERIAL_NUMBER),
-    ),
-    KnownDifference(
-        "diagnostics: a virtual board has the counters that tell whether it has been online, and its own uptime",
-        _is_about(DIAGNOSTICS),
     ),
     KnownDifference(
         "requests about mesh networks, which Device OS has until 1.5: virtual boards do not know them",
@@ -72,16 +73,16 @@ def _is_longer_than_its_data(act: Act, modelled: str, emulated: str) -> bool:
     return modelled[:end] == emulated[:end]
 
 
-_STM32_SYSTEM = (
+_GEN2_SYSTEM = (
     KnownDifference(
         "Microsoft descriptors and the serial port's command buffer are sent as long as they are asked for; behind "
         "them follows what else lies in memory, and virtual boards have zeros there",
         _is_longer_than_its_data,
     ),
-    *_SYSTEM,
+    _COUNTERS,
 )
 
 
 def known_of_systems(kind: Hardware) -> Sequence[KnownDifference]:
     """Those of a running Device OS. Request ids are counted alike and compared."""
-    return _STM32_SYSTEM if kind.is_gen2 else _SYSTEM
+    return _GEN2_SYSTEM if kind.is_gen2 else _GEN3_SYSTEM

@@ -73,6 +73,15 @@ class SystemSubject:
         outside = self.kind.external_flash_size_bytes
         return {"internal": range(0x30000, 0xF4000), "external": range(outside // 2, outside)}
 
+    opening: ClassVar[Sequence[Act]] = ()
+    """What the host does to either side before the first conversation."""
+
+    @property
+    def is_ready_after_s(self) -> float:
+        """Time on the bus until it may be talked to."""
+        has_processor = self.kind.is_gen3 and self.kind.radio == "wifi"
+        return _NETWORK_PROCESSOR_TELLS_AFTER_S if has_processor else _LISTENS_AFTER_S
+
     def prepare(self, chip: Any) -> None:
         """Before it is switched on."""
 
@@ -103,12 +112,12 @@ class SystemSubject:
         emulated = EmulatedSide(start.chip, cells, self.compared, patience_s=self.patience_s)
         given: Cells = {**cells, "dct": start.configuration}
         modelled = ModelledSide(self.kind, self.device_id, given, self.compared, dfu=False)
+        for act in self.opening:
+            modelled.act(act)
         return modelled, emulated
 
     def _begin(self) -> _Start:
         """A first start, in which it makes its keys; a look at its configuration in DFU mode; a second start."""
-        has_processor = self.kind.is_gen3 and self.kind.radio == "wifi"
-        listens_after_s = _NETWORK_PROCESSOR_TELLS_AFTER_S if has_processor else _LISTENS_AFTER_S
         memories = make_memories(self.kind)
         furnish(memories, self.images)
         chip: Any = make_chip(NewBoard(self.kind, self.device_id), memories)
@@ -116,7 +125,7 @@ class SystemSubject:
         chip.power_on()
         chip.attach_vbus()
         wait_for_bus(chip, self.first_boot_limit_s)
-        let_run(chip, listens_after_s)
+        let_run(chip, self.is_ready_after_s)
         self.restart(chip, into_dfu=True)
         let_run(chip, BOOT_STEP_S)
         wait_for_bus(chip)
@@ -124,9 +133,9 @@ class SystemSubject:
         self.restart(chip, into_dfu=False)
         let_run(chip, BOOT_STEP_S)
         wait_for_bus(chip)
-        let_run(chip, listens_after_s)
+        let_run(chip, self.is_ready_after_s)
         host = EmulatedSide(chip, {}, {})
-        for act in _ENUMERATION:
+        for act in (*_ENUMERATION, *self.opening):
             host.act(act)
         return _Start(
             chip,

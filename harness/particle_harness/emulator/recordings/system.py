@@ -16,19 +16,22 @@ from particle_harness.emulator.conversations.system import (
     GET_FEATURE,
     SET_FEATURE,
     SETUP_DONE,
+    USUAL_BAUD,
     SystemConversation,
     line_coding,
     whole,
 )
 from particle_harness.emulator.conversations.system_stm32f205 import conversations_of, data_bytes, is_left_out
 from particle_harness.emulator.recordings.form import FORM, Entry, Recordable, entry_of, pattern
+from particle_harness.usb.cdc import LISTENING_TOUCH_BAUD
 from particle_harness.usb.control_service import Service
 from particle_harness.usb.transfer import Setup
 from particle_harness.usb.wire import bytes_field, number_field
 
 NORMAL = "normal"
-SETTLE_S, _ASK_EVERY_S, _DONE_AFTER_S = 0.02, 0.001, 30.0
-"""Between two transfers; between two CHECKs of a request that is worked on, and how long that may take."""
+SETTLE_S, _ASK_EVERY_S, _DONE_AFTER_S, _LISTENS_AFTER_S = 0.02, 0.001, 30.0, 4.0
+"""Between two transfers; between two CHECKs of a request that is worked on, and how long that may take;
+from the bus to listening mode."""
 _WITHOUT_PAYLOAD = (20, 30, 32, 72, 74, 201, 300, 400, 1, 10, 76, 80, 91, 110, 260, 555, 600, 1100, 9999, 230, 231, 70)
 _CLAIM_CODE, _START_UPDATE, _FINISH_UPDATE, _CANCEL_UPDATE, _UPDATE_DATA = 200, 250, 251, 252, 253
 _ECHO, _NCP_VERSION, _INTERFACE, _STARTUP_MODE = 1, 31, 401, 75
@@ -173,6 +176,15 @@ def _network_processor() -> Iterator[Step]:
     asked = [(_INTERFACE, number_field(1, 4)), (_NCP_VERSION, b""), (_INTERFACE, number_field(1, 4))]
     for number, (kind, payload) in enumerate(asked, start=141):
         yield from whole(number, kind, payload)
+
+
+def let_listen(board: Running) -> None:
+    """Wait until a new board with Device OS listens. An Electron, which knows a network from the start, does so only
+    when it is asked. Raises BenchError when it is not on the bus."""
+    if board.hardware.is_gen2 and board.hardware.radio == "cellular":
+        for touch in (line_coding(LISTENING_TOUCH_BAUD), line_coding(USUAL_BAUD)):
+            carried_out(board, touch, {})
+    board.clock.sleep(_LISTENS_AFTER_S)
 
 
 def record_system(board: Running) -> dict[str, Any]:
