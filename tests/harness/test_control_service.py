@@ -14,11 +14,13 @@ class Device:
         self.now_s = 0.0
         self.completed = []
         self.taken_in = []
+        self.busy = False
         self.service = ControlService(
             self.handle,
             lambda request, _payload: 0.5 if request == 9 else 0.0,
             lambda: self.now_s,
             self.taken_in.append,
+            lambda: self.busy,
         )
 
     def handle(self, request, payload):
@@ -267,3 +269,27 @@ def test_a_last_check_that_nobody_fetched_and_a_reset_leave_it_busy_for_ever(dev
     assert status(device.init(8)) == BUSY
     device.service.abort_all()
     assert status(device.init(8)) == BUSY
+
+
+def test_a_busy_system_thread_carries_nothing_out_and_allocates_nothing(device):
+    """As run on Device OS 2.1.0 of an Electron that registers."""
+    device.busy = True
+    assert [status(reply) for reply in (device.init(8), device.init(7, 65))] == [OK, PENDING]
+    device.now_s = 10.0
+    assert [status(device.check(number)) for number in (1, 2)] == [PENDING, PENDING]
+    device.busy = False
+    assert [status(device.check(number)) for number in (1, 2)] == [OK, OK]
+    device.send(2, bytes(65))
+    assert device.completed == [(8, 0)]
+
+
+def test_requests_that_are_given_up_keep_their_memory_until_the_system_thread_has_seen_to_them(device):
+    device.busy = True
+    for _ in range(6):
+        device.init(8)
+        device.reset(0)
+    assert status(device.init(8)) == NO_MEMORY
+    assert device.completed == []
+    device.busy = False
+    assert status(device.init(8)) == OK
+    assert device.completed == [(8, CANCELLED)] * 6

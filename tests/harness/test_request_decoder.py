@@ -2,7 +2,7 @@
 
 import pytest
 from particle_harness.usb.decoder import ENUMERATION, FLAG, Data, MalformedError, Message, Number, Text, decode
-from particle_harness.usb.request_pool import RequestPool
+from particle_harness.usb.request_pool import RequestPool, pool_of
 from particle_harness.usb.wire import bytes_field, number_field
 
 NUMBER = {1: Number()}
@@ -77,3 +77,27 @@ def test_what_is_free_at_the_end_is_room_again():
     for block in blocks:
         pool.free(block)
     assert pool.allocate(500) == 0
+
+
+@pytest.mark.parametrize(
+    ("version", "is_rtl872x", "requests"),
+    [
+        (2101, False, 6),
+        (2202, False, 6),
+        (3001, False, 6),
+        (5300, False, 6),
+        (5300, True, 12),
+        (6200, True, 102),
+    ],
+)
+def test_how_many_requests_find_room(version, is_rtl872x, requests):
+    pool = pool_of(version, is_rtl872x=is_rtl872x)
+    assert sum(pool.allocate(pool.request_bytes) is not None for _ in range(200)) == requests
+
+
+@pytest.mark.parametrize(
+    ("version", "request_bytes"), [(2101, 64), (2200, 64), (2201, 68), (3000, 64), (3102, 64), (3103, 68), (6200, 68)]
+)
+def test_a_request_has_grown_by_a_word(version, request_bytes):
+    """Six find room all the same, and no payload beside them."""
+    assert pool_of(version, is_rtl872x=False).request_bytes == request_bytes

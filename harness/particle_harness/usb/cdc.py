@@ -12,6 +12,7 @@ from particle_harness.usb.control_requests import RESTARTS, START_LISTENING, ans
 from particle_harness.usb.control_service import ControlService
 from particle_harness.usb.descriptors import MS_OS_VENDOR_CODE, UsbIdentity
 from particle_harness.usb.device import UsbDevice
+from particle_harness.usb.request_pool import pool_of
 from particle_harness.usb.requests.protection import is_closed
 from particle_harness.usb.transfer import TYPE_VENDOR, Setup, StallError
 
@@ -62,6 +63,8 @@ class NormalDevice(UsbDevice):
             lambda request_type, payload: duration_s(system, request_type, payload) if delays else 0.0,
             now_s,
             self._on_init,
+            lambda: bool(system.busy_s),
+            pool_of(system.version, is_rtl872x=system.hardware.is_rtl872x),
         )
 
     def bus_reset(self) -> None:

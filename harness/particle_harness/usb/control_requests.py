@@ -147,8 +147,6 @@ def answer(system: BoardSystem, request_type: int, payload: bytes) -> Outcome:
 
 def duration_s(system: BoardSystem, request_type: int, payload: bytes) -> float:
     """How long the device works on a request."""
-    if system.busy_s:
-        return system.busy_s
     row = _ROWS.get(request_type)
     if row is None or not row.known_to(system) or protection.is_refused(system, request_type):
         return _SHORTEST_S

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
-from particle_harness.usb.request_pool import REQUEST_BYTES, RequestPool
+from particle_harness.usb.request_pool import RequestPool
 from particle_harness.usb.transfer import Setup, StallError
 
 MAX_ACTIVE_REQUESTS = 4
@@ -85,7 +85,8 @@ class ControlService:
     """State of all requests.
 
     ``handle(type, payload)`` carries a request out; ``duration_s(type, payload)`` says how long that takes, so that
-    CHECK answers PENDING meanwhile. ``on_init(type)`` runs in the interrupt that takes a request in.
+    CHECK answers PENDING meanwhile. ``on_init(type)`` runs in the interrupt that takes a request in. ``is_busy()``: the
+    system thread has something else to do now, and carries nothing out.
     """
 
     def __init__(
@@ -94,14 +95,20 @@ class ControlService:
         duration_s: Callable[[int, bytes], float],
         now_s: Callable[[], float],
         on_init: Callable[[int], None],
+        is_busy: Callable[[], bool] = lambda: False,
+        pool: RequestPool | None = None,
     ) -> None:
         self._handle = handle
         self._duration_s = duration_s
         self._now_s = now_s
         self._on_init = on_init
+        self._is_busy = is_busy
+        self._given_up: list[tuple[_Request, int]] = []
+        """Requests that have ended while the system thread had still to see to them, and results. They keep their
+        memory."""
         self._requests: dict[int, _Request] = {}
         self._last_id = 0
-        self._pool = RequestPool()
+        self._pool = pool or RequestPool()
         self._ended_twice = 0
         self._current: _Request | None = None
         """Whose data the bus carries. It stays so until a transfer ends that has carried the last of them, even when
@@ -140,6 +147,11 @@ class ControlService:
 
     def advance(self) -> None:
         """Carry out what is due."""
+        if self._is_busy():
+            return
+        given_up, self._given_up = self._given_up, []
+        for request, result in given_up:
+            self._leave(request, result)
         now = self._now_s()
         for request in list(self._requests.values()):
             if request.stage is _Stage.ALLOCATE and now >= request.ready_at_s:
@@ -160,7 +172,7 @@ class ControlService:
         # The firmware counts in 16 bits, and each time that a request ends.
         if len(self._requests) - self._ended_twice & 0xFFFF >= MAX_ACTIVE_REQUESTS:
             return _reply(_Answer.BUSY)
-        block = self._pool.allocate(REQUEST_BYTES)
+        block = self._pool.allocate(self._pool.request_bytes)
         if block is None:
             return _reply(_Answer.NO_MEMORY)
         self._last_id = self._last_id + 1 & 0xFFFF
@@ -241,6 +253,12 @@ class ControlService:
 
     def _end(self, request: _Request, result: int) -> None:
         del self._requests[request.id]
+        if request.stage in (_Stage.ALLOCATE, _Stage.WORK) and self._is_busy():
+            self._given_up.append((request, result))
+        else:
+            self._leave(request, result)
+
+    def _leave(self, request: _Request, result: int) -> None:
         if request.stage is _Stage.WORK:
             # Its handler is already on its way to the system thread and nothing stops it there.
             request.outcome = self._handle(request.type, request.payload)
