@@ -20,7 +20,7 @@ from particle_harness.boot_view import BootView, required_assets, system_version
 from particle_harness.dct import Dct, ModuleSlot
 from particle_harness.module_reader import COMPRESSED, DROP_MODULE_INFO, ENCRYPTED, PREFIX_SIZE_BYTES
 from particle_harness.nor_flash import NorFlash
-from particle_harness.offered_modules import INVALID_SIZE, OfferedModule, RefusedError, checked_modules
+from particle_harness.offered_modules import INVALID_SIZE, NOT_FOUND, OfferedModule, RefusedError, checked_modules
 from particle_harness.state import BoardState
 
 CHUNK_SIZE_BYTES, _WORD_BYTES = 1024, 4
@@ -29,6 +29,9 @@ _FIRST_THAT_DROPS_WAITING_MODULES = 3200
 """System version of Device OS 3.2.0-rc.1. Source: platform/MCU/*/src/flash_mal.c FLASH_Begin() from there on."""
 _FIRST_THAT_ANSWERS_BEFORE_IT_INSTALLS = 3000
 """Source: system/src/control/storage.cpp of v2.3.1 and v3.0.0."""
+_FIRST_THAT_SAYS_WHY = 2000
+"""Source: system/src/system_update.cpp Spark_Finish_Firmware_Update, HAL_FLASH_OTA_Validate of v1.5.0 and v2.0.0."""
+_FAILED = 1
 _TRACKER_WITHOUT_NCP_UPDATES = 5600
 """Source: v5.6.0 hal/src/tracker/hal_platform_config.h HAL_PLATFORM_NCP_UPDATES_DISABLED."""
 
@@ -100,7 +103,11 @@ class FirmwareUpdate:
         self.cancel()
         if not complete:
             return INVALID_STATE
-        return self.validate() if validate_only or self.answers_first else self.apply()
+        result = self.validate() if validate_only or self.answers_first else self.apply()
+        if system_version(self._view()) >= _FIRST_THAT_SAYS_WHY:
+            return result
+        # They do not say why, and validate nothing but that a module is there.
+        return _FAILED if result == NOT_FOUND or (result and not validate_only) else 0
 
     def cancel(self) -> None:
         """Forget the update; what lies in the region stays there."""

@@ -129,4 +129,4 @@ def _record(board: Running, device_os: str | None) -> Mapping[str, Any]:
     if device_os is None:
         return record(board)
     let_listen(board)
-    return record_system(board) | {"device_os": device_os}
+    return record_system(board, device_os)

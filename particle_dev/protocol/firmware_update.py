@@ -43,6 +43,7 @@ class AcceptedUpdate:
 
     ``will_reset``: it resets now, and bootloader or system install the module then or during shut-down. **That is not
     yet done and can still fail**: read the module info after the reset. False after a mere validation; nothing stays.
+    Before Device OS 2.0.0 a mere validation looks for a module of this kind alone, and every refusal is a 1.
     """
 
     size_bytes: int

@@ -19,7 +19,10 @@ from tests.emulated.agreement import agrees, on_both, without_reply
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(7200)]
 DEVICE_ID = EXAMPLE_DEVICE_IDS[False]
-BOARDS = [("photon", "2.1.0"), ("photon", "2.2.0"), ("p1", "2.1.0"), ("electron", "2.1.0"), ("electron", "2.2.0")]
+BOARDS = [
+    ("photon", "1.5.0"), ("photon", "2.1.0"), ("photon", "2.2.0"), ("p1", "1.5.0"), ("p1", "2.1.0"),
+    ("electron", "2.1.0"), ("electron", "2.2.0"),
+]  # fmt: skip
 TRANSFERS = int(os.environ.get("DIFFERENTIAL", "1000"))
 FIRST_SEED = int(os.environ.get("DIFFERENTIAL_SEED", "1"))
 SAMPLE = min(TRANSFERS, 1000)

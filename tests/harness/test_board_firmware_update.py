@@ -134,10 +134,28 @@ def damaged(module):
     ],
     ids=["damaged", "another platform", "bootloader too old", "applications may come first"],
 )
-def test_what_the_board_checks(boron, update, make_board, make, result):
+def test_what_the_board_checks(make_board, make, result):
+    boron = make_board("boron", device_os="2.1.0", factory="online")
+    update = Update(boron)
     update.send(make(boron.hardware, make_board("argon").hardware))
     assert update.finish() == result
     assert len(boron.dct.modules()) == (0 if result else 1)
+
+
+@pytest.mark.parametrize(("platform", "release"), [("photon", "1.5.0"), ("boron", "1.5.2")])
+def test_before_device_os_2_a_refusal_is_a_1_and_validation_looks_for_a_module_alone(make_board, platform, release):
+    """As run on Device OS 1.5.0 of a Photon and 1.5.2 of a Xenon."""
+    update = Update(make_board(platform, device_os=release, factory="online"))
+    bad = damaged(app_stand_in(update.board.hardware, 0))
+    update.send(bad)
+    assert update.finish(validate_only=True) == 0
+    update.send(bad)
+    assert update.finish() == 1
+    update.send(b"\xff" * 1024)
+    assert update.finish(validate_only=True) == 1
+    assert update.finish() == -210
+    update.send(app_stand_in(update.board.hardware, 0))
+    assert update.finish() == 0
 
 
 @pytest.mark.parametrize(("size", "file_format", "result"), [(0, 0, 0), (1500 * 1024 + 1, 0, 0), (10, 1, -120)])

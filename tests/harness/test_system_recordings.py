@@ -14,6 +14,7 @@ from particle_harness.boards import hardware
 from particle_harness.emulator.conversations.acts import Step
 from particle_harness.emulator.recordings.form import FORM, transfers_of, written
 from particle_harness.emulator.recordings.system import NORMAL, carried_out, conversation, let_listen, record_system
+from particle_harness.factory import known_release
 from particle_harness.serial_port import SCHEME
 from particle_harness.sim_record import record_command, recorded
 from particle_harness.usb.control_service import Service
@@ -60,7 +61,7 @@ def test_recordings_are_whole(file):
     recording = load(file)
     assert (recording["form"], recording["mode"]) == (FORM, NORMAL)
     assert f"{recording['platform']}-{recording['device_os']}" == file.stem
-    acts = list(conversation(hardware(recording["platform"])))
+    acts = list(conversation(hardware(recording["platform"]), known_release(recording["device_os"])[0]))
     assert len(recording["log"]) == len(acts)
     repeated = [isinstance(act, Step) and act.until_done for act in acts]
     assert [entry.get("until_done", False) for entry in recording["log"]] == repeated
@@ -82,6 +83,7 @@ def test_there_are_recordings_of_the_releases_that_were_run():
         "electron-2.1.0",
         "electron-2.2.0",
         "p1-2.1.0",
+        "photon-1.5.0",
         "photon-2.1.0",
         "photon-2.2.0",
         "tracker-2.1.0",
@@ -113,7 +115,7 @@ def test_a_board_in_dfu_mode_is_no_system(make_board):
     board = make_board("boron", arrives_in="dfu")
     board.clock.sleep(2)
     with pytest.raises(BenchError, match="no Device OS runs"):
-        record_system(board)
+        record_system(board, "2.1.0")
 
 
 def test_the_command_wants_mode_and_release_together(tmp_path):
@@ -144,6 +146,6 @@ def test_a_recording_that_does_not_come_about_leaves_no_file(tmp_path):
 
 
 def test_the_conversation_goes_through_every_service():
-    steps = [act for act in conversation(hardware("boron")) if isinstance(act, Step)]
+    steps = [act for act in conversation(hardware("boron"), 2101) if isinstance(act, Step)]
     assert {step.service for step in steps} == set(Service)
     assert len({step.kind for step in steps}) > 30

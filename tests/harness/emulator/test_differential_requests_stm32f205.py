@@ -12,6 +12,7 @@ from particle_harness.emulator.conversations.system import OpenRequest
 from particle_harness.emulator.conversations.system_stm32f205 import (
     LEFT_OUT,
     BusyConversation,
+    OldStm32Conversation,
     Stm32Conversation,
     conversations_of,
     data_bytes,
@@ -64,6 +65,20 @@ def side(cells):
 def test_each_family_has_its_conversations():
     assert conversations_of(KIND) is Stm32Conversation
     assert conversations_of(hardware("boron")) is not Stm32Conversation
+    assert conversations_of(KIND, 1512) is OldStm32Conversation
+    assert conversations_of(KIND, 2000) is Stm32Conversation
+
+
+def test_requests_that_only_old_releases_have_are_left_out_with_those():
+    def kinds(conversation):
+        said = [act for seed in range(300) for act in conversation(Random(seed)).acts(60)]
+        return {act.kind for act in said if isinstance(act, Step)}
+
+    old, new = kinds(OldStm32Conversation), kinds(Stm32Conversation)
+    assert new - old == {110, 120, 260}
+    assert not old - new
+    in_file = [{act.kind for act in recorded(KIND, version) if isinstance(act, Step)} for version in (1512, 2000)]
+    assert in_file[1] - in_file[0] == {110, 260}
 
 
 def test_the_same_seed_gives_the_same_conversation():
@@ -112,7 +127,7 @@ def test_what_is_left_out(fields, left_out):
 
 
 def test_a_recording_holds_no_byte_behind_the_data_of_a_reply():
-    setups = [act.setup for act in recorded(KIND) if isinstance(act, Transfer) and act.setup.is_in]
+    setups = [act.setup for act in recorded(KIND, 2101) if isinstance(act, Transfer) and act.setup.is_in]
     assert all(setup.w_length <= size for setup in setups if (size := data_bytes(setup)) is not None)
     assert Setup(0xC0, 0xEE, 0, 4, 40) in setups
     assert not {COMPAT_ID, LINE_CODING} & set(setups)

@@ -88,6 +88,8 @@ class SystemConversation:
     strings: ClassVar[Sequence[int]] = (0, 1, 2, 3, 4, 5, 6, 7, 0xEE)
     asking: ClassVar[Sequence[int]] = _ASKING
     with_payload: ClassVar[Sequence[int]] = _WITH_PAYLOAD
+    not_modelled: ClassVar[frozenset[int]] = frozenset()
+    """Types of requests that virtual boards do not know, and nobody sends."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -186,12 +188,13 @@ class SystemConversation:
 
     def _kind_and_payload(self) -> tuple[int, bytes]:
         random = self._random
+        refused = [kind for kind in _REFUSED if kind not in self.not_modelled]
         chosen = random.random()
         if chosen < 0.5:
             return random.choice(self.asking), b""
         if chosen < 0.65:
-            return random.choice(_REFUSED + _UNKNOWN), b""
-        kind = random.choice(self.with_payload) if chosen < 0.9 else random.choice(_REFUSED)
+            return random.choice((*refused, *_UNKNOWN)), b""
+        kind = random.choice(self.with_payload) if chosen < 0.9 else random.choice(refused)
         if kind == SET_FEATURE and random.random() < 0.9:
             kind = GET_FEATURE
         return kind, self._payload(kind)

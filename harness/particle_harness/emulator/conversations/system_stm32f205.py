@@ -45,6 +45,8 @@ LEFT_OUT = (
     "the serial port before anyone has read the configuration descriptor: it is not there yet",
 )
 _ENDPOINTS = (0x00, 0x80, 0x01, 0x81, 0x82, 0x83)
+_FIRST_WITHOUT = 2000
+"""Source: device-os v1.5.0 and v2.0.0 system/src/system_control_internal.cpp."""
 _START_LISTENING, _CLOUD_DISCONNECT = 70, 302
 _COMMAND_BYTES, _DUMMY_BYTES, _PROPERTIES_VALUE = 8, 10, 2
 _COMPAT_ID, _PROPERTIES, _WORD_BYTES = 4, 5, 4
@@ -127,6 +129,13 @@ class Stm32Conversation(SystemConversation):
             yield from whole(self._next(), *_stored(self._random))
 
 
+class OldStm32Conversation(Stm32Conversation):
+    """With Device OS before 2.0.0, which has requests about Wi-Fi, network configuration and sections of flash (110 to
+    122 and 260 to 264) that virtual boards do not know: they are left out."""
+
+    not_modelled: ClassVar[frozenset[int]] = frozenset({*range(110, 123), *range(260, 265)})
+
+
 class BusyConversation(Stm32Conversation):
     """With a board whose only thread registers with a network: what it has to do stays pending. What ends that is left
     out (requests that restart it or have it listen, and the raw 302), because how soon is the modem's affair."""
@@ -141,9 +150,11 @@ class BusyConversation(Stm32Conversation):
         return [replace(act, until_done=False) if isinstance(act, Step) else act for act in super().acts(length)]
 
 
-def conversations_of(kind: Hardware) -> type[SystemConversation]:
-    """What is said to a board of that kind."""
-    return Stm32Conversation if kind.is_gen2 else SystemConversation
+def conversations_of(kind: Hardware, system_version: int = _FIRST_WITHOUT) -> type[SystemConversation]:
+    """What is said to a board of that kind and number of its system parts."""
+    if not kind.is_gen2:
+        return SystemConversation
+    return Stm32Conversation if system_version >= _FIRST_WITHOUT else OldStm32Conversation
 
 
 def _stored(random: Random) -> tuple[int, bytes]:

@@ -94,10 +94,11 @@ class SystemSubject:
     def conversation(self, seed: int) -> list[Act]:
         """A random one."""
         random = Random(seed)
-        talk = conversations_of(self.kind)(random)
+        version = self.images.system[0].prefix.version
+        talk = conversations_of(self.kind, version)(random)
         acts = talk.acts(_ACTS)
         if seed % _RECORDED_EVERY == 0:
-            return after_recorded(tuple(recorded_conversation(self.kind)), acts, random)
+            return after_recorded(tuple(recorded_conversation(self.kind, version)), acts, random)
         if seed % _READ_EVERY == 0:
             return [*acts, *talk.enter_dfu(), Return(), *reading_configuration()]
         return [*acts, *talk.restart()] if seed % self.restart_every == 0 else acts

@@ -23,6 +23,7 @@ from particle_harness.emulator.conversations.system import (
 )
 from particle_harness.emulator.conversations.system_stm32f205 import conversations_of, data_bytes, is_left_out
 from particle_harness.emulator.recordings.form import FORM, Entry, Recordable, entry_of, pattern
+from particle_harness.factory import known_release
 from particle_harness.usb.cdc import LISTENING_TOUCH_BAUD
 from particle_harness.usb.control_service import Service
 from particle_harness.usb.transfer import Setup
@@ -48,11 +49,14 @@ class Running(Recordable, Protocol):
         ...
 
 
-def conversation(kind: Hardware) -> Iterator[Act]:
-    """What the host sends to such a board. It writes configuration, and into the region for updates; it does not
-    restart the board."""
-    acts = _all(conversations_of(kind), is_gen2=kind.is_gen2)
-    return (act for act in acts if not (kind.is_gen2 and _is_no_matter_for_a_file(act)))
+def conversation(kind: Hardware, system_version: int) -> Iterator[Act]:
+    """What the host sends to such a board with system parts of that number. It writes configuration, and into the
+    region for updates; it does not restart the board."""
+    tables = conversations_of(kind, system_version)
+    for act in _all(tables, is_gen2=kind.is_gen2):
+        is_known = not isinstance(act, Step) or act.kind not in tables.not_modelled
+        if is_known and not (kind.is_gen2 and _is_no_matter_for_a_file(act)):
+            yield act
 
 
 def _is_no_matter_for_a_file(act: Act) -> bool:
@@ -187,8 +191,9 @@ def let_listen(board: Running) -> None:
     board.clock.sleep(_LISTENS_AFTER_S)
 
 
-def record_system(board: Running) -> dict[str, Any]:
-    """Hold the conversation with a board that listens. Raises BenchError when it does not, or leaves in the middle."""
+def record_system(board: Running, device_os: str) -> dict[str, Any]:
+    """Hold the conversation with a board that listens and has that release. Raises BenchError when it does not, or
+    leaves in the middle, and ValueError for a release that nobody knows."""
     present = board.on_bus()
     if present is None:
         raise BenchError("the board is not on the bus", hint="name a release that its images have")
@@ -203,7 +208,8 @@ def record_system(board: Running) -> dict[str, Any]:
         "mode": NORMAL,
         "platform": kind.name,
         "device_id": identity.strings[identity.device[16]][2:].decode("utf-16-le"),
-        "log": [_entry(board, requests, act) for act in conversation(kind)],
+        "log": [_entry(board, requests, act) for act in conversation(kind, known_release(device_os)[0])],
+        "device_os": device_os,
     }
 
 

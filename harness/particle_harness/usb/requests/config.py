@@ -43,7 +43,8 @@ def _ncp_version(system: BoardSystem, payload: bytes) -> Outcome:  # noqa: ARG00
 
 
 def _capabilities(system: BoardSystem, payload: bytes) -> Outcome:  # noqa: ARG001
-    compressed = system.hardware.is_gen3 and 1400 <= system.version < 2000
+    # Those releases say so on every platform, whether they expand modules or not.
+    compressed = 1400 <= system.version < 2000
     return Outcome(0, fixed32_field(1, _COMPRESSED_OTA if compressed else 0))
 
 
