@@ -138,6 +138,16 @@ class _AbortedError(Exception):
     """The caller wants no result any more; the device has been told."""
 
 
+_NO_ROOM = {
+    ServiceStatus.BUSY: ("stayed busy", "close other programs that talk to it, or reset it"),
+    ServiceStatus.NO_MEMORY: (
+        "had no memory for it",
+        "its system has not come to earlier requests, given up ones among them: try again later, or reset it",
+    ),
+}
+"""What passes by itself: what to say of a device where it does not, and what to do."""
+
+
 def _never() -> bool:
     return False
 
@@ -152,9 +162,9 @@ def perform_request(
 ) -> Machine[ControlResult]:
     """Carry out one control request.
 
-    ``timeout_s`` bounds the sum of the pauses. While the device is BUSY with others' requests, INIT is repeated. When
-    ``aborted()`` turns true, which is asked before each pause, the request is cancelled on the device and the result is
-    CANCELLED; what the device had begun by then it may still finish.
+    ``timeout_s`` bounds the sum of the pauses. While the device has no room for the request (BUSY, NO_MEMORY), INIT is
+    repeated. When ``aborted()`` turns true, which is asked before each pause, the request is cancelled on the device
+    and the result is CANCELLED; what the device had begun by then it may still finish.
     Raises LinkTimeoutError after cancelling the request on the device, ControlProtocolError for an answer outside the
     protocol, ValueError for a payload above 65535 bytes. Closing the generator leaves the request pending: run
     :func:`reset_requests` then.
@@ -190,16 +200,14 @@ def _init(request_type: int, size_bytes: int, pauses: _Pauses) -> Machine[tuple[
                     f"request {request_type}: INIT gave no id", request_type=request_type, hint=_AGAIN
                 )
             return reply.request_id, reply.status is ServiceStatus.OK
-        if reply.status is not ServiceStatus.BUSY:
+        if reply.status not in _NO_ROOM:
             raise ControlProtocolError(
                 f"request {request_type}: INIT refused with {reply.status.name}", request_type=request_type, hint=_AGAIN
             )
         pause = pauses.next()
         if pause is None:
-            raise LinkTimeoutError(
-                f"request {request_type}: the device stayed busy for {pauses.spent_s:.1f} s",
-                hint="close other programs that talk to it, or reset it",
-            )
+            what, hint = _NO_ROOM[reply.status]
+            raise LinkTimeoutError(f"request {request_type}: the device {what} for {pauses.spent_s:.1f} s", hint=hint)
         if pauses.aborted():
             raise _AbortedError
         yield pause

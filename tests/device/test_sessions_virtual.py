@@ -182,6 +182,20 @@ def test_an_electron_that_registers_answers_raw_requests_and_gives_it_up_for_dfu
     assert made.driver.board("1").truth.cloud_attempts == 0
 
 
+def test_requests_that_were_given_up_leave_an_electron_that_registers_no_memory(bench):
+    made = bench({"platform": "electron", "factory": "online", "network": ["no_coverage"]})
+    host, device = arrived(made)
+    host.clock.sleep(3)
+    for _ in range(6):
+        with ControlSession(host, device) as session, pytest.raises(LinkTimeoutError, match="no result within 10 s"):
+            session.device_id()
+    with ControlSession(host, device) as session:
+        with pytest.raises(LinkTimeoutError, match="had no memory for it for 9"):
+            session.device_id()
+        assert session.device_os == "2.0.1"
+    assert enter_dfu(host, device)[1] is Way.TOUCH
+
+
 def test_an_electron_that_has_registered_answers(bench):
     host, device = arrived(bench({"platform": "electron", "factory": "online"}))
     host.clock.sleep(30)

@@ -35,7 +35,7 @@ def fields(action):
 
 OK_ID_1 = bytes.fromhex("0300000000000100")
 PENDING_ID_7 = bytes.fromhex("0300000002000700")
-BUSY = bytes.fromhex("010000000300")
+BUSY, NO_MEMORY = bytes.fromhex("010000000300"), bytes.fromhex("010000000400")
 STILL_PENDING = bytes.fromhex("010000000200")
 READY = bytes.fromhex("010000000000")
 DONE_26_BYTES = bytes.fromhex("0d00000000001a00000000000000")
@@ -100,8 +100,9 @@ def test_long_reply_is_fetched_in_chunks():
     assert [a.w_length for a in actions if isinstance(a, ControlIn) and a.b_request == 4] == [4096, 904]
 
 
-def test_busy_device_is_asked_again():
-    actions, result = converse(perform_request(50), [BUSY, BUSY, OK_ID_1, DONE_EMPTY])
+@pytest.mark.parametrize("full", [BUSY, NO_MEMORY])
+def test_device_without_room_is_asked_again(full):
+    actions, result = converse(perform_request(50), [full, full, OK_ID_1, DONE_EMPTY])
     assert result.ok
     assert sum(fields(a) == (1, 0, 50) for a in actions if not isinstance(a, Wait)) == 3
 
@@ -125,26 +126,26 @@ def test_time_limit_cancels_the_request_on_the_device():
     assert sum(a.duration_s for a in actions if isinstance(a, Wait)) <= 1.0
 
 
-def test_device_that_stays_busy():
+@pytest.mark.parametrize(("full", "said"), [(BUSY, "stayed busy"), (NO_MEMORY, "had no memory for it")])
+def test_device_that_stays_without_room(full, said):
     machine = perform_request(100, timeout_s=0.5)
     reply = None
-    with pytest.raises(LinkTimeoutError, match="busy"):
+    with pytest.raises(LinkTimeoutError, match=said):
         while True:
-            reply = None if isinstance(machine.send(reply), Wait) else BUSY
+            reply = None if isinstance(machine.send(reply), Wait) else full
 
 
 @pytest.mark.parametrize(
     "replies",
     [
         [Stall()],
-        [bytes.fromhex("010000000400")],
         [bytes.fromhex("010000000000")],
         [OK_ID_1, bytes.fromhex("010000000500")],
         [OK_ID_1, READY],
         [OK_ID_1, DONE_26_BYTES, b"short"],
         [OK_ID_1, DONE_26_BYTES, Stall()],
     ],
-    ids=["stall", "no memory", "no id", "dropped", "no result", "short data", "data stalled"],
+    ids=["stall", "no id", "dropped", "no result", "short data", "data stalled"],
 )
 def test_answers_outside_the_protocol(replies):
     with pytest.raises(ControlProtocolError):
