@@ -35,6 +35,8 @@ PATIENCE_S, PATIENCE_WITH_FILES_S = 0.03, 0.5
 """Virtual time for one transfer: whoever has not answered by then never does. The second where a transfer may write a
 file in serial flash."""
 _SETTLE_S = 0.00005
+_RESET_S = 0.004
+"""A host would give it 20 ms, a fifth of the whole test. Whoever notices the reset later does not answer after it."""
 _ADDRESSED_S = 0.002
 """Source: USB 2.0 specification, 9.2.6.3."""
 _GIVEN_UP_S = 0.001
@@ -247,7 +249,7 @@ class EmulatedSide(SideOfTransfers):
         self.host.run_for(duration_s)
 
     def _enumerate(self) -> None:
-        self.host.bus_reset()
+        self.host.bus_reset(_RESET_S)
         for setup in _ENUMERATION:
             self.host.control(setup)
             self.host.run_for(_ADDRESSED_S)

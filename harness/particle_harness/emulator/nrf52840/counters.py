@@ -16,7 +16,8 @@ _TICK, _OVERFLOW = 0x100, 0x104
 _MODE, _BITMODE, _PRESCALER = 0x504, 0x508, 0x510
 _RTC_PRESCALER, _EVTEN = 0x508, 0x340
 _RTC_MASK = 0xFFFFFF
-_RTC_EVENTS = (_TICK, _OVERFLOW, *range(_COMPARE, _COMPARE + 16, 4))
+_RTC_EVENTS = {offset: 1 << (offset - 0x100) // 4 for offset in (_TICK, _OVERFLOW, *range(_COMPARE, _COMPARE + 16, 4))}
+"""Each with its bit in INTEN and EVTEN."""
 _CYCLES_PER_8_SLOW = 15_625
 """Core cycles in 8 periods of 32768 Hz."""
 
@@ -240,7 +241,7 @@ class Rtc(Counter):
         return (self.base + self._ticks()) & _RTC_MASK if self.running else self.base
 
     def _wanted(self, offset: int) -> bool:
-        return bool((self.interrupts | self.word(_EVTEN)) >> (offset - 0x100) // 4 & 1)
+        return bool((self.interrupts | self.word(_EVTEN)) & _RTC_EVENTS[offset])
 
     def _arm(self) -> None:
         for offset in _RTC_EVENTS:
@@ -249,8 +250,9 @@ class Rtc(Counter):
     def _arm_wanted(self) -> None:
         """Alarms for events that somebody has just begun to want. One that nobody wants any more stays, and is
         forgotten when it comes: drivers switch interrupts off and on around every look at the counter."""
-        for offset in _RTC_EVENTS:
-            if offset not in self.alarms and self._wanted(offset):
+        wanted = self.interrupts | self.word(_EVTEN)
+        for offset, bit in _RTC_EVENTS.items():
+            if wanted & bit and offset not in self.alarms:
                 self._arm_event(offset)
 
     def _arm_event(self, offset: int) -> None:

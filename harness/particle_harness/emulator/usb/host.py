@@ -134,11 +134,11 @@ class UsbHost:
                 break
         return reply
 
-    def bus_reset(self) -> None:
-        """SE0 for as long as a host drives it, and the time a device has to recover."""
+    def bus_reset(self, takes_s: float = _RESET_S + _RECOVERY_S) -> None:
+        """SE0 for as long as a host drives it, and the time a device has to recover: together ``takes_s``."""
         self._require_connected(during=False)
         self.controller.bus_reset()
-        self.run_for(_RESET_S + _RECOVERY_S)
+        self.run_for(takes_s)
 
     def run_for(self, duration_s: float) -> None:
         """Let the firmware go on for that much virtual time."""
