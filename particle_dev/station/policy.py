@@ -24,6 +24,8 @@ from particle_dev.toml_file import TomlTable, suggestion
 DEFAULT_RETRY_ERRORS = ("TransportError", "DeviceNotFoundError", "DeviceModeError", "StepTimeoutError", "ProtocolError")
 """What a cable, a hub or a slow port can cause."""
 MOST_ATTEMPTS = 10
+KEPT_UNITS = 100
+"""Outcomes that are kept of a slot; a rule that looks at more would never hold."""
 _NEVER_RETRIED = (
     errors.JournalError,
     errors.PermissionMissingError,
@@ -88,17 +90,20 @@ def read_slot_rules(root: TomlTable) -> SlotRules | None:
     table, default = root.table("slots"), SlotRules()
     table.allow_only(SlotRules.__dataclass_fields__)
     return SlotRules(
-        lock_after_failures=_count(table, "lock_after_failures"),
+        lock_after_failures=_count(table, "lock_after_failures", most=KEPT_UNITS),
         lock_below_yield=_share(table, "lock_below_yield"),
-        yield_units=_count(table, "yield_units", default.yield_units) or default.yield_units,
+        yield_units=_count(table, "yield_units", default.yield_units, KEPT_UNITS) or default.yield_units,
         lock_at_drift=_share(table, "lock_at_drift"),
         golden_every_units=_count(table, "golden_every_units"),
         warn_at_insertions=_count(table, "warn_at_insertions"),
     )
 
 
-def _count(table: TomlTable, key: str, default: int | None = None) -> int | None:
+def _count(table: TomlTable, key: str, default: int | None = None, most: int | None = None) -> int | None:
     value = table.values.get(key, default)
+    if type(value) is int and most is not None and value > most:
+        name = f"{table.key_path[0]}.{key}"
+        raise table.error(key, f"{name} is {value}: it would never hold", hint=f"a slot is known by {most} units")
     if value is not None and (type(value) is not int or value < 1):
         name = f"{table.key_path[0]}.{key}"
         raise table.error(key, f"{name} must be a whole number above 0, not {value!r}", hint=f"such as {key} = 3")

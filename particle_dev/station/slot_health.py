@@ -17,11 +17,9 @@ import filelock
 
 from particle_dev.errors import BenchError
 from particle_dev.station.events import JsonObject
-from particle_dev.station.policy import SlotRules
+from particle_dev.station.policy import KEPT_UNITS, SlotRules
 from particle_dev.whole_file import write_whole
 
-KEPT_UNITS = 100
-"""Outcomes that are kept of a slot: more than a rule may ask for tells of a slot as it was."""
 FIRST_SPEEDS = 10
 """Units whose speed says what a slot can do; drift is against their median."""
 LATEST_SPEEDS = 5

@@ -285,6 +285,8 @@ golden_every_units = 200
         ("[retries]\nerrors = 7", 14, "list of texts", "TransportError"),
         ("[slots]\nlock_below_yield = 80", 14, "between 0.0 and 1.0", "0.5"),
         ("[slots]\nlock_after_failure = 2", 14, "unknown key", "did you mean 'lock_after_failures'?"),
+        ("[slots]\nyield_units = 101", 14, "yield_units is 101: it would never hold", "100 units"),
+        ("[slots]\nlock_after_failures = 101", 14, "it would never hold", "100 units"),
         ("[slots]\ngolden_every_units = true", 14, "whole number", "golden_every_units = 3"),
     ],
 )

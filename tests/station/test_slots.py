@@ -17,10 +17,9 @@ from particle_dev.station.bench_file import load_bench_file
 from particle_dev.station.events import EventType
 from particle_dev.station.fold import fold
 from particle_dev.station.lease import Leases, serial_lease
-from particle_dev.station.policy import RetryPolicy, SlotRules
+from particle_dev.station.policy import KEPT_UNITS, RetryPolicy, SlotRules
 from particle_dev.station.slot_health import (
     FIRST_SPEEDS,
-    KEPT_UNITS,
     LATEST_SPEEDS,
     HealthFile,
     Lock,
@@ -95,6 +94,12 @@ def test_a_golden_unit_is_asked_for_proves_the_slot_and_is_no_product():
     assert (proven.lock, proven.since_golden, proven.insertions) == (None, 0, 4)
     failed = health_after([Outcome(AT, "gold", "boron", "fail", 1)], rules, {"gold"}, health)
     assert failed.lock.code == "golden_failed"
+
+
+def test_the_most_that_a_rule_may_look_at_is_enough_for_it_to_hold():
+    assert health_after(["fail"] * KEPT_UNITS, SlotRules(lock_after_failures=KEPT_UNITS)).lock.code == "failures"
+    rules = SlotRules(lock_below_yield=0.5, yield_units=KEPT_UNITS)
+    assert health_after(["fail"] * KEPT_UNITS, rules).lock.code == "yield"
 
 
 def test_second_goes_are_counted():
