@@ -141,8 +141,9 @@ class OperatorLines:
                 return self.start_all()
             case ["end"]:
                 return self.end()
-            case ["unlock", name]:
-                return self.unlock(name)
+            case ["unlock", _, *_]:
+                # A slot may be named "left 2".
+                return self.unlock(line.split(maxsplit=1)[1].strip())
         return self.scan(line, by)
 
     def start_all(self) -> Answer:
@@ -215,4 +216,4 @@ class OperatorLines:
 def is_engineers(line: str) -> bool:
     """Whether a line asks for what takes an engineer where people log in: the end of the run, a slot unlocked."""
     words = line.split()
-    return words == ["end"] or (len(words) == 2 and words[0] == "unlock")
+    return words == ["end"] or (len(words) > 1 and words[0] == "unlock")

@@ -21,8 +21,8 @@ from particle_dev.station.bench_file import load_bench_file
 from particle_dev.station.events import EventType
 from particle_dev.station.journal import JOURNAL_NAME, Journal
 from particle_dev.station.label_scans import LabelScans
-from particle_dev.station.operator_lines import OperatorLines
-from particle_dev.station.slot_health import HealthFile
+from particle_dev.station.operator_lines import OperatorLines, is_engineers
+from particle_dev.station.slot_health import HealthFile, Lock
 from particle_dev.station.slot_states import RunStates
 
 ID = "e00fce68" + "1" * 16
@@ -227,6 +227,16 @@ def test_end_and_unlock(lines):
     # That it is back in use may reach who waits there before the end does; it is no start.
     assert lines.starts["1"] is None
     assert lines.starts["left"] in (None, Start(None))
+
+
+def test_a_slot_whose_name_has_spaces_is_unlocked_and_by_an_engineer(tmp_path):
+    health = HealthFile(tmp_path, "line")
+    health.change("left 2", lambda h: dataclasses.replace(h, lock=Lock("engineer", "bent pin", "2026-05-04T08:00:00Z")))
+    operator = OperatorLines(None, ["1", "left 2"], StartBy.OPERATOR, health)
+    assert str(operator.carry_out(" unlock left 2\n")) == "slot left 2 is back in use"
+    assert health.read()["left 2"].lock is None
+    assert is_engineers(" unlock left 2\n")
+    assert not is_engineers("unlock")
 
 
 class Labels:
