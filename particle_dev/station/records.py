@@ -108,8 +108,9 @@ class RecordDatabase:
         False: exactly this is stored already. Attachments of other names stay. JournalError also: the database knows
         more events of this run than ``last_seq``.
         """
-        written = timestamp(at or SystemClock().utc_now())
         with self.as_station(key) as connection:
+            # Not before: whoever had the chain meanwhile has written a later time into it.
+            written = timestamp(at or SystemClock().utc_now())
             stored = read_run(connection, record.run_id)
             old = stored["runs"][0] if stored["runs"] else None
             if old and last_seq is not None and (old["last_seq"] or 0) > last_seq:
@@ -131,8 +132,8 @@ class RecordDatabase:
 
     def attach(self, run_id: str, attachment: Attachment, key: StationKey) -> None:
         """Add a file to a run or one of its units, or replace it. RecordNotFoundError: no such run or unit."""
-        written = timestamp(SystemClock().utc_now())
         with self.as_station(key) as connection:
+            written = timestamp(SystemClock().utc_now())
             rows = read_run(connection, run_id)
             if not rows["runs"] or (attachment.unit and attachment.unit not in {u["unit"] for u in rows["units"]}):
                 raise not_found(f"{attachment.unit or 'run'} in {run_id}" if attachment.unit else run_id)

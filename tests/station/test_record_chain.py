@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,10 +16,12 @@ from hypothesis import strategies as st
 
 from particle_dev.errors import JournalError
 from particle_dev.station import record_tables as tables
+from particle_dev.station.events import timestamp
 from particle_dev.station.fold import fold
 from particle_dev.station.record_outcomes import rebuild_outcomes
 from particle_dev.station.record_rows import Attachment
-from particle_dev.station.records import RecordDatabase
+from particle_dev.station.record_tables import digest
+from particle_dev.station.records import RecordDatabase, keep_entry
 from particle_dev.station.station_key import Anchor, StationKey, read_public_key, trusted_stations
 
 UNITS = ("e00fce68d3a1b2c4f5061728", "e00fce6871b6a9d03c52e814", "3c001f000947343432313031")
@@ -337,3 +340,22 @@ def test_what_was_changed_of_one_run_is_found(recorded, tmp_path, statement, cod
 
     assert code in codes(verify_one(path, keys, "run-4"))
     assert verify_one(path, keys, "run-4").verdict == "altered"
+
+
+def test_who_waited_for_the_chain_is_no_clock_that_was_set_back(tmp_path, run_script):
+    """Two runs of one station that end at the same moment."""
+    key = StationKey(tmp_path / "site")
+    first, second = (RecordDatabase(tmp_path / "records.sqlite") for _ in "12")
+    asked = threading.Event()
+    record = record_of(run_script, "run-1", UNITS[0])
+    waiting = threading.Thread(target=lambda: (asked.set(), second.write_run(record, key)))
+    with first.as_station(key) as connection:
+        waiting.start()
+        asked.wait()
+        waiting.join(0.2)
+        keep_entry(connection, key, timestamp(datetime.now(UTC)), "prune", digest({"runs": {}}), detail={"runs": {}})
+    waiting.join()
+    found = first.verify(key, {})
+    assert (found.verdict, found.remarks, found.entries) == ("intact", [], 3)
+    first.close()
+    second.close()
