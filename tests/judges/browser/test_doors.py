@@ -19,7 +19,7 @@ REFUSED = r"status of 4\d\d"
 
 @pytest.fixture
 def guarded(shown, tmp_path):
-    """A page with three users; ``said``: what was carried out."""
+    """A page with three users; ``said``: what was carried out, without who said it."""
     users = UserFile(tmp_path / "users.json")
     tokens = {role.word: users.add(role.word, role) for role in (Role.OPERATOR, Role.ENGINEER, Role.ADMIN)}
     page = shown(every_state(8), users=users.path)
@@ -29,7 +29,7 @@ def guarded(shown, tmp_path):
         begins_by_hand = True
 
         def __getattr__(self, name):
-            return lambda *words: (said.append((name, *words)), Answer(AnswerId.ALL_BEGIN, "1"))[1]
+            return lambda word, by: (said.append((name, word)), Answer(AnswerId.ALL_BEGIN, "1"))[1]
 
     page.listen(Lines())
     return SimpleNamespace(address=page.address, tokens=tokens, said=said, users=users)
