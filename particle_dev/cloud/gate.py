@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from particle_dev.cloud.facts import FACT_IDS, SETTLE_S, Fact, FactVerdict, Snapshot, sim_evidence
-from particle_dev.cloud.metering import GAP_TOLERANCE_S, BillingFinding, BillingVerdict, Evidence
+from particle_dev.cloud.metering import GAP_TOLERANCE_S, BillingFinding, BillingVerdict, Evidence, clock_set_back
 from particle_dev.cloud.plans import CountsFrom, Plan
 
 REQUIRED_FACTS = ("C1", "C2", "C3", "C11")
@@ -110,6 +110,7 @@ def evaluate(case: GateCase) -> Gate:
         verdict = BillingVerdict.STARTED
         return Gate(verdict, verdict, tuple(facts), (), tuple(dict.fromkeys(started_by)))
     missing = [*_records_missing(case), *_stream_missing(case), *_coverage_missing(case)]
+    missing += clock_set_back(case.evidence, case.powered[-1][1]) if case.powered else []
     missing += [f"{f.id}: {f.statement}" for f in facts if f.verdict is FactVerdict.DOUBT]
     missing += [e.statement for e in case.evidence if e.finding is BillingFinding.INCONCLUSIVE]
     if case.plan is None:

@@ -179,6 +179,7 @@ def judge(evidence: Iterable[Evidence], parked_at: datetime | None) -> Billing:
         missing.append("the unit was not parked")
     elif since is not None:
         missing += _gaps([e for e in pieces if e.finding is BillingFinding.OFFLINE], since, parked_at)
+        missing += clock_set_back(pieces, parked_at)
     verdict = BillingVerdict.UNKNOWN if missing else BillingVerdict.NOT_STARTED
     return Billing(verdict, since, until, _merged(pieces), tuple(missing))
 
@@ -194,6 +195,16 @@ def _gaps(offline: Sequence[Evidence], since: datetime, until: datetime) -> list
     if until - covered > tolerance:
         gaps.append(_gap(covered, until))
     return gaps
+
+
+def clock_set_back(pieces: Iterable[Evidence], end: datetime) -> list[str]:
+    """Why pieces of evidence cannot be put in order, if one is from after the ``end`` of all: what lay between two of
+    them then no time of day tells. Empty: nothing says so."""
+    latest = max((piece.until for piece in pieces), default=end)
+    if latest - end <= timedelta(seconds=GAP_TOLERANCE_S):
+        return []
+    shown = [at.isoformat(timespec="seconds") for at in (latest, end)]
+    return [f"the clock was set back: there is evidence until {shown[0]}, and all ended at {shown[1]}"]
 
 
 def _gap(since: datetime, until: datetime) -> str:

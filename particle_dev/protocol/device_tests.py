@@ -77,7 +77,7 @@ def decode_log(data: bytes) -> str:
     """What the latest test printed: a JSON text, or whatever else came. Never raises: a log is for people."""
     try:
         value = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     return value if isinstance(value, str) else data.decode("utf-8", "backslashreplace")
 
@@ -93,7 +93,7 @@ def decode_status(result: int) -> RunnerStatus:
 def _json(data: bytes, what: str) -> object:
     try:
         return json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SelfTestProtocolError(
             f"the application's {what} is no JSON", received=_shown(data), hint=_HINT
         ) from error

@@ -135,6 +135,11 @@ def test_what_lacks_a_loss_of_power_says_where_that_is_changed():
     assert power_hint(evaluate(good_case(end=outside(OFF_S + 61))).missing) == ""
 
 
+def test_evidence_from_after_the_loss_of_power_was_timed_by_another_clock():
+    late = held_in_dfu(at(0), at(OFF_S + 1800))
+    assert "clock was set back" in missing(evidence=(*good_case().evidence, late))
+
+
 def test_a_first_reading_after_the_power_was_lost_is_none():
     assert "first reading" in missing(start=snapshot(OFF_S + 1))
 

@@ -74,6 +74,17 @@ def test_evidence_that_ends_before_parking_is_unknown():
     assert judge([held_in_dfu(at(0), at(10))], at(60)).verdict is BillingVerdict.UNKNOWN
 
 
+def test_a_clock_that_was_set_back_hides_no_gap():
+    """Watched for 40 minutes, then a loss of power that nobody saw: a computer without a clock of its own comes up half
+    an hour earlier, and what is observed then lies within what was observed before."""
+    before = held_in_dfu(at(0), at(2400))
+    after = [read_counters(QUIET, at(700)), held_in_dfu(at(701), at(720))]
+    billing = judge([before, *after], at(721))
+    assert billing.verdict is BillingVerdict.UNKNOWN
+    assert "clock was set back" in billing.missing[0]
+    assert judge([before, *after], at(2401)).verdict is BillingVerdict.NOT_STARTED
+
+
 def test_not_parked_is_unknown():
     assert judge([held_in_dfu(at(0), at(10))], None).verdict is BillingVerdict.UNKNOWN
 
