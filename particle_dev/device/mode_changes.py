@@ -14,6 +14,7 @@ from particle_dev.device.discovery import POLL_INTERVAL_S, wait_for_mode, wait_u
 from particle_dev.device.model import LEAVE_DFU_FIRST, Device
 from particle_dev.device.modes import TRANSITIONS, ArrivalEvidence, Target, Transition, Way, enter_dfu
 from particle_dev.errors import (
+    ControlProtocolError,
     DeviceModeError,
     LinkAccessError,
     LinkDisconnectedError,
@@ -29,6 +30,8 @@ from particle_dev.transport.base import Host
 ARRIVAL_TIMEOUT_S = 60.0
 """How long a board may take to come back. Source: particle-cli 3.43.1 src/cmd/usb-util.js."""
 _SWITCH_TIMEOUT_S = 10.0
+_STARTS_WITHIN_S = 5.0
+"""From its enumeration until its system takes control requests; meanwhile their endpoint stalls."""
 _PROTECTED = -1801
 RESET_REASON_SAFE_MODE = 110
 """Source: device-os v6.2.0 services/inc/system_defs.h System_Reset_Reason."""
@@ -262,7 +265,9 @@ def _device_mode(session: ControlSession) -> DeviceMode | None:
 def _ask_after_boot(
     host: Host, before: Device, deadline_s: float, question: Callable[[ControlSession], ResultT]
 ) -> tuple[Device, ResultT]:
-    """The board in normal mode again, and its answer. One that leaves while it is asked is waited for again."""
+    """The board in normal mode again, and its answer. One that leaves while it is asked is waited for again, and one
+    that refuses requests as a system does that is just starting is asked again."""
+    starting_until_s: float | None = None
     while True:
         seen = wait_for_mode(host, before, UsbMode.NORMAL, deadline_s - host.clock.monotonic_s())
         seen = wait_until_settled(host, seen, deadline_s - host.clock.monotonic_s())
@@ -272,3 +277,9 @@ def _ask_after_boot(
         except (LinkDisconnectedError, LinkTimeoutError):
             if host.clock.monotonic_s() >= deadline_s:
                 raise
+        except ControlProtocolError:
+            now_s = host.clock.monotonic_s()
+            starting_until_s = starting_until_s or min(deadline_s, now_s + _STARTS_WITHIN_S)
+            if now_s >= starting_until_s:
+                raise
+            host.clock.sleep(POLL_INTERVAL_S)

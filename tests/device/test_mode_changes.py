@@ -12,6 +12,7 @@ from particle_dev.device.discovery import device_at, wait_for_device
 from particle_dev.device.mode_changes import change_mode, transition_for
 from particle_dev.device.modes import TRANSITIONS, ArrivalEvidence, Target, Way
 from particle_dev.errors import (
+    ControlProtocolError,
     DeviceAmbiguousError,
     DeviceModeError,
     LinkDisconnectedError,
@@ -256,6 +257,29 @@ def test_board_that_leaves_while_it_is_asked(bench, monkeypatch):
     assert lost
     assert change.device.usb.address != lost[0]
     assert not change.missing
+
+
+@pytest.mark.parametrize(("stalls", "arrives"), [(3, True), (10**6, False)])
+def test_board_whose_system_is_just_starting_is_asked_again(bench, monkeypatch, stalls, arrives):
+    one = bench("boron")
+    enter = ControlSession.__enter__
+    left = [stalls]
+
+    def enter_once_it_runs(session):
+        if session.device.usb.address != one.device.usb.address and left[0]:
+            left[0] -= 1
+            session.close()
+            raise ControlProtocolError("RESET was answered by a stall", request_type=0)
+        return enter(session)
+
+    monkeypatch.setattr(ControlSession, "__enter__", enter_once_it_runs)
+    if arrives:
+        assert not change_mode(one.host, one.device, Target.RESET, MAY_CONNECT).missing
+    else:
+        start_s = one.host.clock.monotonic_s()
+        with pytest.raises(ControlProtocolError):
+            change_mode(one.host, one.device, Target.RESET, MAY_CONNECT)
+        assert one.host.clock.monotonic_s() - start_s < 20
 
 
 def test_raw_reset_of_a_release_before_it(bench, monkeypatch):
