@@ -160,9 +160,17 @@ def error_texts(body: object) -> tuple[str, str]:
     return code, ", ".join(words)
 
 
+def whole_text(text: str) -> str:
+    """``text`` with U+FFFD for halves of characters: a name that was cut off in the middle of an emoji has one, and no
+    terminal, file or database takes it."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def _text(value: object) -> str:
     if isinstance(value, str):
-        return value
+        return whole_text(value)
     if isinstance(value, Mapping):
         return next((t for key in ("error", "status", "message") if (t := _text(value.get(key)))), "")
     if isinstance(value, Sequence):
@@ -216,7 +224,7 @@ class JsonObject:
     def optional_text(self, *keys: str) -> str | None:
         """A text, or None."""
         value: str | None = self._first(keys, str, "a text")
-        return value
+        return None if value is None else whole_text(value)
 
     def optional_secret(self, *keys: str) -> Secret[str] | None:
         """A text that is not shown, or None."""
@@ -265,7 +273,7 @@ class JsonObject:
         values = self._first(keys, list, "a list") or []
         if not all(isinstance(v, str) for v in values):
             raise _wrong(self.where, self._at(keys[0]), "a list of texts", values)
-        return tuple(values)
+        return tuple(map(whole_text, values))
 
     def object(self, key: str) -> JsonObject:
         """An object that must be there."""

@@ -225,7 +225,7 @@ class HttpRequest:
     def shown(self) -> str:
         """Method and path for messages and logs, without query and secrets."""
         return f"{self.method} /" + "/".join(
-            HIDDEN if isinstance(s, Secret) else quote(str(s), safe="") for s in self.path
+            HIDDEN if isinstance(s, Secret) else quote(str(s), safe="", errors="replace") for s in self.path
         )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from particle_dev.cli.error_text import error_text
+from particle_dev.cli.escape import escaped
 from particle_dev.cli.wrap import wrapped
 from particle_dev.errors import CapacityError, DeviceAmbiguousError, DeviceNotFoundError, PlanRefusedError
 
@@ -147,3 +148,17 @@ def test_no_line_is_longer_than_the_terminal(
     assert [line for line in output.splitlines() if len(line.rpartition("\r")[2]) > 80] == []
     if arguments == "firmware list":
         assert "boron-system-part1@2.1.0.bin" in output, "in one piece"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("shed \ud83d", "shed \\ud83d"),
+        ("\udcff", "\\xff"),
+        ("a\x1b[0m\n", "a\\x1b[0m\\n"),
+        ("\U0001f600 ß", "\U0001f600 ß"),
+    ],
+)
+def test_text_that_no_terminal_takes(text, shown):
+    assert escaped(text) == shown
+    escaped(text).encode()

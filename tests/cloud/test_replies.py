@@ -20,7 +20,7 @@ from particle_dev.errors import (
     CloudServerError,
     MfaRequiredError,
 )
-from particle_dev.transport.base import HttpReply
+from particle_dev.transport.base import HttpReply, HttpRequest
 
 INVALID_TOKEN = {"error": "invalid_token", "error_description": "The access token provided has expired."}
 
@@ -180,6 +180,15 @@ def test_reading():
     assert (data.time("z"), data.optional_text("z"), data.flag("z"), data.texts("z")) == (None, None, False, ())
     assert data.object("o").integer("b") == 1
     assert data.optional_secret("a").reveal() == "x"
+
+
+def test_halves_of_characters_are_no_trouble_later():
+    """A name that was cut off in the middle of an emoji; JSON can hold that, and nothing else."""
+    data = read(**json.loads(r'{"name": "shed \ud83d", "groups": ["\udc00", "\ud83d\ude00"]}'))
+    assert data.text("name") == "shed \ufffd"
+    assert data.texts("groups") == ("\ufffd", "\U0001f600")
+    assert error_texts(json.loads(r'{"error": "no \ud83d"}'))[1] == "no \ufffd"
+    assert HttpRequest("GET", ("v1", "\udcff", "\ud83d")).shown() == "GET /v1/%3F/%3F"
 
 
 @pytest.mark.parametrize(
