@@ -164,8 +164,9 @@ def own_application(sha256: str, known: Iterable[str], since: datetime, until: d
     return Evidence("own_application", statement, "control request 90", since, until)
 
 
-def judge(evidence: Iterable[Evidence], parked_at: datetime | None) -> Billing:
-    """The verdict from the earliest evidence until ``parked_at`` (None: the unit was never parked)."""
+def judge(evidence: Iterable[Evidence], parked_at: datetime | None, now: datetime | None = None) -> Billing:
+    """The verdict from the earliest evidence until ``parked_at`` (None: the unit was never parked). ``now`` is when it
+    is judged, after all that was observed, by the clock of the evidence; None: nobody tells."""
     pieces = tuple(sorted(evidence, key=lambda e: e.since))
     since = pieces[0].since if pieces else None
     until = parked_at or max((e.until for e in pieces), default=None)
@@ -179,7 +180,7 @@ def judge(evidence: Iterable[Evidence], parked_at: datetime | None) -> Billing:
         missing.append("the unit was not parked")
     elif since is not None:
         missing += _gaps([e for e in pieces if e.finding is BillingFinding.OFFLINE], since, parked_at)
-        missing += clock_set_back(pieces, parked_at)
+        missing += clock_set_back(pieces, now) if now is not None else []
     verdict = BillingVerdict.UNKNOWN if missing else BillingVerdict.NOT_STARTED
     return Billing(verdict, since, until, _merged(pieces), tuple(missing))
 
@@ -204,7 +205,7 @@ def clock_set_back(pieces: Iterable[Evidence], end: datetime) -> list[str]:
     if latest - end <= timedelta(seconds=GAP_TOLERANCE_S):
         return []
     shown = [at.isoformat(timespec="seconds") for at in (latest, end)]
-    return [f"the clock was set back: there is evidence until {shown[0]}, and all ended at {shown[1]}"]
+    return [f"the clock was set back: there is evidence until {shown[0]}, after the end of all at {shown[1]}"]
 
 
 def _gap(since: datetime, until: datetime) -> str:

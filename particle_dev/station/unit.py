@@ -132,7 +132,7 @@ class UnitRun:
             refused = isinstance(error, REFUSALS) and not self.erased
             verdict = Verdict.REFUSED if refused else Verdict.FAIL
         left = None if verdict is Verdict.PASS else let_go(self)
-        billing = judge(self.observed.window(), self.parked_at)
+        billing = judge(self.observed.window(), self.parked_at, self.now())
         gate = self.guard.gate(self.observed.window(), self.now())
         problem = self._last_look(billing, gate, passed=verdict is Verdict.PASS)
         if problem is not None and verdict is Verdict.PASS:

@@ -79,10 +79,10 @@ def test_a_clock_that_was_set_back_hides_no_gap():
     an hour earlier, and what is observed then lies within what was observed before."""
     before = held_in_dfu(at(0), at(2400))
     after = [read_counters(QUIET, at(700)), held_in_dfu(at(701), at(720))]
-    billing = judge([before, *after], at(721))
+    billing = judge([before, *after], at(721), at(725))
     assert billing.verdict is BillingVerdict.UNKNOWN
     assert "clock was set back" in billing.missing[0]
-    assert judge([before, *after], at(2401)).verdict is BillingVerdict.NOT_STARTED
+    assert judge([before, *after], at(721), at(2401)).verdict is BillingVerdict.NOT_STARTED
 
 
 def test_not_parked_is_unknown():
