@@ -154,7 +154,7 @@ def run(
             by = StartBy(start_by or StartBy.INSERTION)
             arrivals = _arrivals(bench, by) if watch else None
             scans = LabelScans() if recipe.label is not None and recipe.label.scan_back else None
-            _listen(OperatorLines(arrivals, [s.name for s in bench.slots], by, health, scans), page)
+            _listen(OperatorLines(arrivals, [s.name for s in bench.slots], by, health, scans), page, by)
             work = Station(
                 recipe,
                 bench,
@@ -192,10 +192,22 @@ def _arrivals(bench: Bench, start_by: StartBy) -> Arrivals:
     return Arrivals(bench.host, bench.slots, start_by, wake_up)
 
 
-def _listen(lines: OperatorLines, page: StationPage | None) -> None:
+_NOBODY = "nobody can begin a unit: standard input has ended, and there is no --page; Ctrl-C ends the run"
+
+
+def _listen(lines: OperatorLines, page: StationPage | None, by: StartBy) -> None:
     """Operators are heard on standard input, where there is one and they have something to say; and on the page."""
-    if (lines.begins_by_hand or lines.takes_labels) and sys.stdin is not None and not sys.stdin.closed:
-        lines.listen(sys.stdin, lambda answer: click.echo(answer, err=True))
+
+    def say(text: str) -> None:
+        click.echo(text, err=True)
+
+    # As a service, say, with nothing on standard input: it would wait for ever and not say for what.
+    at_end = _NOBODY if page is None and lines.begins_by_hand and by is not StartBy.INSERTION else ""
+    if sys.stdin is None or sys.stdin.closed:
+        if at_end:
+            say(at_end)
+    elif lines.begins_by_hand or lines.takes_labels:
+        lines.listen(sys.stdin, say, at_end)
     if page is not None:
         page.listen(lines)
 

@@ -123,13 +123,15 @@ class OperatorLines:
         """Whether an operator may begin work in a slot."""
         return self._arrivals is not None
 
-    def listen(self, stream: TextIO, say: Callable[[str], None]) -> None:
+    def listen(self, stream: TextIO, say: Callable[[str], None], at_end: str = "") -> None:
         """Carry out the lines of a stream in a thread and ``say`` the answers, until it ends; its end ends nothing
-        else."""
+        else. ``at_end`` is said then, where it is worth a word."""
 
         def read() -> None:
             for line in stream:
                 say(str(self.carry_out(line)))
+            if at_end:
+                say(at_end)
 
         threading.Thread(target=read, name="operator", daemon=True).start()
 

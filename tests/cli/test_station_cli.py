@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from particle_dev.cli import station_teach
+from particle_dev.cli import station_run, station_teach
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.root import root
 from particle_dev.cli.station_board import SlotBoard
@@ -237,6 +237,23 @@ def test_a_slot_whose_name_has_spaces_is_unlocked_and_by_an_engineer(tmp_path):
     assert health.read()["left 2"].lock is None
     assert is_engineers(" unlock left 2\n")
     assert not is_engineers("unlock")
+
+
+@pytest.mark.parametrize("stdin", [None, ""])
+@pytest.mark.parametrize(("by", "told"), [(StartBy.OPERATOR, True), (StartBy.SCAN, True), (StartBy.INSERTION, False)])
+def test_a_shift_that_nobody_can_begin_says_so(lines, monkeypatch, capsys, stdin, by, told):
+    monkeypatch.setattr("sys.stdin", None if stdin is None else io.StringIO(stdin))
+    station_run._listen(lines.by(by), None, by)
+    for thread in threading.enumerate():
+        if thread.name == "operator":
+            thread.join()
+    assert ("nobody can begin a unit" in capsys.readouterr().err) == told
+    page = SimpleNamespace(listen=lambda _lines: None)
+    station_run._listen(lines.by(by), page, by)
+    for thread in threading.enumerate():
+        if thread.name == "operator":
+            thread.join()
+    assert capsys.readouterr().err == ""
 
 
 class Labels:
