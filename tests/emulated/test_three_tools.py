@@ -115,3 +115,30 @@ def test_a_plug_pulled_under_dfu_util_is_made_good_by_ours(desk_file, system, ap
     done = run(desk_file(), 'ours flash "$1" "$2"', system, application("boron"))
     assert "read back and equal" in done.stdout
     assert flash_of(pulled)[SYSTEM_AT : SYSTEM_AT + len(data)] == data
+
+
+@pytest.mark.timeout(400)
+def test_a_photon_that_a_cut_of_dfu_util_lets_hang_is_saved_by_its_button(images, images_of, application, tmp_path):
+    release = images_of("photon", OLD)
+    part_1 = next(image.file for image in release.system if image.prefix.index == 1)
+    file = tmp_path / "bench.toml"
+    head = f'[bench]\ndriver = "emulated"\nstate_dir = "boards"\n[bench.options]\nimages = "{images}"\n'
+    slot = '[[slot]]\nname = "1"\nplatform = "photon"\n'
+    pulled = 'faults = [{do = "unplug", at = "flash_write", n = 20000, replug_after_s = 1.0}]\n'
+    file.write_text(head + slot + pulled, encoding="utf-8")
+    dfu_util = ["dfu-util", "-d", "2b04:d006", "-a", "0", "-s", "0x8020000", "-D", str(part_1)]
+    assert run_foreign(file, dfu_util, timeout_s=300).returncode != 0
+
+    def ours(*words: object, status: int = 0) -> str:
+        command = [str(word) for word in (Path(sys.executable).parent / "particle-dev", *words, "--bench", file)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
+        assert done.returncode == status, f"{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    assert "has power and is not on the bus: its firmware runs" in ours("list")
+    file.write_text(head + slot + "mode_button = true\n", encoding="utf-8")
+    # Its bootloader tells no uptime, so that nothing proves the cut.
+    ours("power", "cycle", "1", "--may-connect", status=6)
+    assert "dfu" in ours("list")
+    ours("flash", *(image.file for image in release.system), application("photon"))
+    assert f"Device OS      {OLD}" in ours("id")
