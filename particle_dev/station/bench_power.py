@@ -7,6 +7,7 @@ power = { by = "serial_relay", port = "/dev/ttyUSB0", baud = 9600, on = "a0 01 0
           answer_on = "…", answer_off = "…" }              # bytes in hex; the answers are optional
 power = { by = "http_relay", on = "http://10.0.0.7/cm?cmnd=Power1%20On", off = "http://10.0.0.7/cm?cmnd=Power1%20Off",
           answer_on = '"POWER":"ON"', answer_off = '"POWER":"OFF"' }           # the answers are optional
+                                                           # http://USER:PASSWORD@10.0.0.7/… for one that asks
 """
 
 from __future__ import annotations
