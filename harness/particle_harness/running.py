@@ -257,7 +257,6 @@ class BoardSystem:
         state = self._state
         counters = {
             "sys:uptime": int(self._now_s() - state.booted_at_s),
-            "sys:reset": state.reset_reason,
             "net:stat": state.net_status,
             "net:connatt": state.net_attempts,
             "net:dconn": 0,

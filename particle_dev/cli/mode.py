@@ -116,7 +116,7 @@ def mode(
     A board in DFU mode without a system part is refused normal and safe: it would stay there.
 
     normal, safe and reset can bring the device online and are refused without --may-connect before anything is sent.
-    Exit status 6: the change was made, and nothing on the device proves the mode.
+    Exit status 6: the change was made, and nothing on the device proves the mode; of safe mode nothing ever does.
     """
     with bench_for(bench_spec, store_dir) as bench, taken_device(bench, device, "mode") as chosen:
         if may_connect and by is None and chosen.mode is UsbMode.DFU and target in (Target.NORMAL, Target.SAFE):

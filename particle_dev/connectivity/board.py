@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TypeVar
 
 from particle_dev.catalog.platforms import UsbMode
@@ -103,9 +102,7 @@ class Board:
         uptime_s = found.get("sys:uptime")
         if uptime_s is not None:
             if self._uptime_s is not None and uptime_s < self._uptime_s:
-                raise StageFailure(
-                    FailureCode.BRD_RESET, f"uptime fell to {uptime_s} s; sys:reset = {found.get('sys:reset')}"
-                )
+                raise StageFailure(FailureCode.BRD_RESET, f"uptime fell to {uptime_s} s")
             self._uptime_s = uptime_s
         return found
 
@@ -131,13 +128,7 @@ class Board:
             raise StageFailure(FailureCode.BRD_DFU, f"it went into {seen.mode} mode")
         if seen.usb.address != self.device.usb.address:
             self.device = seen
-            reset = self._reset_reason()
-            raise StageFailure(FailureCode.BRD_RESET, f"it enumerated anew; sys:reset = {reset}")
-
-    def _reset_reason(self) -> int | None:
-        with suppress(ParticleDevError):
-            return self.session().diagnostics().get("sys:reset")
-        return None
+            raise StageFailure(FailureCode.BRD_RESET, "it enumerated anew")
 
     def _close_session(self) -> None:
         if self._session is not None:

@@ -160,7 +160,7 @@ def check_boot(run: ConnectivityRun) -> None:
         raise StageFailure(FailureCode.BRD_SWAP, f"control request 20 says {answered}, not {board.device_id}")
     open_log(run)
     counters = run.read_diagnostics()
-    run.evidence |= {"device_id": answered, "reset_reason": counters.get("sys:reset"), "log": board.has_log}
+    run.evidence |= {"device_id": answered, "log": board.has_log}
     run.was_online = not run.restarted and counters.get("cloud:stat") == CloudStatus.CONNECTED
 
 

@@ -383,7 +383,7 @@ FAILURES: tuple[Failure, ...] = (
         _C.BRD_RESET, "uptime or enumeration began anew in the middle of a stage",
         "brown-out, watchdog, a fault in the application, or somebody pressed RESET",
         "check cable and battery, do not touch it, and test it once more",
-        "reset reason (sys:reset) is in the report; supply while the modem sends",
+        "supply while the modem sends",
         _N.RETRY,
     ),
     Failure(

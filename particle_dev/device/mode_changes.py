@@ -33,7 +33,6 @@ _SWITCH_TIMEOUT_S = 10.0
 _STARTS_WITHIN_S = 5.0
 """From its enumeration until its system takes control requests; meanwhile their endpoint stalls."""
 _PROTECTED = -1801
-RESET_REASON_SAFE_MODE = 110
 """Source: device-os v6.2.0 services/inc/system_defs.h System_Reset_Reason."""
 _MIN_UPTIME_S = 3
 """A younger boot cannot be told from the next one by uptimes in whole seconds."""
@@ -241,8 +240,6 @@ def _restart(
     # Uptimes are whole seconds: two readings in one boot give times of booting less than a second apart.
     if booted_s is not None and uptime_s is not None and host.clock.monotonic_s() - uptime_s > booted_s + 1.5:
         found.add(ArrivalEvidence.UPTIME)
-    if diagnostics.get("sys:reset") == RESET_REASON_SAFE_MODE and transition.target is Target.SAFE:
-        found.add(ArrivalEvidence.RESET_REASON)
     evidence = tuple(e for e in transition.evidence if e in found)
     return ModeChange(arrived, transition, evidence, tuple(e for e in transition.evidence if e not in found))
 

@@ -60,7 +60,7 @@ class ArrivalEvidence(StrEnum):
     DEVICE_MODE = "control request 72"
     CONSOLE = "the listening console answered"
     UPTIME = "uptime began anew"
-    RESET_REASON = "reset reason"
+    RESET_REASON = "reset reason, which no Device OS tells"
 
 
 class Transition(NamedTuple):
