@@ -33,7 +33,6 @@ _SWITCH_TIMEOUT_S = 10.0
 _STARTS_WITHIN_S = 5.0
 """From its enumeration until its system takes control requests; meanwhile their endpoint stalls."""
 _PROTECTED = -1801
-"""Source: device-os v6.2.0 services/inc/system_defs.h System_Reset_Reason."""
 _MIN_UPTIME_S = 3
 """A younger boot cannot be told from the next one by uptimes in whole seconds."""
 ResultT = TypeVar("ResultT")
