@@ -205,17 +205,24 @@ def enter_dfu(host: Host, device: Device, by: Way | None = None, timeout_s: floa
 
 
 def serial_port_of(host: Host, device: Device) -> str | None:
-    """The URL of the board's serial port, None when it has none. Raises DeviceAmbiguousError when another board has the
-    same USB serial number, or neither has one: nothing tells their ports apart, and a speed can be a command."""
+    """The URL of the board's serial port, None when it has none; of several, that of the system, not one of the
+    application. Raises DeviceAmbiguousError when another board has the same USB serial number, or neither has one:
+    nothing tells their ports apart, and a speed can be a command. Raises TransportError when ports or bus cannot be
+    listed."""
     wanted = (device.usb.serial_number, device.usb.vid, device.usb.pid)
     urls = [port.url for port in host.serial.ports() if (port.serial_number, port.vid, port.pid) == wanted]
-    if len(urls) > 1:
+    if not urls:
+        return None
+    # An application that begins USBSerial1 gives its board a second port; only the bus tells that from a second board.
+    twins = [usb.port_path for usb in host.usb.enumerate() if (usb.serial_number, usb.vid, usb.pid) == wanted]
+    if len(twins) > 1:
         raise DeviceAmbiguousError(
-            f"{device}: {len(urls)} serial ports are of boards with its USB serial number: {', '.join(urls)}",
+            f"{device}: the boards at {', '.join(twins)} have one USB serial number, so nothing tells whose serial "
+            f"ports these are: {', '.join(urls)}",
             candidates=urls,
             hint="unplug the others, then run again: boards that give the same number have a defect",
         )
-    return urls[0] if urls else None
+    return urls[0]
 
 
 def _stays(host: Host, device: Device, duration_s: float) -> bool:

@@ -156,7 +156,7 @@ class SerialHost(Protocol):
     """USB serial ports."""
 
     def ports(self) -> Sequence[SerialPortInfo]:
-        """Ports that are there now."""
+        """Ports that are there now; those of one device in the order of its interfaces."""
         ...
 
     def open(self, url: str, baud: int = ...) -> SerialLink:

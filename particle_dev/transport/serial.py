@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -38,12 +39,17 @@ def _system_ports() -> Sequence[tuple[str, int, int, str]]:
         with contextlib.suppress(TypeError, OSError):
             return [
                 (p.device, p.vid, p.pid, p.serial_number or "")
-                for p in list_ports.comports()
+                for p in sorted(list_ports.comports(), key=_place_of)
                 if p.vid is not None and p.pid is not None
             ]
         time.sleep(_LOOK_AGAIN_S)
     hint = "unplug what comes and goes all the time, then run again"
     raise TransportError("the serial ports of this computer cannot be listed", where="serial ports", hint=hint)
+
+
+def _place_of(port: Any) -> tuple[list[int], str]:
+    """What sorts ports by hub, socket and interface (``1-2.3:1.0``), and by name where the system tells no place."""
+    return [int(number) for number in re.findall(r"\d+", port.location or "")], port.device
 
 
 def _errno(error: BaseException | None) -> int | None:
@@ -167,7 +173,8 @@ class PyserialHost:
         self._lister = lister or _system_ports
 
     def ports(self) -> Sequence[SerialPortInfo]:
-        """Ports of USB devices that are there now. Raises TransportError when the system does not tell."""
+        """Ports of USB devices that are there now, those of one device in the order of its interfaces. Raises
+        TransportError when the system does not tell."""
         return tuple(SerialPortInfo(url, vid, pid, number.lower()) for url, vid, pid, number in self._lister())
 
     def open(self, url: str, baud: int = OPEN_BAUD) -> PyserialLink:

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from particle_dev.catalog.platforms import platform_by_name
 from particle_dev.device.console import ConsoleSession, LogCapture, open_serial_port, touch_into_listening
 from particle_dev.device.control import ControlSession
-from particle_dev.device.discovery import wait_for_device
+from particle_dev.device.discovery import device_at, wait_for_device
 from particle_dev.errors import (
     DeviceModeError,
     DeviceNotFoundError,
@@ -21,7 +22,7 @@ from particle_dev.permissions import Permissions
 from particle_dev.protocol.messages_radio import WifiCredentials, WifiSecurity
 from particle_dev.protocol.secret import Secret
 from particle_dev.station.bench import open_bench
-from particle_dev.transport.base import Host, SerialPortInfo
+from particle_dev.transport.base import Host, SerialPortInfo, UsbDeviceInfo
 
 
 class Clock:
@@ -297,3 +298,26 @@ def test_device_without_a_serial_port(boron):
 
     with pytest.raises(DeviceNotFoundError):
         open_serial_port(Host(host.usb, NoPorts(), host.clock), device)
+
+
+def test_an_application_with_a_second_port_does_not_hide_the_first():
+    """USBSerial1.begin() of a Photon: two ports with one serial number, and no defect of the board."""
+    usb = platform_by_name("photon").usb_normal
+    info = UsbDeviceInfo(usb.vid, usb.pid, 1, 5, "1-1", "3c001f000947343432313031", "Photon")
+    opened = []
+
+    class Bus:
+        def enumerate(self):
+            return [info]
+
+        def ports(self):
+            return [SerialPortInfo(url, info.vid, info.pid, info.serial_number) for url in ("ACM0", "ACM1")]
+
+        def open(self, url):
+            opened.append(url)
+            return Link(clock)
+
+    bus, clock = Bus(), Clock()
+    host = Host(bus, bus, clock)
+    open_serial_port(host, device_at(host, "1-1"))
+    assert opened == ["ACM0"]

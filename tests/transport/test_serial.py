@@ -201,14 +201,25 @@ class Comports:
             self.stumbles -= 1
             return [SimpleNamespace(vid=int(None, 16))]
         return [
-            SimpleNamespace(device="/dev/ttyS0", vid=None, pid=None, serial_number=None),
-            SimpleNamespace(device="/dev/ttyACM0", vid=0x2B04, pid=0xC00D, serial_number="E00F"),
+            SimpleNamespace(device="/dev/ttyS0", vid=None, pid=None, serial_number=None, location=None),
+            SimpleNamespace(device="/dev/ttyACM0", vid=0x2B04, pid=0xC00D, serial_number="E00F", location="1-1:1.0"),
         ]
 
 
 def test_a_device_that_leaves_while_ports_are_listed_hides_no_other(monkeypatch):
     monkeypatch.setattr(transport.list_ports, "comports", Comports(2))
     assert [port.url for port in PyserialHost().ports()] == ["/dev/ttyACM0"]
+
+
+def test_ports_of_one_board_come_in_the_order_of_its_interfaces(monkeypatch):
+    """The kernel gives names in the order of opening drivers, and glob() gives them in none."""
+    places = {"ttyACM1": "1-2:1.0", "ttyACM0": "1-2:1.3", "ttyACM3": "1-10:1.0", "ttyACM2": "1-2.1:1.0"}
+    ports = [SimpleNamespace(device=d, vid=1, pid=2, serial_number="", location=p) for d, p in places.items()]
+    for order in (ports, ports[::-1]):
+        monkeypatch.setattr(transport.list_ports, "comports", lambda order=order: order)
+        urls = [port.url for port in PyserialHost().ports()]
+        assert urls.index("ttyACM1") < urls.index("ttyACM0")
+        assert urls.index("ttyACM2") < urls.index("ttyACM3")
 
 
 def test_ports_that_cannot_be_listed(monkeypatch):
