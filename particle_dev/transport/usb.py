@@ -247,7 +247,8 @@ class PyusbHost:
         return tuple(present.values())
 
     def _read_info(self, device: Any, key: _Key) -> UsbDeviceInfo | None:
-        link = PyusbLink(device, UsbDeviceInfo(*key, "", ""))
+        # Every slot waits for this look, and the next one asks again: no waiting here for a device that is leaving.
+        link = PyusbLink(device, UsbDeviceInfo(*key, "", ""), is_there=lambda: False)
         try:
             serial_number = link.string_descriptor(device.iSerialNumber).strip().lower()
             product = link.string_descriptor(device.iProduct).strip()

@@ -20,6 +20,7 @@ from particle_dev.errors import (
     LinkTimeoutError,
     TransportError,
 )
+from particle_dev.transport import usb as transport
 from particle_dev.transport.serial import PyserialHost
 from particle_dev.transport.usb import PyusbHost, PyusbLink
 
@@ -140,6 +141,17 @@ def test_a_device_that_stays_has_a_bad_cable(bench):
         link.control_out(0x40, 3, 0, 1, b"", 1.0)
     assert type(error.value) is TransportError
     assert "check cable" in error.value.hint
+
+
+def test_a_look_at_the_bus_does_not_wait_for_a_device_whose_strings_fail(bench, monkeypatch):
+    """All slots wait for a look, and a device that stays is read again at the next one."""
+    staying = Leaving(bench.usb_backend, 10_000)
+    staying.broken = True
+    monkeypatch.setattr(transport.time, "sleep", lambda _s: pytest.fail("waits"))
+    host = PyusbHost(staying)
+    assert host.enumerate() == ()
+    staying.broken = False
+    assert [info.port_path for info in host.enumerate()] == ["1-1"]
 
 
 class Garbling:
