@@ -273,6 +273,7 @@ def _ask_after_boot(
         except (LinkDisconnectedError, LinkTimeoutError):
             if host.clock.monotonic_s() >= deadline_s:
                 raise
+            starting_until_s = None
         except ControlProtocolError:
             now_s = host.clock.monotonic_s()
             starting_until_s = starting_until_s or min(deadline_s, now_s + _STARTS_WITHIN_S)

@@ -282,6 +282,26 @@ def test_board_whose_system_is_just_starting_is_asked_again(bench, monkeypatch, 
         assert one.host.clock.monotonic_s() - start_s < 20
 
 
+def test_a_board_that_leaves_has_its_time_to_start_anew(bench, monkeypatch):
+    """It refuses, leaves, is long away, and refuses once more as it starts again."""
+    one = bench("boron")
+    enter = ControlSession.__enter__
+    refused = ControlProtocolError("stall", request_type=0)
+    to_come = [refused, LinkDisconnectedError("gone", where="1-1"), refused]
+
+    def enter_late(session):
+        if session.device.usb.address == one.device.usb.address or not to_come:
+            return enter(session)
+        session.close()
+        if to_come[0] is not refused:
+            one.host.clock.sleep(12)
+        raise to_come.pop(0)
+
+    monkeypatch.setattr(ControlSession, "__enter__", enter_late)
+    assert change_mode(one.host, one.device, Target.RESET, MAY_CONNECT).device.mode is UsbMode.NORMAL
+    assert not to_come
+
+
 def test_raw_reset_of_a_release_before_it(bench, monkeypatch):
     one = bench("boron")
     monkeypatch.setattr(ControlSession, "reset_now", lambda _: False)
