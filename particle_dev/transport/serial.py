@@ -21,6 +21,8 @@ PortLister = Callable[[], Sequence[tuple[str, int, int, str]]]
 OPEN_BAUD, _OTHER_BAUD = 9600, 115200
 """The rate that devices report by themselves. On USB it has no effect, except that some rates are commands."""
 _GONE = {errno.ENODEV, errno.EIO, errno.ENXIO, errno.ENOENT}
+_LEAVING = _GONE | {errno.EINVAL}
+"""As the list of ports has it; EINVAL is what Python makes of errors of Windows that have no number of their own."""
 _WRITE_TIMEOUT_S = 5.0
 _CHUNK_BYTES = 4096
 _DRAIN_POLL_S = 0.001
@@ -33,18 +35,28 @@ _PORT_ERRORS = (serial.SerialException, OSError, _termios_error)
 
 
 def _system_ports() -> Sequence[tuple[str, int, int, str]]:
-    for _ in range(_LOOKS_AT_PORTS):
-        # pyserial stumbles with a TypeError over any device that leaves while it looks. Source: pyserial 3.5
-        # tools/list_ports_linux.py SysFS, whose read_line gives None then.
-        with contextlib.suppress(TypeError, OSError):
+    looks = 0
+    while True:
+        looks += 1
+        try:
             return [
                 (p.device, p.vid, p.pid, p.serial_number or "")
                 for p in sorted(list_ports.comports(), key=_place_of)
                 if p.vid is not None and p.pid is not None
             ]
+        except (TypeError, OSError) as e:
+            # pyserial stumbles with a TypeError over any device that leaves while it looks. Source: pyserial 3.5
+            # tools/list_ports_linux.py SysFS, whose read_line gives None then.
+            is_leaving = isinstance(e, TypeError) or e.errno in _LEAVING
+            if not is_leaving or looks == _LOOKS_AT_PORTS:
+                raise TransportError(
+                    f"the serial ports of this computer cannot be listed: {e}",
+                    where="serial ports",
+                    hint="unplug what comes and goes all the time, then run again"
+                    if is_leaving
+                    else "mend that, then run again",
+                ) from e
         time.sleep(_LOOK_AGAIN_S)
-    hint = "unplug what comes and goes all the time, then run again"
-    raise TransportError("the serial ports of this computer cannot be listed", where="serial ports", hint=hint)
 
 
 def _place_of(port: Any) -> tuple[list[int], str]:

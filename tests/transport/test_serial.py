@@ -225,8 +225,23 @@ def test_ports_of_one_board_come_in_the_order_of_its_interfaces(monkeypatch):
 def test_ports_that_cannot_be_listed(monkeypatch):
     monkeypatch.setattr(transport.list_ports, "comports", Comports(10**9))
     monkeypatch.setattr(transport, "_LOOK_AGAIN_S", 0.0)
-    with pytest.raises(TransportError, match="cannot be listed"):
+    with pytest.raises(TransportError, match="cannot be listed: int") as raised:
         PyserialHost().ports()
+    assert isinstance(raised.value.__cause__, TypeError)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EMFILE])
+def test_ports_that_cannot_be_listed_for_another_reason(monkeypatch, number):
+    looks = []
+
+    def refused():
+        looks.append(1)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(transport.list_ports, "comports", refused)
+    with pytest.raises(TransportError, match=os.strerror(number)) as raised:
+        PyserialHost().ports()
+    assert (len(looks), "unplug" in raised.value.hint) == (1, False), "nothing left meanwhile"
 
 
 class Deaf:
