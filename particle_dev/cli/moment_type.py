@@ -20,16 +20,18 @@ class _Moment(click.ParamType[str]):
     name = "date"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text = str(value).strip().replace(" ", "T").removesuffix("Z")
+        text = str(value).strip().replace(" ", "T").upper()
+        beginning = text.removesuffix("Z")
         try:
-            if _BEGINNING.fullmatch(text):
-                datetime.fromisoformat(text + _EARLIEST[len(text) :])
-                return text
+            if _BEGINNING.fullmatch(beginning):
+                datetime.fromisoformat(beginning + _EARLIEST[len(beginning) :])
+                return beginning
             moment = datetime.fromisoformat(text)
             if moment.tzinfo is None:
                 raise ValueError("a part of it is in another form")
         except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no time such as 2026-05, 2026-05-04 or 2026-05-04T08:30.", param, ctx)
+            example = "2026-05, 2026-05-04T08:30 or 2026-05-04T08:30:00.250+02:00"
+            self.fail(f"{value!r} is no time such as {example} (UTC where no zone is given).", param, ctx)
         return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
 
 
