@@ -184,7 +184,7 @@ class BudgetBook:
             data = json.loads(content)
             month = str(data["month"])
             spent = Cost(int(data["operations"]), int(data["cellular_bytes"]))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise GuardStateError(
                 f"{self.path} holds no budget: {error!r}",
                 path=str(self.path),

@@ -304,7 +304,9 @@ def _parse(text: str, boot: str, monotonic_s: float, wall_s: float) -> tuple[dic
         }
         offset_s, seen_s, seen_wall_s = float(data["offset_s"]), float(data["seen_s"]), float(data["seen_wall_s"])
         same_boot = bool(boot) and data["boot"] == boot
-    except (ValueError, KeyError, TypeError, AttributeError):
+        if not all(map(math.isfinite, (offset_s, seen_s, seen_wall_s))):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         _log.warning("the counts of cloud requests are damaged; counting starts again")
         return {}, 0.0
     if not same_boot or monotonic_s + offset_s < seen_s:

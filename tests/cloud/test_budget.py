@@ -97,7 +97,14 @@ def test_what_others_spent_counts(tmp_path):
         book(tmp_path).spend(Cost(1, 0), MAY, base=Cost(900, 0))
 
 
-@pytest.mark.parametrize("content", [b"{", b"\xff\xfe\x00", bytes(40)], ids=["cut", "no text", "zeros"])
+INFINITE = b'{"month": "2026-05-01", "operations": 1e999, "cellular_bytes": 0}'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"{", b"\xff\xfe\x00", bytes(40), INFINITE, b"[" * 100_000],
+    ids=["cut", "no text", "zeros", "infinite", "deep"],
+)
 def test_a_damaged_book_is_no_empty_book(tmp_path, content):
     (tmp_path / "budget.json").write_bytes(content)
     with pytest.raises(GuardStateError, match="holds no budget"):

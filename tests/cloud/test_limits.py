@@ -179,7 +179,19 @@ def test_processes_share_a_limit(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"{", b"[]", b'{"version": 2}', b'{"version": 1, "counters": {"a": 1}}', b"\xff\xfe\x00", bytes(40)]
+    "content",
+    [
+        b"{",
+        b"[]",
+        b'{"version": 2}',
+        b'{"version": 1, "counters": {"a": 1}}',
+        b'{"version": 1, "counters": {"a": [0, [1e999, 1]]}}',
+        b'{"version": 1, "counters": {}, "offset_s": 1e999, "seen_s": 0, "seen_wall_s": 0, "boot": ""}',
+        b"\xff\xfe\x00",
+        bytes(40),
+        b"[" * 100_000,
+    ],
+    ids=["cut", "list", "version", "counter", "infinite", "no time", "no text", "zeros", "deep"],
 )
 def test_a_damaged_file_is_told_and_counted_anew(content, tmp_path, caplog):
     (tmp_path / "l.json").write_bytes(content)
