@@ -4,6 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from particle_dev.station.events import EventType
 from particle_dev.station.fold import fold
 from particle_dev.station.record_export import junit_xml, product_import, table_csv
 from particle_dev.station.record_search import FoundUnit
@@ -70,3 +71,13 @@ def test_a_run_that_was_cut_short_or_did_nothing_is_no_green_file(run_script, en
     suites = ElementTree.fromstring(junit_xml([fold(script.build())]))
     assert sum(int(suite.get("errors", 0)) for suite in suites) == errors
     assert len(suites.findall("testsuite/testcase/error")) == errors
+
+
+def test_a_run_of_empty_slots_did_nothing(run_script):
+    script = run_script(("1", "2"))
+    for slot in "12":
+        script.emit(EventType.SLOT_EMPTY, slot, data={"reason": "access denied"})
+    script.run_finished()
+    suites = ElementTree.fromstring(junit_xml([fold(script.build())]))
+    assert [case.get("message") for case in suites.iter("skipped")] == ["access denied"] * 2
+    assert [case.get("message") for case in suites.iter("error")] == ["no unit was worked on"]
