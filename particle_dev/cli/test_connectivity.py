@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
@@ -296,10 +296,14 @@ class _Output:
                 self._file.write(f"{line}\n")
                 self._file.flush()
             except OSError as error:
+                # Closing writes once more what the file could not take; what follows is told without it.
+                file, self._file = self._file, None
+                with suppress(OSError):
+                    file.close()
                 raise JournalError(
-                    f"cannot write {self._file.name}: {error.strerror}",
-                    path=self._file.name,
-                    hint="make room; the test was ended in order, run it again with a new --out",
+                    f"cannot write {file.name}: {error.strerror}",
+                    path=file.name,
+                    hint="make room, then run it again with a new --out",
                 ) from error
 
     def _open(self, folder: Path) -> TextIO:

@@ -1,8 +1,11 @@
 """``test connectivity`` from the command line to a virtual board and a simulated cloud's server, over a real event
 stream on a real clock; radio and network take a fiftieth of their times."""
 
+import errno
 import io
 import json
+import os
+from pathlib import Path
 
 import pytest
 from particle_harness.cloud import SimCloud
@@ -13,6 +16,7 @@ from particle_dev.catalog.platforms import platform_by_name
 from particle_dev.cli.connectivity_view import ConnectivityView
 from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.main import main
+from particle_dev.cli.test_connectivity import EVENTS_NAME
 from particle_dev.cloud.strategies import Strategy
 from particle_dev.connectivity.failures import CATALOGUE, FailureCode
 from particle_dev.connectivity.measurements import Limit, Measurement
@@ -224,6 +228,45 @@ def test_without_permission_nothing_is_done(run, desk):
     assert code == ExitCode.REFUSED
     assert "--may-connect" in err
     assert not desk.cloud.ledger.has_connected(desk.device_id)
+
+
+class FullDisk(io.RawIOBase):
+    """A file on a disk that has room for so many bytes."""
+
+    def __init__(self, name, room):
+        super().__init__()
+        self.name, self.room = name, room
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        if len(data) > self.room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.room -= len(data)
+        return len(data)
+
+
+@pytest.mark.parametrize("room", [0, 1500], ids=["first event", "later"])
+def test_a_full_disk_is_said_to_be_that(run, desk, tmp_path, monkeypatch, room):
+    path_open, opened = Path.open, []
+
+    def on_a_full_disk(path, mode="r", *args, **options):
+        if path.name != EVENTS_NAME:
+            return path_open(path, mode, *args, **options)
+        opened.append(io.TextIOWrapper(io.BufferedWriter(FullDisk(str(path), room)), encoding="ascii"))
+        return opened[-1]
+
+    monkeypatch.setattr(Path, "open", on_a_full_disk)
+    code, out, err = run(*by_a(desk, "--may-connect", "--json", "--out", tmp_path / "out"))
+    assert code == ExitCode.BAD_INPUT, out + err
+    *events, last = [json.loads(line) for line in out.splitlines()]
+    assert last["error"]["type"] == "JournalError"
+    assert "No space left" in last["error"]["message"]
+    assert "new --out" in last["error"]["hint"]
+    assert opened[0].closed
+    assert events[0]["type"] == "run_started"
+    assert (events[-1]["type"] == "run_finished") == (room > 0), "who listens hears the end of what began"
 
 
 class Terminal(io.StringIO):
