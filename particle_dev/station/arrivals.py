@@ -182,12 +182,13 @@ class Arrivals:
     # ---- for operators -------------------------------------------------------------------------------------------
 
     def start(self, slot: str) -> bool:
-        """Begin in a slot. False: there is none of that name, or it is at work."""
+        """Begin in a slot, whatever is in it: a label that was scanned for its next board counts no more. False: there
+        is none of that name, or it is at work."""
         with self._changed:
             port = self._ports.get(slot)
             if port is None or not port.is_idle:
                 return False
-            port.wanted, port.left_as = True, None
+            port.wanted, port.expected, port.left_as = True, None, None
             self._changed.notify_all()
             return True
 
