@@ -206,9 +206,10 @@ class Arrivals:
     def scan(self, text: str, by: str = "") -> str | None:
         """Take what a scanner read: the name of a slot, then by the same person (``by``: whatever tells them apart) a
         label with a Device ID for it; or only the latter, which begins in the slot where that board is or will be.
-        Another label than that of a unit that was finished there is of the board that comes next. Returns the slot that
-        was named or begins, or the Device ID that is waited for; "": the named slot is at work, so nothing is kept;
-        None: neither. Labels may hold secrets: nothing else of the text is kept."""
+        Another label than that of a unit that was finished there, and one for an empty slot, is of the board that comes
+        next, however late. Returns the slot that was named or begins, or the Device ID that is waited for; "": the
+        named slot is at work, so nothing is kept; None: neither. Labels may hold secrets: nothing else of the text is
+        kept."""
         found = _DEVICE_ID.search(text)
         with self._changed:
             if found is None:
@@ -228,7 +229,7 @@ class Arrivals:
                 if not port.is_idle:
                     return ""
                 port.wanted, port.expected = True, device_id
-                if _waits_for_another(port):
+                if _waits_for_board(port):
                     slot = None
                 else:
                     port.left_as = None
@@ -248,7 +249,7 @@ class Arrivals:
         if device is not None and device.device_id in self._scanned and not _is_as_left(port):
             self._scanned.discard(device.device_id)
             return Start(StartBy.SCAN, device, device.device_id)
-        if port.wanted and not _waits_for_another(port):
+        if port.wanted and not _waits_for_board(port):
             return Start(StartBy.SCAN if port.expected else StartBy.OPERATOR, device, port.expected)
         if self._start_by is not StartBy.INSERTION or device is None:
             return None
@@ -290,12 +291,15 @@ class Arrivals:
             self._changed.notify_all()
 
 
-def _waits_for_another(port: _Port) -> bool:
-    """Whether a label was scanned that is not of the unit which was finished here and is still in the slot."""
+def _waits_for_board(port: _Port) -> bool:
+    """Whether the board of a scanned label is yet to come: the slot is empty, or holds the unit which was finished here
+    and is another one. Where USB shows a board only once work has begun, an empty slot tells nothing."""
     left, device = port.left_as, port.device
-    if port.expected is None or left is None or left.device_id in ("", port.expected):
+    if port.expected is None:
         return False
-    return device is None or device.device_id == left.device_id
+    if left is not None and left.device_id not in ("", port.expected):
+        return device is None or device.device_id == left.device_id
+    return device is None and port.slot.power is None and port.slot.probe_id is None
 
 
 def _is_as_left(port: _Port) -> bool:

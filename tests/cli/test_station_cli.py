@@ -153,10 +153,16 @@ def test_teach_writes_a_bench_file_that_the_station_reads(particle_dev, tmp_path
 # ---- lines of operators ----------------------------------------------------------------------------------------
 
 
+PORTS = {"1": "9-1", "left": "9-2"}
+
+
 @pytest.fixture
 def lines(tmp_path):
-    """Two slots that wait for a start, each in a thread."""
-    bench = open_bench("usb", slots=[{"name": "1", "port": "9-1"}, {"name": "left", "port": "9-2"}])
+    """Two slots that wait for a start, each in a thread. Their power is off before: USB shows no board."""
+    slots = [
+        {"name": name, "port": port, "battery": False, "power": {"by": "operator"}} for name, port in PORTS.items()
+    ]
+    bench = open_bench("usb", slots=slots)
     arrivals = Arrivals(SimpleNamespace(usb=SimpleNamespace(enumerate=tuple)), bench.slots, StartBy.OPERATOR)
     starts = {}
     with arrivals:

@@ -95,6 +95,33 @@ def done_with(bus, device_id):
     bus.begin()
 
 
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_a_label_that_was_scanned_with_its_slot_waits_for_its_board(bus, is_empty):
+    """However long the operator takes: what is begun without a board gives up, and forgets the label."""
+    line = bus(StartBy.SCAN)
+    if is_empty:
+        line.begin()
+    else:
+        done_with(line, A)
+    line.arrivals.scan("1")
+    assert line.arrivals.scan(B) == B, "put it in"
+    line.take_out()
+    line.thread.join(0.3)
+    assert line.starts == []
+    line.put_in(B)
+    start = line.start()
+    assert (start.by, start.device.device_id, start.expected) == (StartBy.SCAN, B, B)
+
+
+@pytest.mark.parametrize("slot", [{"power": object()}, {"probe_id": "0001"}], ids=["power", "probe"])
+def test_a_label_begins_at_once_where_its_board_cannot_show_on_usb_before(bus, slot):
+    line = bus(StartBy.SCAN, **slot)
+    line.begin()
+    line.arrivals.scan("1")
+    assert line.arrivals.scan(B) == "1"
+    assert line.start() == Start(StartBy.SCAN, None, B)
+
+
 def test_a_slot_that_an_operator_begins_has_no_label_of_another_board(bus):
     line = bus(StartBy.INSERTION)
     done_with(line, A)
