@@ -164,10 +164,11 @@ class Arrivals:
             is_another = port.device is not None and began is not None and port.device.device_id not in (began, unit)
             port.left_as, port.passed = None if is_another else port.device, passed
 
-    def holds_finished(self, slot: str) -> bool:
-        """Whether a unit that is done still is in a slot, where nothing begins before it is taken out."""
+    def left_in(self, slot: str) -> Device | None:
+        """The board that still is in a slot as it was left, and with which nothing begins before it is taken out."""
         with self._changed:
-            return _is_as_left(self._ports[slot])
+            port = self._ports[slot]
+            return port.device if _is_as_left(port) else None
 
     @property
     def start_by(self) -> StartBy:

@@ -23,9 +23,10 @@ unit_retried
     ``{"attempt": int, "attempts": int, "error": error_data(…)}``: the unit, which has just failed, gets its next go (of
     so many in all) by the recipe's [retries]; a unit_started follows.
 slot_waiting
-    ``{"for":"board"|"removal"|"unlock", "removal": bool, "reason": str|null, "lock": str|null}``: of a continuous run;
-    nothing is being done in the slot. ``removal``: a unit that is done is still in it. ``lock``: why it is locked, a
-    code of slot_health.
+    ``{"for":"board"|"removal"|"unlock", "removal": bool, "board": str|null, "reason": str|null, "lock": str|null}``: of
+    a continuous run; nothing is being done in the slot. ``removal``: a board with which nothing begins is still in it:
+    a unit that is done, or another one, to which nothing was done; ``board``: its Device ID, where that is known.
+    ``lock``: why it is locked, a code of slot_health.
 slot_health
     ``{"insertions": int, "units": int, "share_passed", "share_repeated", "drift", "bytes_per_s": float|null,
     "since_golden": int, "lock":{"code","reason","at"}|null}`` after a unit: slot_health says what they mean.

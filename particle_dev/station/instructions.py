@@ -93,6 +93,9 @@ INSTRUCTIONS: Mapping[str, Instruction] = MappingProxyType(
                 "insert_press", N_("Insert a board, then press Enter or the foot switch."), Picture.PRESS, _SOON
             ),
             Instruction("insert_scan", N_("Insert a board, then scan its label."), Picture.SCAN, _SOON),
+            Instruction(
+                "insert_again", N_("Take the board out, then insert it once more."), Picture.INSERT, _SOON, _CALL
+            ),
             Instruction("starting", N_("Wait. The board is about to begin."), Picture.WAIT),
             Instruction("wait", N_("Wait. Do not touch the board."), Picture.WAIT),
             Instruction(
@@ -289,6 +292,7 @@ _BRIEF_BY_ID: Mapping[str, str] = MappingProxyType(
         "keep_apart": N_("Keep apart"),
         "wrong_board": N_("Wrong board"),
         "check_seat": N_("Check seat"),
+        "insert_again": N_("Insert again"),
         "interrupted": N_("Leave in"),
         "wait_again": N_("Try {attempt} of {attempts}"),
     }
@@ -400,9 +404,9 @@ def instruction(slot: SlotState, start_by: str = "insertion") -> Instruction:
             return INSTRUCTIONS["wait"]
         case SlotMode.WAITING if slot.waits_for == "board":
             return INSTRUCTIONS[_BY_START.get(start_by, "insert")]
-        case SlotMode.WAITING if slot.waits_for == "removal" and slot.unit is not None:
-            # The slot was unlocked, and the unit that led to the lock is still in it.
-            return _left_in(slot)
+        case SlotMode.WAITING if slot.waits_for == "removal":
+            # The slot was unlocked, and the unit that led to the lock is still in it, or a board that came meanwhile.
+            return _left_in(slot) if slot.holds_unit else INSTRUCTIONS["insert_again"]
         case SlotMode.WAITING:
             return INSTRUCTIONS["starting"]
         case SlotMode.EMPTY:

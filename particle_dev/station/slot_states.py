@@ -59,7 +59,7 @@ class SlotState:
     must_unplug: bool = False
     is_taken_out: bool = False
     holds_unit: bool = False
-    """Whether a unit that is done is still in a slot that waits."""
+    """Whether the unit that was done last is still in a slot that waits, and no other board."""
     passed: int = 0
     not_passed: int = 0
     health: JsonObject | None = None
@@ -135,7 +135,8 @@ class SlotState:
             case EventType.SLOT_WAITING:
                 self.is_taken_out |= self.waits_for == "removal" and data["for"] == "board"
                 self.waits_for, self.lock_code = str(data["for"]), str(data.get("lock") or "")
-                self.holds_unit = bool(data.get("removal"))
+                removal = data["for"] == "removal" or bool(data.get("removal"))
+                self.holds_unit = removal and self._may_be(str(data.get("board") or ""))
                 if data["for"] == "unlock":
                     self.message = str(data["reason"])
                     self._now(event, SlotMode.LOCKED)
@@ -147,6 +148,12 @@ class SlotState:
                 self.health = data
             case EventType.OPERATOR_MESSAGE:
                 self.message, self.ask = str(data["message"]), str(data.get("ask") or "")
+
+    def _may_be(self, board: str) -> bool:
+        """Whether a board in this slot can be its last unit. One of those two may not have told its Device ID."""
+        if self.unit is None:
+            return self.error is not None
+        return board in ("", self.unit)
 
     def end_work(self) -> None:
         """What was being done was cut short, or a unit did not come back for another go."""

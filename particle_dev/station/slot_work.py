@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from particle_dev.device.discovery import device_at
+from particle_dev.device.model import Device
 from particle_dev.errors import WrongDeviceError
 from particle_dev.station.arrivals import Arrivals, Start
 from particle_dev.station.bench import Slot
@@ -120,19 +121,19 @@ class SlotWork:
 
     def continuous(self, arrivals: Arrivals, finished: Callable[[], None]) -> None:
         """One unit after the other, until ``arrivals`` ends. ``finished`` is called after each."""
-        self._ask_for("board")
+        self._ask_for(None)
         while (start := arrivals.wait(self.slot.name)) is not None:
             if start.by is None:
-                self._ask_for("removal" if arrivals.holds_finished(self.slot.name) else "board")
+                self._ask_for(arrivals.left_in(self.slot.name))
                 continue
             context = self._allowed(start)
             if context is None:
                 arrivals.finished(self.slot.name, passed=False)
-                self._ask_for("removal" if arrivals.holds_finished(self.slot.name) else "board")
+                self._ask_for(arrivals.left_in(self.slot.name))
                 continue
             verdict = self._unit(context)
             arrivals.finished(self.slot.name, self.end.unit, passed=verdict is Verdict.PASS)
-            self._ask_for("removal" if arrivals.holds_finished(self.slot.name) else "board")
+            self._ask_for(arrivals.left_in(self.slot.name))
             if verdict is not None:
                 finished()
             if self.context.stopping():
@@ -214,9 +215,11 @@ class SlotWork:
     def _lock(self) -> Lock | None:
         return self.health_file.read().get(self.slot.name, SlotHealth()).lock if self.health_file else None
 
-    def _ask_for(self, what: str) -> None:
+    def _ask_for(self, left: Device | None) -> None:
         lock = self._lock()
-        data: JsonObject = {"for": "unlock" if lock else what, "removal": what == "removal"}
+        what = "removal" if left else "board"
+        data: JsonObject = {"for": "unlock" if lock else what, "removal": left is not None}
+        data |= {"board": (left.device_id or None) if left else None}
         data |= {"reason": lock.reason if lock else None, "lock": lock.code if lock else None}
         self._emit(EventType.SLOT_WAITING, None, None, data)
 

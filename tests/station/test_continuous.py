@@ -390,6 +390,29 @@ def test_the_unit_that_locked_a_slot_has_to_leave_it_before_it_is_used_again(shi
     assert [str(unit.verdict) for unit in line.record.units] == ["refused", "pass"]
 
 
+@pytest.mark.parametrize("pause_s", [0, 1.5])
+def test_a_good_board_in_a_locked_slot_does_not_go_to_the_reject_tray(shift, ship_recipe, tmp_path, pause_s):
+    """Nothing was done to it, also where it came so soon that nobody saw the slot empty."""
+    recipe = replace(ship_recipe, slot_rules=SlotRules(lock_after_failures=1))
+    health = HealthFile(tmp_path / "site", "virtual")
+    with shift(BORON | {"bootloader": "old"}, recipe=recipe, health=health, most_units=2) as line:
+        line.wait_for(EventType.SLOT_WAITING, "1", **{"for": "unlock", "removal": "True"})
+        line.driver.take_out("1")
+        line.thread.join(pause_s)
+        line.put_in("1", BORON | {"device_id": device_id(2)})
+        line.wait_for(EventType.SLOT_WAITING, "1", **{"for": "unlock", "board": device_id(2)})
+        assert instruction(RunStates(line.events).slots["1"]).id == "locked"
+        health.change("1", unlocked)
+        line.arrivals.tell_news("1")
+        line.wait_for(EventType.SLOT_WAITING, "1", **{"for": "removal", "board": device_id(2)})
+        assert instruction(RunStates(line.events).slots["1"]).id == "insert_again"
+        board = line.driver.take_out("1")
+        line.wait_for(EventType.SLOT_WAITING, "1", 2, **{"for": "board"})
+        line.put_in("1", board)
+        line.thread.join(60)
+    assert [str(unit.verdict) for unit in line.record.units] == ["refused", "pass"]
+
+
 def test_a_locked_slot_is_left_out_of_a_round_which_is_no_pass(shift, ship_recipe, tmp_path):
     health = HealthFile(tmp_path / "site", "virtual")
     health.change("2", lambda h: replace(h, lock=Lock("engineer", "bent pin", "2026-05-04T08:00:00.000Z")))

@@ -173,6 +173,31 @@ def test_a_lock_does_not_hide_that_a_unit_must_lose_its_power(code):
         assert (slot.mode, instruction(slot).id) == (SlotMode.LOCKED, asked)
 
 
+@pytest.mark.parametrize("was_seen_to_go", [True, False])
+@pytest.mark.parametrize("code", ["failures", "golden_due"])
+def test_a_board_that_nothing_was_done_to_is_not_taken_for_the_unit_that_was_in_the_slot_before(code, was_seen_to_go):
+    slot = finished(SlotState("1"), "fail", left={"power": "on_operator_must_unplug"}, error=error("VerifyError"))
+    locked = {"for": "unlock", "removal": True, "reason": "why", "lock": code}
+    slot.take(event(EventType.SLOT_WAITING, board="e00fce68", **locked))
+    assert instruction(slot).id == "unplug_reject"
+    if was_seen_to_go:
+        slot.take(event(EventType.SLOT_WAITING, board=None, **locked | {"removal": False}))
+    slot.take(event(EventType.SLOT_WAITING, board="e00fce69", **locked))
+    assert instruction(slot).id == lock_ask(code)
+    unlocked = {"for": "removal", "removal": True, "reason": None, "lock": None}
+    slot.take(event(EventType.SLOT_WAITING, board="e00fce69", **unlocked))
+    assert instruction(slot).id == "insert_again"
+    slot.take(event(EventType.SLOT_WAITING, board="e00fce68", **unlocked))
+    assert instruction(slot).id == "unplug_reject", "the unit itself was put back"
+
+
+def test_a_board_that_came_when_its_slot_was_given_up_as_empty_is_no_unit():
+    slot = SlotState("1")
+    slot.take(event(EventType.SLOT_EMPTY, reason="the power cannot be switched"))
+    slot.take(event(EventType.SLOT_WAITING, **{"for": "removal", "removal": True, "board": "e00fce69"}))
+    assert instruction(slot).id == "insert_again"
+
+
 def test_what_a_slot_says_comes_before_its_state():
     slot = SlotState("1")
     slot.take(event(EventType.OPERATOR_MESSAGE, **operator_message("1", "the label says …", "wrong_label")))
