@@ -32,7 +32,8 @@ path with wildcards, default: every request. A fault hits its ``n``-th match (1)
 ``key_mismatch``      the handshake of a device fails
 ====================  ==============================================================================================
 
-Faults of devices take ``device_id``, those of SIMs ``iccid``; without it, any.
+Faults of devices take ``device_id``, those of SIMs ``iccid``; without it, any. Times are a day at most; only that of
+``clock_skew`` may be below 0. ``close_stream`` needs one of its keys.
 """
 
 from __future__ import annotations
@@ -85,8 +86,11 @@ class CloudFault:
         return self.seen >= self.n and (self.count == 0 or self.seen < self.n + self.count)
 
 
-def _is_number(value: Any, least: float = -math.inf) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value < math.inf
+_LONGEST_S = 86_400
+
+
+def _is_time(value: Any, least_s: float = 0) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and least_s <= value <= _LONGEST_S
 
 
 def _is_count(value: Any, least: int = 0, most: float = math.inf) -> bool:
@@ -104,8 +108,11 @@ _VALUES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "status": ("a status from 200 to 599", lambda value: _is_count(value, 200, 599)),
     "shape": ("'error', 'errors' or 'code'", lambda value: value in ("error", "errors", "code")),
     "retry_after_s": ("a whole number from 0 on", _is_count),
-    "delay_s": ("a number of seconds from 0 on", lambda value: _is_number(value, 0)),
-    "seconds": ("a number of seconds", _is_number),
+    "delay_s": (f"a number of seconds from 0 to {_LONGEST_S}", _is_time),
+    "seconds": (
+        f"a number of seconds from -{_LONGEST_S} to {_LONGEST_S}",
+        lambda value: _is_time(value, -_LONGEST_S),
+    ),
     "events": ("a whole number from 0 on", _is_count),
     "product_id": ("a whole number from 0 on", _is_count),
     "online": ("true or false", lambda value: isinstance(value, bool)),
@@ -133,6 +140,10 @@ class CloudFaults:
         for key, (what, is_right) in _VALUES.items():
             if key in table and not is_right(table[key]):
                 raise ValueError(f"fault {table['do']!r}: {key} is {what}, not {table[key]!r}")
+        if table["do"] != "clock_skew" and table.get("seconds", 0) < 0:
+            raise ValueError(f"fault {table['do']!r}: seconds is a number from 0 on, not {table['seconds']!r}")
+        if table["do"] == "close_stream" and not (table.get("events") or table.get("seconds")):
+            raise ValueError("fault 'close_stream' needs events from 1 on, or seconds above 0: it would close nothing")
         fault = CloudFault(**table)
         with self._lock:
             self._faults.append(fault)

@@ -327,12 +327,35 @@ def test_faults_that_mean_nothing_are_refused(site):
         *(("n", 0), ("n", "3"), ("n", True), ("count", -1), ("count", "3"), ("on", "GET"), ("on", 3)),
         *(("status", "x"), ("status", 99999), ("shape", "html"), ("retry_after_s", 1.5), ("retry_after_s", -1)),
         *(("delay_s", float("inf")), ("seconds", "3"), ("events", -1), ("online", "no"), ("device_id", None)),
+        *(("delay_s", 1e300), ("delay_s", 86_401), ("delay_s", float("nan")), ("delay_s", True), ("seconds", 1e300)),
+        *(("seconds", float("nan")), ("seconds", -86_401)),
     ],
 )
 def test_a_fault_that_could_not_be_is_refused_and_not_waited_for(site, key, value):
     """One that never hits would be a test that cannot fail."""
     with pytest.raises(ValueError, match=f"fault 'status': {key} is "):
         site.cloud.add_fault({"do": "status", key: value})
+    assert site.cloud.faults.remaining() == ()
+
+
+@pytest.mark.parametrize("kind", faults.KINDS)
+@pytest.mark.parametrize("seconds", [-1, 1e300, -1e300, pytest.param(10**400, id="10**400")])
+def test_no_fault_takes_a_time_that_nothing_can_take(site, kind, seconds):
+    """But a clock may be late."""
+    table = {"do": kind, "seconds": seconds}
+    if (kind, seconds) == ("clock_skew", -1):
+        site.cloud.add_fault(table)
+        assert [fault.seconds for fault in site.cloud.faults.remaining()] == [-1]
+        return
+    with pytest.raises(ValueError, match=f"fault '{kind}': seconds is "):
+        site.cloud.add_fault(table)
+    assert site.cloud.faults.remaining() == ()
+
+
+@pytest.mark.parametrize("keys", [{}, {"events": 0}, {"seconds": 0}, {"events": 0, "seconds": 0.0}])
+def test_a_stream_that_nothing_would_close_is_refused(site, keys):
+    with pytest.raises(ValueError, match="'close_stream' needs events from 1 on, or seconds above 0"):
+        site.cloud.add_fault({"do": "close_stream", **keys})
     assert site.cloud.faults.remaining() == ()
 
 
