@@ -1,7 +1,7 @@
 """Faults by script: what breaks, where and when.
 
 A fault is a table such as ``{do = "unplug", at = "dfu_transfer", n = 37}``. Counting starts when the bench opens;
-a fault fires once and, with a state folder, never again.
+a fault fires once and, with a state folder, never again. Times are a day at most.
 
 ======================  ===============================================================
 ``do``                  ``at``
@@ -36,7 +36,6 @@ power again, after that time.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -68,6 +67,7 @@ _AT_ADDRESS = (("brown_out", "write"), ("flip_byte", "write"), ("wear", "flash_e
 
 
 _LASTING = ("slow", "wear")
+_LONGEST_S = 86_400
 _OWN_KEYS = {
     "unplug": {"replug_after_s"},
     "power_off": {"replug_after_s"},
@@ -158,8 +158,8 @@ def _whole(table: Mapping[str, Any], key: str, default: int, *, least: int = 0) 
 
 def _seconds(table: Mapping[str, Any], key: str) -> float:
     value = table.get(key, 0.0)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= sys.float_info.max:
-        raise ValueError(f"fault {table['do']!r}: {key} is a number of seconds from 0 on, not {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LONGEST_S:
+        raise ValueError(f"fault {table['do']!r}: {key} is a number of seconds from 0 to {_LONGEST_S}, not {value!r}")
     return float(value)
 
 
