@@ -131,6 +131,14 @@ def test_the_hint_is_about_what_named_the_folder_and_not_about_licences(monkeypa
     assert "Nordic" not in error.value.hint + of_environment.value.hint
 
 
+@pytest.mark.parametrize("by_variable", [False, True])
+def test_the_home_of_a_user_that_there_is_not_is_no_folder(monkeypatch, by_variable):
+    name = "~nosuchuser/x"
+    monkeypatch.setenv(FOLDER_VARIABLE, name if by_variable else "")
+    with pytest.raises(BenchError, match="and ~nosuchuser/x is no folder"):
+        images_folder(None if by_variable else name)
+
+
 def test_the_users_firmware_store_will_do(monkeypatch, tmp_path, folder):
     monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
     monkeypatch.delenv("PARTICLE_DEV_STORE", raising=False)

@@ -178,7 +178,8 @@ def images_folder(chosen: str | os.PathLike[str] | None = None) -> ImagesFolder:
     named = named_folder(chosen)
     store = os.environ.get("PARTICLE_DEV_STORE")
     users_own = Path(store) if store else platformdirs.user_data_path("particle-dev") / "firmware"
-    path = Path(named).expanduser() if named else users_own
+    # Path.expanduser raises for a user that there is not.
+    path = Path(os.path.expanduser(named)) if named else users_own  # noqa: PTH111
     if not os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises for a name that is too long
         why = f"{path} is no folder" if named else "no folder of firmware images is named"
         raise _none_at_hand(why, _to_correct(chosen))
