@@ -285,6 +285,9 @@ def _images(name: str, source: ImageSource, kind: Hardware, device_os: str | Non
     try:
         return source.images(kind, device_os)
     except BenchError as error:
+        if error.key:
+            # The key is to be corrected, not the slot.
+            raise
         raise BenchError(f"slot {name!r}: {error.message}", slot=name, hint=error.hint) from error
 
 

@@ -319,6 +319,21 @@ def test_the_line_of_a_slot_that_cannot_be_made_is_named(images, made, tmp_path,
         assert message in str(error)
 
 
+@pytest.mark.parametrize("folder", ["/nowhere", "~nosuchuser/x"])
+def test_the_line_of_images_that_are_not_there_is_named_and_not_that_of_a_slot(images, made, tmp_path, folder):
+    file = tmp_path / "b.toml"
+    options = f'[bench.options]\nimages = "{folder}"\n'
+    file.write_text(f'[bench]\ndriver = "emulated"\n{options}[[slot]]\nname = "left"\nplatform = "boron"\n')
+    told = CliRunner().invoke(list_command, ["--bench", str(file)]).exception
+    with pytest.raises(BenchError) as served:
+        open_bench_file(file)
+    for error in (told, served.value):
+        assert isinstance(error, BenchError)
+        assert str(error).startswith(f"{file}, line 4: emulated boards run")
+        assert f"{folder} is no folder" in str(error)
+        assert error.key == "bench.options.images"
+
+
 def test_a_folder_of_another_kind_of_board_is_refused(images, made, tmp_path):
     opened({"platform": "boron"}, state_dir=tmp_path / "s").close()
     with pytest.raises(BenchError, match="holds an emulated boron"):
