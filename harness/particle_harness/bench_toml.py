@@ -12,7 +12,7 @@ from particle_dev.catalog.modules import ModuleFunction
 from particle_dev.errors import BenchError
 from particle_dev.toml_file import TomlFile
 from particle_harness.bench import open_bench
-from particle_harness.boards import hardware
+from particle_harness.boards import Hardware, hardware
 from particle_harness.emulator.bench import open_bench as open_emulated
 from particle_harness.factory import release_stand_ins
 from particle_harness.module_reader import read_prefix, reader_of
@@ -90,14 +90,7 @@ def modules_in(folder: Path) -> Callable[[str], Sequence[bytes]]:
 
     def modules(platform: str) -> Sequence[bytes]:
         kind = hardware(platform)
-        newest: dict[int, tuple[int, bytes]] = {}
-        for file in sorted(folder.rglob("*.bin")):
-            image = file.read_bytes()
-            prefix = read_prefix(reader_of(image), 0, kind.mcu)
-            if prefix is None or prefix.platform_id != kind.platform_id or prefix.function not in _IN_THE_FACTORY:
-                continue
-            if prefix.version > newest.get(prefix.function, (-1, b""))[0]:
-                newest[prefix.function] = prefix.version, image
+        newest = _newest_in(folder, kind)
         for image in stand_ins(platform):
             prefix = read_prefix(reader_of(image), 0, kind.mcu)
             assert prefix is not None
@@ -105,3 +98,21 @@ def modules_in(folder: Path) -> Callable[[str], Sequence[bytes]]:
         return [image for _, image in newest.values()]
 
     return modules
+
+
+def has_modules(folder: Path, platform: str) -> bool:
+    """Whether :func:`modules_in` gives a platform anything of the folder's, not stand-ins alone."""
+    return bool(_newest_in(folder, hardware(platform)))
+
+
+def _newest_in(folder: Path, kind: Hardware) -> dict[int, tuple[int, bytes]]:
+    """By function: version and module."""
+    newest: dict[int, tuple[int, bytes]] = {}
+    for file in sorted(folder.rglob("*.bin")):
+        image = file.read_bytes()
+        prefix = read_prefix(reader_of(image), 0, kind.mcu)
+        if prefix is None or prefix.platform_id != kind.platform_id or prefix.function not in _IN_THE_FACTORY:
+            continue
+        if prefix.version > newest.get(prefix.function, (-1, b""))[0]:
+            newest[prefix.function] = prefix.version, image
+    return newest

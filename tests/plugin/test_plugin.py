@@ -15,7 +15,7 @@ import pytest
 import usb.core
 from particle_harness.bench import default_device_id
 from particle_harness.boards import hardware
-from particle_harness.factory import app_stand_in
+from particle_harness.factory import app_stand_in, bootloader_stand_in
 from particle_harness.hil.bench import HilBench
 from particle_harness.hil.cloud import particle_cloud
 from particle_harness.hil.wanted import Wanted
@@ -331,6 +331,24 @@ def test_firmware_that_is_not_there_is_no_reason_to_test_stand_ins(run, pytester
     result = run(NAME, f"--particle-firmware={folder}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"*--particle-firmware {folder}: no module files*"])
+
+
+@pytest.mark.parametrize(
+    "module",
+    [b"\x55" * 300, app_stand_in(hardware("boron"), 2101), bootloader_stand_in(hardware("argon"), 1000)],
+    ids=["no module", "an application", "another board's"],
+)
+@pytest.mark.parametrize("state", ["", 'state_dir = "boards"'])
+def test_firmware_for_no_board_of_the_bench_is_none(run, pytester, module, state):
+    (pytester.path / "firmware").mkdir()
+    (pytester.path / "firmware" / "a.bin").write_bytes(module)
+    bench = f'[bench]\ndriver = "virtual"\n{state}\n[[slot]]\nname = "A"\nplatform = "boron"\n'
+    result = run(NAME, "--particle-firmware=firmware", bench=bench)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*no file [*].bin there is a bootloader or SoftDevice of boron; boards would*"])
+    (pytester.path / "firmware" / "deep").mkdir()
+    (pytester.path / "firmware" / "deep" / "b.bin").write_bytes(bootloader_stand_in(hardware("boron"), 1005))
+    run(NAME, "--particle-firmware=firmware", bench=bench).assert_outcomes(passed=1)
 
 
 def test_all_boards_or_none(tmp_path):

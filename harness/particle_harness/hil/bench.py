@@ -25,7 +25,8 @@ from particle_dev.station.bench import Bench, FactoryModules, Slot, open_bench
 from particle_dev.station.bench_file import BenchFile, read_bench
 from particle_dev.station.lease import Leases
 from particle_harness.bench import DEFAULT_SLOTS, VirtualBench
-from particle_harness.bench_toml import modules_in, stand_ins
+from particle_harness.bench_toml import has_modules, modules_in, stand_ins
+from particle_harness.boards import kinds
 from particle_harness.hil.board import Board, look, platform_of
 from particle_harness.hil.logs import BoardLog
 from particle_harness.hil.wanted import Wanted
@@ -80,6 +81,8 @@ class HilBench:
         self._holder = holder
         self._kept: Bench | None = None
         self.places = self._places()
+        if firmware and self.is_virtual:
+            _refuse_stand_ins_alone(firmware, self.places)
 
     @property
     def is_virtual(self) -> bool:
@@ -335,6 +338,16 @@ class HilBench:
             file = hashlib.sha256(str(Path(self.spec).absolute()).encode()).hexdigest()[:16]
             slot = replace(slot, leases=(f"bench-{file}-{place.name}",))
         return Leases([slot], holder)
+
+
+def _refuse_stand_ins_alone(firmware: Path, places: Sequence[Place]) -> None:
+    platforms = frozenset(place.platform for place in places if place.platform in kinds())
+    if platforms and not any(has_modules(firmware, name) for name in platforms):
+        raise BenchError(
+            f"--particle-firmware {firmware}: no file *.bin there is a bootloader or SoftDevice of "
+            f"{_any_of(platforms)}; boards would leave the factory with stand-ins, as they do without this option",
+            hint="name a folder that has one, or leave the option out",
+        )
 
 
 def _without_waiting(file: BenchFile) -> BenchFile:
