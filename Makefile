@@ -185,8 +185,9 @@ soak: $(VENV)/.ready $(TEST_FIRMWARE)/.ready
 	GUARD_STEPS=$${GUARD_STEPS:-100000} $(BIN)/python -m pytest tests/station/test_guard_proof.py
 
 # Firmware images that you hold, executed on emulated chips: docs/emulator.md says what to check first. Nobody else runs
-# these tests, CI neither. CUTS=all for every power cut, not a sample of EMULATED_CUTS_SAMPLE (24) for each piece of work;
-# DIFFERENTIAL=50000 for so many transfers of each differential test, not 1500.
+# these tests, CI neither. Most power cuts are made all; where each makes another start, a sample of EMULATED_CUTS_SAMPLE (24)
+# for each piece of work. CUTS=most: there all of a Photon, too, save the slowest; CUTS=all: every one. DIFFERENTIAL=50000: so
+# many transfers of each differential test, not 1500 (1000 with Device OS on an STM32F205).
 .PHONY: emulated
 emulated: $(VENV)/.ready
 	@[ -n "$${PARTICLE_DEV_FIRMWARE_DIR:-}" ] || {
