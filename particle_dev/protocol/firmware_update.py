@@ -26,6 +26,8 @@ _FORMAT_BIN = 0
 _CHUNK_HEADER_BYTES = 4
 """Field number and length in front of the bytes of a chunk."""
 _HINTS = {
+    1: "before Device OS 2.0.0 a device does not say why; `particle-dev inspect` tells whether the file is intact, "
+    "what board it is for and what it depends on",
     -120: "compressed containers are not accepted; send the module itself",
     -210: "another update is running on the device; reset it and try again",
     -1310: "the device cannot install this kind of module",

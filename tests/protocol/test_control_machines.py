@@ -232,6 +232,12 @@ def test_refused_update_is_cancelled(number, result, events, words):
     assert device.events == events
 
 
+def test_a_refusal_without_a_reason_says_so():
+    with pytest.raises(RequestRefusedError, match=r"before Device OS 2\.0\.0 a device does not say why") as error:
+        Updatable(fail={4: 1}).run(update_firmware(IMAGE))
+    assert "`particle-dev inspect`" in error.value.hint
+
+
 def test_update_that_hangs_is_cancelled():
     device = Updatable()
     device.results[253] = lambda payload: pytest.fail("never done")
