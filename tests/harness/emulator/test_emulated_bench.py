@@ -288,8 +288,18 @@ def test_no_hand_holds_a_button_longer_than_the_program_runs(images, made, tmp_p
     assert made[1][5].buttons == []
 
 
-def test_a_blank_board_says_that_there_is_nothing_to_boot(images, made):
-    bench = opened({"platform": "boron", "blank": True})
+def test_a_board_that_is_not_kept_does_not_run_on_until_its_button_is_let_go(images, made):
+    bench = opened({"platform": "boron", "mode_button": True})
+    made[0][5].boot_s = 60.0
+    bench.slot("1").power.off()
+    bench.slot("1").power.on()
+    before_s = bench.board("1").clock.monotonic_s()
+    bench.close()
+    assert bench.board("1").clock.monotonic_s() == before_s
+
+
+def test_a_blank_board_says_that_there_is_nothing_to_boot(images, made, tmp_path):
+    bench = opened({"platform": "boron", "blank": True}, state_dir=tmp_path)
     made[0][5].usb.connected = False
     assert bench.slot("1").absence == "the emulated boron has power and is blank: nothing to boot"
     bench.board("1").internal.load(0, b"\x12")

@@ -171,12 +171,13 @@ class EmulatedBoard:
     def keep(self) -> None:
         """Write down what the next process must know, where there is a place for it."""
         with self.lock:
+            if self.keep_in is None:
+                return
             if self._let_go_at_s is not None:
                 # No hand outlives this process.
                 self.run(self._let_go_at_s - self.chip.timeline.now_s)
                 self._let_go()
-            if self.keep_in is not None:
-                self.keep_in()
+            self.keep_in()
 
     def take_up(self, snapshot: bytes) -> None:
         """Go on where a former process left the board, with power. ValueError when the snapshot is of no use."""
