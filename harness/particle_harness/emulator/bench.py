@@ -80,6 +80,8 @@ class EmulatedSlot:
     power: PowerSwitch | None
     probe: SlotProbe | None = None
     battery: bool | None = None
+    is_kept: bool = False
+    """Whether a later command finds it as it is."""
 
     @property
     def clock(self) -> Any:
@@ -95,8 +97,9 @@ class EmulatedSlot:
         if board.internal.is_erased:
             return f"the emulated {board.hardware.name} has power and is blank: nothing to boot"
         stands = "its core is locked up, halted by a debugger, or switched off"
-        button = "`power cycle` with mode_button = true in the slot leads to DFU mode"
-        what = f"its firmware runs; where that hangs, {button}" if board.chip.runs else stands
+        what = "its firmware runs" if board.chip.runs else stands
+        if board.chip.runs and self.power and self.is_kept:
+            what += "; where that hangs, `power cycle` with mode_button = true in the slot leads to DFU mode"
         return f"the emulated {board.hardware.name} has power and is not on the bus: {what}"
 
     @property
@@ -183,7 +186,7 @@ def open_bench(
     tables = [{**table, "name": name} for table, name in zip(tables, names, strict=True)] or [
         {"name": str(number), "platform": name} for number, name in enumerate(source.default_platforms(), start=1)
     ]
-    is_real = options.get("clock", "real") == "real"
+    is_real, is_kept = options.get("clock", "real") == "real", state_dir is not None
     if _BEGIN_FROM in options:
         _check_beginning(Path(options[_BEGIN_FROM]), tables, state_dir)
     with ExitStack() as opened:
@@ -195,6 +198,8 @@ def open_bench(
             folder = state_dir or Path(opened.enter_context(TemporaryDirectory(prefix="particle-emulated-")))
             state_dir = _begin(start, tables, folder)
         built = _build(tables, source, state_dir, is_real=is_real, power=bool(options.get("power_control", True)))
+        for slot in built:
+            slot.is_kept = is_kept
         return EmulatedBench(built, real_time=is_real, to_close=opened.pop_all())
 
 

@@ -307,6 +307,17 @@ def test_a_blank_board_says_that_there_is_nothing_to_boot(images, made, tmp_path
     bench.close()
 
 
+@pytest.mark.parametrize(("is_kept", "power_control"), [(False, True), (True, False), (False, False)])
+def test_a_power_cycle_is_named_only_where_a_later_command_can_do_it(images, made, tmp_path, is_kept, power_control):
+    opened({"platform": "boron"}, state_dir=tmp_path / "before").close()
+    for number, more in enumerate(({}, {"begin_from": str(tmp_path / "before")})):
+        state_dir = tmp_path / str(number) if is_kept else None
+        bench = opened({"platform": "boron"}, state_dir=state_dir, power_control=power_control, **more)
+        made[-1][5].usb.connected = False
+        assert bench.slot("1").absence == "the emulated boron has power and is not on the bus: its firmware runs"
+        bench.close()
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
