@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -14,6 +15,7 @@ from particle_dev.errors import BenchError
 _READER_WAITS_S = 5.0
 """For others that read: each is done in less than a second."""
 
+_NOT_PERMITTED = (errno.EACCES, errno.EPERM, errno.EROFS)
 LOCK_FILE, HOLDER_FILE = ".lock", ".holder.json"
 
 
@@ -51,7 +53,7 @@ class StateLock:
             raise BenchError(
                 f"the state folder {state_dir} cannot be used: {error.strerror}",
                 key=key,
-                hint="check its permissions",
+                hint="check its permissions" if error.errno in _NOT_PERMITTED else "name another",
             ) from error
         except ValueError as error:
             # A file name with a NUL.

@@ -129,7 +129,9 @@ def test_folders_that_no_file_system_has_are_named(tmp_path, monkeypatch, driver
     monkeypatch.setattr(emulated, "ImageSource", lambda *_: None)
     slot = '[[slot]]\nname = "left"\nplatform = "boron"\n'
     keeps = f'[bench]\ndriver = "{driver}"\nstate_dir = {name}\n{slot}'
-    assert refused(tmp_path, keeps).startswith(", line 3: the state folder")
+    said = refused(tmp_path, keeps)
+    assert said.startswith(", line 3: the state folder")
+    assert "name another" in said
     if driver == "emulated":
         begins = f'[bench]\ndriver = "emulated"\n[bench.options]\nbegin_from = {name}\n{slot}'
         assert refused(tmp_path, begins).startswith(", line 4: there are no boards to begin from")
