@@ -31,6 +31,8 @@ from particle_harness.wifi import Wifi
 INVALID_STATE = -210
 _SHA256_BEFORE_END, _SHA256_SIZE_BYTES = 34, 32
 FIRST_WITH_PROTECTION = 6000
+_FIRST_GEN3_WITH_NETWORK_COUNTERS = 2007
+"""Source: device-os v2.0.0-rc.3 system/src/system_network_internal.cpp, v2.0.0-rc.4 system_network_diagnostics.cpp."""
 # Device OS 4.0.x and 5.0.0 to 5.3.x: system/src/system_control_internal.cpp of these tags, START_LISTENING.
 _SAYS_THAT_IT_LISTENS = frozenset({*range(4000, 4100), *range(5000, 5400)})
 _CLAIM_CODE_OFFSET, _CLAIM_CODE_SIZE_BYTES = 1762, 63
@@ -255,11 +257,10 @@ class BoardSystem:
     def diagnostics(self) -> Mapping[str, int]:
         """Counters of this boot; they start at 0 with each reset."""
         state = self._state
-        counters = {
-            "sys:uptime": int(self._now_s() - state.booted_at_s),
-            "net:stat": state.net_status,
-            "net:connatt": state.net_attempts,
-            "net:dconn": 0,
+        counters = {"sys:uptime": int(self._now_s() - state.booted_at_s)}
+        if self.hardware.is_gen2 or self.version >= _FIRST_GEN3_WITH_NETWORK_COUNTERS:
+            counters |= {"net:stat": state.net_status, "net:connatt": state.net_attempts, "net:dconn": 0}
+        counters |= {
             "cloud:stat": state.cloud_status,
             "cloud:err": state.cloud_error,
             "cloud:connatt": state.cloud_attempts,

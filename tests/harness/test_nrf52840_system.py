@@ -125,3 +125,16 @@ def test_device_os_1_5_has_neither_raw_orders_nor_requests_to_its_control_interf
     assert answer(device, 0x81, 10, 0, 2, 1) == "stall"
     assert answer(device, 0x81, 10, 0, 0, 1) == b"\x00"
     assert answer(device, 0x40, 0x50, 0, 302, 0) == "stall"
+
+
+@pytest.mark.parametrize(
+    ("platform", "device_os", "has_them"),
+    [("boron", "1.5.2", False), ("xenon", "1.5.2", False), ("boron", "2.1.0", True), ("photon", "1.5.2", True)],
+)
+def test_gen_3_boards_count_attempts_to_join_a_network_since_2_0(make_board, platform, device_os, has_them):
+    board = make_board(platform, device_os=device_os)
+    board.clock.sleep(2)
+    counters = board.usb_device._system.diagnostics()
+    names = {"net:stat", "net:connatt", "net:dconn"}
+    assert names & counters.keys() == (names if has_them else set())
+    assert counters["cloud:stat"] == 0
