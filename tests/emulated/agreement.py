@@ -1,9 +1,10 @@
 """What differential tests of a running Device OS share: the firmware's outcomes, which have to be its model's."""
 
+import json
 import time
 
 from particle_harness.emulator.conversations.acts import Enumerate
-from particle_harness.emulator.conversations.system import whole
+from particle_harness.emulator.conversations.system import DIAGNOSTICS, whole
 from particle_harness.emulator.differential.run import run
 from particle_harness.usb.control_service import Service
 
@@ -30,3 +31,12 @@ def on_both(subject, *acts):
 def without_reply(kind):
     """A request whose reply nobody fetches."""
     return [step for step in whole(1, kind) if step.service is not Service.RECV]
+
+
+def names_of_counters(subject):
+    """Those of the diagnostics: the model's, and the firmware's."""
+    told = []
+    for side in subject.pair():
+        reply = [side.act(act) for act in (Enumerate(), *whole(1, DIAGNOSTICS))][-1]
+        told.append(json.loads(bytes.fromhex(reply.removeprefix("in: "))).keys())
+    return told

@@ -12,7 +12,7 @@ from particle_harness.emulator.differential.system import SystemSubject
 from particle_harness.usb.control_service import Service
 from particle_harness.usb.wire import number_field
 
-from tests.emulated.agreement import agrees, on_both, without_reply
+from tests.emulated.agreement import agrees, names_of_counters, on_both, without_reply
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(3600)]
 DEVICE_ID = EXAMPLE_DEVICE_IDS[True]
@@ -93,6 +93,16 @@ def test_module_information_is_the_same_to_the_byte(subject):
     modelled, emulated = subject("boron", "2.1.0").pair()
     difference, _ = compare(modelled, emulated, asked)
     assert difference is None, str(difference)
+
+
+@pytest.mark.parametrize(
+    ("platform", "release"),
+    [("boron", "1.5.0"), ("boron", "2.1.0"), ("boron", "2.2.0"), ("xenon", "1.5.2"), ("argon", "2.1.0"),
+     ("tracker", "2.1.0")],
+)  # fmt: skip
+def test_a_virtual_board_has_no_counter_that_device_os_lacks(subject, platform, release):
+    modelled, firmware = names_of_counters(subject(platform, release))
+    assert modelled - firmware == set()
 
 
 START_LISTENING, MODULE_INFO, NCP_VERSION, INTERFACE = 70, 90, 31, 401

@@ -11,6 +11,7 @@ from particle_harness.emulator.conversations.acts import (
     AS_ANNOUNCED,
     DONE,
     GONE,
+    SILENT,
     STALL,
     Abandoned,
     Enumerate,
@@ -159,12 +160,34 @@ def test_a_planted_difference_is_found_and_shrunk(side, cells):
     assert small.modelled[:-2] == small.emulated
 
 
-def test_known_differences_are_about_their_request_alone():
+NOT_SUPPORTED, NO_SERIAL_NUMBER, TOLD = (
+    "in: 09000000000088ffffff",
+    "in: 090000000000ffffffff",
+    "in: 0d00000000001100000000000000",
+)
+
+
+@pytest.mark.parametrize(
+    ("service", "kind", "modelled", "emulated"),
+    [
+        (Service.CHECK, 21, TOLD, NO_SERIAL_NUMBER),
+        (Service.RECV, 21, "in: 0a0142", STALL),
+        (Service.CHECK, 1001, NOT_SUPPORTED, "in: 0900000000009cffffff"),
+        (Service.RECV, 1001, STALL, "in: 0801"),
+    ],
+)
+def test_known_differences_are_about_one_step_of_their_request(service, kind, modelled, emulated):
     known = known_of_systems(KIND)
-    serial_number, device_id = Step(Service.CHECK, 1, 21), Step(Service.CHECK, 1, 20)
-    assert any(difference.applies(serial_number, "in: 01", "in: 02") for difference in known)
-    assert not any(difference.applies(serial_number, "in: 01", GONE) for difference in known)
-    assert not any(difference.applies(device_id, "in: 01", "in: 02") for difference in known)
+
+    def is_known(service, kind, modelled, emulated):
+        return any(difference.applies(Step(service, 1, kind), modelled, emulated) for difference in known)
+
+    assert is_known(service, kind, modelled, emulated)
+    assert not any(is_known(other, kind, modelled, emulated) for other in Service if other is not service)
+    assert not is_known(service, 20, modelled, emulated)
+    assert not is_known(service, kind, emulated, modelled)
+    assert not is_known(service, kind, modelled, SILENT)
+    assert not is_known(service, kind, modelled, GONE)
     assert all(difference.reason for difference in known)
 
 

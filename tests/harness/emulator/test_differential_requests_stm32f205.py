@@ -7,7 +7,17 @@ from random import Random
 import pytest
 from particle_harness.bench import open_bench
 from particle_harness.boards import EXAMPLE_DEVICE_IDS, hardware
-from particle_harness.emulator.conversations.acts import DONE, STALL, Abandoned, Enumerate, Step, Transfer, Wait
+from particle_harness.emulator.conversations.acts import (
+    DONE,
+    GONE,
+    SILENT,
+    STALL,
+    Abandoned,
+    Enumerate,
+    Step,
+    Transfer,
+    Wait,
+)
 from particle_harness.emulator.conversations.system import OpenRequest
 from particle_harness.emulator.conversations.system_stm32f205 import (
     LEFT_OUT,
@@ -134,25 +144,65 @@ def test_a_recording_holds_no_byte_behind_the_data_of_a_reply():
 
 
 def test_bytes_behind_the_data_may_differ_and_nothing_before_them():
-    known = known_of_systems(KIND)
-
-    def is_known(setup, modelled, emulated):
-        return any(difference.applies(Transfer(setup), modelled, emulated) for difference in known)
+    def may_differ(setup, modelled, emulated):
+        return is_known(Transfer(setup), modelled, emulated)
 
     shown = "in: " + "00" * 64
-    assert is_known(LINE_CODING, shown, "in: " + "00" * 8 + "11" * 56)
-    assert not is_known(LINE_CODING, shown, "in: " + "00" * 7 + "11" * 57)
-    assert not is_known(LINE_CODING, shown, shown[:-2])
-    assert not is_known(Setup(0x80, 6, 0x0100, 0, 64), shown, "in: " + "00" * 8 + "11" * 56)
-    assert not is_known(LINE_CODING, shown, STALL)
-    assert not is_known(Setup(0xC0, 0xEE, 0, 4, 40), "in: " + "00" * 40, "in: " + "00" * 39 + "11")
+    assert may_differ(LINE_CODING, shown, "in: " + "00" * 8 + "11" * 56)
+    assert not may_differ(LINE_CODING, shown, "in: " + "00" * 7 + "11" * 57)
+    assert not may_differ(LINE_CODING, shown, shown[:-2])
+    assert not may_differ(Setup(0x80, 6, 0x0100, 0, 64), shown, "in: " + "00" * 8 + "11" * 56)
+    assert not may_differ(LINE_CODING, shown, STALL)
+    assert not may_differ(Setup(0xC0, 0xEE, 0, 4, 40), "in: " + "00" * 40, "in: " + "00" * 39 + "11")
+
+
+def is_known(step, modelled, emulated):
+    return any(known.applies(step, modelled, emulated) for known in known_of_systems(KIND))
+
+
+FEWER, MORE = ("in: " + text.encode().hex() for text in ('{"sys:uptime":2}', '{"sys:uptime":3,"net:err":0}'))
+OF_16, OF_28 = "in: 0d00000000001000000000000000", "in: 0d00000000001c00000000000000"
 
 
 def test_of_control_requests_only_diagnostics_may_differ():
-    def is_known(kind):
-        return any(known.applies(Step(Service.RECV, 1, kind), "in: 01", "in: 02") for known in known_of_systems(KIND))
+    answers = [(FEWER, MORE), (OF_16, OF_28), ("in: 01", "in: 02"), ("in: 01", STALL), (DONE, STALL)]
+    may_differ = [
+        (service, kind, answer)
+        for kind in range(2000)
+        for service in Service
+        for answer in answers
+        if is_known(Step(service, 1, kind), *answer)
+    ]
+    assert may_differ == [(Service.CHECK, 100, (OF_16, OF_28)), (Service.RECV, 100, (FEWER, MORE))]
 
-    assert [kind for kind in range(0xFFFF) if is_known(kind)] == [100]
+
+@pytest.mark.parametrize(
+    ("modelled", "emulated"),
+    [
+        (OF_16, "in: 0d00000000001c000000ffffffff"),
+        (OF_16, "in: 0900000000009cffffff"),
+        ("in: 09000000000088ffffff", "in: 0900000000009cffffff"),
+        (OF_16, "in: 010000000200"),
+        (OF_16, STALL),
+        (OF_16, SILENT),
+        (OF_16, GONE),
+    ],
+)
+def test_of_a_check_of_diagnostics_only_the_size_may_differ(modelled, emulated):
+    check = Step(Service.CHECK, 1, 100)
+    assert is_known(check, OF_16, OF_28)
+    assert not is_known(check, modelled, emulated)
+    assert not is_known(check, emulated, modelled)
+
+
+@pytest.mark.parametrize(
+    "emulated", [FEWER, MORE[:-2], MORE + f", {STALL}", "in: 5b5d", "in: 7b7d", "in: ", STALL, SILENT]
+)
+def test_a_counter_that_device_os_lacks_is_a_difference(emulated):
+    receive = Step(Service.RECV, 1, 100)
+    assert is_known(receive, FEWER, MORE)
+    assert not is_known(receive, MORE, emulated)
+    assert not is_known(receive, "in: 7b7d", emulated)
 
 
 def test_nothing_that_ends_registering_is_said_to_an_electron_that_registers():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from particle_harness.boards import Hardware
-from particle_harness.emulator.conversations.acts import GONE, SILENT, STALL, Abandoned, Act, Step, Transfer
+from particle_harness.emulator.conversations.acts import STALL, Abandoned, Act, Step, Transfer
 from particle_harness.emulator.conversations.system import DIAGNOSTICS, SERIAL_NUMBER
 from particle_harness.emulator.conversations.system_stm32f205 import data_bytes
 from particle_harness.emulator.differential.comparison import KnownDifference
+from particle_harness.usb.control_service import Service
 from particle_harness.usb.dfu_terms import Request
 
 _THEN_STALLED = f", {STALL}"
@@ -37,29 +40,65 @@ def known_differences(kind: Hardware) -> Sequence[KnownDifference]:
     return _GEN3 if kind.is_gen3 else _GEN2
 
 
-def _is_about(*kinds: int) -> Callable[[Act, str, str], bool]:
-    """Whether an act is a step of a control request of such a type, and both sides have answered."""
+_MESH = range(1001, 1100)
+_NO_SERIAL_NUMBER, _NOT_SUPPORTED = "in: 090000000000ffffffff", "in: 09000000000088ffffff"
+_SIZE, _SIZE_AT = 4, slice(6, 10)
+"""The flag of a CHECK that tells the size of a reply, and where it stands."""
 
-    def applies(act: Act, modelled: str, emulated: str) -> bool:
-        return isinstance(act, Step) and act.kind in kinds and not {SILENT, GONE} & {modelled, emulated}
 
-    return applies
+def _bytes_of(outcome: str) -> bytes:
+    """The data of a whole answer; none of a stall, of silence, or of data behind which the status stage was refused."""
+    return bytes.fromhex(outcome[4:]) if outcome.startswith("in: ") and "," not in outcome else b""
+
+
+def _counters_of(outcome: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(_bytes_of(outcome))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _has_fewer_counters(act: Act, modelled: str, emulated: str) -> bool:
+    """CHECK tells of a reply of another size, and nothing else that is different; each name in a virtual board's reply
+    is in the other one, too."""
+    if not isinstance(act, Step) or act.kind != DIAGNOSTICS:
+        return False
+    if act.service is Service.CHECK:
+        ours, theirs = bytearray(_bytes_of(modelled)), bytearray(_bytes_of(emulated))
+        both_tell_a_size = all(side and side[0] & _SIZE for side in (ours, theirs))
+        ours[_SIZE_AT] = theirs[_SIZE_AT] = b""
+        return both_tell_a_size and ours == theirs
+    names = _counters_of(modelled).keys()
+    return act.service is Service.RECV and bool(names) and names <= _counters_of(emulated).keys()
+
+
+def _has_no_serial_number(act: Act, modelled: str, emulated: str) -> bool:
+    if not isinstance(act, Step) or act.kind != SERIAL_NUMBER or not modelled.startswith("in: "):
+        return False
+    return (act.service, emulated) in ((Service.CHECK, _NO_SERIAL_NUMBER), (Service.RECV, STALL))
+
+
+def _is_about_mesh(act: Act, modelled: str, emulated: str) -> bool:
+    if not isinstance(act, Step) or act.kind not in _MESH or not emulated.startswith("in: "):
+        return False
+    return (act.service, modelled) in ((Service.CHECK, _NOT_SUPPORTED), (Service.RECV, STALL))
 
 
 _COUNTERS = KnownDifference(
     "diagnostics: a virtual board has the counters that tell whether it has been online, and its own uptime",
-    _is_about(DIAGNOSTICS),
+    _has_fewer_counters,
 )
 _GEN3_SYSTEM = (
     _COUNTERS,
     KnownDifference(
         "the serial number is in a protected page of the serial flash, which the emulated one does not have: Device OS "
         "finds none",
-        _is_about(SERIAL_NUMBER),
+        _has_no_serial_number,
     ),
     KnownDifference(
         "requests about mesh networks, which Device OS has until 1.5: virtual boards do not know them",
-        _is_about(*range(1001, 1100)),
+        _is_about_mesh,
     ),
 )
 
