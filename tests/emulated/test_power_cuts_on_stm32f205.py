@@ -46,6 +46,8 @@ MOST = ALL or os.environ.get("EMULATED_CUTS") == "most"
 SAMPLE = int(os.environ.get("EMULATED_CUTS_SAMPLE", "24"))
 PARTS = {"photon": 3, "p1": 3, "electron": 4}
 """System parts and the application."""
+RUNS_NO_PART = {"electron"}
+"""Their bootloader has code of its own for the configuration: all cuts of a copy are a few starts."""
 OTA_REGION, SYSTEM = 0x080C0000, 0x08020000
 _NEXT_RUNS = 4 if ALL else 1
 _COMPARED = 60 if MOST else 6
@@ -140,7 +142,7 @@ class Copies:
     ) -> CutReport:
         operations = journal.operations
         cuts = list(every_cut(operations))
-        if not (ALL or self.is_braked):
+        if not (ALL or self.is_braked or self.desk.board.hardware.name in RUNS_NO_PART):
             some = set(sample_of(operations, SAMPLE))
             is_slow = self.is_repeated if MOST else self.is_slow
             cuts = [c for c in cuts if c in some or not is_slow(operations, c[0])]
