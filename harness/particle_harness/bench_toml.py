@@ -56,7 +56,7 @@ def open_bench_file(path: Path, *, firmware: Path | None = None, images: Path | 
         raise BenchError(f"{place}: other programs live in real time", hint='set clock = "real"')
     modules = modules_in(firmware) if firmware else stand_ins
     if driver == "emulated":
-        modules = _no_modules
+        modules = no_modules
         options = {**({"images": str(images)} if images else {}), **options}
     tables = file.root.tables("slot")
     for table in tables:
@@ -74,8 +74,8 @@ def open_bench_file(path: Path, *, firmware: Path | None = None, images: Path | 
         raise BenchError(f"{place}: {error.message}", slot=error.slot, key=error.key, hint=error.hint) from error
 
 
-def _no_modules(_platform: str) -> Sequence[bytes]:
-    # A stand-in is no program.
+def no_modules(_platform: str) -> Sequence[bytes]:
+    """For boards that run what they get: a stand-in is no program."""
     return ()
 
 
@@ -100,9 +100,9 @@ def modules_in(folder: Path) -> Callable[[str], Sequence[bytes]]:
     return modules
 
 
-def has_modules(folder: Path, platform: str) -> bool:
-    """Whether :func:`modules_in` gives a platform anything of the folder's, not stand-ins alone."""
-    return bool(_newest_in(folder, hardware(platform)))
+def programs_in(folder: Path) -> Callable[[str], Sequence[bytes]]:
+    """The same without stand-ins."""
+    return lambda platform: [image for _, image in _newest_in(folder, hardware(platform)).values()]
 
 
 def _newest_in(folder: Path, kind: Hardware) -> dict[int, tuple[int, bytes]]:

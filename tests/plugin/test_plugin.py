@@ -351,6 +351,18 @@ def test_firmware_for_no_board_of_the_bench_is_none(run, pytester, module, state
     run(NAME, "--particle-firmware=firmware", bench=bench).assert_outcomes(passed=1)
 
 
+@pytest.mark.parametrize("words", [[], ["--particle-firmware=firmware"]])
+def test_emulated_boards_run_no_stand_ins(run, pytester, monkeypatch, words):
+    monkeypatch.delenv("PARTICLE_DEV_FIRMWARE_DIR", raising=False)
+    monkeypatch.setenv("PARTICLE_DEV_STORE", str(pytester.path / "none"))
+    (pytester.path / "firmware").mkdir()
+    (pytester.path / "firmware" / "a.bin").write_bytes(bootloader_stand_in(hardware("argon"), 1000))
+    bench = '[bench]\ndriver = "emulated"\n[[slot]]\nname = "A"\nplatform = "boron"\n'
+    result = run(NAME, *words, bench=bench)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*emulated boards run firmware images of yours, and no folder*"])
+
+
 def test_all_boards_or_none(tmp_path):
     path = tmp_path / "bench.toml"
     path.write_text(two(state='state_dir = "boards"'))

@@ -25,7 +25,7 @@ from particle_dev.station.bench import Bench, FactoryModules, Slot, open_bench
 from particle_dev.station.bench_file import BenchFile, read_bench
 from particle_dev.station.lease import Leases
 from particle_harness.bench import DEFAULT_SLOTS, VirtualBench
-from particle_harness.bench_toml import has_modules, modules_in, stand_ins
+from particle_harness.bench_toml import modules_in, no_modules, programs_in, stand_ins
 from particle_harness.boards import kinds
 from particle_harness.hil.board import Board, look, platform_of
 from particle_harness.hil.logs import BoardLog
@@ -76,7 +76,8 @@ class HilBench:
         self.spec = spec
         self.file = _without_waiting(read_bench(spec))
         self.log_folder = log_folder
-        self._factory: FactoryModules = modules_in(firmware) if firmware else stand_ins
+        without, in_folder = (stand_ins, modules_in) if self.is_virtual else (no_modules, programs_in)
+        self._factory: FactoryModules = in_folder(firmware) if firmware else without
         self._lease_timeout_s = lease_timeout_s
         self._holder = holder
         self._kept: Bench | None = None
@@ -342,7 +343,7 @@ class HilBench:
 
 def _refuse_stand_ins_alone(firmware: Path, places: Sequence[Place]) -> None:
     platforms = frozenset(place.platform for place in places if place.platform in kinds())
-    if platforms and not any(has_modules(firmware, name) for name in platforms):
+    if platforms and not any(programs_in(firmware)(name) for name in platforms):
         raise BenchError(
             f"--particle-firmware {firmware}: no file *.bin there is a bootloader or SoftDevice of "
             f"{_any_of(platforms)}; boards would leave the factory with stand-ins, as they do without this option",
