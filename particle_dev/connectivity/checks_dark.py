@@ -23,7 +23,8 @@ def hold_dark(run: ConnectivityRun) -> None:
     """Put the board into listening mode, in which nothing connects, and see that nothing has tried to.
 
     Raises StageFailure PRE-DARK when something has, or when the board does not stay in that mode; StageSkipped when its
-    Device OS cannot tell its mode. A board in DFU mode runs nothing that could connect.
+    Device OS cannot tell its mode, or has not all those counters (Gen 3 before 2.0.0 counts no network). A board in DFU
+    mode runs nothing that could connect.
     """
     if run.board.device.mode is UsbMode.DFU:
         run.evidence["mode"] = "dfu"
@@ -97,10 +98,14 @@ def _require_no_attempt(run: ConnectivityRun) -> None:
         limit_s=HOLD_S,
     )
     tried = {name: counters[name] for name in _COUNTERS if counters.get(name)}
-    run.evidence["counters"] = tried or NO_ATTEMPT
     if tried:
+        run.evidence["counters"] = tried
         told = ", ".join(f"{_WORDS[name]} {value}" for name, value in tried.items())
         raise StageFailure(FailureCode.PRE_DARK, f"counters of this boot: {told}")
+    missing = ", ".join(_WORDS[name] for name in _COUNTERS if name not in counters)
+    if missing:
+        raise StageSkipped(f"not proven that it did not try before: its Device OS does not tell {missing}")
+    run.evidence["counters"] = NO_ATTEMPT
 
 
 _WORDS = {

@@ -158,6 +158,20 @@ def test_strategy_c_fails_one_that_has_tried(world):
     assert result.failed.failure.code == "PRE-DARK"
 
 
+def test_strategy_c_proves_nothing_where_device_os_does_not_count(world):
+    w = world(strategy=Strategy.C, device_os="1.5.2", log=False, selftest=False)
+    starts_anew(w)
+    result = w.test(permissions=NOTHING)
+    assert result.verdict is ConnectivityVerdict.INCOMPLETE
+    for stage in (result.stages[0], result.stages[-1]):
+        assert stage.status is StageStatus.SKIPPED
+        assert "counters" not in stage.evidence
+        assert "does not tell attempts to join a network (net:connatt)" in stage.seen
+    w.clock.sleep(3600)
+    w.board.advance()
+    assert not w.board.truth.went_online
+
+
 def starts_anew(w):
     """It is about to connect. How often it tried to before."""
     w.board.power_off()
