@@ -357,10 +357,13 @@ def _json_objects(name: str, text: str) -> Iterator[tuple[int, list[Identifier] 
             continue
         try:
             value, end = decoder.raw_decode(text, at)
+            items = list(_objects(value))
+        except RecursionError:
+            raise _unusable(name, "bad_json", f"line {line}: it is nested too deep", "save the output whole") from None
         except json.JSONDecodeError as error:
             message = f"line {line + text.count(chr(10), at, error.pos)}: this is no JSON: {error.msg}"
             raise _unusable(name, "bad_json", message, "save the output whole") from None
-        for item in _objects(value):
+        for item in items:
             yield line, _identifiers(item)
         line += text.count("\n", at, end)
         at = end

@@ -118,7 +118,7 @@ def _read(file: Path) -> Mapping[str, Any]:
         raise ConfigError(f"{file} cannot be read: {e}", file=str(file), hint="mend or remove it") from e
     try:
         data = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         # The text of a JSON error can quote the line, and lines hold tokens.
         data = None
     if not isinstance(data, dict):

@@ -346,7 +346,7 @@ class FirmwareStore:
             if schema != SCHEMA:
                 raise _bad_index(path, f"it has schema {schema}, this program knows {SCHEMA}")
             modules = [module_from_json(entry) for entry in document["modules"]]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise _bad_index(path, f"{type(error).__name__}: {error}") from error
         return {m.sha256: m for m in modules}
 

@@ -108,7 +108,7 @@ def _parse(data: bytes) -> Archive:
                     )
                 regions[address] = content
             return Archive(str(manifest["device_id"]), str(manifest["chip"]), manifest["platform"], regions)
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, AttributeError, EOFError) as e:
+    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, AttributeError, EOFError, RecursionError) as e:
         raise FormatError(
             "no dump of a board", code="no_archive", hint="give a file that particle-dev swd dump wrote"
         ) from e

@@ -191,7 +191,7 @@ def _is_asset(name: str) -> bool:
 def _read_environment(data: bytes) -> dict[str, str]:
     try:
         environment = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         message = f"{ENVIRONMENT_FILE} is no JSON: {error}."
         raise FormatError(message, code="bad_environment", hint=_HINT_ENVIRONMENT) from error
     if not isinstance(environment, dict) or not all(isinstance(value, str) for value in environment.values()):

@@ -86,7 +86,7 @@ def decode_log_handlers(data: bytes) -> tuple[str, ...]:
     request = ControlRequest.LOG_CONFIG
     try:
         ids = json.loads(data)
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise ControlProtocolError(
             f"log handlers are no JSON: {data[:32]!r}", request_type=request, hint=OTHER_REPLY
         ) from e

@@ -186,5 +186,5 @@ def _holder(path: Path) -> str:
     try:
         told = json.loads(path.read_bytes())
         return f" (process {int(told['pid'])}, {told['holder']})"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""

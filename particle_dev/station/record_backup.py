@@ -126,7 +126,7 @@ def restore(path: Path, database: RecordDatabase) -> Backup:
                         raise _unusable(path, f"{table.name} has {count} rows, not {manifest['rows'][table.name]}")
                 if tables.unit_outcomes in lacking:
                     rebuild_outcomes(connection)
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise _unusable(path, str(error)) from error
     return Backup(str(manifest["database_id"]), dict(manifest["rows"]))
 

@@ -171,7 +171,7 @@ class HealthFile:
             return {}
         except OSError as error:
             raise self._error(f"cannot read {self.path}: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise self._error(f"{self.path} is damaged: {error!r}") from error
 
     def change(self, slot: str, made: Callable[[SlotHealth], SlotHealth]) -> SlotHealth:

@@ -105,7 +105,7 @@ class StationKey(SigningKey):
             return Anchor(int(values["number"]), str(values["sha256"]))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise _unusable(path, str(error)) from error
 
     def remember(self, database_id: str, anchor: Anchor) -> None:

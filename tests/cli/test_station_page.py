@@ -14,6 +14,7 @@ from particle_dev.cli.exit_codes import ExitCode
 from particle_dev.cli.main import main
 from particle_dev.cli.root import root
 from particle_dev.cli.station_release import release_texts
+from particle_dev.errors import ConfigError
 from particle_dev.station.fold import fold
 from particle_dev.station.journal import JOURNAL_NAME, read_journal
 from particle_dev.station.web.access import LOCAL
@@ -159,6 +160,14 @@ def test_users_come_and_go(tmp_path):
     assert call("remove", "anna").stdout == "anna is shut out\n"
     assert [json.loads(line)["name"] for line in call("list", "--json").stdout.splitlines()] == ["bob"]
     assert "no user 'anna'" in str(call("remove", "anna").exception)
+
+
+def test_users_of_no_file_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for words in (["add", "anna"], ["remove", "anna"], ["list"]):
+        line = ["station", "page-user", *words, "--users", ""]
+        error = CliRunner().invoke(root, line, standalone_mode=False).exception
+        assert isinstance(error, ConfigError), error
 
 
 def test_the_audit_log_is_read_and_checked(tmp_path):

@@ -216,6 +216,8 @@ def test_text_around_is_a_note():
         (b"%PDF-1.7\n", "not_text"),
         (b"e00f\0\0\0ce68", "not_text"),
         (b'{"device_id": "', "bad_json"),
+        (b'{"a":' * 100_000, "bad_json"),
+        (b'{"a":' * 980 + b"1" + b"}" * 980, "bad_json"),
         (b"[]", "no_devices"),
     ],
 )

@@ -208,6 +208,7 @@ def test_a_machine_s_part_of_the_limits(tmp_path, monkeypatch):
     [
         ("profile.json", "{"),
         ("profile.json", "[]"),
+        ("profile.json", "[" * 100_000),
         ("particle.config.json", f'{{"access_token": "{TOKEN}"'),
         ("particle.config.json", '{"access_token": 7}'),
         ("particle.config.json", b"\xff\xfe".decode("latin-1")),

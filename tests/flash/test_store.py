@@ -228,6 +228,7 @@ def test_a_stored_file_that_is_gone_is_an_error(store: FirmwareStore, tmp_path: 
     [
         ('{"schema": 1, "modules": [', "JSONDecodeError"),
         ("[]", "TypeError"),
+        ("[" * 100_000, "RecursionError"),
         ('{"modules": []}', "KeyError: 'schema'"),
         ('{"schema": 2, "modules": []}', "it has schema 2, this program knows 1"),
         ('{"schema": 1, "modules": [{"sha256": "00"}]}', "KeyError"),

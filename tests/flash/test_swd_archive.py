@@ -1,5 +1,6 @@
 """Dumps of boards in one file."""
 
+import io
 import zipfile
 
 import pytest
@@ -31,7 +32,14 @@ def test_an_altered_region_is_refused(tmp_path):
     assert caught.value.file == str(path)
 
 
-@pytest.mark.parametrize("data", [b"", b"no zip", b"PK\x05\x06" + bytes(18)])
+def zipped(manifest: str) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("manifest.json", manifest)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("data", [b"", b"no zip", b"PK\x05\x06" + bytes(18), zipped("[]"), zipped("[" * 100_000)])
 def test_what_is_no_dump(tmp_path, data):
     path = tmp_path / "a.zip"
     path.write_bytes(data)

@@ -112,7 +112,7 @@ def test_other_members_are_ignored():
 
 def test_environment():
     assert read_bundle(made() | {"env.json": b'{"A": "1"}'}).environment == {"A": "1"}
-    for text in (b"{", b"[]", b'{"A": 1}'):
+    for text in (b"{", b"[]", b'{"A": 1}', b"[" * 100_000):
         with pytest.raises(FormatError) as caught:
             read_bundle(made() | {"env.json": text})
         assert caught.value.code == "bad_environment"

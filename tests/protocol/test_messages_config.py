@@ -192,7 +192,7 @@ def test_log_handlers():
     assert messages_logging.decode_log_handlers(b'["a","b"]') == ("a", "b")
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"[1]"])
+@pytest.mark.parametrize("data", [b"", b"{}", b"[1]", b"[" * 100_000])
 def test_log_handlers_that_are_none(data):
     with pytest.raises(ControlProtocolError):
         messages_logging.decode_log_handlers(data)

@@ -125,7 +125,7 @@ def test_health_outlives_the_process_and_an_unlocked_slot_starts_anew(tmp_path):
     assert file.path.parent == tmp_path / "slots"
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b'{"slots": {"1": {}}}', b'{"slots": {"1": 5}}'])
+@pytest.mark.parametrize("content", [b"{", b"[]", b'{"slots": {"1": {}}}', b'{"slots": {"1": 5}}', b"[" * 100_000])
 def test_a_damaged_health_file_is_told(tmp_path, content):
     file = HealthFile(tmp_path, "line")
     file.path.parent.mkdir()

@@ -99,7 +99,7 @@ class UserFile:
         """The users as they are, to be changed; two that change them at once come one after the other."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with filelock.FileLock(self.path.with_suffix(".lock"), timeout=10):
+            with filelock.FileLock(self.path.parent / f"{self.path.stem}.lock", timeout=10):
                 users = dict(self.users())
                 yield users
                 data = {"users": {name: user.data() for name, user in users.items()}}
