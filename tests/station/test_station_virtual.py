@@ -229,7 +229,7 @@ def assert_untouched(board):
 
 
 def test_bootloader_too_old(line):
-    shop = line({"platform": "boron", "bootloader": "old"}, "photon")
+    shop = line({"platform": "boron", "bootloader": "old", "arrives_in": "dfu"}, "photon")
     record = shop.run()
     refused, passed = record.units
     assert (str(refused.verdict), str(passed.verdict)) == ("refused", "pass")
@@ -572,7 +572,9 @@ def test_fault_at_any_transfer_of_a_run_with_copies_costs_only_a_second_run(line
 
 def test_bootloader_that_only_the_running_system_could_replace_is_refused(line):
     """One that copies no bootloader, and an STM32F2, whose system would have to run."""
-    shop = line({"platform": "boron", "bootloader": "old"}, {"platform": "photon", "device_os": "1.4.4"})
+    shop = line(
+        {"platform": "boron", "bootloader": "old", "arrives_in": "dfu"}, {"platform": "photon", "device_os": "1.4.4"}
+    )
     record = shop.run()
     for unit, slot in zip(record.units, "12", strict=True):
         error = failed_step(unit).error
