@@ -124,6 +124,8 @@ class ConnectivityTest:
         self._results: list[StageResult] = []
         self._start: Snapshot | None = None
         self._evidence: list[Evidence] = []
+        self._untold: Exception | None = None
+        """What the listener raised while everything was taken back."""
 
     @property
     def first_connected_at(self) -> datetime | None:
@@ -165,6 +167,8 @@ class ConnectivityTest:
             self._note_counters()
         finally:
             self._stage_of_restore()
+        if self._untold is not None:
+            raise self._untold
         return self._result()
 
     # ---- inside --------------------------------------------------------------------------------------------------
@@ -224,6 +228,7 @@ class ConnectivityTest:
         except Exception as error:
             # Also a pipe that nobody reads any more, or a full disk: the board must be taken off the air all the same.
             if self._stage is Stage.RESTORE:
+                self._untold = self._untold or error
                 return
             if isinstance(error, ParticleDevError):
                 raise _StoppedError(error) from error

@@ -400,6 +400,20 @@ def test_a_listener_that_fails_for_good_leaves_no_board_online(world, error):
     assert w.board.state.log_handlers == {}
 
 
+def test_a_listener_that_fails_at_the_very_end_leaves_no_result(world):
+    """Events that were not written are missing in the file: that is no test that passed."""
+    w = world()
+
+    def fail():
+        raise JournalError("no room", hint="h")
+
+    with pytest.raises(JournalError):
+        w.test(on_event=at_stage(Stage.RESTORE, fail))
+    assert w.board.truth.went_online
+    assert w.board.state.cloud_status == 0
+    assert w.board.state.log_handlers == {}
+
+
 def test_a_failure_leaves_nothing_behind(world):
     w = world()
     w.cloud.add_fault({"do": "key_mismatch", "count": 0})
