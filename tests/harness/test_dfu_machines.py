@@ -340,3 +340,39 @@ def test_endpoints_that_a_boron_does_not_have(dfu, configuration, request_to_end
                 ask(endpoint)
         else:
             ask(endpoint)
+
+
+@pytest.mark.parametrize(
+    ("requests", "halted"),
+    [
+        ((SET_HALT,), True),
+        (((0x02, 3, 1),), False),
+        ((SET_HALT, (0x00, 9, 1)), True),
+        (((0x00, 9, 0), SET_HALT, (0x00, 9, 1)), True),
+        ((SET_HALT, (0x02, 1, 1)), True),
+        ((SET_HALT, (0x00, 9, 0), CLEAR_HALT, (0x00, 9, 1)), True),
+        ((SET_HALT, CLEAR_HALT), False),
+        ((SET_HALT, "bus reset"), False),
+    ],
+)
+@pytest.mark.parametrize("endpoint", [0x01, 0x81, 0x87, 0x101])
+def test_halts_of_endpoints_that_a_boron_does_not_have(dfu, requests, halted, endpoint):
+    """As its bootloader does, run on an emulated chip; CLEAR_FEATURE is refused after it was carried out."""
+    host = dfu("boron")
+
+    def ask(kind, request, value, at=endpoint):
+        index = at if kind & 0x0F else 0
+        return host.board.control(host.address, Setup(kind, request, value, index, 2 if kind & 0x80 else 0))
+
+    ask(0x00, 9, 1)
+    for each in requests:
+        if each == "bus reset":
+            host.board.usb_device.bus_reset()
+            ask(0x00, 9, 1)
+        elif requests == (SET_HALT, CLEAR_HALT) and each == CLEAR_HALT:
+            with pytest.raises(StallError):
+                ask(*each)
+        else:
+            ask(*each)
+    assert ask(*STATUS) == bytes([halted, 0])
+    assert ask(*STATUS, at=endpoint ^ 0x80) == b"\0\0", "of the other direction"

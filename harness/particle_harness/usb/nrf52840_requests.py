@@ -28,6 +28,13 @@ class NrfUsbDevice(UsbDevice):
     configuration_when_addressed = 1
     configuration_when_set = 0
 
+    _halted: frozenset[int] = frozenset()
+
+    def bus_reset(self) -> None:
+        """Endpoints go on."""
+        super().bus_reset()
+        self._halted = frozenset()
+
     def _answer(self, setup: Setup, data: bytes) -> bytes:
         if setup.recipient == TO_ENDPOINT:
             return self._to_endpoint(setup)
@@ -88,13 +95,19 @@ class NrfUsbDevice(UsbDevice):
         raise StallError
 
     def _to_endpoint(self, setup: Setup) -> bytes:
-        """There is none but endpoint 0, which shows where it is asked for."""
-        is_there = not setup.w_index & 0x7F
+        """There is none but endpoint 0. Of others the controller keeps halts all the same."""
+        endpoint = setup.w_index & 0xFF
+        is_there, is_halt = not endpoint & 0x7F, setup.w_value == _ENDPOINT_HALT
         match setup.b_request:
             case StandardRequest.GET_STATUS if is_there or self.configured:
-                return b"\x00\x00"
+                return int(endpoint in self._halted).to_bytes(2, "little")
             case StandardRequest.SET_FEATURE:
+                if is_halt and not is_there:
+                    self._halted |= {endpoint}
                 return b""
-            case StandardRequest.CLEAR_FEATURE if is_there or not self.configured or setup.w_value != _ENDPOINT_HALT:
+            case StandardRequest.CLEAR_FEATURE if is_there or not self.configured or not is_halt:
                 return b""
+            case StandardRequest.CLEAR_FEATURE:
+                # Carried out, and refused.
+                self._halted -= {endpoint}
         raise StallError

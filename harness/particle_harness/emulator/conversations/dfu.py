@@ -27,6 +27,7 @@ LEFT_OUT = (
     "erasing or writing the bootloader's own pages: on Gen 3 it carries the order out and dies",
     "erasing the address just behind a Gen 3 board's serial flash: it is taken, wraps, and destroys the file system",
     "DETACH: the bootloader leaves the bus and returns, which is the host's to notice",
+    "halting endpoint 8, or one that there cannot be, on Gen 3: the firmware dies",
     "strings that an STM32F2's bootloader does not have: it reads past the end of its table, or stays silent",
     "the file system in a Gen 3 board's serial flash: a virtual board keeps its configuration elsewhere",
 )
